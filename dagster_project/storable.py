@@ -1,0 +1,32 @@
+"""Text made storable: what JSON can carry and Postgres ``text`` cannot, replaced by a fixed rule.
+
+- NUL (U+0000) becomes U+2400, the visible symbol for NUL;
+- a lone surrogate (U+D800 … U+DFFF) becomes U+FFFD, the replacement character.
+
+Each changed text is counted, once for each kind of change. The vendor's original stays in the
+stored response. Every other text comes back as the same object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+NUL = "\x00"
+NUL_SYMBOL = "\u2400"
+REPLACEMENT = "\ufffd"
+NUL_REPLACED = "nul_replaced"
+SURROGATE_REPLACED = "surrogate_replaced"
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def storable(text: str, counts: Counter[str]) -> str:
+    """``text`` as Postgres can keep it; what was replaced is added to ``counts``."""
+    if NUL in text:
+        counts[NUL_REPLACED] += 1
+        text = text.replace(NUL, NUL_SYMBOL)
+    if not text.isascii() and _SURROGATES.search(text):
+        counts[SURROGATE_REPLACED] += 1
+        text = _SURROGATES.sub(REPLACEMENT, text)
+    return text
