@@ -1,0 +1,1 @@
+"""The messaging warehouse: daily statistics of messaging vendors in partitioned Postgres tables."""

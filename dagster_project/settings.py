@@ -1,0 +1,279 @@
+"""Every setting, read once from the environment (or ``.env``), typed and validated.
+
+A source without credentials is ``None`` here and left out everywhere. Secrets are
+``pydantic.SecretStr``: they do not print, log or pickle as text by accident.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from dagster_project.errors import SettingsError
+
+DEFAULT_HOME = ".warehouse"
+
+
+@dataclass(frozen=True)
+class CalltouchSite:
+    """One Calltouch project. ``daily_points`` is ``None`` where the budget is not bounded."""
+
+    site_id: int
+    token: SecretStr
+    time_zone: ZoneInfo
+    daily_points: int | None
+
+
+@dataclass(frozen=True)
+class CalltouchSettings:
+    base_url: str
+    result_path: str
+    sites: tuple[CalltouchSite, ...]
+    requests_per_second: float
+    settle_days: int
+
+
+@dataclass(frozen=True)
+class TellodySettings:
+    base_url: str
+    payments_url: str
+    username: SecretStr
+    password: SecretStr
+    account: str
+    time_zone: ZoneInfo
+    currency: str | None
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    base_url: str
+    auth_url: str
+    client_id: SecretStr
+    client_secret: SecretStr
+    company_ids: tuple[int, ...]
+    time_zone: ZoneInfo
+    range_params: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``."""
+
+    home: Path
+    warehouse_url: SecretStr | None
+    start_date: date
+    pii_hash_key: SecretStr | None
+    calltouch: CalltouchSettings | None = None
+    tellody: TellodySettings | None = None
+    trust: TrustSettings | None = None
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def embedded(self) -> bool:
+        return self.warehouse_url is None
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+) -> Settings:
+    """Read every setting; the environment wins over the ``.env`` file.
+
+    Raises:
+        SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
+    """
+    given: dict[str, str] = {}
+    if dotenv is not None and dotenv.is_file():
+        given.update({k: v for k, v in dotenv_values(dotenv).items() if v is not None})
+    given.update(os.environ if environment is None else environment)
+    return _Reader({name: value.strip() for name, value in given.items()}).settings()
+
+
+class _Reader:
+    """Turns strings into settings, and names the setting in every complaint."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.given = given
+        self.missing: dict[str, tuple[str, ...]] = {}
+
+    def settings(self) -> Settings:
+        url = self.secret("WAREHOUSE_URL")
+        key = self.secret("PII_HASH_KEY")
+        if url is not None and key is None:
+            raise SettingsError(
+                "PII_HASH_KEY is not set, and WAREHOUSE_URL is.",
+                way_out="set PII_HASH_KEY to a long random text and keep it: pseudonyms depend on it.",
+            )
+        if key is not None and len(key.get_secret_value()) < 16:
+            raise SettingsError(
+                "PII_HASH_KEY is shorter than 16 characters.", way_out="use a long random text."
+            )
+        return Settings(
+            home=Path(self.text("WAREHOUSE_HOME", DEFAULT_HOME)).expanduser().resolve(),
+            warehouse_url=url,
+            start_date=self.day("WAREHOUSE_START_DATE", "2024-01-01"),
+            pii_hash_key=key,
+            calltouch=self.calltouch(),
+            tellody=self.tellody(),
+            trust=self.trust(),
+            missing=self.missing,
+        )
+
+    def calltouch(self) -> CalltouchSettings | None:
+        sites = self.integers("CALLTOUCH_SITE_IDS")
+        absent = [] if sites else ["CALLTOUCH_SITE_IDS"]
+        token = self.secret("CALLTOUCH_ACCESS_TOKEN")
+        if token is None:
+            absent += [
+                f"CALLTOUCH_ACCESS_TOKEN_{site}"
+                for site in sites
+                if self.secret(f"CALLTOUCH_ACCESS_TOKEN_{site}") is None
+            ]
+            if not sites:
+                absent.append("CALLTOUCH_ACCESS_TOKEN")
+        if absent:
+            if sites and len(absent) < len(sites):
+                raise SettingsError(
+                    f"{', '.join(absent)}: not set, and neither is CALLTOUCH_ACCESS_TOKEN.",
+                    source="calltouch",
+                    way_out="set a token for each site, or one for all.",
+                )
+            self.missing["calltouch"] = tuple(absent)
+            return None
+        return CalltouchSettings(
+            base_url=self.url("CALLTOUCH_BASE_URL", "https://api.calltouch.ru"),
+            result_path=self.text(
+                "CALLTOUCH_RESULT_PATH", "/lead-service/v1/api/sms-to-clients/result"
+            ),
+            sites=tuple(self.site(site) for site in sites),
+            requests_per_second=self.number("CALLTOUCH_REQUESTS_PER_SECOND", "5"),
+            settle_days=self.integer("CALLTOUCH_SETTLE_DAYS", "7"),
+        )
+
+    def site(self, site_id: int) -> CalltouchSite:
+        def name(setting: str) -> str:
+            own = f"{setting}_{site_id}"
+            return own if self.given.get(own) else setting
+
+        points_name = name("CALLTOUCH_DAILY_POINTS")
+        token = self.secret(name("CALLTOUCH_ACCESS_TOKEN"))
+        assert token is not None
+        return CalltouchSite(
+            site_id=site_id,
+            token=token,
+            time_zone=self.zone(name("CALLTOUCH_TIMEZONE"), "Europe/Moscow"),
+            daily_points=self.integer(points_name, "0") if self.given.get(points_name) else None,
+        )
+
+    def tellody(self) -> TellodySettings | None:
+        username, password = self.secret("TELLODY_USERNAME"), self.secret("TELLODY_PASSWORD")
+        if username is None or password is None:
+            self._note_missing("tellody", "TELLODY_USERNAME", "TELLODY_PASSWORD")
+            return None
+        base_url = self.url("TELLODY_BASE_URL", "https://app.tellody.com")
+        return TellodySettings(
+            base_url=base_url,
+            payments_url=self.url("TELLODY_PAYMENTS_URL", base_url),
+            username=username,
+            password=password,
+            account=self.text("TELLODY_ACCOUNT", "main"),
+            time_zone=self.zone("TELLODY_TIMEZONE", "Europe/Athens"),
+            currency=self.given.get("TELLODY_CURRENCY") or None,
+        )
+
+    def trust(self) -> TrustSettings | None:
+        client_id, secret = self.secret("TRUST_CLIENT_ID"), self.secret("TRUST_CLIENT_SECRET")
+        companies = self.integers("TRUST_COMPANY_IDS")
+        if client_id is None or secret is None or not companies:
+            self._note_missing(
+                "trust", "TRUST_CLIENT_ID", "TRUST_CLIENT_SECRET", "TRUST_COMPANY_IDS"
+            )
+            return None
+        names = tuple(
+            part.strip() for part in self.text("TRUST_RANGE_PARAMS", "start_date,end_date").split(",")
+        )
+        if len(names) != 2 or not all(names):
+            raise SettingsError(
+                "TRUST_RANGE_PARAMS is not two names.", way_out="write it as start_date,end_date"
+            )
+        return TrustSettings(
+            base_url=self.url("TRUST_BASE_URL", "https://api.trust.lat"),
+            auth_url=self.url("TRUST_AUTH_URL", "https://atenea.trust.lat"),
+            client_id=client_id,
+            client_secret=secret,
+            company_ids=companies,
+            time_zone=self.zone("TRUST_TIMEZONE", "America/Santiago"),
+            range_params=(names[0], names[1]),
+        )
+
+    def _note_missing(self, source: str, *names: str) -> None:
+        self.missing[source] = tuple(name for name in names if not self.given.get(name))
+
+    def text(self, name: str, default: str) -> str:
+        return self.given.get(name) or default
+
+    def secret(self, name: str) -> SecretStr | None:
+        value = self.given.get(name)
+        return SecretStr(value) if value else None
+
+    def url(self, name: str, default: str) -> str:
+        value = self.text(name, default).rstrip("/")
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError(f"{name} is not a URL.", way_out="write it as https://host")
+        if parts.username or parts.password:
+            raise SettingsError(
+                f"{name} carries credentials.", way_out="use the settings made for them."
+            )
+        return value
+
+    def zone(self, name: str, default: str) -> ZoneInfo:
+        value = self.text(name, default)
+        try:
+            return ZoneInfo(value)
+        except (OSError, ValueError, KeyError) as error:
+            raise SettingsError(
+                f"{name}: no time zone is called {value!r}.", way_out="use a name like Europe/Moscow"
+            ) from error
+
+    def integer(self, name: str, default: str) -> int:
+        value = self.text(name, default)
+        if not value.isdecimal():
+            raise SettingsError(f"{name} is not a whole number: {value!r}.")
+        return int(value)
+
+    def number(self, name: str, default: str) -> float:
+        value = self.text(name, default)
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise SettingsError(f"{name} is not a number: {value!r}.") from error
+        if not 0 < number < float("inf"):
+            raise SettingsError(f"{name} must be above 0: {value!r}.")
+        return number
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        parts = [part.strip() for part in self.given.get(name, "").split(",") if part.strip()]
+        if not all(part.isdecimal() for part in parts):
+            raise SettingsError(
+                f"{name} is not a list of whole numbers.", way_out="write it as 101,102"
+            )
+        if len(set(parts)) != len(parts):
+            raise SettingsError(f"{name} names one twice.")
+        return tuple(int(part) for part in parts)
+
+    def day(self, name: str, default: str) -> date:
+        value = self.text(name, default)
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise SettingsError(
+                f"{name} is not a day: {value!r}.", way_out="write it as 2024-01-01"
+            ) from error

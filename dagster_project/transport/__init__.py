@@ -1,0 +1,1 @@
+"""HTTP as every vendor needs it: sessions with timeouts, retries and redaction, and the governor of limits."""

@@ -1,0 +1,1 @@
+"""Tellody: totals of code activity, and the history of credit purchases."""

@@ -1,0 +1,1 @@
+"""Trust: statistics of push campaigns by company."""

@@ -1,0 +1,1 @@
+"""Everything that touches Postgres: connection, migrations, stored responses, loads, receipts, budgets."""
