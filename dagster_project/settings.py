@@ -75,6 +75,7 @@ class Settings:
     tellody: TellodySettings | None = None
     trust: TrustSettings | None = None
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dagster_url: SecretStr | None = None
 
     @property
     def embedded(self) -> bool:
@@ -124,6 +125,7 @@ class _Reader:
             tellody=self.tellody(),
             trust=self.trust(),
             missing=self.missing,
+            dagster_url=self.secret("DAGSTER_URL"),
         )
 
     def calltouch(self) -> CalltouchSettings | None:
