@@ -1,0 +1,127 @@
+"""Vendor-local wall times (``01-04-2024 15:05:32``, no offset) and the instants they mean.
+
+In an hour that a clock change repeats, the first reading is taken and counted
+(``ambiguous_hour``). A wall time that a clock change skips is read with the offset that held
+before the change, so that it lies as long after it as it claims, and counted
+(``skipped_hour``). The day of an SMS is always the day as written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 (wall times have no offset yet)
+AMBIGUOUS: Final = "ambiguous_hour"
+SKIPPED: Final = "skipped_hour"
+_Reading = tuple[int, str | None]
+"""A UTC offset in seconds, and what made it a choice."""
+
+HOUR: Final = 3600
+DAY: Final = 86400
+
+_WRITTEN: Final = re.compile(
+    r"(?:(?P<d>[0-9]{2})[-.](?P<m>[0-9]{2})[-.](?P<y>[0-9]{4})"
+    r"|(?P<y2>[0-9]{4})[-.](?P<m2>[0-9]{2})[-.](?P<d2>[0-9]{2}))"
+    r" (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+)
+
+
+def read_wall_time(written: str) -> datetime | None:
+    """``dd-mm-yyyy HH:MM:SS`` or ``yyyy-mm-dd HH:MM:SS``, ``-`` or ``.``; else ``None``."""
+    match = _WRITTEN.fullmatch(written)
+    if match is None:
+        return None
+    year, month, day = (
+        match["y"] or match["y2"],
+        match["m"] or match["m2"],
+        match["d"] or match["d2"],
+    )
+    time = (int(match[part]) for part in ("hour", "minute", "second"))
+    try:
+        return datetime(int(year), int(month), int(day), *time)  # noqa: DTZ001
+    except ValueError:
+        return None
+
+
+def write_wall_time(wall: datetime) -> str:
+    """The one form under which a second enters a key: ``dd-mm-yyyy HH:MM:SS``."""
+    return f"{wall.day:02}-{wall.month:02}-{wall.year:04} {wall:%H:%M:%S}"
+
+
+def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Many at once: a matrix of 19 characters a row, day first.
+
+    Returns seconds since 2000-01-01 on the wall, and which rows could be read.
+    """
+    digits = characters[:, _DIGITS] - np.uint8(ord("0"))
+    readable = (digits < 10).all(axis=1) & (characters[:, _MARKS] == _MARK_VALUES).all(axis=1)
+    readable &= np.isin(characters[:, [2, 5]], _DATE_MARKS).all(axis=1)
+    wide = digits.astype(np.int64)
+    pairs = wide[:, 0::2] * 10 + wide[:, 1::2]
+    day, month, century, year, hour, minute, second = pairs.T
+    months = (century * 100 + year - 1970) * 12 + month - 1
+    first_of_month = months.astype("datetime64[M]")
+    days = first_of_month.astype("datetime64[D]") + (day - 1)
+    readable &= (month >= 1) & (month <= 12) & (days.astype("datetime64[M]") == first_of_month)
+    readable &= (hour < 24) & (minute < 60) & (second < 60) & (century + year > 0)
+    since_2000 = (days - np.datetime64("2000-01-01", "D")).astype(np.int64)
+    return since_2000 * DAY + hour * HOUR + minute * 60 + second, readable
+
+
+_DIGITS: Final = [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15, 17, 18]
+_MARKS: Final = [10, 13, 16]
+_MARK_VALUES: Final = np.frombuffer(b" ::", np.uint8)
+_DATE_MARKS: Final = np.frombuffer(b"-.", np.uint8)
+
+
+class LocalClock:
+    """Wall seconds of one time zone to UTC seconds, both since 2000-01-01; offsets kept by hour."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+        self._hours: dict[int, _Reading | None] = {}
+
+    def to_utc(self, wall: NDArray[np.int64], counts: Counter[str]) -> NDArray[np.int64]:
+        """Instants of wall times; the readings that were a choice are added to ``counts``."""
+        hours, hour_of_row, rows = np.unique(wall // HOUR, return_inverse=True, return_counts=True)
+        readings = [self._of_hour(hour) for hour in hours.tolist()]
+        offsets = np.array([reading[0] if reading else 0 for reading in readings], np.int64)
+        utc = wall - offsets[hour_of_row]
+        for number, reading in enumerate(readings):
+            if reading is None:
+                for row in np.flatnonzero(hour_of_row == number):
+                    utc[row] = self.read(int(wall[row]), counts)
+            elif reading[1]:
+                counts[reading[1]] += int(rows[number])
+        return utc
+
+    def read(self, wall: int, counts: Counter[str]) -> int:
+        """One wall second, read by itself."""
+        offset, choice = self._reading(wall)
+        if choice:
+            counts[choice] += 1
+        return wall - offset
+
+    def _of_hour(self, hour: int) -> _Reading | None:
+        """What holds for all of a local hour; ``None`` where the clock changes inside it."""
+        if hour not in self._hours:
+            first, last = self._reading(hour * HOUR), self._reading(hour * HOUR + HOUR - 1)
+            self._hours[hour] = first if first == last else None
+        return self._hours[hour]
+
+    def _reading(self, wall: int) -> _Reading:
+        moment = EPOCH + timedelta(seconds=wall)
+        before, after = (
+            int((self.zone.utcoffset(moment.replace(fold=fold)) or timedelta()).total_seconds())
+            for fold in (0, 1)
+        )
+        if before == after:
+            return before, None
+        return before, AMBIGUOUS if before > after else SKIPPED
