@@ -1,0 +1,179 @@
+"""A single attempt of an exchange: prepare, send, read whole, have it judged.
+
+Exceptions of requests and urllib3 end here. They hold the request with its headers, so they are
+described in our own words and dropped: none of them is the cause or context of what is raised.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from dagster_project.errors import AnswerNotTrusted, RequestRefused, TryLater, WarehouseError
+from dagster_project.model import Answer, Tally
+from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
+from dagster_project.transport.exchange import (
+    Abandoned,
+    Gate,
+    Judge,
+    Outcome,
+    Reply,
+    Request,
+    Transient,
+    retry_after,
+)
+from dagster_project.transport.redaction import describe, is_certificate_error, reveal
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
+CHUNK_BYTES = 1 << 16
+
+Pause = Callable[[float, threading.Event | None], None]
+
+_counting = threading.Lock()
+
+
+class DirectSession(Protocol):
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest: ...
+    def settings_for(self, url: str) -> dict[str, Any]: ...
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """Called without arguments, makes one attempt and answers with its reply."""
+
+    http: DirectSession
+    request: Request
+    tally: Tally
+    sequence: int
+    judge: Judge | None
+    gate: Gate
+    timeouts: Timeouts
+    max_bytes: int
+    stop: threading.Event | None
+
+    def __call__(self) -> Reply:
+        prepared = self._prepare()
+        self._look_up()
+        self.gate.before()
+        attempt = Attempt(
+            timeouts=self.timeouts,
+            depart=self.gate.depart,
+            look_up=self._look_up,
+            on_sent=self._count,
+        )
+        token = current_attempt.set(attempt)
+        reply: Reply | None = None
+        error: BaseException | None = None
+        try:
+            reply = self._transfer(prepared, attempt)
+            return self._judged(reply)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            current_attempt.reset(token)
+            demanded = retry_after(reply.headers, datetime.now(UTC)) if reply else None
+            if isinstance(error, Transient):
+                error.retry_after = demanded
+            self.gate.after(Outcome(attempt.sent, reply, error, demanded))
+
+    def _look_up(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise Abandoned("the exchange was given up")
+
+    def _count(self) -> None:
+        with _counting:
+            self.tally.requests += 1
+
+    def _prepare(self) -> requests.PreparedRequest:
+        request = self.request
+        try:
+            return self.http.prepare_request(
+                requests.Request(
+                    method=request.method,
+                    url=request.url,
+                    params=reveal(request.params),
+                    json=reveal(request.json),
+                    data=reveal(request.form),
+                    headers={k: str(v).encode() for k, v in reveal(request.headers).items()},
+                )
+            )
+        except (requests.RequestException, ValueError, TypeError) as error:
+            kind = type(error).__name__
+        raise RequestRefused(
+            f"{request} cannot be formed ({kind}).", way_out="check the URL and the credentials."
+        )
+
+    def _transfer(self, prepared: requests.PreparedRequest, attempt: Attempt) -> Reply:
+        """Send and read everything; whatever fails comes out in words of our own."""
+        failure: Exception
+        try:
+            response = self.http.send(
+                prepared,
+                timeout=(self.timeouts.connect, self.timeouts.read),
+                allow_redirects=False,
+                **self.http.settings_for(str(prepared.url)),
+            )
+            with response:
+                body = self._read(response)
+            answer = Answer(
+                sequence=self.sequence,
+                request=self.request.shown(),
+                asked_at=attempt.asked_at,
+                received_at=datetime.now(UTC),
+                status=response.status_code,
+                content_type=response.headers.get("Content-Type", ""),
+                body=body,
+            )
+            return Reply(answer, response.headers)
+        except (Abandoned, WarehouseError):
+            raise
+        except ValueError as error:
+            failure = RequestRefused(f"{self.request} cannot be sent ({type(error).__name__}).")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            failure = Transient(describe(error))
+            if is_certificate_error(error):
+                failure = TryLater(
+                    f"{self.request}: {failure}.",
+                    way_out="check the host, or name its authority in REQUESTS_CA_BUNDLE.",
+                )
+        raise failure
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > self.max_bytes:
+                raise AnswerNotTrusted(
+                    f"{self.request} answers more than {self.max_bytes >> 20} MB.",
+                    way_out="ask for a shorter window.",
+                )
+        return bytes(body)
+
+    def _judged(self, reply: Reply) -> Reply:
+        fault: Transient | None = None
+        try:
+            if self.judge is not None:
+                reply = replace(reply, answer=replace(reply.answer, decoded=self.judge(reply)))
+        except Transient as raised:
+            fault = raised
+        status = reply.status
+        if status in TRANSIENT_STATUSES:
+            fault = Transient(f"HTTP {status}" + (f", {fault.what}" if fault else ""))
+        if fault is not None:
+            raise fault
+        if 300 <= status < 400:
+            host = urlsplit(reply.headers.get("Location", "")).hostname or "the same host"
+            raise RequestRefused(
+                f"{self.request} is answered with a redirect ({status}) to {host}.",
+                way_out="redirects are not followed: set the URL to where the vendor answers.",
+            )
+        return reply

@@ -1,0 +1,172 @@
+"""HTTP connections that leave on time and are read against a clock.
+
+Two needs that ``requests`` has no setting for meet at the connection:
+
+*   A rate limit counts requests as they reach the vendor. A slot must therefore be taken when the
+    connection already stands: a TCP and TLS handshake between slot and request (the first request
+    of each thread) would shift it by 100 ms or more, into the next ones' second. ``request`` asks
+    ``Attempt.depart`` last of all, and looks again at the connection after it had to wait.
+*   A read timeout bounds the silence between two packets, not the answer: a server that drips a
+    byte a second holds a thread for ever. ``_PatientReader`` bounds the answer as a whole (head
+    and body), and leaves within half a second when the extraction was given up.
+
+The attempt under way is found through a context variable, set by ``session`` in the thread that
+sends. Connections used without one behave as urllib3 made them.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPResponse
+from math import inf
+from time import monotonic
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+LOOK_UP_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, of silence while reading, and of the whole answer once asked."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    total: float = 180.0
+
+
+def go_now() -> bool:
+    return True
+
+
+def never_mind() -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One HTTP request under way: what to wait for before it leaves, and until when to read.
+
+    ``depart`` answers True when the request may leave at this instant, False after it waited.
+    ``look_up`` raises when nobody wants the answer any more.
+    """
+
+    timeouts: Timeouts
+    depart: Callable[[], bool] = go_now
+    look_up: Callable[[], None] = never_mind
+    on_sent: Callable[[], None] = never_mind
+    deadline: float = inf
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sent: bool = False
+
+    def leave(self) -> None:
+        self.deadline = monotonic() + self.timeouts.total
+        self.asked_at = datetime.now(UTC)
+        self.sent = True
+        self.on_sent()
+
+
+current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
+
+
+class _PatientReader(io.RawIOBase):
+    """A socket's bytes, read until the attempt's deadline and no further."""
+
+    def __init__(self, raw: Any, sock: socket.socket, attempt: Attempt) -> None:
+        self._raw, self._sock, self._attempt = raw, sock, attempt
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self._raw.fileno())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        silent_until = monotonic() + self._attempt.timeouts.read
+        while True:
+            self._attempt.look_up()
+            patience = min(silent_until, self._attempt.deadline) - monotonic()
+            if patience <= 0:
+                raise TimeoutError("the answer took too long")
+            self._sock.settimeout(min(patience, LOOK_UP_SECONDS))
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError:
+                continue
+
+
+class _PatientResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
+        super().__init__(sock, *args, **named)
+        attempt = current_attempt.get()
+        if attempt is not None:
+            raw = self.fp.detach()
+            self.fp = io.BufferedReader(_PatientReader(raw, sock, attempt))
+
+
+class _PunctualMixin:
+    """Sends when ``Attempt.depart`` says so, on a connection that still stands then."""
+
+    def request(self, *args: Any, **named: Any) -> None:
+        attempt = current_attempt.get()
+        if attempt is not None:
+            self._stand_ready()
+            while not attempt.depart():
+                self._stand_ready()
+            attempt.leave()
+        super().request(*args, **named)  # type: ignore[misc]
+
+    def _stand_ready(self: Any) -> None:
+        if self.is_connected:
+            return
+        if not self.is_closed:
+            if self.proxy_is_tunneling:
+                raise ConnectionResetError("the proxy closed its tunnel before the request left")
+            self.close()
+        self.connect()
+
+
+class _PunctualHTTPConnection(_PunctualMixin, HTTPConnection):
+    response_class = _PatientResponse
+
+
+class _PunctualHTTPSConnection(_PunctualMixin, HTTPSConnection):
+    response_class = _PatientResponse
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _PunctualHTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _PunctualHTTPSConnection
+
+
+class PunctualAdapter(HTTPAdapter):
+    """The ``requests`` adapter that makes these connections, through a proxy as well."""
+
+    def init_poolmanager(self, *args: Any, **named: Any) -> None:
+        super().init_poolmanager(*args, **named)
+        _use_punctual_pools(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **named: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **named)
+        _use_punctual_pools(manager)
+        return manager
+
+
+def _use_punctual_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

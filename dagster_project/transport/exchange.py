@@ -1,0 +1,137 @@
+"""The nouns of an exchange: what is asked, what comes back, what may go wrong, who is asked on the way.
+
+Nothing here sends; ``session`` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from dagster_project.model import Answer
+from dagster_project.transport.redaction import hide
+
+
+class Transient(Exception):
+    """What went wrong may go right the next time. ``what`` is safe to show: our words, not theirs."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.retry_after: float | None = None
+        super().__init__(what)
+
+
+class Abandoned(Exception):
+    """Nobody waits for this exchange any more: the ``stop`` it was given is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask. At most one of ``json`` and ``form``; headers and form are never shown."""
+
+    method: str
+    url: str
+    params: Mapping[str, Any] | None = None
+    json: Any = None
+    form: Mapping[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def shown(self) -> dict[str, Any]:
+        """The request as it may be stored: method, host, path, and parameters without secrets."""
+        parts = urlsplit(self.url)
+        shown: dict[str, Any] = {
+            "method": self.method,
+            "host": parts.netloc.rpartition("@")[2],
+            "path": parts.path,
+        }
+        if self.params:
+            shown["params"] = hide(self.params)
+        if self.json is not None:
+            shown["json"] = hide(self.json)
+        return shown
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{self.method} {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its headers, which may hold cookies and tokens and therefore do not print."""
+
+    answer: Answer = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        return self.answer.status
+
+    @property
+    def body(self) -> bytes:
+        return self.answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt: ``reply`` if a whole answer came, ``error`` if it was not accepted."""
+
+    sent: bool
+    reply: Reply | None
+    error: BaseException | None
+    retry_after: float | None
+
+
+class Gate:
+    """What every attempt passes; a vendor with limits overrides it. Called in the sending thread.
+
+    ``before`` comes ahead of each attempt and may refuse it by raising. ``depart`` is asked on the
+    standing connection: True to leave at this instant, False after having waited. ``after`` always
+    follows a ``before`` that returned.
+    """
+
+    def before(self) -> None:
+        return None
+
+    def depart(self) -> bool:
+        return True
+
+    def after(self, outcome: Outcome) -> None:
+        return None
+
+
+Judge = Callable[[Reply], Any]
+
+
+def decode_json(reply: Reply, loads: Callable[[str], Any] = json.loads) -> Any:
+    """The body as JSON, whatever content type it claims; a byte order mark is skipped.
+
+    Raises:
+        Transient: the body is empty, an HTML page, or not whole JSON in UTF-8.
+    """
+    failure = Transient("the body is not whole JSON")
+    try:
+        text = reply.body.decode("utf-8-sig").strip()
+        if text and not text.startswith("<"):
+            return loads(text)
+        failure = Transient("an HTML page came where JSON was due" if text else "the body is empty")
+    except (ValueError, RecursionError):
+        pass
+    raise failure
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that a ``Retry-After`` header asks to wait, given as seconds or as an HTTP date."""
+    value = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - now).total_seconds()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return max(seconds, 0.0) if seconds < float("inf") else None

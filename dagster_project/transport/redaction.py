@@ -1,0 +1,102 @@
+"""Keeps secrets out of logs, errors and stored requests.
+
+A secret travels as ``pydantic.SecretStr`` from the settings to the moment a request is prepared;
+what is shown of a request has a placeholder in its stead. Exceptions of ``requests`` and urllib3
+hold the request with its headers, or quote a header in their text: ``describe`` turns them into
+a few words, and they are dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import requests
+import urllib3
+from pydantic import SecretStr
+
+HIDDEN = "[hidden]"
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "the TLS certificate was not accepted"),
+    (urllib3.exceptions.NameResolutionError, "the host's name was not resolved"),
+    (ConnectionRefusedError, "connection refused"),
+    (urllib3.exceptions.NewConnectionError, "no connection"),
+    (requests.ConnectTimeout, "no connection in time"),
+    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+    (requests.ReadTimeout, "no whole answer in time"),
+    (urllib3.exceptions.ReadTimeoutError, "no whole answer in time"),
+    (urllib3.exceptions.IncompleteRead, "the body was cut short"),
+    (urllib3.exceptions.InvalidChunkLength, "the body was cut short"),
+    (urllib3.exceptions.DecodeError, "the body was not decompressed"),
+    (ConnectionResetError, "connection reset"),
+    (ConnectionError, "connection lost"),
+    (ssl.SSLError, "the TLS connection failed"),
+    (requests.exceptions.ProxyError, "the proxy failed"),
+)
+
+
+def reveal(value: Any) -> Any:
+    """The value with its secrets in clear: for the wire alone."""
+    return _walk(value, lambda secret: secret.get_secret_value())
+
+
+def hide(value: Any) -> Any:
+    """The value as it may be stored and shown."""
+    return _walk(value, lambda _: HIDDEN)
+
+
+def _walk(value: Any, of_secret: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return of_secret(value)
+    if isinstance(value, Mapping):
+        return {key: _walk(item, of_secret) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_walk(item, of_secret) for item in value]
+    return value
+
+
+def describe(error: BaseException) -> str:
+    """What failed, in words of our own: nothing of the exception's text, which may quote headers."""
+    chain = list(_causes(error))
+    for kind, words in _WORDS:
+        if any(isinstance(link, kind) for link in chain):
+            return words
+    return f"the transfer failed ({type(error).__name__})"
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    return any(isinstance(link, ssl.SSLCertVerificationError) for link in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    todo, seen = [error], set[int]()
+    while todo:
+        link = todo.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        nested = (link.__cause__, link.__context__, getattr(link, "reason", None), *link.args)
+        todo.extend(item for item in nested if isinstance(item, BaseException))
+
+
+class _Quiet(logging.Filter):
+    """urllib3 logs query strings at DEBUG, and at WARNING headers that it could not parse."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return False
+        record.msg, record.args = "urllib3: %s", (str(record.msg).split("(")[0].split("%")[0],)
+        record.exc_info = record.exc_text = None
+        return True
+
+
+def hush_urllib3() -> None:
+    """Make urllib3's loggers safe in this process; a second call changes nothing."""
+    for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+        logger = logging.getLogger(f"urllib3.{name}")
+        if not any(isinstance(item, _Quiet) for item in logger.filters):
+            logger.addFilter(_Quiet())

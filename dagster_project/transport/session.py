@@ -1,0 +1,240 @@
+"""One HTTP exchange as every vendor needs it: bounded in time and size, retried, and discreet.
+
+An *exchange* is up to ``RetryPolicy.attempts`` requests that ask the same thing. Each has a
+connect, a read and a total timeout. Retried are: connections that fail, reset or fall silent;
+bodies cut short; the statuses 408, 425, 429 and 5xx; and whatever the caller's *judge* calls
+``Transient`` (an HTML page with 200, JSON that ends in the middle). Back-off is exponential with
+jitter; ``Retry-After``, in seconds or as a date, is honoured up to a cap. When attempts or time
+are used up: ``errors.TryLater``.
+
+Vendors decide by body, so the judge sees every whole answer first, whatever its status: it
+returns what ``Answer.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
+which ends the exchange at once. What it lets pass must still not carry a transient status.
+Without a judge any other status, a 4xx too, is the caller's to read.
+
+Secrets: hand them in as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.
+``Answer.request`` shows neither them, nor any header, nor any form. Redirects are not followed,
+since they would carry credentials to another host. TLS is always verified. ``.netrc`` is not read.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+from requests.cookies import RequestsCookieJar
+
+from dagster_project.errors import TryLater
+from dagster_project.model import Answer, Tally
+from dagster_project.transport.attempt import Pause, Single
+from dagster_project.transport.connection import PunctualAdapter, Timeouts
+from dagster_project.transport.exchange import (
+    Abandoned,
+    Gate,
+    Judge,
+    Outcome,
+    Reply,
+    Request,
+    Transient,
+    decode_json,
+)
+from dagster_project.transport.redaction import hush_urllib3
+
+__all__ = [
+    "Abandoned",
+    "Gate",
+    "Judge",
+    "Outcome",
+    "Reply",
+    "Request",
+    "RetryPolicy",
+    "Session",
+    "Timeouts",
+    "Transient",
+    "decode_json",
+    "interruptible_pause",
+]
+
+log = logging.getLogger(__name__)
+
+HEADERS = {
+    "User-Agent": "messaging-warehouse",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long, in seconds; ``longest_retry_after`` caps what a vendor may demand."""
+
+    attempts: int = 5
+    total: float = 900.0
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    longest_retry_after: float = 120.0
+
+    def wait(self, attempt: int, jitter: float, demanded: float | None) -> float:
+        """Seconds after failed attempt number ``attempt``; ``jitter`` is drawn from 0 to 1."""
+        step = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+        wait = step * (0.5 + jitter / 2)
+        if demanded is None:
+            return wait
+        return max(wait, min(demanded, self.longest_retry_after))
+
+
+def interruptible_pause(seconds: float, stop: threading.Event | None) -> None:
+    """Sleep, unless and until ``stop`` is set; then raise ``Abandoned``."""
+    if stop is None:
+        time.sleep(seconds)
+    elif stop.wait(seconds):
+        raise Abandoned("the exchange was given up")
+
+
+class Session:
+    """Sends requests; safe to use from many threads at once.
+
+    Args:
+        pool_size: connections kept open to each host: the number of threads that send.
+        keeps_cookies: whether cookies that the vendor sets are sent back to it.
+        pause, jitter: the clockwork of the back-off, handed in by tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        pool_size: int = 12,
+        keeps_cookies: bool = False,
+        max_bytes: int = 128 << 20,
+        pause: Pause = interruptible_pause,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        hush_urllib3()
+        self.timeouts = timeouts or Timeouts()
+        self.retry = retry or RetryPolicy()
+        self.max_bytes = max_bytes
+        self.pause, self._jitter = pause, jitter
+        self._http = _DirectSession()
+        self._http.headers.clear()
+        self._http.headers.update(HEADERS)
+        self._http.auth = _leave_alone
+        if not keeps_cookies:
+            policy = DefaultCookiePolicy(allowed_domains=[])
+            self._http.cookies = RequestsCookieJar(policy=policy)
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, PunctualAdapter(pool_maxsize=pool_size))
+
+    def forget_cookies(self) -> None:
+        self._http.cookies.clear()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, request: Request, **named: Any) -> Answer:
+        """As ``exchange``, without the headers of the answer."""
+        return self.exchange(request, **named).answer
+
+    def exchange(
+        self,
+        request: Request,
+        *,
+        tally: Tally,
+        sequence: int = 1,
+        judge: Judge | None = None,
+        gate: Gate | None = None,
+        stop: threading.Event | None = None,
+        attempts: int | None = None,
+    ) -> Reply:
+        """Ask until there is an answer that the judge accepts.
+
+        Every request that leaves is counted in ``tally.requests``. Once ``stop`` is set, the
+        exchange ends within half a second, asleep or reading, with ``Abandoned``.
+
+        Raises:
+            TryLater: attempts or time are used up, or the host's certificate is not accepted.
+            RequestRefused: the request cannot be formed, or is answered with a redirect.
+            AnswerNotTrusted: the answer is larger than ``max_bytes``.
+            Exception: whatever else ``judge`` or ``gate`` raised.
+        """
+        attempts = attempts or self.retry.attempts
+        single = Single(
+            http=self._http,
+            request=request,
+            tally=tally,
+            sequence=sequence,
+            judge=judge,
+            gate=gate or Gate(),
+            timeouts=self.timeouts,
+            max_bytes=self.max_bytes,
+            stop=stop,
+        )
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Transient),
+            wait=self._wait,
+            stop=self._stop_after(attempts),
+            sleep=lambda seconds: self.pause(float(seconds), stop),
+            before_sleep=lambda state: _log_retry(request, state, attempts),
+            reraise=True,
+        )
+        try:
+            return retrying(single)
+        except Transient as fault:
+            count = int(retrying.statistics.get("attempt_number", 1))
+            raise TryLater(
+                f"{request} was tried {count} times, and at last: {fault.what}.",
+                way_out="run again later.",
+            ) from fault
+
+    def _stop_after(self, attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
+        started = time.monotonic()
+
+        def is_over(state: tenacity.RetryCallState) -> bool:
+            spent = time.monotonic() - started + state.upcoming_sleep
+            return state.attempt_number >= attempts or spent > self.retry.total
+
+        return is_over
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        fault = state.outcome.exception() if state.outcome else None
+        demanded = fault.retry_after if isinstance(fault, Transient) else None
+        return self.retry.wait(state.attempt_number, self._jitter(), demanded)
+
+
+def _log_retry(request: Request, state: tenacity.RetryCallState, attempts: int) -> None:
+    log.warning(
+        "%s: attempt %d of %d: %s; again in %.1f s",
+        request,
+        state.attempt_number,
+        attempts,
+        state.outcome.exception() if state.outcome else None,
+        state.upcoming_sleep,
+    )
+
+
+class _DirectSession(requests.Session):
+    """Follows no redirect, and reads no proxy from the environment for this very machine."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+    def settings_for(self, url: str) -> dict[str, Any]:
+        merged = dict(self.merge_environment_settings(url, {}, True, True, None))
+        if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
+            merged["proxies"] = {}
+        return merged
+
+
+def _leave_alone(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An ``auth`` that adds nothing: with none at all, requests would look into ``.netrc``."""
+    return prepared
