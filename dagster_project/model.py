@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -166,7 +166,9 @@ class Table:
 
     ``columns`` are what ``Batch.records`` hold, in order, beginning with day and account column. The
     loader adds ``content_hash``, ``occurrence`` (where ``has_occurrence``), ``first_loaded_at``,
-    ``changed_at`` and ``observed_column``. ``key_sql`` computes a row's 16-byte key as uuid.
+    ``changed_at`` and ``observed_column``, which dates when a row was first seen with
+    ``observed_when`` true. ``key_sql`` computes a row's 16-byte key as uuid. Where
+    ``identity_has_day`` is false, a key that turns up on another day is the same row, moved.
     """
 
     name: str
@@ -176,8 +178,43 @@ class Table:
     key_columns: Sequence[str]
     key_sql: str
     has_occurrence: bool = False
+    identity_has_day: bool = True
     observed_column: str | None = None
     observed_when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeProof:
+    """Whether a vendor's server was seen to honour a date range whose parameters it does not document.
+
+    ``state``: ``honoured`` or ``ignored``, both conclusive, or ``unproven``. ``account`` is the one
+    that was asked; its proof serves every account of the same ``server`` and ``params`` (the names,
+    separated by a comma). ``evidence`` holds the figures that were compared, as JSON would.
+    """
+
+    source: str
+    server: str
+    params: str
+    state: Literal["honoured", "ignored", "unproven"]
+    account: str
+    asked_at: datetime
+    reason: str
+    evidence: Mapping[str, Any]
+
+    @property
+    def conclusive(self) -> bool:
+        return self.state != "unproven"
+
+    def summary(self) -> dict[str, Any]:
+        """For metadata, notes and the doctor: all but the figures."""
+        return {
+            "state": self.state,
+            "account": self.account,
+            "asked_at": self.asked_at.isoformat(),
+            "server": self.server,
+            "params": self.params,
+            "reason": self.reason,
+        }
 
 
 POSTGRES_EPOCH = date(2000, 1, 1)

@@ -1,0 +1,122 @@
+"""Does the server honour a date range? Pure decisions over what it answered.
+
+The names of the range's parameters are not documented, and a server that does not know them may
+ignore them: its rolling seven days would then be filed under one day, seven times too much.
+
+*Honoured*, all of it seen at one company: without a range it answers with something; for a day
+long before it existed, with nothing; for one of the last eight days, asked singly as extraction
+asks, with something; and without a range still with something, so that it did not fall quiet between
+the questions. *Ignored*: the day long ago, where nothing can have been, answers with something; or
+not one of the last eight days does, where the same week without a range does (a server that answers
+every range with nothing, or leaves out the last day of a range). Anything else, a quiet company above
+all, leaves it *unproven*.
+
+A conclusion stands until another contradicts it; a later attempt without one does not undo it. It is
+asked for again when it is ``PROOF_LASTS`` old: every night, so that a server that changes its ways is
+found out before it has spoilt a second night. Attempts without a conclusion are ``ATTEMPTS_APART``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal, Protocol
+
+from dagster_project.model import ONE_DAY, RangeProof
+from dagster_project.vendors.trust.figures import Figures
+
+LONG_AGO: Final = date(2000, 1, 1)
+RECENT_DAYS: Final = 8
+PROOF_LASTS: Final = timedelta(hours=20)
+ATTEMPTS_APART: Final = timedelta(hours=1)
+
+State = Literal["honoured", "ignored", "unproven"]
+
+
+class ProofStore(Protocol):
+    """What remembers proofs between runs: the latest of each state."""
+
+    def load(self, source: str, server: str, params: str) -> Sequence[RangeProof]: ...
+    def save(self, proof: RangeProof) -> None: ...
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one company answered; what was not asked, or not answered, is ``None``.
+
+    ``recent`` holds the days that were asked one by one, up to the first that was not empty.
+    """
+
+    rolling: Figures | None = None
+    long_ago: Figures | None = None
+    recent: dict[date, Figures] = field(default_factory=dict)
+    rolling_again: Figures | None = None
+    failure: str | None = None
+
+    def evidence(self) -> dict[str, Any]:
+        asked = {
+            "without a range": self.rolling,
+            f"{LONG_AGO}..{LONG_AGO}": self.long_ago,
+            **{f"{day}..{day}": figures for day, figures in self.recent.items()},
+            "without a range, again": self.rolling_again,
+        }
+        return {what: figures.counters() for what, figures in asked.items() if figures is not None}
+
+
+def recent_days(today: date) -> list[date]:
+    """The days to ask singly, newest first: with any reading of "the last 7 days" they cover them."""
+    return [today - n * ONE_DAY for n in range(RECENT_DAYS)]
+
+
+def decide(seen: Observation) -> tuple[State, str]:
+    """The state that an observation proves, and the reason in words."""
+    if seen.failure is not None:
+        return "unproven", seen.failure
+    if seen.rolling is None or seen.rolling.is_empty:
+        return "unproven", "the company is quiet: without a range it answers with nothing"
+    if seen.long_ago is None:
+        return "unproven", "no day long ago was asked for"
+    if not seen.long_ago.is_empty:
+        same = "the same as without a range" if seen.long_ago == seen.rolling else "something"
+        return "ignored", f"for {LONG_AGO}, before the company existed, it answers with {same}"
+    speaking = [(day, figures) for day, figures in seen.recent.items() if not figures.is_empty]
+    if not speaking and len(seen.recent) < RECENT_DAYS:
+        return "unproven", "the last days were not asked for"
+    if not speaking:
+        return "ignored", (
+            f"it answers with nothing for each of the last {RECENT_DAYS} days, though not without a range"
+        )
+    if seen.rolling_again is None or seen.rolling_again.is_empty:
+        return "unproven", "the company fell quiet while it was asked"
+    day, figures = speaking[0]
+    doubt = (
+        f"; yet {day} alone answers the same as the week: if it was not the only day with any"
+        " activity, the range's start is not honoured"
+        if figures == seen.rolling
+        else ""
+    )
+    return "honoured", (
+        f"for {LONG_AGO}, before the company existed, it answers with nothing, and without a range,"
+        f" and for {day}, with something{doubt}"
+    )
+
+
+def standing(proofs: Iterable[RangeProof]) -> RangeProof | None:
+    """The proof to go by: the latest conclusive one, else the latest attempt."""
+    return max(proofs, key=lambda proof: (proof.conclusive, proof.asked_at), default=None)
+
+
+def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
+    """Whether to ask (again)."""
+    ages = [(proof.conclusive, now - proof.asked_at) for proof in proofs]
+    return not any(
+        age < (PROOF_LASTS if conclusive else ATTEMPTS_APART) for conclusive, age in ages
+    )
+
+
+def overturns(proof: RangeProof, before: RangeProof | None) -> str:
+    """What to add to a reason when a server that honoured ranges no longer does."""
+    if before is None or before.state != "honoured" or proof.state != "ignored":
+        return ""
+    return f"; it was honoured at {before.asked_at:%Y-%m-%d %H:%M}Z: daily rows loaded since are in doubt"

@@ -1,0 +1,148 @@
+"""``warehouse.trust_campaign_statistics``: one row a company and day, from one answer. Pure.
+
+Key: day and company, so that at most one row stands for them. Which days the figures cover is
+not in the vendor's answer: the client, which knows what it asked and whether the server honours
+ranges, writes it into the stored request (``covers``), and a replay reads it there. Daily: the one
+day, ``is_daily``. Rolling: the day of asking and the six before, filed under the day of asking.
+
+``asked_at`` is left out of the row's hash: a rerun with the same figures writes no row, and the row
+keeps the moment at which they were first told. Figures whose sum does not come out are counted as
+warnings and loaded: the document's own sample has actions without anything sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import xxhash
+
+from dagster_project.copy_binary import encode_record, encode_rows
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.model import Answer, Batch, Column, Table, Window
+from dagster_project.vendors.trust.figures import Figures, decode, read_figures
+
+TABLE: Final = Table(
+    name="trust_campaign_statistics",
+    day_column="stats_on",
+    account_column="company_id",
+    columns=(
+        Column("stats_on", "date"),
+        Column("company_id", "bigint"),
+        Column("window_from", "date"),
+        Column("window_to", "date"),
+        Column("is_daily", "boolean"),
+        Column("asked_at", "timestamptz"),
+        Column("total", "bigint"),
+        Column("sent", "bigint"),
+        Column("pending", "bigint"),
+        Column("failed", "bigint"),
+        Column("received", "bigint"),
+        Column("pressed", "bigint"),
+        Column("closed", "bigint"),
+        Column("unknown", "bigint"),
+        Column("campaigns", "bigint"),
+        Column("extra", "json"),
+    ),
+    key_columns=("stats_on", "company_id"),
+    key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
+)
+COLUMNS: Final = TABLE.columns
+ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
+MOST_KEYS_NAMED: Final = 20
+LONGEST_KEY_NAMED: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The days an answer's figures are of. ``stats_on`` is the day that they are filed under."""
+
+    first_day: date
+    last_day: date
+    is_daily: bool
+
+    @property
+    def stats_on(self) -> date:
+        return self.last_day
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "from": self.first_day.isoformat(),
+            "to": self.last_day.isoformat(),
+            "is_daily": self.is_daily,
+        }
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Coverage:
+        """What a stored request says. Raises AnswerNotTrusted where it does not."""
+        try:
+            covers = request["covers"]
+            first, last = (date.fromisoformat(covers[bound]) for bound in ("from", "to"))
+            return cls(first, last, is_daily=bool(covers["is_daily"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnswerNotTrusted(
+                "the stored request does not say which days the answer covers.", source="trust"
+            ) from error
+
+
+def to_batch(answer: Answer, window: Window) -> Batch:
+    """The one row of an answer; none where the answer is about a day outside the window.
+
+    Raises:
+        AnswerNotTrusted: the answer has an unknown form or an impossible counter.
+    """
+    coverage = Coverage.of(answer.request)
+    rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
+    batch = encode_rows(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
+    batch.hashes = np.array([_hash_but_asked_at(row) for row, _ in rows], dtype=np.uint64)
+    for _, figures in rows:
+        batch.counts.update(_noticed(figures))
+    return batch
+
+
+def _row(answer: Answer, window: Window, coverage: Coverage) -> tuple[dict[str, Any], Figures]:
+    try:
+        decoded = decode(answer.body) if answer.decoded is None else answer.decoded
+        figures = read_figures(decoded)
+    except AnswerNotTrusted as error:
+        raise error.at(account=window.account.label, window=coverage.stats_on) from None
+    row = {
+        "stats_on": coverage.stats_on,
+        "company_id": int(window.account.label),
+        "window_from": coverage.first_day,
+        "window_to": coverage.last_day,
+        "is_daily": coverage.is_daily,
+        "asked_at": answer.asked_at,
+        "extra": figures.extra,
+        **figures.counters(),
+    }
+    return row, figures
+
+
+def _hash_but_asked_at(row: Mapping[str, Any]) -> int:
+    return xxhash.xxh3_64_intdigest(encode_record(TABLE, {**row, "asked_at": None}, Counter()))
+
+
+def _noticed(figures: Figures) -> Counter[str]:
+    counts = Counter(f"arithmetic: {complaint}" for complaint in _contradictions(figures))
+    for key in figures.unknown_keys[:MOST_KEYS_NAMED]:
+        counts[f"unknown_key:{json.dumps(key)[1:-1][:LONGEST_KEY_NAMED]}"] += 1
+    if len(figures.unknown_keys) > MOST_KEYS_NAMED:
+        counts["unknown_key:(others)"] += len(figures.unknown_keys) - MOST_KEYS_NAMED
+    if figures.campaigns is None:
+        counts["absent_key:campaign"] += 1
+    return counts
+
+
+def _contradictions(figures: Figures) -> Iterator[str]:
+    if figures.total != figures.sent + figures.pending + figures.failed:
+        yield "total is not sended + pending + fails"
+    if figures.received > figures.sent:
+        yield "RECEIVED exceeds sended"
+    if figures.pressed + figures.closed + figures.unknown > figures.sent:
+        yield "PRESS_ACTION, CLOSED and UNKNOWN exceed sended"
