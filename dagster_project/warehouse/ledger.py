@@ -1,0 +1,265 @@
+"""The ledger: extractions, receipts, the state of days, and rejected records.
+
+Grain: an extraction is one window asked of a vendor; a receipt is one source, account, day and
+load. Receipts are written in the transaction of the rows they speak of, so a receipt exists
+exactly where its rows do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from importlib.metadata import version
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from dagster_project.model import Tally, Window
+
+Connection = psycopg.Connection[Any]
+
+CODE_VERSION = version("messaging-warehouse")
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """One window asked of a vendor. ``started_at`` is the server's clock just before the first request."""
+
+    extraction_id: int
+    source: str
+    account: str
+    first_day: date
+    last_day: date
+    started_at: datetime
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What one load did to one day. ``already_there`` receipts speak of an earlier load."""
+
+    source: str
+    account: str
+    day: date
+    extraction_id: int
+    observed_at: datetime
+    is_replay: bool = False
+    rows_received: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    rows_unchanged: int = 0
+    rows_rejected: int = 0
+    rows_final: int | None = None
+    checksum: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+    receipt_id: int = 0
+    already_there: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that stand for the day after the load."""
+        return self.rows_inserted + self.rows_updated + self.rows_unchanged
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.rows_inserted or self.rows_updated or self.rows_deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class DayState:
+    """What stands in the warehouse for one day."""
+
+    source: str
+    account: str
+    day: date
+    receipt_id: int
+    extraction_id: int
+    observed_at: datetime
+    loaded_at: datetime
+    rows: int
+    rows_final: int | None
+    checksum: str
+    settled: bool
+    held: str | None
+
+
+def begin_extraction(connection: Connection, window: Window, run_id: str | None) -> Extraction:
+    """Open an extraction; its ``started_at`` orders it among loads of the same days."""
+    account = window.account
+    row = connection.execute(
+        "INSERT INTO ops.extraction (source, account, first_day, last_day, run_id, code_version)"
+        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING extraction_id, started_at",
+        (
+            account.source,
+            account.label,
+            window.first_day,
+            window.last_day,
+            run_id,
+            CODE_VERSION,
+        ),
+    ).fetchone()
+    assert row is not None
+    return Extraction(
+        row[0], account.source, account.label, window.first_day, window.last_day, row[1]
+    )
+
+
+def end_extraction(
+    connection: Connection,
+    extraction: Extraction,
+    tally: Tally,
+    outcome: str,
+    failure: str | None = None,
+) -> None:
+    """Close an extraction as ``complete`` or ``failed``, with what it cost."""
+    connection.execute(
+        "UPDATE ops.extraction SET requests = %s, points = %s, pages = %s, vendor_total = %s,"
+        " finished_at = clock_timestamp(), outcome = %s, failure = %s, notes = %s"
+        " WHERE extraction_id = %s",
+        (
+            tally.requests,
+            tally.points,
+            tally.pages,
+            tally.vendor_total,
+            outcome,
+            failure,
+            json.dumps(tally.notes, ensure_ascii=True, default=str) if tally.notes else None,
+            extraction.extraction_id,
+        ),
+    )
+
+
+def latest_complete(
+    connection: Connection, source: str, account: str, days: Sequence[date]
+) -> dict[date, Extraction]:
+    """For each day the latest complete extraction that covers it and whose responses are stored."""
+    rows = connection.execute(
+        "SELECT d.day, e.extraction_id, e.first_day, e.last_day, e.started_at"
+        " FROM unnest(%s::date[]) AS d(day) CROSS JOIN LATERAL ("
+        "   SELECT x.* FROM ops.extraction x WHERE x.source = %s AND x.account = %s"
+        "   AND x.outcome = 'complete' AND d.day BETWEEN x.first_day AND x.last_day"
+        "   AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = x.extraction_id)"
+        "   ORDER BY x.started_at DESC LIMIT 1) e",
+        (list(days), source, account),
+    ).fetchall()
+    return {row[0]: Extraction(row[1], source, account, *row[2:5]) for row in rows}
+
+
+def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> int:
+    """Pages that the last load of such a window took, by the rows that stand; at least 1."""
+    row = connection.execute(
+        "SELECT coalesce(sum(rows), 0) FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
+        (window.account.source, window.account.label, window.first_day, window.last_day),
+    ).fetchone()
+    assert row is not None
+    return max(1, -(-int(row[0]) // rows_a_page))
+
+
+def day_states(
+    connection: Connection, source: str, account: str, days: Sequence[date]
+) -> dict[date, DayState]:
+    """What stands for these days, where anything was ever loaded."""
+    with connection.cursor(row_factory=class_row(DayState)) as cursor:
+        cursor.execute(
+            "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
+            " rows_final, checksum, settled, held FROM ops.day_state"
+            " WHERE source = %s AND account = %s AND day = ANY(%s)",
+            (source, account, list(days)),
+        )
+        return {state.day: state for state in cursor}
+
+
+def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: str | None) -> None:
+    """Receipts and the days' new state, inside the transaction that wrote the rows."""
+    for receipt in receipts:
+        row = connection.execute(
+            _INSERT_RECEIPT,
+            (
+                receipt.extraction_id,
+                receipt.source,
+                receipt.account,
+                receipt.day,
+                run_id,
+                receipt.is_replay,
+                receipt.rows_received,
+                receipt.rows_inserted,
+                receipt.rows_updated,
+                receipt.rows_deleted,
+                receipt.rows_unchanged,
+                receipt.rows_rejected,
+                receipt.rows_final,
+                receipt.checksum,
+                receipt.observed_at,
+                CODE_VERSION,
+                json.dumps(receipt.notes, ensure_ascii=True) if receipt.notes else None,
+            ),
+        ).fetchone()
+        assert row is not None
+        receipt.receipt_id = row[0]
+        connection.execute(
+            _UPSERT_STATE,
+            (
+                receipt.source,
+                receipt.account,
+                receipt.day,
+                receipt.receipt_id,
+                receipt.extraction_id,
+                receipt.observed_at,
+                receipt.rows,
+                receipt.rows_final,
+                receipt.checksum,
+            ),
+        )
+
+
+_INSERT_RECEIPT = (
+    "INSERT INTO ops.load_receipt (extraction_id, source, account, day, run_id, is_replay,"
+    " rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged, rows_rejected,"
+    " rows_final, checksum, observed_at, code_version, notes)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " RETURNING receipt_id"
+)
+
+_UPSERT_STATE = (
+    "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
+    " loaded_at, rows, rows_final, checksum) VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s)"
+    " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
+    " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
+    " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
+    " checksum = excluded.checksum, held = NULL"
+)
+
+
+def hold_day(connection: Connection, source: str, account: str, day: date, reason: str) -> None:
+    """Note that a newer answer for the day was not taken."""
+    connection.execute(
+        "UPDATE ops.day_state SET held = %s WHERE source = %s AND account = %s AND day = %s",
+        (reason, source, account, day),
+    )
+
+
+def committed_by_runs(
+    connection: Connection, source: str, run_ids: Sequence[str]
+) -> Mapping[tuple[str, date], Receipt]:
+    """The last receipt of each account and day that any of these runs committed."""
+    rows = connection.execute(
+        "SELECT DISTINCT ON (account, day) account, day, extraction_id, observed_at, is_replay,"
+        " rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged, rows_rejected,"
+        " rows_final, checksum, notes, receipt_id FROM ops.load_receipt"
+        " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC",
+        (source, list(run_ids)),
+    ).fetchall()
+    return {
+        (row[0], row[1]): Receipt(
+            source,
+            *row[:13],
+            row[13] or {},
+            row[14],
+            already_there=True,
+        )
+        for row in rows
+    }

@@ -1,0 +1,413 @@
+"""A window becomes equal to its rows, in one transaction.
+
+Grain: one account and the days of one window. New rows go by binary COPY straight into the table
+while pages still arrive; rows that stand unchanged are not touched; changed ones are updated and
+vanished ones deleted at the end. Readers see the old days until the commit, and the new ones after.
+
+Advisory locks by source, account and day, taken in ascending order, keep two processes off the same
+days; a day that a later observation has already filled steps back. Measured alternatives (staging
+and MERGE, DELETE + INSERT, swapping partitions) stand in ``benchmarks/README.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.model import Batch, Reject, Table, Window, day_number, day_of
+from dagster_project.warehouse import ledger
+from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
+from dagster_project.warehouse.rejects import write_rejects
+from dagster_project.warehouse.row_index import (
+    Flags,
+    Identities,
+    Positions,
+    SeenIdentities,
+    StandingRows,
+)
+from dagster_project.warehouse.row_writer import EnsureMonth, RowWriter
+from dagster_project.warehouse.standing import read_standing
+
+AfterRows = Callable[[Connection, list[Receipt]], None]
+
+
+class DaysShrank(Exception):
+    """Days came back with suspiciously few rows; the transaction must not commit. The walk holds them."""
+
+    def __init__(self, shrunk: dict[date, tuple[int, int]]) -> None:
+        self.shrunk = shrunk
+        super().__init__(f"{len(shrunk)} days shrank")
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkGuard:
+    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held."""
+
+    from_rows: int = 1000
+    keep_share: float = 0.5
+
+    def objects(self, before: int, after: int) -> bool:
+        return before >= self.from_rows and after < before * self.keep_share
+
+
+@dataclass(slots=True)
+class _DayCounts:
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    final: int = 0
+    before: int = 0
+    checksum: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """A row that is not settled while its page passes: equal to another, or changed."""
+
+    day: int
+    content_hash: int
+    record: bytes
+    observed: bool
+
+
+class WindowLoad:
+    """The load of one window inside the caller's open transaction.
+
+    Use: ``begin``, ``add`` for each batch, ``finish``, then commit. Anything raised means
+    rollback. ``skip`` names days of the window whose rows are to be left as they stand;
+    ``wanted_days`` the days that get a receipt even if nothing of theirs changed (default: all).
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: Table,
+        window: Window,
+        extraction: Extraction,
+        *,
+        ensure_month: EnsureMonth,
+        skip: Collection[date] = (),
+        wanted_days: Collection[date] | None = None,
+        is_replay: bool = False,
+        guard: ShrinkGuard | None = None,
+        lock_whole: bool = False,
+    ) -> None:
+        self.connection = connection
+        self.table = table
+        self.window = window
+        self.extraction = extraction
+        self.is_replay = is_replay
+        self.guard = guard
+        self.ensure_month = ensure_month
+        self.wanted_days = wanted_days
+        self.lock_whole = lock_whole
+        self.skip = set(skip)
+        self.superseded: dict[date, datetime] = {}
+        self.rejects: list[Reject] = []
+        self.counts: Counter[str] = Counter()
+        self._by_day: dict[int, _DayCounts] = defaultdict(_DayCounts)
+        self._seen = SeenIdentities()
+        self._updates: dict[int, _Incoming] = {}
+        self._close: dict[tuple[int, int], list[_Incoming]] = defaultdict(list)
+        self._standing: StandingRows
+        self._writer: RowWriter
+
+    def begin(self) -> None:
+        """Lock the days, see which of them a later observation has filled, read what stands."""
+        days = self.window.days
+        lock_days(
+            self.connection,
+            self.extraction.source,
+            self.extraction.account,
+            [date.min] if self.lock_whole else days,
+        )
+        states = ledger.day_states(
+            self.connection, self.extraction.source, self.extraction.account, days
+        )
+        for day, state in states.items():
+            if state.observed_at > self.extraction.started_at:
+                self.superseded[day] = state.observed_at
+        self.skip |= self.superseded.keys()
+        self._standing = read_standing(self.connection, self.table, self.window, self.skip)
+        for number, rows in _by_day(self._standing.days, ~self._standing.matched):
+            self._by_day[number].before = rows
+        self._writer = RowWriter(
+            self.connection,
+            self.table,
+            self.window,
+            self.extraction.started_at,
+            self.ensure_month,
+        )
+
+    def add(self, batch: Batch) -> None:
+        """Take in the rows of one answer: new ones are written at once."""
+        self._take_rejects(batch)
+        self.counts.update(batch.counts)
+        observed = np.array(batch.observed or [False] * len(batch), np.bool_)
+        wanted = self._wanted(batch)
+        if not wanted.any():
+            return
+        identities = Identities.of(batch.keys, batch.days, with_day=self.table.identity_has_day)
+        self._count_rows(batch, identities, observed, wanted)
+        positions, alone, close = self._standing.find(identities)
+        fresh = wanted & ~alone & ~close
+        again = np.zeros(len(batch), np.bool_)
+        fresh_at = np.flatnonzero(fresh)
+        again[fresh_at] = self._seen.add(identities.take(fresh_at))
+        self._write_new(batch, observed, fresh & ~again)
+        self._compare(batch, identities, observed, positions, wanted & alone)
+        for at in np.flatnonzero((wanted & close) | again).tolist():
+            self._close[identities.exact(at)].append(_incoming(batch, observed, at))
+
+    def finish(
+        self, after_rows: AfterRows | None = None, run_id: str | None = None
+    ) -> list[Receipt]:
+        """Apply what is left, write rejects and receipts; the caller commits.
+
+        Raises:
+            DaysShrank: a day lost more rows than the guard lets pass.
+        """
+        for identity, incoming in self._close.items():
+            self._settle_equals(identity, incoming)
+        for position, row in self._updates.items():
+            self._update(position, row)
+        self._delete_vanished()
+        self._writer.finish()
+        self._check_shrinkage()
+        receipts = [self._receipt(day) for day in self.window.days if self._owes_receipt(day)]
+        loaded = [receipt.day for receipt in receipts]
+        write_rejects(self.connection, self.extraction, self.rejects, loaded)
+        ledger.write_receipts(self.connection, receipts, run_id)
+        if after_rows is not None and receipts:
+            after_rows(self.connection, receipts)
+        return receipts
+
+    @property
+    def fresh_rows(self) -> int:
+        """Rows inserted: whether the planner's statistics are worth renewing after the commit."""
+        return sum(counts.inserted for counts in self._by_day.values())
+
+    def _take_rejects(self, batch: Batch) -> None:
+        only_day = self.window.first_day if len(self.window.days) == 1 else None
+        for reject in batch.rejects:
+            day = reject.day if reject.day in self.window else only_day
+            if day in self.skip:
+                continue
+            self.rejects.append(Reject(reject.reason, reject.original, day))
+            if day is not None:
+                counts = self._by_day[day_number(day)]
+                counts.rejected += 1
+                counts.received += 1
+
+    def _wanted(self, batch: Batch) -> Flags:
+        first, last = day_number(self.window.first_day), day_number(self.window.last_day)
+        inside = (batch.days >= first) & (batch.days <= last)
+        if not self.skip:
+            return inside
+        skipped = np.array([day_number(day) for day in self.skip], np.int32)
+        return inside & ~np.isin(batch.days, skipped)
+
+    def _count_rows(
+        self, batch: Batch, identities: Identities, observed: Flags, wanted: Flags
+    ) -> None:
+        mixed = (batch.hashes * np.uint64(0x9E3779B97F4A7C15)) ^ identities.mixed
+        for day in np.unique(batch.days[wanted]):
+            of_day = wanted & (batch.days == day)
+            counts = self._by_day[int(day)]
+            counts.received += int(of_day.sum())
+            counts.final += int((of_day & observed).sum())
+            counts.checksum += int(mixed[of_day].sum(dtype=np.uint64))
+
+    def _write_new(self, batch: Batch, observed: Flags, new: Flags) -> None:
+        self._writer.copy(batch, observed, np.flatnonzero(new))
+        for day, rows in _by_day(batch.days, new):
+            self._by_day[day].inserted += rows
+
+    def _compare(
+        self,
+        batch: Batch,
+        identities: Identities,
+        observed: Flags,
+        positions: Positions,
+        known: Flags,
+    ) -> None:
+        """Rows whose identity stands alone in the table: equal, changed, or come a second time."""
+        at = np.flatnonzero(known)
+        if not len(at):
+            return
+        standing = self._standing
+        where = positions[at]
+        first_here = np.zeros(len(at), np.bool_)
+        first_here[np.unique(where, return_index=True)[1]] = True
+        second = ~first_here | standing.matched[where]
+        same = ~second & (standing.hashes[where] == batch.hashes[at])
+        standing.matched[where[~second]] = True
+        for day, rows in _by_day(standing.days[where], same):
+            self._by_day[day].unchanged += rows
+        for n in np.flatnonzero(~second & ~same):
+            self._updates[int(where[n])] = _incoming(batch, observed, int(at[n]))
+        for n in np.flatnonzero(second):
+            self._close[identities.exact(int(at[n]))].append(_incoming(batch, observed, int(at[n])))
+
+    def _settle_equals(self, identity: tuple[int, int], incoming: list[_Incoming]) -> None:
+        """Rows of one identity, old against new, as multisets: what is equal stays, the rest is changed, added or removed."""
+        positions = self._standing.positions_of(*identity)
+        if not self.table.has_occurrence and len(incoming) + (not positions) > 1:
+            raise AnswerNotTrusted("the answer holds a row twice whose key allows it once.")
+        if not positions:
+            # Unless its words are shared with a standing row, the first was written as it came.
+            first = 1 if self._standing.shares_mixed(*identity) else 2
+            for number, row in enumerate(incoming, start=first):
+                self._insert(row, number)
+            return
+        if len(positions) == 1 and self._standing.matched[positions[0]]:
+            incoming = self._recall_first(positions[0], incoming)
+        keep = positions[: len(incoming)]
+        left = list(incoming)
+        unequal = []
+        for position in keep:
+            content_hash = int(self._standing.hashes[position])
+            equal = next((row for row in left if row.content_hash == content_hash), None)
+            if equal is None:
+                unequal.append(position)
+            else:
+                left.remove(equal)
+                self._keep(position)
+        for position, row in zip(unequal, left, strict=False):
+            self._updates[position] = row
+            self._standing.matched[position] = True
+        for number, row in enumerate(left[len(unequal) :], start=len(positions) + 1):
+            self._insert(row, number)
+
+    def _recall_first(self, position: int, incoming: list[_Incoming]) -> list[_Incoming]:
+        """Undo what was decided for the first row of an identity that turned out to come again."""
+        changed = self._updates.pop(position, None)
+        if changed is not None:
+            return [changed, *incoming]
+        day = int(self._standing.days[position])
+        self._by_day[day].unchanged -= 1
+        unchanged = _Incoming(day, int(self._standing.hashes[position]), b"", False)
+        return [unchanged, *incoming]
+
+    def _keep(self, position: int) -> None:
+        self._standing.matched[position] = True
+        self._by_day[int(self._standing.days[position])].unchanged += 1
+
+    def _insert(self, row: _Incoming, occurrence: int) -> None:
+        self._writer.copy_one(row.day, row.record, row.content_hash, row.observed, occurrence)
+        self._by_day[row.day].inserted += 1
+
+    def _update(self, position: int, row: _Incoming) -> None:
+        old_day = int(self._standing.days[position])
+        self._writer.update(
+            old_day,
+            self._standing.identities.exact(position),
+            int(self._standing.occurrences[position]),
+            (row.day, row.record, row.content_hash, row.observed),
+        )
+        if old_day == row.day:
+            self._by_day[row.day].updated += 1
+            return
+        self._by_day[row.day].inserted += 1
+        self._by_day[row.day].notes["moved_in"] += 1
+        self._by_day[old_day].deleted += 1
+        self._by_day[old_day].notes["moved_out"] += 1
+
+    def _delete_vanished(self) -> None:
+        for position in np.flatnonzero(~self._standing.matched):
+            day = int(self._standing.days[position])
+            self._writer.delete(
+                day,
+                self._standing.identities.exact(int(position)),
+                int(self._standing.occurrences[position]),
+            )
+            self._by_day[day].deleted += 1
+
+    def _check_shrinkage(self) -> None:
+        if self.guard is None:
+            return
+        shrunk = {}
+        for number, counts in self._by_day.items():
+            after = counts.inserted + counts.updated + counts.unchanged
+            if self.guard.objects(counts.before, after):
+                shrunk[day_of(number)] = (counts.before, after)
+        if shrunk:
+            raise DaysShrank(shrunk)
+
+    def _owes_receipt(self, day: date) -> bool:
+        if day in self.skip:
+            return False
+        if self.wanted_days is None or day in self.wanted_days:
+            return True
+        counts = self._by_day.get(day_number(day))
+        return counts is not None and bool(counts.inserted or counts.updated or counts.deleted)
+
+    def _receipt(self, day: date) -> Receipt:
+        counts = self._by_day[day_number(day)]
+        rows = counts.inserted + counts.updated + counts.unchanged
+        notes: dict[str, Any] = dict(counts.notes)
+        if self.counts:
+            notes["in_window"] = dict(self.counts)
+        return Receipt(
+            self.extraction.source,
+            self.extraction.account,
+            day,
+            self.extraction.extraction_id,
+            self.extraction.started_at,
+            self.is_replay,
+            counts.received,
+            counts.inserted,
+            counts.updated,
+            counts.deleted,
+            counts.unchanged,
+            counts.rejected,
+            counts.final if self.table.observed_column else None,
+            f"{rows}:{counts.checksum & (2**64 - 1):016x}",
+            notes,
+        )
+
+
+def lock_days(connection: Connection, source: str, account: str, days: Sequence[date]) -> None:
+    """Hold these days against other loads until the transaction ends; in ascending order, so without deadlock."""
+    keys = [_lock_key(source, account, day) for day in sorted(days)]
+    connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS t(k)", (keys,))
+
+
+def _lock_key(source: str, account: str, day: date) -> int:
+    digest = hashlib.blake2b(f"{source}/{account}/{day}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _incoming(batch: Batch, observed: Flags, at: int) -> _Incoming:
+    return _Incoming(
+        int(batch.days[at]), int(batch.hashes[at]), batch.records[at], bool(observed[at])
+    )
+
+
+def _by_day(days: NDArray[np.int32], chosen: Flags) -> list[tuple[int, int]]:
+    numbers, rows = np.unique(days[chosen], return_counts=True)
+    return list(zip(numbers.tolist(), rows.tolist(), strict=True))
+
+
+def refresh_statistics(connection: Connection, table: Table, days: Sequence[date]) -> None:
+    """ANALYZE the partitions of these days; after the commit, since inside a load it blocks new months."""
+    months = sorted({day.replace(day=1) for day in days})
+    connection.execute(
+        sql.SQL("SELECT ops.analyze_months({}::regclass, %s::date[])").format(
+            sql.Literal(f"warehouse.{table.name}")
+        ),
+        (months,),
+    )

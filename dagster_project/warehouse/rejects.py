@@ -1,0 +1,64 @@
+"""Rejected records: what could not be loaded, kept with its reason and its original.
+
+Grain: one row a record and reason, however often the vendor answers with it. A record that a later
+load of its day no longer meets is resolved, not deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from dagster_project.model import Reject
+from dagster_project.storable import storable
+from dagster_project.warehouse.ledger import Connection, Extraction
+
+
+def write_rejects(
+    connection: Connection,
+    extraction: Extraction,
+    rejects: Iterable[Reject],
+    days: Sequence[date],
+) -> None:
+    """Keep what could not be loaded, each record once; earlier rejects of these days that did not come again are resolved."""
+    unique: dict[tuple[bytes, str], tuple[Reject, int]] = {}
+    for reject in rejects:
+        digest = hashlib.sha256(reject.original.encode("utf-8", "surrogatepass")).digest()
+        _, times = unique.get((digest, reject.reason), (reject, 0))
+        unique[digest, reject.reason] = (reject, times + 1)
+    if unique:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                _UPSERT_REJECT,
+                [
+                    (
+                        extraction.source,
+                        extraction.account,
+                        digest,
+                        reason,
+                        reject.day,
+                        storable(reject.original, Counter()),
+                        times,
+                        extraction.extraction_id,
+                        extraction.extraction_id,
+                    )
+                    for (digest, reason), (reject, times) in unique.items()
+                ],
+            )
+    connection.execute(
+        "UPDATE ops.rejected_record SET resolved_at = now() WHERE source = %s AND account = %s"
+        " AND day = ANY(%s) AND resolved_at IS NULL AND last_extraction_id <> %s",
+        (extraction.source, extraction.account, list(days), extraction.extraction_id),
+    )
+
+
+_UPSERT_REJECT = (
+    "INSERT INTO ops.rejected_record AS r (source, account, record_sha256, reason, day, original,"
+    " times_in_window, first_extraction_id, last_extraction_id)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (source, account, record_sha256, reason) DO UPDATE SET"
+    " day = excluded.day, times_in_window = excluded.times_in_window,"
+    " last_extraction_id = excluded.last_extraction_id, last_seen_at = now(), resolved_at = NULL"
+)

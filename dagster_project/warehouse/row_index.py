@@ -1,0 +1,154 @@
+"""Which rows a window holds, as arrays: what stands in the table, and what has come in so far.
+
+A row's identity is 16 bytes (two unsigned 64-bit words). Dictionaries of such keys would cost
+about 200 bytes a row; sorted arrays cost 8 to 40, and are searched a page at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+Positions = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Identities of rows, in parallel: ``high`` and ``low`` words, and ``mixed``, which is searched by."""
+
+    high: Words
+    low: Words
+    mixed: Words
+
+    @classmethod
+    def of(cls, keys: bytes, days: NDArray[np.int32], *, with_day: bool) -> Identities:
+        """From 16-byte keys; the day takes part where the same key on another day is another row."""
+        words = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
+        high, low = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+        if with_day:
+            low = low ^ days.astype(np.int64).view(np.uint64)
+        return cls(high, low, high ^ low)
+
+    def take(self, positions: Positions | Flags) -> Identities:
+        return Identities(self.high[positions], self.low[positions], self.mixed[positions])
+
+    def __len__(self) -> int:
+        return len(self.mixed)
+
+    def exact(self, position: int) -> tuple[int, int]:
+        return int(self.high[position]), int(self.low[position])
+
+
+class StandingRows:
+    """The rows of a window that the table holds, sorted for look-up.
+
+    ``unique`` tells which have an identity of their own; rows that share one (equal SMS) are
+    compared as a multiset by the loader. ``matched`` is the loader's to fill.
+    """
+
+    def __init__(
+        self,
+        identities: Identities,
+        days: NDArray[np.int32],
+        hashes: Words,
+        occurrences: NDArray[np.int32],
+    ) -> None:
+        order = np.argsort(identities.mixed, kind="stable")
+        self.identities = identities.take(order)
+        self.days = days[order]
+        self.hashes = hashes[order]
+        self.occurrences = occurrences[order]
+        self.matched: Flags = np.zeros(len(order), dtype=np.bool_)
+        mixed = self.identities.mixed
+        same = mixed[1:] == mixed[:-1]
+        self.unique: Flags = np.ones(len(order), dtype=np.bool_)
+        self.unique[1:] &= ~same
+        self.unique[:-1] &= ~same
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def find(self, wanted: Identities) -> tuple[Positions, Flags, Flags]:
+        """For each wanted identity: a position, whether it stands there alone, and whether it must be looked at closely.
+
+        ``close`` marks identities that share their mixed word with other standing rows.
+        """
+        mixed = self.identities.mixed
+        if len(mixed) == 0:
+            none = np.zeros(len(wanted), dtype=np.bool_)
+            return np.zeros(len(wanted), dtype=np.intp), none, none
+        positions = np.searchsorted(mixed, wanted.mixed)
+        positions[positions == len(mixed)] = 0
+        hit = mixed[positions] == wanted.mixed
+        exact = (
+            hit
+            & self.unique[positions]
+            & (self.identities.high[positions] == wanted.high)
+            & (self.identities.low[positions] == wanted.low)
+        )
+        return positions, exact, hit & ~exact
+
+    def shares_mixed(self, high: int, low: int) -> bool:
+        """Whether any standing row has this identity's mixed word."""
+        mixed = np.uint64(high ^ low)
+        at = int(np.searchsorted(self.identities.mixed, mixed))
+        return at < len(self) and bool(self.identities.mixed[at] == mixed)
+
+    def positions_of(self, high: int, low: int) -> list[int]:
+        """Positions of all standing rows of one identity, by ascending occurrence."""
+        mixed = np.uint64(high ^ low)
+        first = int(np.searchsorted(self.identities.mixed, mixed, side="left"))
+        last = int(np.searchsorted(self.identities.mixed, mixed, side="right"))
+        found = [p for p in range(first, last) if self.identities.exact(p) == (high, low)]
+        return sorted(found, key=lambda position: int(self.occurrences[position]))
+
+
+class SeenIdentities:
+    """Identities that came in as new, kept as sorted runs that double in size.
+
+    16 bytes a row; adding a page searches it in a handful of runs.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[Words, Words]] = []
+
+    def add(self, incoming: Identities) -> Flags:
+        """Take them in; answers which were there before, or stand earlier among ``incoming``."""
+        again = np.zeros(len(incoming), dtype=np.bool_)
+        for mixed, high in self._runs:
+            again |= _contains(mixed, high, incoming)
+        order = np.lexsort((incoming.high, incoming.mixed))
+        mixed, high = incoming.mixed[order], incoming.high[order]
+        repeated = np.zeros(len(order), dtype=np.bool_)
+        repeated[1:] = (mixed[1:] == mixed[:-1]) & (high[1:] == high[:-1])
+        # lexsort is stable: of equal identities, the earliest comes first and is not a repetition.
+        again[order[repeated]] = True
+        keep = ~again[order]
+        self._push(mixed[keep], high[keep])
+        return again
+
+    def _push(self, mixed: Words, high: Words) -> None:
+        while self._runs and len(self._runs[-1][0]) <= 2 * len(mixed):
+            other_mixed, other_high = self._runs.pop()
+            mixed, high = np.concatenate((other_mixed, mixed)), np.concatenate((other_high, high))
+            order = np.argsort(mixed, kind="stable")
+            mixed, high = mixed[order], high[order]
+        if len(mixed):
+            self._runs.append((mixed, high))
+
+
+def _contains(mixed: Words, high: Words, wanted: Identities) -> Flags:
+    left = np.searchsorted(mixed, wanted.mixed, side="left")
+    inside = left < len(mixed)
+    left[~inside] = 0
+    hit = inside & (mixed[left] == wanted.mixed)
+    found = hit & (high[left] == wanted.high)
+    # Two identities can share their mixed word: look along the run of equal words for those.
+    for position in np.flatnonzero(hit & ~found):
+        right = int(np.searchsorted(mixed, wanted.mixed[position], side="right"))
+        found[position] = bool(np.any(high[left[position] : right] == wanted.high[position]))
+    return found

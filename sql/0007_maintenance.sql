@@ -1,0 +1,24 @@
+-- What the loader may do beyond reading and writing rows.
+
+SET ROLE warehouse_owner;
+
+CREATE FUNCTION ops.analyze_months(parent regclass, months date[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    partition regclass;
+BEGIN
+    FOR partition IN
+        SELECT i.inhrelid::regclass
+        FROM pg_inherits i
+        JOIN unnest(months) AS m(month) ON i.inhrelid::regclass::text LIKE '%\_' || to_char(m.month, 'YYYY\_MM')
+        WHERE i.inhparent = parent
+    LOOP
+        EXECUTE format('ANALYZE %s', partition);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION ops.analyze_months(regclass, date[]) IS 'Renews the planner''s statistics of a table''s partitions for these months.';
+REVOKE ALL ON FUNCTION ops.analyze_months(regclass, date[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.analyze_months(regclass, date[]) TO warehouse_loader;
+
+RESET ROLE;
