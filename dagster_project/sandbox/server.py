@@ -188,6 +188,7 @@ def _server(world: World) -> uvicorn.Server:
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=1,

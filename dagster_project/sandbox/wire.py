@@ -28,6 +28,7 @@ HTML_PAGE = (
     "method='post'><input name='username'><input name='password' type='password'></form></body></html>"
 )
 SECOND_NS = 1_000_000_000
+CLOSING_SECONDS = 0.02
 
 Connections = dict[tuple[Any, Any], asyncio.Transport]
 
@@ -79,6 +80,8 @@ class Wire:
             self._world.stats.answered(name, scope["path"], outcome, call.account, call.page)
 
     def _vendor_of(self, scope: Scope) -> str | None:
+        if scope["path"].startswith("/_sandbox/"):
+            return None
         for name, route in self._routes:
             if route.matches(scope)[0] != Match.NONE:
                 return name
@@ -132,7 +135,7 @@ class Exchange:
             if replacing.params.get("processed"):
                 await self._vendors_answer()
             if replacing.kind == "reset":
-                return self._reset()
+                return await self._reset()
             return await self.respond(replacement(replacing))
         answer = await self._vendors_answer()
         for kind in ("bom", "cut_json", "gzip", "content_type"):
@@ -172,13 +175,14 @@ class Exchange:
         gone.cancel()
         return not done
 
-    def _reset(self) -> str:
+    async def _reset(self) -> str:
         """Close the connection with RST, as a crashed peer or a firewall does."""
         transport = self._wire.transport(self.scope)
         if transport is not None:
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
+            await asyncio.sleep(CLOSING_SECONDS)
         return "reset"
 
     async def _start(self, answer: Response) -> None:
@@ -197,9 +201,10 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
         await asyncio.sleep(fault.params.get("seconds", 0.05))
         if fault.kind == "reset_in_body":
-            return self._reset() + " in the body"
+            return await self._reset() + " in the body"
         if transport := self._wire.transport(self.scope):
             transport.close()
+            await asyncio.sleep(CLOSING_SECONDS)
         return "closed in the body"
 
     async def _drip(self, answer: Response, fault: Fault) -> int:

@@ -121,6 +121,10 @@ class World:
         """A generator of its own for these names: what is drawn elsewhere does not move it."""
         return np.random.Generator(np.random.SFC64(self.number(*names)))
 
+    def fresh_random(self) -> np.random.Generator:
+        """A generator for what is promised to nobody, like the order of rows: each call another."""
+        return np.random.default_rng()
+
     def settings_env(self, url: str) -> dict[str, str]:
         """The environment that points every vendor's client at ``url``."""
         env: dict[str, str] = {}
