@@ -64,19 +64,24 @@ class Figures:
 COLUMN_NAMES: Final = (*COUNTERS.values(), *ACTIONS.values(), "campaigns")
 
 
+def loads(text: str) -> Any:
+    """JSON whose numbers stay ``Digits`` unless they are plain integers. ValueError: it is none."""
+    return json.loads(
+        text,
+        parse_int=lambda digits: int(digits) if len(digits) < MAX_DIGITS else Digits(digits),
+        parse_float=Digits,
+        parse_constant=_refuse_constant,
+    )
+
+
 def decode(body: bytes) -> Any:
-    """The JSON of a body; numbers that are not plain integers stay ``Digits``.
+    """The JSON of a body in UTF-8; a byte order mark is allowed.
 
     Raises:
-        AnswerNotTrusted: not JSON in UTF-8 (a byte order mark is allowed), or nested beyond reason.
+        AnswerNotTrusted: it is none, or nested beyond reason.
     """
     try:
-        return json.loads(
-            body.decode("utf-8-sig"),
-            parse_int=lambda digits: int(digits) if len(digits) < MAX_DIGITS else Digits(digits),
-            parse_float=Digits,
-            parse_constant=_refuse_constant,
-        )
+        return loads(body.decode("utf-8-sig"))
     except RecursionError:
         raise _untrusted("it is nested too deeply") from None
     except ValueError:

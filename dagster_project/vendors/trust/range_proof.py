@@ -109,7 +109,7 @@ def standing(proofs: Iterable[RangeProof]) -> RangeProof | None:
 
 def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
     """Whether to ask (again)."""
-    ages = [(proof.conclusive, now - proof.asked_at) for proof in proofs]
+    ages = [(proof.conclusive, abs(now - proof.asked_at)) for proof in proofs]
     return not any(
         age < (PROOF_LASTS if conclusive else ATTEMPTS_APART) for conclusive, age in ages
     )

@@ -110,7 +110,8 @@ def _row(answer: Answer, window: Window, coverage: Coverage) -> tuple[dict[str, 
         decoded = decode(answer.body) if answer.decoded is None else answer.decoded
         figures = read_figures(decoded)
     except AnswerNotTrusted as error:
-        raise error.at(account=window.account.label, window=coverage.stats_on) from None
+        error.at(account=window.account.label, window=coverage.stats_on)
+        raise
     row = {
         "stats_on": coverage.stats_on,
         "company_id": int(window.account.label),

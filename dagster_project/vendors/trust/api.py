@@ -1,0 +1,135 @@
+"""One question to Trust's statistics: signed, judged by its body, the token renewed once.
+
+``GET /campaigns/api/v1/company/{id}/statistics``, with a range of days or without. The envelope's
+``code`` decides before the HTTP status does. A company is refused alone: 401 with a token just
+renewed, 403 and 404 are about it, not about the credentials. No limit is documented; ``Retry-After``
+is honoured by the session.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import date
+from typing import Any, Final
+
+from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
+from dagster_project.model import Answer, Tally
+from dagster_project.settings import TrustSettings
+from dagster_project.transport.attempt import TRANSIENT_STATUSES
+from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
+from dagster_project.vendors.trust.figures import Figures, loads, read_figures
+from dagster_project.vendors.trust.token import Token, TokenSource
+
+SOURCE: Final = "trust"
+STATISTICS_PATH: Final = "/campaigns/api/v1/company/{company}/statistics"
+
+Bounds = tuple[date, date]
+
+
+class Api:
+    """Safe to use from many threads."""
+
+    def __init__(self, settings: TrustSettings, session: Session | None = None) -> None:
+        self._settings = settings
+        self._session = session or Session(pool_size=4)
+        self._stop = threading.Event()
+        self._tokens = TokenSource(settings, self._session, stop=self._stop)
+        self._denied: set[int] = set()
+
+    def close(self) -> None:
+        """End what is under way, and the connections."""
+        self._stop.set()
+        self._session.close()
+
+    def sign_in(self, tally: Tally) -> None:
+        """Have a token. Raises CredentialsRefused."""
+        self._tokens.current(tally)
+
+    def figures(self, company: int, bounds: Bounds | None, tally: Tally) -> Figures:
+        """The figures of a range of days, both included, or of the rolling week."""
+        return read_figures(self.ask(company, bounds, tally).decoded)
+
+    def ask(self, company: int, bounds: Bounds | None, tally: Tally, sequence: int = 1) -> Answer:
+        """One answer that was not an error; what stands in it is not looked at.
+
+        Raises:
+            AccessDenied: to this company.
+            CredentialsRefused, RequestRefused, TryLater: see ``errors``.
+        """
+        try:
+            answer = self._ask(self._request(company, bounds), company, tally, sequence)
+        except WarehouseError as error:
+            error.at(source=SOURCE, account=str(company))
+            raise
+        self._denied.discard(company)
+        return answer
+
+    def _request(self, company: int, bounds: Bounds | None) -> Request:
+        names = self._settings.range_params
+        return Request(
+            "GET",
+            self._settings.base_url + STATISTICS_PATH.format(company=company),
+            params=dict(zip(names, map(date.isoformat, bounds), strict=True)) if bounds else None,
+        )
+
+    def _ask(self, request: Request, company: int, tally: Tally, sequence: int) -> Answer:
+        token = self._tokens.current(tally)
+        try:
+            return self._send(request, token, tally, sequence)
+        except _TokenRefused:
+            if company in self._denied:
+                raise _access_denied(401) from None
+        token = self._tokens.current(tally, instead_of=token)
+        try:
+            return self._send(request, token, tally, sequence)
+        except _TokenRefused:
+            self._denied.add(company)
+            raise _access_denied(401) from None
+
+    def _send(self, request: Request, token: Token, tally: Tally, sequence: int) -> Answer:
+        headers = {"Authorization": token.authorization, "Content-Type": "application/json"}
+        return self._session.send(
+            replace(request, headers=headers),
+            tally=tally,
+            sequence=sequence,
+            judge=judge,
+            stop=self._stop,
+        )
+
+
+class _TokenRefused(Exception):
+    """401: the token, or the company, is not accepted."""
+
+
+def judge(reply: Reply) -> Any:
+    """The decoded body of a success; anything else is raised, by the body's code before HTTP's."""
+    try:
+        decoded = decode_json(reply, loads)
+    except Transient:
+        if reply.status < 400:
+            raise
+        decoded = None
+    code = reply.status
+    said = decoded.get("code") if isinstance(decoded, dict) else None
+    if type(said) is int and (said != 200 or reply.status < 400):
+        code = said
+    if code == 401:
+        raise _TokenRefused
+    if code in (403, 404):
+        raise _access_denied(code)
+    if code in TRANSIENT_STATUSES:
+        raise Transient(f"its code is {code}")
+    if 400 <= code < 500:
+        raise RequestRefused(
+            f"the request is refused ({code}).",
+            way_out="check TRUST_RANGE_PARAMS, and whether the range is too long.",
+        )
+    return decoded
+
+
+def _access_denied(code: int) -> AccessDenied:
+    return AccessDenied(
+        f"the company's statistics are not open to these credentials ({code}).",
+        way_out="ask Trust for access, or take the company out of TRUST_COMPANY_IDS.",
+    )

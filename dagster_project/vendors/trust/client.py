@@ -1,0 +1,146 @@
+"""What Trust can be asked for: one call a company and day where ranges are honoured, else today.
+
+Whether the server honours a range of days (its parameters are not documented:
+``TRUST_RANGE_PARAMS``) is proved before a figure is called daily; see ``range_proof``. Without that
+proof only the day of asking can be answered, by the rolling week that ends on it, and every other
+day is refused: the vendor has no way to answer for it, now or later.
+
+Each answer's stored request says which days it covers, so that a replay knows without the vendor.
+"The last 7 days" is read as the day of asking and the six before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Final
+
+from dagster_project.errors import TryLater, VendorCannotAnswer
+from dagster_project.model import ONE_DAY, Answer, RangeProof, Tally, Window
+from dagster_project.settings import TrustSettings
+from dagster_project.transport.session import Session
+from dagster_project.vendors.trust.api import SOURCE, Api
+from dagster_project.vendors.trust.figures import Figures
+from dagster_project.vendors.trust.prover import Prover
+from dagster_project.vendors.trust.range_proof import ProofStore
+from dagster_project.vendors.trust.rows import Coverage
+
+ROLLING_DAYS: Final = 7
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Client:
+    """One for all companies and days of a run; safe to use from many threads.
+
+    ``now`` decides which day is today at the vendor.
+    """
+
+    def __init__(
+        self,
+        settings: TrustSettings,
+        *,
+        proofs: ProofStore,
+        session: Session | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._now = now
+        self._api = Api(settings, session)
+        self._prover = Prover(settings, self._api, proofs, now)
+
+    def close(self) -> None:
+        self._api.close()
+
+    @property
+    def today(self) -> date:
+        return self._now().astimezone(self._settings.time_zone).date()
+
+    def extract(self, window: Window, tally: Tally) -> Iterator[Answer]:
+        """One answer a day where ranges are honoured; else one for today, by the rolling week.
+
+        Raises:
+            VendorCannotAnswer: for a day that has not begun, or is not today without ranges.
+            AccessDenied: to this company.
+            CredentialsRefused, RequestRefused, TryLater: see ``errors``.
+        """
+        company = int(window.account.label)
+        proof = self.proof(tally)
+        self._refuse_unanswerable(window, proof)
+        for number, day in enumerate(window.days, start=1):
+            if proof.state == "honoured":
+                coverage = Coverage(day, day, is_daily=True)
+                answer = self._api.ask(company, (day, day), tally, number)
+            else:
+                coverage = Coverage(day - (ROLLING_DAYS - 1) * ONE_DAY, day, is_daily=False)
+                answer = self._api.ask(company, None, tally, number)
+                self._refuse_unanswerable(window, proof)  # midnight may have passed
+            tally.pages += 1
+            yield replace(answer, request={**answer.request, "covers": coverage.as_json()})
+
+    def proof(self, tally: Tally) -> RangeProof:
+        """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""
+        proof = self._prover.proof(tally)
+        tally.notes["range_proof"] = proof.summary()
+        return proof
+
+    def prove_range(self, company: int, tally: Tally) -> RangeProof:
+        """What one company's answers prove at this moment; not remembered."""
+        return self._prover.prove_range(company, tally)
+
+    def answerable(self, window: Window, tally: Tally) -> list[date]:
+        """The days of a window that the vendor can be asked for now: until today, or today alone."""
+        today = self.today
+        if self.proof(tally).state == "honoured":
+            return [day for day in window.days if day <= today]
+        return [day for day in window.days if day == today]
+
+    def newest_day(self, tally: Tally) -> date:
+        """What a nightly run asks for: yesterday, the last whole day, or today without ranges."""
+        return self.today - ONE_DAY if self.proof(tally).state == "honoured" else self.today
+
+    def statistics(self, company: int, first_day: date, last_day: date, tally: Tally) -> Figures:
+        """The figures of a range of days in one call, to hold against the sum of its days.
+
+        Raises:
+            VendorCannotAnswer: the server is not proved to honour ranges.
+        """
+        proof = self.proof(tally)
+        if proof.state != "honoured":
+            raise self._unanswerable(f"{first_day}..{last_day}", proof).at(account=str(company))
+        return self._api.figures(company, (first_day, last_day), tally)
+
+    def check(self, tally: Tally) -> RangeProof | None:
+        """Fetch a token, and say which proof stands, if any; asks for no statistics.
+
+        Raises:
+            CredentialsRefused, TryLater: see ``errors``.
+        """
+        self._api.sign_in(tally)
+        return self._prover.remembered()
+
+    def _refuse_unanswerable(self, window: Window, proof: RangeProof) -> None:
+        today = self.today
+        if proof.state != "honoured" and window.days != [today]:
+            raise self._unanswerable(str(window), proof).at(account=window.account.label)
+        if window.last_day > today:
+            raise VendorCannotAnswer(
+                f"{window.last_day} has not begun.", source=SOURCE, account=window.account.label
+            )
+
+    def _unanswerable(self, days: str, proof: RangeProof) -> TryLater | VendorCannotAnswer:
+        if self._prover.outage is not None and not proof.conclusive:
+            return TryLater(
+                f"whether it can answer for {days} could not be found out ({proof.reason}).",
+                source=SOURCE,
+                way_out="run again later.",
+            )
+        return VendorCannotAnswer(
+            f"it cannot answer for {days}: that the server honours a date range is {proof.state}"
+            f" ({proof.reason}). It tells its last {ROLLING_DAYS} days, and only as of today.",
+            source=SOURCE,
+            way_out="load today; other days become possible once ranges are proved to be honoured.",
+        )

@@ -1,0 +1,142 @@
+"""Keeps the proof that ranges are honoured: asks for it when it is due, remembers it between runs.
+
+One company's proof serves all companies of the same server and parameter names, so the companies
+are asked one after another until one settles it. A company that cannot be asked (no access, an
+outage) does not stand in the way of the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from dagster_project.errors import AccessDenied, AnswerNotTrusted, RequestRefused, TryLater
+from dagster_project.model import RangeProof, Tally
+from dagster_project.settings import TrustSettings
+from dagster_project.vendors.trust.api import SOURCE, Api
+from dagster_project.vendors.trust.range_proof import (
+    LONG_AGO,
+    Observation,
+    ProofStore,
+    decide,
+    is_due,
+    overturns,
+    recent_days,
+    standing,
+)
+
+REASONS_GIVEN = 5
+
+
+class Prover:
+    """``outage`` is what hindered the last attempt, where it ended without a conclusion."""
+
+    def __init__(
+        self, settings: TrustSettings, api: Api, store: ProofStore, now: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._api = api
+        self._store = store
+        self._now = now
+        self._lock = threading.Lock()
+        self._known: list[RangeProof] | None = None
+        self.outage: TryLater | None = None
+
+    def proof(self, tally: Tally) -> RangeProof:
+        """The proof to go by; asks the vendor if that is due."""
+        with self._lock:
+            known = self._known if self._known is not None else self._load()
+            if is_due(known, self._now()):
+                known = self._load()
+            if is_due(known, self._now()):
+                known = self._attempt(known, tally)
+            self._known = known
+            found = standing(known)
+            assert found is not None
+            return found
+
+    def remembered(self) -> RangeProof | None:
+        """The proof to go by as it is known; asks nobody but the store."""
+        return standing(self._load())
+
+    def prove_range(self, company: int, tally: Tally) -> RangeProof:
+        """What one company's answers prove; not remembered.
+
+        Raises:
+            CredentialsRefused, TryLater: see ``errors``.
+        """
+        asked_at = self._now()
+        seen = Observation()
+        try:
+            self._observe(company, seen, tally)
+        except (AccessDenied, RequestRefused, AnswerNotTrusted) as error:
+            seen.failure = f"{type(error).__name__}: {error.what}"
+        state, reason = decide(seen)
+        return RangeProof(
+            source=SOURCE,
+            server=self._settings.base_url,
+            params=",".join(self._settings.range_params),
+            state=state,
+            account=str(company),
+            asked_at=asked_at,
+            reason=reason,
+            evidence=seen.evidence(),
+        )
+
+    def _observe(self, company: int, seen: Observation, tally: Tally) -> None:
+        seen.rolling = self._api.figures(company, None, tally)
+        if seen.rolling.is_empty:
+            return
+        seen.long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), tally)
+        if not seen.long_ago.is_empty:
+            return
+        today = self._now().astimezone(self._settings.time_zone).date()
+        for day in recent_days(today):
+            seen.recent[day] = self._api.figures(company, (day, day), tally)
+            if not seen.recent[day].is_empty:
+                break
+        seen.rolling_again = self._api.figures(company, None, tally)
+
+    def _attempt(self, known: list[RangeProof], tally: Tally) -> list[RangeProof]:
+        """Known proofs with the outcome of asking now, which is remembered.
+
+        An attempt that an outage spoilt is remembered in this process alone, so that the next run
+        tries again at once.
+        """
+        self.outage = None
+        asked: list[RangeProof] = []
+        for company in self._settings.company_ids:
+            try:
+                asked.append(self.prove_range(company, tally))
+            except TryLater as error:
+                self.outage = error
+                asked.append(self._spoilt(company, error))
+            if asked[-1].conclusive:
+                self.outage = None
+                break
+        proof = asked[-1]
+        if not proof.conclusive:
+            reasons = [f"company {each.account}: {each.reason}" for each in asked[:REASONS_GIVEN]]
+            proof = replace(proof, reason="; ".join(reasons))
+        proof = replace(proof, reason=proof.reason + overturns(proof, standing(known)))
+        if self.outage is None:
+            self._store.save(proof)
+        return [each for each in known if each.state != proof.state] + [proof]
+
+    def _spoilt(self, company: int, error: TryLater) -> RangeProof:
+        return RangeProof(
+            source=SOURCE,
+            server=self._settings.base_url,
+            params=",".join(self._settings.range_params),
+            state="unproven",
+            account=str(company),
+            asked_at=self._now(),
+            reason=f"TryLater: {error.what}",
+            evidence={},
+        )
+
+    def _load(self) -> list[RangeProof]:
+        params = ",".join(self._settings.range_params)
+        return list(self._store.load(SOURCE, self._settings.base_url, params))

@@ -1,0 +1,146 @@
+"""Trust's access token: fetched once, kept until shortly before it expires, renewed on demand.
+
+``POST {auth}/oauth/token/`` with client credentials as JSON answers ``access_token`` and
+``expires_in`` (7200 s). Its age is reckoned from the moment before it was asked for, by this
+process' own clock: the vendor's ``created_at`` is by another one. Credentials that were refused are
+not tried a second time in the process, whoever asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
+from dagster_project.model import Tally
+from dagster_project.settings import TrustSettings
+from dagster_project.transport.attempt import TRANSIENT_STATUSES
+from dagster_project.transport.session import Reply, Request, Session, decode_json
+
+TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
+DEFAULT_LIFE: Final = 7200.0
+LONGEST_MARGIN: Final = 60.0
+CREDENTIAL_ERRORS: Final = frozenset(
+    {"invalid_client", "invalid_grant", "unauthorized_client", "access_denied"}
+)
+
+_refused: set[bytes] = set()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Token:
+    """``authorization`` is the whole header value. ``good_until`` is a monotonic second."""
+
+    authorization: SecretStr
+    good_until: float
+
+
+class TokenSource:
+    """The token of one set of credentials; safe to ask from many threads."""
+
+    def __init__(
+        self,
+        settings: TrustSettings,
+        session: Session,
+        *,
+        stop: threading.Event | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._stop = stop
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+
+    def current(self, tally: Tally, *, instead_of: Token | None = None) -> Token:
+        """A token that should be accepted; a new one if the current is ``instead_of`` or nearly over.
+
+        Raises:
+            CredentialsRefused: now, or earlier in this process.
+        """
+        with self._lock:
+            token = self._token
+            if token is None or token is instead_of or self._monotonic() >= token.good_until:
+                token = self._token = self._fetch(tally)
+            return token
+
+    def _fetch(self, tally: Tally) -> Token:
+        fingerprint = _fingerprint(self._settings)
+        if fingerprint in _refused:
+            raise _credentials_refused()
+        asked_at = self._monotonic()
+        request = Request(
+            "POST",
+            self._settings.auth_url + TOKEN_PATH,
+            json={
+                "client_id": self._settings.client_id,
+                "client_secret": self._settings.client_secret,
+                "grant_type": "client_credentials",
+            },
+        )
+        try:
+            reply = self._session.exchange(request, tally=tally, judge=_judge, stop=self._stop)
+        except CredentialsRefused:
+            _refused.add(fingerprint)
+            raise
+        token, life = reply.answer.decoded
+        margin = min(LONGEST_MARGIN, life / 10)
+        return Token(SecretStr(f"Bearer {token}"), asked_at + life - margin)
+
+
+def _judge(reply: Reply) -> tuple[str, float] | None:
+    """Token and life in seconds; ``None`` leaves a transient status to the session."""
+    if reply.status in (401, 403):
+        raise _credentials_refused()
+    if reply.status in TRANSIENT_STATUSES or 300 <= reply.status < 400:
+        return None
+    if reply.status in (404, 405):
+        raise RequestRefused(
+            f"there is no token service (HTTP {reply.status}).",
+            source="trust",
+            way_out="check TRUST_AUTH_URL.",
+        )
+    answer = decode_json(reply)
+    said: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    if said.get("error") in CREDENTIAL_ERRORS or said.get("code") in (401, 403):
+        raise _credentials_refused()
+    if reply.status >= 400:
+        raise RequestRefused(
+            f"the token service refuses the request (HTTP {reply.status}).",
+            source="trust",
+            way_out="check TRUST_AUTH_URL and TRUST_CLIENT_ID.",
+        )
+    token = said.get("access_token")
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise AnswerNotTrusted("the token service answered without a token.", source="trust")
+    return token, _life(said.get("expires_in"))
+
+
+def _life(expires_in: Any) -> float:
+    """Seconds; the documented two hours where the answer does not say."""
+    known = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
+    return float(expires_in) if known and 0 < expires_in < 10**9 else DEFAULT_LIFE
+
+
+def _fingerprint(settings: TrustSettings) -> bytes:
+    parts = (
+        settings.auth_url,
+        settings.client_id.get_secret_value(),
+        settings.client_secret.get_secret_value(),
+    )
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+
+
+def _credentials_refused() -> CredentialsRefused:
+    return CredentialsRefused(
+        "Trust does not accept the client credentials; they are not tried again.",
+        source="trust",
+        way_out="correct TRUST_CLIENT_ID and TRUST_CLIENT_SECRET.",
+    )
