@@ -1,0 +1,137 @@
+"""The characters of the values inside a JSON text, as the vendor wrote them.
+
+A float would lose a price's digits and a decoded object its spelling: what is kept in a ``json``
+column, set aside with its original, or turned into ``Decimal`` starts from these slices. They hold
+no white space around them, and are not checked further down than they have to be.
+
+msgspec cuts well-formed JSON. Where it refuses (a lone surrogate, ``NaN``, a control character
+inside a text, nesting beyond its limit) a reading of brackets, texts and commas cuts the same
+slices, so that one odd record does not take a whole page with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+DEEPEST: Final = 500
+"""Levels of nesting that are kept: Postgres' own parser is bounded by its stack."""
+
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|"', re.DOTALL)
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_BLANK = b" \t\r\n"
+
+
+class NotJson(ValueError):
+    """Not an object, or not an array, as far as its brackets and texts tell. Quotes nothing."""
+
+
+def members(text: bytes) -> dict[str, bytes]:
+    """The values of an object by key; of a key that stands twice, the last.
+
+    Raises:
+        NotJson: the text is no object, or does not end.
+    """
+    text = _bare(text)
+    try:
+        return {key: bytes(value) for key, value in _OBJECT.decode(text).items()}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return dict(map(_member, _cut(text, b"{}")))
+
+
+def elements(text: bytes) -> list[bytes]:
+    """The values of an array.
+
+    Raises:
+        NotJson: the text is no array, or does not end.
+    """
+    text = _bare(text)
+    try:
+        return [bytes(value) for value in _ARRAY.decode(text)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return [value for _, value in _cut(text, b"[]")]
+
+
+def is_json(text: bytes) -> bool:
+    """Whether Postgres' ``json`` takes it: well-formed throughout, in UTF-8, not nested beyond reason."""
+    if _depth(text) > DEEPEST:
+        return False
+    try:
+        json.loads(text.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
+    except ValueError:
+        return False
+    return True
+
+
+def as_text(slice_: bytes) -> str:
+    """A slice as text, for a record that is set aside; bytes that are no UTF-8 are replaced."""
+    return slice_.decode("utf-8", "replace")
+
+
+def _bare(text: bytes) -> bytes:
+    return text.removeprefix(BYTE_ORDER_MARK).strip(_BLANK)
+
+
+def _member(pair: tuple[bytes | None, bytes]) -> tuple[str, bytes]:
+    key, value = pair
+    if key is None:
+        raise NotJson("a value without a key")
+    try:
+        name = json.loads(as_text(key), strict=False)
+    except ValueError:
+        name = None
+    if not isinstance(name, str):
+        raise NotJson("a key that is no text")
+    return name, value
+
+
+def _cut(text: bytes, brackets: bytes) -> Iterator[tuple[bytes | None, bytes]]:
+    """Cut between the outermost brackets at each comma; keys come apart from their values."""
+    if text[:1] != brackets[:1] or text[-1:] != brackets[1:]:
+        raise NotJson("not what was looked for")
+    key: bytes | None = None
+    depth, start = 0, 1
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark == b'"':
+            raise NotJson("a text that does not end")
+        if mark in (b"{", b"["):
+            depth += 1
+        elif mark in (b"}", b"]"):
+            depth -= 1
+        if depth == 1 and mark == b":" and key is None:
+            key, start = text[start : token.start()].strip(_BLANK), token.end()
+        elif (depth == 1 and mark == b",") or depth == 0:
+            value = text[start : token.start()].strip(_BLANK)
+            if value or key is not None or mark == b",":
+                yield key, _there(value)
+            key, start = None, token.end()
+        if depth == 0:
+            break
+    if depth or start != len(text):
+        raise NotJson("brackets that do not match")
+
+
+def _there(value: bytes) -> bytes:
+    if not value:
+        raise NotJson("a value that is missing")
+    return value
+
+
+def _depth(text: bytes) -> int:
+    depth = deepest = 0
+    if text.count(b"[") + text.count(b"{") > DEEPEST:
+        for token in _TOKENS.finditer(text):
+            depth += (token[0] in (b"[", b"{")) - (token[0] in (b"]", b"}"))
+            deepest = max(deepest, depth)
+    return deepest
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,133 @@
+"""``warehouse.tellody_activity``: one row a day, six totals. Pure: from the answer alone.
+
+Source: UniqueCode, one call a day; its answer names no day, so the client writes the day that it
+asked for into the stored request. Key: the day, so that at most one row stands for it.
+
+A total that is missing or no whole number from 0 is an error, never a zero: the window fails and
+the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from dagster_project.copy_binary import encode_rows
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.json_slices import NotJson, is_json, members
+from dagster_project.model import Answer, Batch, Column, Table, Window
+
+SOURCE: Final = "tellody_activity"
+TOTALS: Final = {
+    "SMS_SENT": "sms_sent",
+    "EMAIL_SENT": "email_sent",
+    "DL": "downloads",
+    "OPTOUT": "optouts",
+    "URL": "url_clicks",
+    "VOUCHER": "vouchers_viewed",
+}
+TABLE: Final = Table(
+    name="tellody_activity",
+    day_column="activity_on",
+    account_column="account",
+    columns=(
+        Column("activity_on", "date"),
+        Column("account", "text"),
+        *(Column(name, "bigint") for name in TOTALS.values()),
+        Column("extra", "json"),
+    ),
+    key_columns=("activity_on", "account"),
+    key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
+)
+ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
+UNKNOWN_KEY: Final = "unknown_key:"
+MOST_KEYS_NAMED: Final = 20
+LONGEST_KEY_NAMED: Final = 60
+MAX_BIGINT: Final = 2**63 - 1
+
+_WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+
+
+def to_batch(answer: Answer, window: Window) -> Batch:
+    """The row of the day that the answer is about; none where that day is outside the window.
+
+    Raises:
+        AnswerNotTrusted: the answer is no object of totals, or one of the six cannot be counted with.
+    """
+    day = day_asked(answer.request)
+    if day not in window:
+        return encode_rows(TABLE, [], _key)
+    try:
+        totals, unknown = read_totals(answer.body)
+    except AnswerNotTrusted as error:
+        error.at(source=SOURCE, account=window.account.label, window=day)
+        raise
+    row = {
+        "activity_on": day,
+        "account": window.account.label,
+        **totals,
+        "extra": _as_object(unknown),
+    }
+    batch = encode_rows(TABLE, [row], _key)
+    batch.counts.update(f"{UNKNOWN_KEY}{_shown(key)}" for key in list(unknown)[:MOST_KEYS_NAMED])
+    if len(unknown) > MOST_KEYS_NAMED:
+        batch.counts[f"{UNKNOWN_KEY}(others)"] += len(unknown) - MOST_KEYS_NAMED
+    return batch
+
+
+def read_totals(body: bytes) -> tuple[dict[str, int], dict[str, bytes]]:
+    """The six totals by column name, and the slices of all other keys.
+
+    Raises:
+        AnswerNotTrusted: naming the key that is missing or cannot be counted with.
+    """
+    try:
+        values = members(body)
+    except NotJson as error:
+        raise _untrusted("it is no JSON object") from error
+    totals = {column: _total(key, values.pop(key, None)) for key, column in TOTALS.items()}
+    if not all(map(is_json, values.values())):
+        raise _untrusted("a key that is not documented holds no JSON")
+    return totals, values
+
+
+def day_asked(request: Mapping[str, Any]) -> date:
+    """The day that the client wrote into the stored request."""
+    try:
+        return date.fromisoformat(request["day"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnswerNotTrusted(
+            "the stored request does not say which day it asked for.", source=SOURCE
+        ) from error
+
+
+def _total(key: str, value: bytes | None) -> int:
+    if value is None:
+        raise _untrusted(f"{key} is missing")
+    if not _WHOLE_NUMBER.fullmatch(value) or not 0 <= int(value) <= MAX_BIGINT:
+        raise _untrusted(f"{key} is no whole number from 0")
+    return int(value)
+
+
+def _as_object(slices: Mapping[str, bytes]) -> str | None:
+    if not slices:
+        return None
+    return "{" + ", ".join(f"{json.dumps(k)}: {v.decode()}" for k, v in slices.items()) + "}"
+
+
+def _shown(key: str) -> str:
+    return json.dumps(key)[1:-1][:LONGEST_KEY_NAMED]
+
+
+def _key(_: Mapping[str, Any]) -> bytes:
+    return ONLY_ROW_OF_ITS_DAY
+
+
+def _untrusted(what: str) -> AnswerNotTrusted:
+    return AnswerNotTrusted(
+        f"Tellody answered the day's totals in an unknown form: {what}.",
+        way_out="run again; if it repeats, look at the stored response.",
+    )

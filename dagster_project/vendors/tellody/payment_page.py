@@ -1,0 +1,90 @@
+"""A page of PaymentHistory: its records as the vendor wrote them, and the total it claims. Pure.
+
+Source: ``{"extras": …, "data": [purchase, …], "count": total}``, newest purchase first. ``paymentId``
+tells purchases apart; a record without a readable one is told apart by its characters, so that it
+can be counted, and set aside, like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dagster_project.json_slices import NotJson, elements, members
+
+Identity = int | bytes
+SUPERSEDED: Final = "superseded"
+"""In a stored request: positions of the records that another answer of the same window holds newer."""
+
+_WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records, their fields' slices and their identities in parallel; ``count``: the total of all pages."""
+
+    records: list[bytes]
+    fields: list[Mapping[str, bytes]]
+    identities: list[Identity]
+    count: int
+
+
+class NotAPage(ValueError):
+    """JSON, but not of the documented form. Quotes nothing."""
+
+
+def read_page(body: bytes) -> Page:
+    """Cut a body into its records.
+
+    Raises:
+        NotJson: the body is no JSON object, or does not end.
+        NotAPage: ``data`` is no list, or ``count`` no whole number from 0.
+    """
+    envelope = members(body)
+    count = whole_number(envelope.get("count"))
+    if count is None or count < 0:
+        raise NotAPage("count is missing or no whole number from 0")
+    data = envelope.get("data")
+    if data == b"null" and count == 0:
+        data = b"[]"
+    if data is None or data[:1] != b"[":
+        raise NotAPage("data is missing or no list")
+    records = elements(data)
+    fields = [fields_of(record) for record in records]
+    identities = [
+        record if (payment_id := whole_number(slices.get("paymentId"))) is None else payment_id
+        for record, slices in zip(records, fields, strict=True)
+    ]
+    return Page(records, fields, identities, count)
+
+
+def fields_of(record: bytes) -> Mapping[str, bytes]:
+    """The slices of a record; none where it is no object."""
+    try:
+        return members(record)
+    except NotJson:
+        return {}
+
+
+def whole_number(slice_: bytes | None) -> int | None:
+    """A JSON integer that a ``bigint`` holds."""
+    if slice_ is None or not _WHOLE_NUMBER.fullmatch(slice_):
+        return None
+    number = int(slice_)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def current_positions(page: Page, request: Mapping[str, Any]) -> list[int]:
+    """Positions of the records that stand for their purchase: not superseded, each purchase once.
+
+    Where a page holds a purchase twice the first is taken: pages are newest first.
+    """
+    outdated = set(request.get(SUPERSEDED, ()))
+    first = {identity: n for n, identity in reversed(list(enumerate(page.identities)))}
+    return [
+        n
+        for n, identity in enumerate(page.identities)
+        if n not in outdated and first[identity] == n
+    ]

@@ -1,0 +1,248 @@
+"""``warehouse.tellody_credit_purchase``: one row a purchase of credits. Pure: from the answer alone.
+
+Source: PaymentHistory. Key: ``paymentId``; the same one with other details is the same row, also
+where its date moved to another day. ``purchased_on`` is the day in the account's zone, which
+partitions go by, whatever zone the purchase's own date was told in (``time_zone`` keeps that).
+
+The vendor answers with everything there ever was: purchases before the window are counted, with the
+first of their days, and not loaded; those after it wait for their day. Money goes from the response's
+characters to ``Decimal``. A record that lacks what makes a purchase, or holds what no column can, is
+set aside whole; ``null`` is loaded as NULL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from struct import Struct
+from typing import Any, Final
+
+import msgspec
+
+from dagster_project.copy_binary import encode_rows
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.json_slices import NotJson, as_text, is_json
+from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
+from dagster_project.vendors.tellody.joda_column import normalize_column
+from dagster_project.vendors.tellody.payment_page import (
+    NotAPage,
+    Page,
+    current_positions,
+    read_page,
+    whole_number,
+)
+
+SOURCE: Final = "tellody_purchases"
+TABLE: Final = Table(
+    name="tellody_credit_purchase",
+    day_column="purchased_on",
+    account_column="account",
+    columns=(
+        Column("purchased_on", "date"),
+        Column("account", "text"),
+        Column("payment_id", "bigint"),
+        Column("purchased_at", "timestamptz"),
+        Column("time_zone", "text"),
+        Column("amount", "numeric"),
+        Column("credits", "numeric"),
+        Column("months", "int"),
+        Column("payment_method", "text"),
+        Column("card_last_digits", "text"),
+        Column("account_type", "text"),
+        Column("invoice_history", "json"),
+    ),
+    key_columns=("purchased_on", "account", "payment_id"),
+    key_sql="lpad(to_hex(payment_id), 32, '0')::uuid",
+    identity_has_day=False,
+)
+BEFORE_FIRST_PARTITION: Final = "before_first_partition"
+SINCE: Final = "before_first_partition_since:"
+AFTER_WINDOW: Final = "after_window"
+CARD_AS_NUMBER: Final = "card_digits_as_number"
+TWICE_ON_A_PAGE: Final = "twice_on_a_page"
+
+_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_UNREADABLE: Final = object()
+_pack_key = Struct(">QQ").pack
+_decode_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class _Refused(ValueError):
+    pass
+
+
+def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
+    """The purchases of one page whose day lies in the window.
+
+    Records that the stored request calls superseded are left out: a later read holds them newer.
+
+    Raises:
+        AnswerNotTrusted: the body is no page of purchases.
+    """
+    page = _page_of(answer, window)
+    current = current_positions(page, answer.request)
+    fields = [page.fields[n] for n in current]
+    dates = [_date_in(slices) for slices in fields]
+    dated = normalize_column(dates, window.account.time_zone)
+    days = dated.days_in(window.account.time_zone)
+    instants = dated.instants()
+    counts = dated.counts()
+    counts[TWICE_ON_A_PAGE] = len(page.records) - len(set(page.identities))
+    outside: list[date] = []
+    rejects: list[Reject] = []
+    rows: list[dict[str, Any]] = []
+    originals: list[str] = []
+    for n, slices in enumerate(fields):
+        original = page.records[current[n]]
+        try:
+            day = _day(slices, dates[n], dated.undatable.get(n), days[n])
+            if day not in window:
+                outside.append(day)
+                continue
+            when = {"purchased_at": instants[n], "time_zone": dated.zones[n]}
+            row = _row(slices, counts)
+        except _Refused as reason:
+            rejects.append(
+                Reject(
+                    str(reason), as_text(original), days[n] if n not in dated.undatable else None
+                )
+            )
+            continue
+        rows.append({"purchased_on": day, "account": window.account.label, **when, **row})
+        originals.append(as_text(original))
+    batch = encode_rows(TABLE, rows, key_of, originals)
+    batch.received = len(current)
+    batch.rejects += rejects
+    batch.counts.update(+counts + _outside(outside, window))
+    return batch
+
+
+def key_of(row: Mapping[str, Any]) -> bytes:
+    """``payment_id`` as 16 bytes: zeros, and its two's complement."""
+    return _pack_key(0, row["payment_id"] & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def before_first_partition(counts: Mapping[str, int]) -> tuple[int, date | None]:
+    """How many purchases are older than the first partition, and the first of their days."""
+    days = [
+        date.fromisoformat(name.removeprefix(SINCE)) for name in counts if name.startswith(SINCE)
+    ]
+    return counts.get(BEFORE_FIRST_PARTITION, 0), min(days, default=None)
+
+
+def _page_of(answer: Answer, window: Window) -> Page:
+    if isinstance(answer.decoded, Page):
+        return answer.decoded
+    try:
+        return read_page(answer.body)
+    except (NotJson, NotAPage) as error:
+        raise AnswerNotTrusted(
+            f"Tellody answered the purchases in an unknown form: {error}.",
+            source=SOURCE,
+            account=window.account.label,
+            window=window,
+            way_out="run again; if it repeats, look at the stored response.",
+        ) from error
+
+
+def _date_in(slices: Mapping[str, bytes]) -> Any:
+    text = slices.get("date", b"null")
+    try:
+        return _decode_exactly(text)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        pass
+    try:  # lone surrogates and control characters, which msgspec refuses
+        return json.loads(text.decode(), parse_float=Decimal, strict=False)
+    except (ValueError, ArithmeticError, RecursionError):
+        return _UNREADABLE
+
+
+def _day(slices: Mapping[str, bytes], value: Any, undatable: str | None, day: date | None) -> date:
+    """The day of a record, or ``_Refused`` with the reason why it has none."""
+    if not slices:
+        raise _Refused("no object")
+    if "date" not in slices:
+        raise _Refused("date is missing")
+    if value is _UNREADABLE:
+        raise _Refused("date: no JSON that can be read")
+    if undatable is not None:
+        raise _Refused(f"date: {undatable}")
+    if day is None:
+        raise _Refused("date: beyond the years 0001 to 9999 in the account's time zone")
+    return day
+
+
+def _row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
+    """The columns that come from a record's own fields.
+
+    Raises:
+        _Refused: naming the first field that is missing or that its column cannot hold.
+    """
+    payment_id = whole_number(slices.get("paymentId"))
+    if payment_id is None:
+        raise _Refused("paymentId is missing or no whole number of 64 bits")
+    card = slices.get("cardLastDigits", b"null")
+    if _is_number(card):
+        # Digits given as a number have lost the zeros they began with: what is left is kept.
+        counts[CARD_AS_NUMBER] += 1
+        card = b'"' + card + b'"'
+    return {
+        "payment_id": payment_id,
+        "amount": _read("amount", slices.get("amount"), _money),
+        "credits": _read("credits", slices.get("credits"), _money),
+        "months": _read("months", slices.get("months", b"null"), whole_number),
+        "payment_method": _read("paymentMethod", slices.get("paymentMethod", b"null"), _text),
+        "card_last_digits": _read("cardLastDigits", card, _text),
+        "account_type": _read("accountType", slices.get("accountType", b"null"), _text),
+        "invoice_history": _read(
+            "invoiceHistory", slices.get("invoiceHistory", b"null"), _own_json
+        ),
+    }
+
+
+def _read(name: str, slice_: bytes | None, read: Callable[[bytes], Any]) -> Any:
+    if slice_ is None:
+        raise _Refused(f"{name} is missing")
+    if slice_ == b"null":
+        return None
+    value = read(slice_)
+    if value is None:
+        raise _Refused(f"{name} is of another kind than documented")
+    return value
+
+
+def _money(slice_: bytes) -> Decimal | None:
+    if not _is_number(slice_):
+        return None
+    try:
+        return Decimal(slice_.decode())
+    except InvalidOperation:
+        return None
+
+
+def _is_number(slice_: bytes) -> bool:
+    return _NUMBER.fullmatch(slice_) is not None
+
+
+def _text(slice_: bytes) -> str | None:
+    try:
+        value = json.loads(slice_.decode(), strict=False) if slice_[:1] == b'"' else None
+    except ValueError:
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _own_json(slice_: bytes) -> str | None:
+    return slice_.decode() if is_json(slice_) else None
+
+
+def _outside(days: list[date], window: Window) -> Counter[str]:
+    before = [day for day in days if day < window.first_day]
+    counts = Counter({BEFORE_FIRST_PARTITION: len(before), AFTER_WINDOW: len(days) - len(before)})
+    if before:
+        counts[f"{SINCE}{min(before)}"] = len(before)
+    return counts
