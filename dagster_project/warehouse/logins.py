@@ -1,0 +1,154 @@
+"""Databases and logins: all of them on the embedded server, Dagster's database on any other.
+
+Passwords reach the server as SCRAM verifiers: it never sees the text, and so cannot log it. What
+is right already is left alone, and one process at a time looks: these belong to the whole server.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import DuplicateDatabase, InsufficientPrivilege, UniqueViolation
+from pydantic import SecretStr
+
+from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
+
+Connection = psycopg.Connection[Any]
+Report = Callable[[str], None]
+
+MAINTENANCE = "postgres"
+LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse logins").digest()[:8], signed=True)
+
+
+def make_databases(warehouse: Warehouse, report: Report) -> None:
+    """The warehouse's database (embedded only) and Dagster's, where absent, closed to PUBLIC."""
+    with _server(warehouse) as connection:
+        if warehouse.is_embedded:
+            _make_database(connection, warehouse.database, report)
+            for shared in (MAINTENANCE, "template1"):
+                _close(connection, shared)
+        if warehouse.dagster is None:
+            _make_database(connection, warehouse.dagster_database, report)
+
+
+def make_logins(warehouse: Warehouse, report: Report) -> None:
+    """Let the embedded server's logins in, each with its password."""
+    if not warehouse.is_embedded:
+        return
+    with _server(warehouse) as connection:
+        for name, password in warehouse.logins.items():
+            if not _may_sign_in(connection, name, password):
+                report(f"making login {name}")
+                _set_password(connection, name, password)
+        _allow(connection, warehouse)
+
+
+@contextmanager
+def _server(warehouse: Warehouse) -> Iterator[Connection]:
+    if not warehouse.is_embedded:
+        with warehouse.connect_admin(what="migrate") as connection:
+            yield connection
+        return
+    with warehouse.connect_admin(database=MAINTENANCE, what="migrate") as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        yield connection
+
+
+def _make_database(connection: Connection, name: str, report: Report) -> None:
+    query = "SELECT FROM pg_database WHERE datname = %s"
+    if connection.execute(query, (name,)).fetchone() is None:
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        except (DuplicateDatabase, UniqueViolation):
+            return
+        except InsufficientPrivilege:
+            report(
+                f"database {name} is absent, and this login may not create it: "
+                "have it created, or set DAGSTER_URL"
+            )
+            return
+        report(f"created database {name}")
+    _close(connection, name)
+
+
+def _close(connection: Connection, database: str) -> None:
+    """Only the owner and who is granted it may connect; left as it is where we may not say so."""
+    query = "SELECT has_database_privilege('public', %s, 'CONNECT, TEMPORARY')"
+    row = connection.execute(query, (database,)).fetchone()
+    if row is None or not row[0]:
+        return
+    revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+    try:
+        connection.execute(revoke)
+    except InsufficientPrivilege:
+        return
+
+
+def _may_sign_in(connection: Connection, name: str, password: SecretStr) -> bool:
+    query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
+    row = connection.execute(query, (name,)).fetchone()
+    return row is not None and _fits(password.get_secret_value(), str(row[0]))
+
+
+def _set_password(connection: Connection, name: str, password: SecretStr) -> None:
+    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
+    verifier = connection.pgconn.encrypt_password(
+        password.get_secret_value().encode(), name.encode(), b"scram-sha-256"
+    )
+    statement = sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+        sql.SQL("CREATE" if exists is None else "ALTER"),
+        sql.Identifier(name),
+        sql.Literal(verifier.decode()),
+    )
+    connection.execute(statement)
+
+
+def _fits(password: str, verifier: str) -> bool:
+    """Whether ``SCRAM-SHA-256$rounds:salt$stored:server`` was made from this password (RFC 5802)."""
+    try:
+        method, rounds_and_salt, keys = verifier.split("$")
+        rounds, salt = rounds_and_salt.split(":")
+        stored = base64.b64decode(keys.split(":")[0])
+        salted = hashlib.pbkdf2_hmac(
+            "sha256", password.encode(), base64.b64decode(salt), int(rounds)
+        )
+    except ValueError:
+        return False
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return method == "SCRAM-SHA-256" and hmac.compare_digest(
+        hashlib.sha256(client_key).digest(), stored
+    )
+
+
+def _allow(connection: Connection, warehouse: Warehouse) -> None:
+    """The pipeline's login inherits nothing: what it may do, it does as ``warehouse_loader``."""
+    names = {
+        "app": APP,
+        "loader": LOADER,
+        "dagster": DAGSTER,
+        "database": warehouse.database,
+        "storage": warehouse.dagster_database,
+    }
+    for wanting, statement in (
+        ("SELECT rolinherit FROM pg_roles WHERE rolname = %(app)s", "ALTER ROLE {app} NOINHERIT"),
+        ("SELECT NOT pg_has_role(%(app)s, %(loader)s, 'MEMBER')", "GRANT {loader} TO {app}"),
+        (
+            "SELECT NOT has_database_privilege(%(app)s, %(database)s, 'CONNECT')",
+            "GRANT CONNECT ON DATABASE {database} TO {app}",
+        ),
+        (
+            "SELECT pg_get_userbyid(datdba) <> %(dagster)s FROM pg_database WHERE datname = %(storage)s",
+            "ALTER DATABASE {storage} OWNER TO {dagster}",
+        ),
+    ):
+        row = connection.execute(wanting.encode(), names).fetchone()
+        if row and row[0]:
+            identifiers = {key: sql.Identifier(name) for key, name in names.items()}
+            connection.execute(sql.SQL(statement).format(**identifiers))

@@ -1,0 +1,195 @@
+"""Real Postgres servers for the tests: the bundled 18, and Debian's 15 where it is installed.
+
+A test that asks for ``warehouse`` gets a migrated database of its own, cloned from a template, on 18;
+marked ``both_servers`` it runs on 15 as well. Servers start when first asked for, on a free port of
+loopback, with random passwords, and end with the test process however that ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from dagster_project.warehouse.cluster import LOOPBACK, Cluster, bundled_binaries
+from dagster_project.warehouse.connection import APP, Warehouse
+from dagster_project.warehouse.embedded import LOGINS, EmbeddedServer
+from dagster_project.warehouse.logins import make_databases, make_logins
+from dagster_project.warehouse.migrate import migrate
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+TEMPLATE = "template_warehouse"
+# A crash of the machine may cost a test server its data; a crash of Postgres alone may not.
+FASTER = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+# Its standard input ends when the test process does, killed or not.
+REAPER = """
+import os, shutil, signal, sys
+sys.stdin.read()
+try:
+    os.kill(int(sys.argv[1]), signal.SIGQUIT)
+except ProcessLookupError:
+    pass
+for _ in range(100):
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
+    if not os.path.exists(sys.argv[2]):
+        break
+"""
+
+
+class PostgresServer:
+    """A scratch server of one version; ``fresh`` answers a migrated database of its own."""
+
+    def __init__(self, version: str, binaries: Path, folder: Path) -> None:
+        self.version = version
+        self.passwords = {name: SecretStr(secrets.token_urlsafe(16)) for name in LOGINS}
+        self.cluster = Cluster(folder / "data", binaries, FASTER)
+        self.cluster.create(self.passwords["postgres"].get_secret_value(), sync=False)
+        postmaster = self.cluster.start(free_port())
+        self.server = EmbeddedServer(folder, postmaster.port, self.passwords)
+        self._numbers = count(1)
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-c", REAPER, str(postmaster.pid), str(folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def on(self, database: str) -> Warehouse:
+        """The warehouse in ``database``, which need not exist."""
+        return Warehouse.on(self.server, database)
+
+    @cached_property
+    def template(self) -> Warehouse:
+        warehouse = self.on(TEMPLATE)
+        migrate(warehouse)
+        return warehouse
+
+    def fresh(self) -> Warehouse:
+        """A migrated warehouse with no rows. Its Dagster database is made by ``add_dagster``."""
+        warehouse = self.on(f"warehouse_{next(self._numbers)}")
+        with self.template.connect_admin(database="postgres") as connection:
+            for statement in (
+                "CREATE DATABASE {new} TEMPLATE {template}",
+                "GRANT CONNECT ON DATABASE {new} TO {app}",
+            ):
+                connection.execute(
+                    sql.SQL(statement).format(
+                        new=sql.Identifier(warehouse.database),
+                        template=sql.Identifier(TEMPLATE),
+                        app=sql.Identifier(APP),
+                    )
+                )
+        with warehouse.connect_admin() as connection:
+            connection.execute("SELECT ops.secure_database()")
+        return warehouse
+
+    def add_dagster(self, warehouse: Warehouse) -> None:
+        """Make Dagster's database beside ``warehouse``."""
+        make_databases(warehouse, lambda line: None)
+        make_logins(warehouse, lambda line: None)
+
+    def drop(self, warehouse: Warehouse) -> None:
+        """Drop both databases, whoever is connected."""
+        with warehouse.connect_admin(database="postgres") as connection:
+            for name in (warehouse.database, warehouse.dagster_database):
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
+
+    def close(self) -> None:
+        assert self._reaper.stdin is not None
+        self._reaper.stdin.close()
+        self._reaper.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        on_both = metafunc.definition.get_closest_marker("both_servers") is not None
+        versions = ["18", "15"] if on_both else ["18"]
+        metafunc.parametrize("server", versions, indirect=True, scope="session", ids="pg{}".format)
+
+
+@pytest.fixture(scope="session")
+def _servers() -> Iterator[Callable[[str], PostgresServer]]:
+    started: dict[str, PostgresServer] = {}
+
+    def of_version(version: str) -> PostgresServer:
+        if version not in started:
+            binaries = bundled_binaries() if version == "18" else DEBIAN_15
+            if not (binaries / "postgres").exists():
+                pytest.skip(f"PostgreSQL {version} is not installed in {binaries}")
+            started[version] = PostgresServer(version, binaries, _scratch_folder())
+        return started[version]
+
+    yield of_version
+    for server in started.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def server(
+    request: pytest.FixtureRequest, _servers: Callable[[str], PostgresServer]
+) -> PostgresServer:
+    """A running server: the bundled 18; also 15 where the test is marked ``both_servers``."""
+    return _servers(request.param)
+
+
+@pytest.fixture
+def warehouse_factory(server: PostgresServer) -> Iterator[Callable[[], Warehouse]]:
+    """Makes migrated warehouses with no rows, dropped after the test."""
+    made: list[Warehouse] = []
+
+    def fresh() -> Warehouse:
+        made.append(server.fresh())
+        return made[-1]
+
+    yield fresh
+    for warehouse in made:
+        server.drop(warehouse)
+
+
+@pytest.fixture
+def warehouse(warehouse_factory: Callable[[], Warehouse]) -> Warehouse:
+    """A migrated warehouse with no rows, of this test alone."""
+    return warehouse_factory()
+
+
+@pytest.fixture
+def warehouse_with_dagster(server: PostgresServer, warehouse: Warehouse) -> Warehouse:
+    """The same, with Dagster's own database beside it."""
+    server.add_dagster(warehouse)
+    return warehouse
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for a ``WAREHOUSE_HOME``: unlike ``tmp_path`` one that Postgres can reach under root."""
+    folder = _scratch_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _scratch_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-")).resolve()
+    folder.chmod(0o711)
+    return folder
