@@ -10,7 +10,7 @@ Keys nobody documented are kept as the vendor wrote them, digits included.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NoReturn
 
@@ -33,11 +33,6 @@ class Digits(str):
 
     __slots__ = ()
 
-    @property
-    def is_zero(self) -> bool:
-        mantissa = self.lower().partition("e")[0]
-        return not any(digit in "123456789" for digit in mantissa)
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -54,7 +49,11 @@ class Figures:
     campaigns: int | None
     extra: str | None = None
     unknown_keys: tuple[str, ...] = ()
-    is_empty: bool = True
+
+    @property
+    def is_empty(self) -> bool:
+        """The documented "200 Empty": no documented counter says anything, whatever else there is."""
+        return not any(self.counters().values())
 
     def counters(self) -> dict[str, int | None]:
         named = asdict(self)
@@ -118,7 +117,6 @@ def read_figures(decoded: Any) -> Figures:
             campaigns=campaigns,
             extra=to_json(extra) if extra else None,
             unknown_keys=(*more, *(f"actions.{key}" for key in more_actions)),
-            is_empty=not any(counted.values()) and not campaigns and not _has_number(extra),
         )
     except RecursionError:
         raise _untrusted("it is nested too deeply") from None
@@ -150,24 +148,6 @@ def _untrusted(what: str) -> AnswerNotTrusted:
         source="trust",
         way_out="run again; if it repeats, look at the stored responses.",
     )
-
-
-def _has_number(value: Any) -> bool:
-    """Whether a number other than zero stands anywhere inside."""
-    return any(
-        not number.is_zero if isinstance(number, Digits) else number != 0
-        for number in _numbers_in(value)
-    )
-
-
-def _numbers_in(value: Any) -> Iterator[int | Digits]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for inner in value:
-            yield from _numbers_in(inner)
-    elif isinstance(value, Digits) or type(value) is int:
-        yield value
 
 
 def to_json(value: Any) -> str:

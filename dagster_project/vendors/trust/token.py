@@ -21,7 +21,7 @@ from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, Request
 from dagster_project.model import Tally
 from dagster_project.settings import TrustSettings
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
-from dagster_project.transport.session import Reply, Request, Session, decode_json
+from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
 
 TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
 DEFAULT_LIFE: Final = 7200.0
@@ -96,31 +96,35 @@ class TokenSource:
 
 
 def _judge(reply: Reply) -> tuple[str, float] | None:
-    """Token and life in seconds; ``None`` leaves a transient status to the session."""
-    if reply.status in (401, 403):
+    """Token and life in seconds; ``None`` leaves a transient status, or a redirect, to the session."""
+    said, unread = _said(reply)
+    if reply.status in (401, 403) or said.get("code") in (401, 403):
+        raise _credentials_refused()
+    if said.get("error") in CREDENTIAL_ERRORS:
         raise _credentials_refused()
     if reply.status in TRANSIENT_STATUSES or 300 <= reply.status < 400:
         return None
-    if reply.status in (404, 405):
-        raise RequestRefused(
-            f"there is no token service (HTTP {reply.status}).",
-            source="trust",
-            way_out="check TRUST_AUTH_URL.",
-        )
-    answer = decode_json(reply)
-    said: dict[str, Any] = answer if isinstance(answer, dict) else {}
-    if said.get("error") in CREDENTIAL_ERRORS or said.get("code") in (401, 403):
-        raise _credentials_refused()
     if reply.status >= 400:
         raise RequestRefused(
             f"the token service refuses the request (HTTP {reply.status}).",
             source="trust",
             way_out="check TRUST_AUTH_URL and TRUST_CLIENT_ID.",
         )
+    if unread is not None:
+        raise unread
     token = said.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         raise AnswerNotTrusted("the token service answered without a token.", source="trust")
     return token, _life(said.get("expires_in"))
+
+
+def _said(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
+    """The body's object (an empty one for anything else), and why it could not be read."""
+    try:
+        answer = decode_json(reply)
+    except Transient as fault:
+        return {}, fault
+    return (answer if isinstance(answer, dict) else {}), None
 
 
 def _life(expires_in: Any) -> float:

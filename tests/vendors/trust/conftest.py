@@ -1,0 +1,160 @@
+"""A Trust client against the played vendor: no proof known, no waiting between retries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.model import Account, Batch, RangeProof, Tally, Window
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.settings import TrustSettings, load_settings
+from dagster_project.transport.session import RetryPolicy, Session
+from dagster_project.vendors.trust import token
+from dagster_project.vendors.trust.client import Client
+from dagster_project.vendors.trust.rows import TABLE, to_batch
+
+NOW = "2024-05-15T12:00:00-04:00"
+TODAY = date(2024, 5, 15)
+SAMPLES = Path(__file__).parents[2] / "data"
+
+
+class Proofs:
+    """A store that forgets with the test."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str, str, str], RangeProof] = {}
+
+    def load(self, source: str, server: str, params: str) -> list[RangeProof]:
+        return [proof for key, proof in self.known.items() if key[:3] == (source, server, params)]
+
+    def save(self, proof: RangeProof) -> None:
+        self.known[proof.source, proof.server, proof.params, proof.state] = proof
+
+    @property
+    def states(self) -> list[str]:
+        return sorted(proof.state for proof in self.known.values())
+
+
+class Rig:
+    """A played Trust, and clients of it whose present is the vendor's."""
+
+    def __init__(self, sandbox: Sandbox, proofs: Proofs, stack: ExitStack) -> None:
+        self.sandbox = sandbox
+        self.trust = sandbox.world.trust
+        self.proofs = proofs
+        self._stack = stack
+
+    def settings(self, **env: str) -> TrustSettings:
+        settings = load_settings({**self.sandbox.settings_env(), **env}, dotenv=None).trust
+        assert settings is not None
+        return settings
+
+    def client(self, settings: TrustSettings | None = None, attempts: int = 3) -> Client:
+        session = Session(retry=RetryPolicy(attempts=attempts), pause=lambda seconds, stop: None)
+        client = Client(
+            settings or self.settings(),
+            proofs=self.proofs,
+            session=session,
+            now=self.sandbox.world.clock.now,
+        )
+        self._stack.callback(client.close)
+        return client
+
+    def window(self, company: int, first: date, last: date | None = None) -> Window:
+        account = Account("trust", str(company), self.settings().time_zone)
+        return Window(first, last or first, account)
+
+    def rows(
+        self, client: Client, window: Window, tally: Tally | None = None
+    ) -> list[dict[str, Any]]:
+        """The window's rows as the sandbox tells its truth."""
+        rows = []
+        for answer in client.extract(window, tally or Tally()):
+            rows.append(row_of(to_batch(answer, window)))
+        return rows
+
+    def truth(self, window: Window) -> list[dict[str, Any]]:
+        return list(
+            self.trust.truth(
+                {
+                    "company": window.account.label,
+                    "first": str(window.first_day),
+                    "last": str(window.last_day),
+                }
+            )
+        )
+
+    def calls(self) -> list[dict[str, Any]]:
+        return self.sandbox.world.stats.calls("trust")
+
+    @property
+    def tokens_granted(self) -> int:
+        return int(self.trust.describe_state()["tokens_granted"])
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_refused_yet() -> Iterator[None]:
+    token._refused.clear()
+    yield
+    token._refused.clear()
+
+
+@pytest.fixture
+def proofs() -> Proofs:
+    return Proofs()
+
+
+@pytest.fixture
+def rig(proofs: Proofs) -> Iterator[Callable[..., Rig]]:
+    """``rig(range_mode="ignore")`` plays a Trust that differs so from the default one."""
+    with ExitStack() as stack:
+
+        def start(seed: int = 1, clock: str | datetime = NOW, **config: Any) -> Rig:
+            sandbox = stack.enter_context(running_sandbox(seed=seed, clock=clock, trust=config))
+            return Rig(sandbox, proofs, stack)
+
+        yield start
+
+
+@pytest.fixture
+def sample() -> Callable[[str], dict[str, Any]]:
+    def read(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((SAMPLES / f"trust_{name}.json").read_text())
+        return found
+
+    return read
+
+
+@pytest.fixture
+def as_row() -> Callable[[Batch], dict[str, Any]]:
+    return row_of
+
+
+def row_of(batch: Batch) -> dict[str, Any]:
+    """The batch's one record by column, but ``asked_at`` and ``extra``, as JSON would have it."""
+    [record] = batch.records
+    row: dict[str, Any] = {}
+    at = 0
+    for column in TABLE.columns:
+        length = int.from_bytes(record[at : at + 4], "big", signed=True)
+        field = record[at + 4 : at + 4 + max(length, 0)]
+        at += 4 + max(length, 0)
+        row[column.name] = None if length < 0 else _READ[column.type](field)
+    return {name: value for name, value in row.items() if name not in ("asked_at", "extra")}
+
+
+_READ: dict[str, Callable[[bytes], Any]] = {
+    "date": lambda field: str(
+        date.fromordinal(date(2000, 1, 1).toordinal() + int.from_bytes(field, "big", signed=True))
+    ),
+    "bigint": lambda field: int.from_bytes(field, "big", signed=True),
+    "boolean": lambda field: field == b"\x01",
+    "timestamptz": lambda field: int.from_bytes(field, "big", signed=True),
+    "json": bytes.decode,
+}
