@@ -118,7 +118,9 @@ class Day:
             text = bodies[template].format(
                 names[person % how_many], salt % 9000 + 1000, roubles, salt
             )
-            tails.append(_escaped(text) if escaped else f'{text}"}}'.encode())
+            tails.append(f'{text}"}}'.encode())
+        if escaped:
+            return [_escaped(head) for head in heads], [_escaped(tail) for tail in tails]
         return heads, tails
 
 
@@ -286,5 +288,8 @@ def wall_clock() -> list[str]:
     return [f"{minute}:{second:02d}" for minute in minutes for second in range(60)]
 
 
-def _escaped(text: str) -> bytes:
-    return (json.dumps(json.loads(f'"{text}"'))[1:] + "}").encode()
+def _escaped(piece: bytes) -> bytes:
+    """The same JSON in ASCII; escapes that are there already stay as they are."""
+    return "".join(
+        sign if sign < "\x7f" else json.dumps(sign)[1:-1] for sign in piece.decode()
+    ).encode()

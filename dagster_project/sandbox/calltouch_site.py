@@ -234,7 +234,7 @@ class SiteRows:
     def _rows_json(self, day: Day, places: Any, at: datetime) -> list[bytes]:
         drawn = places[places >= 0]
         rows = [day.inserted[-1 - place].raw for place in places[places < 0].tolist()]
-        statuses = texts.STATUS_JSON
+        statuses = texts.STATUS_JSON_ESCAPED if self._config.escaped else texts.STATUS_JSON
         codes = day.statuses(drawn, at).tolist()
         blocks = {block: self._block(day, block) for block in np.unique(drawn // BLOCK).tolist()}
         for place, code in zip(drawn.tolist(), codes, strict=True):

@@ -6,6 +6,7 @@ number, ``{2}`` roubles and ``{3:x}`` link. Every figure is invented; the domain
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 STATUSES: tuple[tuple[str, str], ...] = (
@@ -37,10 +38,14 @@ STATUSES: tuple[tuple[str, str], ...] = (
     UNKNOWN_YET,
 ) = range(len(STATUSES))
 
-STATUS_JSON: tuple[bytes, ...] = tuple(
-    f'"smsStatus":"{status}","smsStatusDetail":"{detail}","smsMessage":"'.encode()
-    for status, detail in STATUSES
-)
+
+def _status_json(status: str, detail: str, *, escaped: bool) -> bytes:
+    text = json.dumps({"smsStatus": status, "smsStatusDetail": detail}, ensure_ascii=escaped)
+    return (text[1:-1] + ',"smsMessage":"').encode()
+
+
+STATUS_JSON = tuple(_status_json(*pair, escaped=False) for pair in STATUSES)
+STATUS_JSON_ESCAPED = tuple(_status_json(*pair, escaped=True) for pair in STATUSES)
 
 
 @dataclass(frozen=True, slots=True)

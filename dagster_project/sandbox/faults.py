@@ -131,10 +131,17 @@ class FaultPlan:
         self._clock = clock
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._kinds = set(WIRE_KINDS)
+
+    def learn(self, kinds: Iterable[str]) -> None:
+        """Take up the kinds that a vendor plays itself."""
+        self._kinds.update(kinds)
 
     def script(self, lines: Iterable[Mapping[str, Any]]) -> list[Fault]:
         """Add faults to the script; answers them, so that a test can see how often each played."""
         faults = [Fault.parse(line) for line in lines]
+        if unknown := {fault.kind for fault in faults} - self._kinds:
+            raise ValueError(f"no such fault: {', '.join(sorted(unknown))}")
         with self._lock:
             self._faults.extend(faults)
         return faults

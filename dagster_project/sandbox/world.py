@@ -97,6 +97,7 @@ class World:
             if module := _vendor_module(name):
                 config = _config(module.Config, given.pop(name, None))
                 self.vendors[name] = module.play(self, config)
+                self.faults.learn(self.vendors[name].domain_faults)
         if given:
             raise ValueError(f"no such vendor: {', '.join(given)}")
 
