@@ -10,34 +10,32 @@ mode between the pipeline and Postgres does not do.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from dagster_project.errors import SettingsError, TryLater, WarehouseError
+from dagster_project.errors import TryLater, WarehouseError
 from dagster_project.settings import Settings
 from dagster_project.warehouse import embedded
 from dagster_project.warehouse.cluster import SUPERUSER
-from dagster_project.warehouse.pg_errors import safe_errors
+from dagster_project.warehouse.pg_errors import connect_failure, safe_errors
+from dagster_project.warehouse.postgres_url import read_url, write_url
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ["DAGSTER", "LOADER", "Login", "Warehouse", "safe_errors"]
+__all__ = ["APP", "BI_ROLES", "DAGSTER", "LOADER", "Login", "Warehouse", "safe_errors"]
 
 LOADER = "warehouse_loader"
-OWNER = "warehouse_owner"
 APP = "warehouse_app"
 DAGSTER = "warehouse_dagster"
 BI_ROLES = ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii")
 
-CLIENT_KEEPALIVES: Mapping[str, str] = {
+KEEPALIVES: Mapping[str, str] = {
     "connect_timeout": "10",
     "keepalives": "1",
     "keepalives_idle": "30",
@@ -59,16 +57,14 @@ SESSION: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Login:
-    """Who signs in. ``password`` is ``None`` where the URL, ``PGPASSFILE`` or a certificate does it."""
+    """Who signs in. ``password`` is ``None`` where ``PGPASSFILE`` or a certificate does it."""
 
     user: str | None
     password: SecretStr | None = None
 
-    def parameters(self) -> dict[str, str]:
-        given = {"user": self.user} if self.user else {}
-        if self.password is not None:
-            given["password"] = self.password.get_secret_value()
-        return given
+    @property
+    def secret(self) -> str | None:
+        return self.password.get_secret_value() if self.password else None
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,7 @@ class Warehouse:
 
     ``place`` holds libpq's parameters without user and password. ``logins`` are the ones whose
     passwords this program made, and which ``migrate`` creates: empty for a server of somebody else.
+    ``home`` is where the embedded server is started again from, should it be found down.
     """
 
     place: Mapping[str, str]
@@ -84,6 +81,7 @@ class Warehouse:
     admin: Login
     logins: Mapping[str, SecretStr] = field(default_factory=dict)
     dagster: SecretStr | None = None
+    home: Path | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Warehouse:
@@ -95,28 +93,15 @@ class Warehouse:
         if settings.warehouse_url is not None:
             return cls.at(settings.warehouse_url.get_secret_value(), settings.dagster_url)
         server = embedded.ensure_running(settings.home)
-        return cls.on(server, dagster=settings.dagster_url)
+        return cls.on(server, dagster=settings.dagster_url, home=settings.home)
 
     @classmethod
     def at(cls, url: str, dagster: SecretStr | None = None) -> Warehouse:
         """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
-        scheme, separator, rest = url.partition("://")
-        try:
-            given = conninfo_to_dict(f"{scheme.partition('+')[0]}{separator}{rest}")
-        except psycopg.Error:
-            raise SettingsError(
-                "WAREHOUSE_URL is not a Postgres URL.",
-                way_out="write it as postgresql://user:password@host:5432/database",
-            ) from None
-        parameters = {name: str(value) for name, value in given.items() if value is not None}
-        password = parameters.pop("password", None)
-        login = Login(parameters.pop("user", None), SecretStr(password) if password else None)
-        if not parameters.get("dbname"):
-            raise SettingsError(
-                "WAREHOUSE_URL names no database.",
-                way_out="write it as postgresql://user:password@host:5432/database",
-            )
-        return cls(_with_tls(parameters), pipeline=login, admin=login, dagster=dagster)
+        place = read_url(url)
+        password = place.pop("password", None)
+        login = Login(place.pop("user", None), SecretStr(password) if password else None)
+        return cls(place, pipeline=login, admin=login, dagster=dagster)
 
     @classmethod
     def on(
@@ -124,6 +109,7 @@ class Warehouse:
         server: embedded.EmbeddedServer,
         database: str = "warehouse",
         dagster: SecretStr | None = None,
+        home: Path | None = None,
     ) -> Warehouse:
         """A database of the embedded server, whether or not it exists yet."""
         passwords = server.passwords
@@ -133,6 +119,7 @@ class Warehouse:
             admin=Login(SUPERUSER, passwords[SUPERUSER]),
             logins={name: passwords[name] for name in (APP, DAGSTER, *BI_ROLES)},
             dagster=dagster,
+            home=home,
         )
 
     @property
@@ -162,16 +149,18 @@ class Warehouse:
             SettingsError: password, database or role are not accepted.
             TryLater: the server cannot be reached.
         """
-        session = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
-        return self._connect(
-            self.pipeline, what, autocommit, session={**_milliseconds(session), **_role(role)}
-        )
+        session = {
+            "lock_timeout": f"{round(lock_timeout * 1000)}ms",
+            "statement_timeout": f"{round(statement_timeout * 1000)}ms",
+            **({"role": role} if role else {}),
+        }
+        return self._connect(self.pipeline, what, autocommit, self.database, session)
 
     def connect_admin(
         self, *, autocommit: bool = True, database: str | None = None, what: str = "admin"
     ) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection as the login that migrates, to this or another database of the server."""
-        return self._connect(self.admin, what, autocommit, database=database)
+        return self._connect(self.admin, what, autocommit, database or self.database, {})
 
     def engine(self, *, role: str | None = LOADER, what: str = "reader") -> Engine:
         """SQLAlchemy's engine, for pandas and small reads. It keeps no connection between uses."""
@@ -190,116 +179,49 @@ class Warehouse:
         if self.dagster is not None:
             return self.dagster.get_secret_value()
         login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin
-        rest = {k: v for k, v in self.place.items() if k not in ("host", "port", "dbname")}
-        return _url("postgresql+psycopg2", self.place, login, self.dagster_database, rest)
+        place = {**KEEPALIVES, **self.place}
+        return write_url(
+            "postgresql+psycopg2", place, login.user, login.secret, self.dagster_database
+        )
 
     def public_url(self, user: str) -> str:
         """A URL for people and BI tools, without a password."""
-        return _url("postgresql", self.place, Login(user), self.database, {})
+        place = {k: v for k, v in self.place.items() if k in ("host", "port", "sslmode")}
+        return write_url("postgresql", place, user, None, self.database)
 
     def _connect(
         self,
         login: Login,
         what: str,
         autocommit: bool,
-        *,
-        database: str | None = None,
-        session: Mapping[str, str] | None = None,
+        database: str,
+        session: Mapping[str, str],
     ) -> psycopg.Connection[tuple[Any, ...]]:
-        options = " ".join(f"-c {k}={v}" for k, v in {**SESSION, **(session or {})}.items())
-        parameters = {
-            **CLIENT_KEEPALIVES,
+        given = " ".join(f"-c {name}={value}" for name, value in {**SESSION, **session}.items())
+        parameters: dict[str, Any] = {
+            **KEEPALIVES,
             **self.place,
-            **login.parameters(),
-            **({"dbname": database} if database else {}),
+            "user": login.user,
+            "password": login.secret,
+            "dbname": database,
             "application_name": f"warehouse:{what}",
-            "options": f"{self.place.get('options', '')} {options}".strip(),
+            "options": f"{self.place.get('options', '')} {given}".strip(),
         }
-        failure: WarehouseError
         try:
-            return psycopg.connect(**parameters, autocommit=autocommit)  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            failure = self._connect_failure(str(error), login)
-        raise failure
-
-    def _connect_failure(self, said: str, login: Login) -> WarehouseError:
-        where = f"{self.place.get('host', 'localhost')}:{self.place.get('port', '5432')}"
-        target = f"database {self.database} at {where} as {login.user or 'the default user'}"
-        for sign, reason, way_out in CONNECT_FAILURES:
-            if sign in said:
-                return SettingsError(f"{target}: {reason}.", way_out=way_out)
-        return TryLater(
-            f"{target}: no connection.", way_out="see that Postgres runs and can be reached."
-        )
+            return _try_connect(parameters, autocommit)
+        except TryLater:
+            if self.home is None:
+                raise
+        server = embedded.ensure_running(self.home)
+        return _try_connect({**parameters, "port": server.port}, autocommit)
 
 
-CONNECT_FAILURES = (
-    (
-        "password authentication failed",
-        "the password is not accepted",
-        "correct WAREHOUSE_URL.",
-    ),
-    ("no password supplied", "no password is set", "put one into WAREHOUSE_URL."),
-    ("no pg_hba.conf entry", "the server does not let this user in", "ask its administrator."),
-    (
-        'parameter "role"',
-        "this login may not work as the role that it needs, or the role does not exist",
-        "run `warehouse migrate`.",
-    ),
-    ("does not exist", "it does not exist", "run `warehouse migrate`, or create the database."),
-    (
-        "permission denied for database",
-        "this login may not connect",
-        "run `warehouse migrate` as the administrator.",
-    ),
-    (
-        "certificate",
-        "the server's certificate is not trusted",
-        "add sslrootcert=<file> to WAREHOUSE_URL, or on a network you trust sslmode=disable.",
-    ),
-    (
-        "does not support SSL",
-        "the server does not encrypt",
-        "turn on its TLS, or on a network you trust add sslmode=disable to WAREHOUSE_URL.",
-    ),
-)
-
-
-def _with_tls(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Verified TLS wherever the URL does not say otherwise and the way leaves this machine."""
-    host = parameters.get("host", "")
-    local = not host or host.startswith(("/", "127.", "@")) or host in ("localhost", "::1")
-    if local or "sslmode" in parameters:
-        return dict(parameters)
-    roots = ssl.get_default_verify_paths().cafile
-    return {
-        "sslmode": "verify-full",
-        **({"sslrootcert": roots} if roots else {}),
-        **parameters,
-    }
-
-
-def _role(role: str | None) -> dict[str, str]:
-    return {"role": role} if role else {}
-
-
-def _milliseconds(seconds: Mapping[str, float]) -> dict[str, str]:
-    return {name: str(round(value * 1000)) for name, value in seconds.items()}
-
-
-def _url(
-    scheme: str, place: Mapping[str, str], login: Login, database: str, query: Mapping[str, str]
-) -> str:
-    who = quote(login.user or "", safe="")
-    if login.password is not None:
-        who += ":" + quote(login.password.get_secret_value(), safe="")
-    host = place.get("host", "")
-    extra = dict(query)
-    if host.startswith("/"):
-        extra["host"], host = host, ""
-    elif ":" in host:
-        host = f"[{host}]"
-    if place.get("port"):
-        host += f":{place['port']}" if host else ""
-    text = f"{scheme}://{who}@{host}/{quote(database, safe='')}"
-    return f"{text}?{urlencode(extra)}" if extra else text
+def _try_connect(
+    parameters: dict[str, Any], autocommit: bool
+) -> psycopg.Connection[tuple[Any, ...]]:
+    failure: WarehouseError
+    try:
+        return psycopg.connect(**parameters, autocommit=autocommit)
+    except psycopg.Error as error:
+        failure = connect_failure(str(error), parameters)
+    raise failure

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
 
-from dagster_project.errors import DatabaseFailed, TryLater, WarehouseError
+from dagster_project.errors import DatabaseFailed, SettingsError, TryLater, WarehouseError
 
 PASSING = (
     "08",  # connection
@@ -30,6 +31,38 @@ PASSING = (
 
 # Their messages quote names of tables, columns, functions and roles, never a value.
 SPEAKABLE = ("42501", "42P01", "42703", "42883", "42704", "42P07", "42710", "42723", "3F000")
+
+# What a refusal says, what it means, and the way out.
+CONNECT_FAILURES = (
+    (
+        "password authentication failed",
+        "the password is not accepted",
+        "correct WAREHOUSE_URL; for the embedded Postgres restore WAREHOUSE_HOME/secrets.",
+    ),
+    ("no password supplied", "no password is set", "put one into WAREHOUSE_URL."),
+    ("no pg_hba.conf entry", "the server lets no such user in", "ask its administrator."),
+    (
+        'parameter "role"',
+        "this login may not work as warehouse_loader, or the role does not exist yet",
+        "run `warehouse migrate`.",
+    ),
+    ("does not exist", "there is no such database or login", "run `warehouse migrate`."),
+    (
+        "permission denied for database",
+        "this login may not connect",
+        "run `warehouse migrate` as the administrator.",
+    ),
+    (
+        "certificate",
+        "the server's certificate is not trusted",
+        "add sslrootcert=<file> to WAREHOUSE_URL, or sslmode=disable on a network you trust.",
+    ),
+    (
+        "does not support SSL",
+        "the server does not encrypt",
+        "turn on its TLS, or add sslmode=disable to WAREHOUSE_URL on a network you trust.",
+    ),
+)
 
 
 @contextmanager
@@ -60,6 +93,18 @@ def safe_error(error: psycopg.Error, doing: str = "") -> WarehouseError:
     if error.sqlstate is not None and error.sqlstate.startswith(PASSING):
         return TryLater(what)
     return DatabaseFailed(what)
+
+
+def connect_failure(said: str, parameters: Mapping[str, Any]) -> WarehouseError:
+    """What to tell of a connection that was refused: libpq gives no SQLSTATE, only a text."""
+    where = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}"
+    target = f"database {parameters['dbname']} at {where} as {parameters['user'] or 'nobody named'}"
+    for sign, reason, way_out in CONNECT_FAILURES:
+        if sign in said:
+            return SettingsError(f"{target}: {reason}.", way_out=way_out)
+    return TryLater(
+        f"{target}: no connection.", way_out="see that Postgres runs and can be reached; run again."
+    )
 
 
 def describe(error: psycopg.Error) -> str:

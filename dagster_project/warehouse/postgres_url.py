@@ -1,0 +1,62 @@
+"""Postgres URLs: read into libpq's parameters, and written for Dagster and for people.
+
+A way that leaves this machine is encrypted and its server verified, unless the URL says otherwise.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from dagster_project.errors import SettingsError
+
+FORM = "write it as postgresql://user:password@host:5432/database"
+
+
+def read_url(url: str) -> dict[str, str]:
+    """libpq's parameters of a URL; SQLAlchemy's form of one (``postgresql+psycopg://``) will do.
+
+    Raises:
+        SettingsError: it cannot be read, or names no database. The URL is not quoted.
+    """
+    scheme, separator, rest = url.partition("://")
+    try:
+        given = conninfo_to_dict(f"{scheme.partition('+')[0]}{separator}{rest}")
+    except psycopg.Error:
+        given = {}
+    parameters = {name: str(value) for name, value in given.items() if value is not None}
+    if not parameters.get("dbname"):
+        raise SettingsError("WAREHOUSE_URL is not the URL of a Postgres database.", way_out=FORM)
+    return with_tls(parameters)
+
+
+def with_tls(parameters: Mapping[str, str]) -> dict[str, str]:
+    """``parameters`` with verified TLS where they say nothing of it and leave this machine."""
+    host = parameters.get("host", "")
+    stays_here = not host or host.startswith(("/", "@", "127.")) or host in ("localhost", "::1")
+    if stays_here or "sslmode" in parameters:
+        return dict(parameters)
+    roots = ssl.get_default_verify_paths().cafile
+    trusted = {"sslrootcert": roots} if roots else {}
+    return {"sslmode": "verify-full", **trusted, **parameters}
+
+
+def write_url(
+    scheme: str, place: Mapping[str, str], user: str | None, password: str | None, database: str
+) -> str:
+    """A URL of ``place``; every parameter that has no place of its own goes into its query."""
+    query = {k: v for k, v in place.items() if k not in ("host", "port", "dbname")}
+    host = place.get("host", "")
+    if host.startswith(("/", "@")):
+        query["host"], host = host, ""
+    elif ":" in host:
+        host = f"[{host}]"
+    if place.get("port"):
+        host += f":{place['port']}" if host else ""
+    who = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password else "")
+    text = f"{scheme}://{who}{'@' if who else ''}{host}/{quote(database, safe='')}"
+    return f"{text}?{urlencode(query)}" if query else text
