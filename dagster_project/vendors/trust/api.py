@@ -11,14 +11,14 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
 from dagster_project.model import Answer, Tally
 from dagster_project.settings import TrustSettings
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
-from dagster_project.vendors.trust.figures import Figures, loads, read_figures
+from dagster_project.vendors.trust.figures import Figures, read_figures
 from dagster_project.vendors.trust.token import Token, TokenSource
 
 SOURCE: Final = "trust"
@@ -48,7 +48,7 @@ class Api:
 
     def figures(self, company: int, bounds: Bounds | None, tally: Tally) -> Figures:
         """The figures of a range of days, both included, or of the rolling week."""
-        return read_figures(self.ask(company, bounds, tally).decoded)
+        return read_figures(self.ask(company, bounds, tally).body)
 
     def ask(self, company: int, bounds: Bounds | None, tally: Tally, sequence: int = 1) -> Answer:
         """One answer that was not an error; what stands in it is not looked at.
@@ -102,10 +102,10 @@ class _TokenRefused(Exception):
     """401: the token, or the company, is not accepted."""
 
 
-def judge(reply: Reply) -> Any:
-    """The decoded body of a success; anything else is raised, by the body's code before HTTP's."""
+def judge(reply: Reply) -> None:
+    """Let a success pass; anything else is raised, by the body's code before HTTP's."""
     try:
-        decoded = decode_json(reply, loads)
+        decoded = decode_json(reply)
     except Transient:
         if reply.status < 400:
             raise
@@ -125,7 +125,6 @@ def judge(reply: Reply) -> Any:
             f"the request is refused ({code}).",
             way_out="check TRUST_RANGE_PARAMS, and whether the range is too long.",
         )
-    return decoded
 
 
 def _access_denied(code: int) -> AccessDenied:

@@ -21,7 +21,7 @@ from dagster_project.model import ONE_DAY, Answer, RangeProof, Tally, Window
 from dagster_project.settings import TrustSettings
 from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.api import SOURCE, Api
-from dagster_project.vendors.trust.figures import Figures
+from dagster_project.vendors.trust.figures import Figures, read_figures
 from dagster_project.vendors.trust.prover import Prover
 from dagster_project.vendors.trust.range_proof import ProofStore
 from dagster_project.vendors.trust.rows import Coverage
@@ -65,6 +65,7 @@ class Client:
         Raises:
             VendorCannotAnswer: for a day that has not begun, or is not today without ranges.
             AccessDenied: to this company.
+            AnswerNotTrusted: an answer, handed out to be stored, is not of the documented form.
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         company = int(window.account.label)
@@ -80,6 +81,7 @@ class Client:
                 self._refuse_unanswerable(window, proof)  # midnight may have passed
             tally.pages += 1
             yield replace(answer, request={**answer.request, "covers": coverage.as_json()})
+            read_figures(answer.body)  # stored whatever it says; complete only if it can be read
 
     def proof(self, tally: Tally) -> RangeProof:
         """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""

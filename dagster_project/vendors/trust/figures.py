@@ -4,17 +4,19 @@ Documented form: ``{"code": 200, "resource": "Statistics", "data": {total, sende
 actions: {RECEIVED, PRESS_ACTION, UNKNOWN}, campaign}, "message": "Ok"}``. The body decides, whatever
 the HTTP status. ``CLOSED`` is described and absent from the samples, so an absent action is 0; the
 other counters must be there (``campaign``, which no text describes, may be left out: not reported).
-Keys nobody documented are kept as the vendor wrote them, digits included.
+Keys nobody documented are kept in the vendor's own characters.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
+from dagster_project.json_slices import NotJson, is_json, members
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {
@@ -24,14 +26,12 @@ ACTIONS: Final = {
     "UNKNOWN": "unknown",
 }
 DOCUMENTED: Final = frozenset({*COUNTERS, "actions", "campaign"})
+COLUMN_NAMES: Final = (*COUNTERS.values(), *ACTIONS.values(), "campaigns")
 MAX_BIGINT: Final = 2**63 - 1
-MAX_DIGITS: Final = 4000
 
+_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,18}")
 
-class Digits(str):
-    """A number with a fraction or an exponent, or too long to reckon with: its own characters."""
-
-    __slots__ = ()
+Slices = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,86 +60,66 @@ class Figures:
         return {name: named[name] for name in COLUMN_NAMES}
 
 
-COLUMN_NAMES: Final = (*COUNTERS.values(), *ACTIONS.values(), "campaigns")
-
-
-def loads(text: str) -> Any:
-    """JSON whose numbers stay ``Digits`` unless they are plain integers. ValueError: it is none."""
-    return json.loads(
-        text,
-        parse_int=lambda digits: int(digits) if len(digits) < MAX_DIGITS else Digits(digits),
-        parse_float=Digits,
-        parse_constant=_refuse_constant,
-    )
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a body in UTF-8; a byte order mark is allowed.
+def read_figures(body: bytes) -> Figures:
+    """The figures of an answer of the documented form.
 
     Raises:
-        AnswerNotTrusted: it is none, or nested beyond reason.
+        AnswerNotTrusted: it is no JSON, the envelope has another form, or a counter is missing,
+            negative or no whole number.
     """
     try:
-        return loads(body.decode("utf-8-sig"))
-    except RecursionError:
-        raise _untrusted("it is nested too deeply") from None
-    except ValueError:
-        raise _untrusted("it is no JSON") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def read_figures(decoded: Any) -> Figures:
-    """The figures of a decoded answer of the documented form.
-
-    Raises:
-        AnswerNotTrusted: the envelope has another form, or a counter is missing, negative or no
-            whole number.
-    """
-    data = _data_of(decoded)
-    actions = data.get("actions")
-    if not isinstance(actions, dict):
-        raise _untrusted("actions is missing or no object")
+        data = members(_data_of(members(body)))
+        actions = members(data.get("actions", b""))
+    except NotJson:
+        raise _untrusted("the answer, its data or its actions are no JSON object") from None
     counted = {ours: _counter(data, theirs) for theirs, ours in COUNTERS.items()}
     counted |= {
         ours: _counter(actions, theirs) if theirs in actions else 0
         for theirs, ours in ACTIONS.items()
     }
-    campaigns = _counter(data, "campaign") if "campaign" in data else None
-    more = {key: value for key, value in data.items() if key not in DOCUMENTED}
-    more_actions = {key: value for key, value in actions.items() if key not in ACTIONS}
-    extra = more | ({"actions": more_actions} if more_actions else {})
-    try:
-        return Figures(
-            **counted,
-            campaigns=campaigns,
-            extra=to_json(extra) if extra else None,
-            unknown_keys=(*more, *(f"actions.{key}" for key in more_actions)),
-        )
-    except RecursionError:
-        raise _untrusted("it is nested too deeply") from None
+    more = {key: data[key] for key in sorted(data.keys() - DOCUMENTED)}
+    more_actions = {key: actions[key] for key in sorted(actions.keys() - ACTIONS.keys())}
+    return Figures(
+        **counted,
+        campaigns=_counter(data, "campaign") if "campaign" in data else None,
+        extra=_kept(more, more_actions),
+        unknown_keys=(*more, *(f"actions.{key}" for key in more_actions)),
+    )
 
 
-def _data_of(decoded: Any) -> dict[str, Any]:
-    if not isinstance(decoded, dict):
-        raise _untrusted("it is no JSON object")
-    code, resource, message = (decoded.get(key) for key in ("code", "resource", "message"))
-    if code != 200 or resource != "Statistics" or str(message).lower() != "ok":
+def _data_of(envelope: Slices) -> bytes:
+    code, resource, message = (envelope.get(key, b"") for key in ("code", "resource", "message"))
+    if code != b"200" or resource != b'"Statistics"' or message.lower() != b'"ok"':
         raise _untrusted("code, resource and message are not 200, Statistics and Ok")
-    data = decoded.get("data")
-    if not isinstance(data, dict):
-        raise _untrusted("data is missing or no object")
-    return data
+    return envelope.get("data", b"")
 
 
-def _counter(values: Mapping[str, Any], key: str) -> int:
-    value = values.get(key)
-    if type(value) is not int or not 0 <= value <= MAX_BIGINT:
-        what = "is missing" if key not in values else "is no whole number from 0"
-        raise _untrusted(f"{key} {what}")
-    return value
+def _counter(slices: Slices, key: str) -> int:
+    text = slices.get(key)
+    if text is None:
+        raise _untrusted(f"{key} is missing")
+    if not _WHOLE_NUMBER.fullmatch(text) or int(text) > MAX_BIGINT:
+        raise _untrusted(f"{key} is no whole number from 0")
+    return int(text)
+
+
+def _kept(more: Slices, more_actions: Slices) -> str | None:
+    """Undocumented keys as one JSON object, each value in its own characters."""
+    kept = dict(more)
+    if more_actions:
+        kept["actions"] = _object(more_actions)
+    if not kept:
+        return None
+    text = _object(kept)
+    if not is_json(text):
+        raise _untrusted("an undocumented key holds what is no JSON")
+    return text.decode()
+
+
+def _object(slices: Slices) -> bytes:
+    return b"{%s}" % b", ".join(
+        b"%s: %s" % (json.dumps(key).encode(), value) for key, value in slices.items()
+    )
 
 
 def _untrusted(what: str) -> AnswerNotTrusted:
@@ -148,14 +128,3 @@ def _untrusted(what: str) -> AnswerNotTrusted:
         source="trust",
         way_out="run again; if it repeats, look at the stored responses.",
     )
-
-
-def to_json(value: Any) -> str:
-    """JSON text in ASCII with every number's own digits; escapes keep what Postgres text cannot."""
-    if isinstance(value, Digits):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)}: {to_json(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(to_json, value)) + "]"
-    return json.dumps(value)

@@ -25,7 +25,7 @@ import xxhash
 from dagster_project.copy_binary import encode_record, encode_rows
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model import Answer, Batch, Column, Table, Window
-from dagster_project.vendors.trust.figures import Figures, decode, read_figures
+from dagster_project.vendors.trust.figures import Figures, read_figures
 
 TABLE: Final = Table(
     name="trust_campaign_statistics",
@@ -90,8 +90,10 @@ class Coverage:
             ) from error
 
 
-def to_batch(answer: Answer, window: Window) -> Batch:
+def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     """The one row of an answer; none where the answer is about a day outside the window.
+
+    ``context`` is what other feeds need beyond the answer; these rows need nothing.
 
     Raises:
         AnswerNotTrusted: the answer has an unknown form or an impossible counter.
@@ -107,8 +109,7 @@ def to_batch(answer: Answer, window: Window) -> Batch:
 
 def _row(answer: Answer, window: Window, coverage: Coverage) -> tuple[dict[str, Any], Figures]:
     try:
-        decoded = decode(answer.body) if answer.decoded is None else answer.decoded
-        figures = read_figures(decoded)
+        figures = read_figures(answer.body)
     except AnswerNotTrusted as error:
         error.at(account=window.account.label, window=coverage.stats_on)
         raise

@@ -90,8 +90,9 @@ class Rig:
             )
         )
 
-    def calls(self) -> list[dict[str, Any]]:
-        return self.sandbox.world.stats.calls("trust")
+    @property
+    def requests(self) -> int:
+        return self.sandbox.world.stats.requests("trust")
 
     @property
     def tokens_granted(self) -> int:

@@ -115,10 +115,10 @@ def test_parameter_names_that_the_server_does_not_know_do_not_make_days(rig: Pla
 def test_the_proof_is_remembered_and_not_asked_for_twice(rig: Play) -> None:
     played = rig()
     played.client().proof(Tally())
-    asked = len(played.calls())
+    asked = played.requests
     tally = Tally()
     assert played.client().proof(tally).state == "honoured"
-    assert len(played.calls()) == asked
+    assert played.requests == asked
     assert tally.requests == 0
 
 
@@ -158,12 +158,12 @@ def test_attempts_without_a_conclusion_are_an_hour_apart(rig: Play) -> None:
     played = rig(quiet=[11, 12, 13])
     client = played.client()
     client.proof(Tally())
-    asked = len(played.calls())
+    asked = played.requests
     client.proof(Tally())
-    assert len(played.calls()) == asked
+    assert played.requests == asked
     played.sandbox.world.clock.shift(timedelta(hours=1, seconds=1))
     client.proof(Tally())
-    assert len(played.calls()) > asked
+    assert played.requests > asked
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -309,10 +309,12 @@ def test_an_envelope_of_another_form_reaches_the_store_and_is_then_refused(rig: 
     client, window = played.client(), played.window(BUSY, YESTERDAY)
     client.proof(Tally())
     played.sandbox.world.faults.add("not_json", match={"account": "11"}, body='{"code": 200}')
-    [answer] = client.extract(window, Tally())
+    answers = client.extract(window, Tally())
+    answer = next(answers)
     assert answer.body == b'{"code": 200}'
-    with pytest.raises(AnswerNotTrusted):
-        to_batch(answer, window)
+    for refusing in (lambda: next(answers), lambda: to_batch(answer, window)):
+        with pytest.raises(AnswerNotTrusted):
+            refusing()
 
 
 def test_an_outage_of_one_company_leaves_the_proof_to_the_others(rig: Play) -> None:
@@ -369,7 +371,7 @@ def test_a_stored_request_says_what_was_asked_and_holds_no_secret(rig: Play) -> 
 def test_the_doctors_check_costs_a_token_and_no_statistics(rig: Play) -> None:
     played = rig()
     assert played.client().check(Tally()) is None
-    assert [call["path"] for call in played.calls()] == ["/oauth/token/"]
+    assert played.requests == played.tokens_granted == 1
     played.client().proof(Tally())
     proof = played.client().check(Tally())
     assert proof is not None

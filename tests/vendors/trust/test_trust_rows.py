@@ -43,12 +43,6 @@ def test_a_day_is_one_row_under_the_only_key_of_its_day(sample: Sample) -> None:
     assert batch.days.tolist() == [(DAY - date(2000, 1, 1)).days]
 
 
-def test_a_stored_answer_gives_the_same_row_without_the_client(sample: Sample) -> None:
-    stored = answer_of(sample("found"), ROLLING)
-    asked = replace(stored, decoded=sample("found"))
-    assert to_batch(stored, WINDOW).records == to_batch(asked, WINDOW).records
-
-
 def test_the_same_figures_asked_later_have_the_same_hash(sample: Sample) -> None:
     first = to_batch(answer_of(sample("found")), WINDOW)
     later = to_batch(answer_of(sample("found"), asked_at=ASKED_AT + timedelta(hours=3)), WINDOW)

@@ -131,7 +131,7 @@ def test_wrong_credentials_fail_clearly_and_once_in_the_process(
             with pytest.raises(CredentialsRefused, match="TRUST_CLIENT_SECRET") as caught:
                 played.rows(client, played.window(company, YESTERDAY))
             assert "not-it-at-all" not in str(caught.value)
-    assert len(played.calls()) == 1
+    assert played.requests == 1
 
 
 def test_corrected_credentials_are_tried_again(rig: Play) -> None:
