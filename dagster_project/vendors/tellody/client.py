@@ -1,0 +1,137 @@
+"""Tellody's HTTP: the day's totals, and the history of purchases.
+
+Activity: one call a day, ``from`` the first to ``to`` the last millisecond of the account's local
+day, both included; a day of 23 or 25 hours is a day. The answer names no day, so the stored
+request does. Purchases: everything there ever was, see ``history.py``; nothing is handed on before
+it is proved whole. Both share one sign-in in each process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.json_slices import NotJson
+from dagster_project.model import Answer, Restart, Tally, Window
+from dagster_project.settings import TellodySettings
+from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
+from dagster_project.vendors.tellody.activity_rows import read_totals
+from dagster_project.vendors.tellody.history import read_history
+from dagster_project.vendors.tellody.payment_page import NotAPage, Page, read_page
+from dagster_project.vendors.tellody.sign_in import TellodySession
+
+ACTIVITY_PATH: Final = "/CampaignCloud/Report/UniqueCode"
+PAYMENTS_PATH: Final = "/CampaignCloud/CreditsController/PaymentHistory"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_sessions: dict[tuple[Any, ...], TellodySession] = {}
+_sessions_lock = threading.Lock()
+
+
+def shared_session(settings: TellodySettings, base_url: str) -> TellodySession:
+    """This process's session with a host; it stays signed in over feeds, windows and runs."""
+    key = (base_url, settings.username, settings.password)
+    with _sessions_lock:
+        if key not in _sessions:
+            _sessions[key] = TellodySession(base_url, settings.username, settings.password)
+        return _sessions[key]
+
+
+class ActivityClient:
+    """Speaks UniqueCode. ``session`` is for tests; else the process's own is shared."""
+
+    def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
+        self._session = session or shared_session(settings, settings.base_url)
+
+    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+        """One answer a day of the window, in order."""
+        for sequence, day in enumerate(window.days, start=1):
+            answer = self._ask(Window(day, day, window.account), tally, sequence)
+            tally.pages += 1
+            yield replace(answer, request={**answer.request, "day": day.isoformat()})
+
+    def totals(self, window: Window, tally: Tally) -> dict[str, int]:
+        """The six totals of a whole window from one call, by column: to reconcile its days with.
+
+        Raises:
+            AnswerNotTrusted: a total is missing or no whole number.
+        """
+        totals, _ = read_totals(self._ask(window, tally, sequence=1).body)
+        return totals
+
+    def check(self, tally: Tally) -> None:
+        """Sign in, and nothing else."""
+        self._session.check(tally)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, window: Window, tally: Tally, sequence: int) -> Answer:
+        asked = {
+            "from": _millis(window.starts_at),
+            "to": _millis(window.ends_before) - 1,
+            "unit": "day",
+            "dow": 0,
+        }
+        request = Request("POST", self._session.base_url + ACTIVITY_PATH, json=asked)
+        return self._session.ask(request, tally=tally, sequence=sequence, judge=_judge_totals)
+
+
+class PurchasesClient:
+    """Speaks PaymentHistory. ``session`` is for tests; else the process's own is shared."""
+
+    def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
+        self._session = session or shared_session(settings, settings.payments_url)
+
+    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+        """The whole history, whatever the window: its rows pick what lies inside."""
+        history = read_history(partial(self._ask, tally))
+        tally.vendor_total = history.total
+        tally.pages = len(history.answers)
+        if history.reads > len(history.answers):
+            tally.notes["pages_read_again"] = history.reads - len(history.answers)
+        yield from history.answers
+
+    def check(self, tally: Tally) -> None:
+        """Sign in, and nothing else."""
+        self._session.check(tally)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, tally: Tally, page: int, per_page: int) -> Answer:
+        request = Request(
+            "GET",
+            self._session.base_url + PAYMENTS_PATH,
+            params={"page": page, "per_page": per_page},
+        )
+        return self._session.ask(request, tally=tally, judge=_judge_page)
+
+
+def _judge_totals(reply: Reply) -> None:
+    if not isinstance(decode_json(reply), dict):
+        raise AnswerNotTrusted("Tellody answered the day's totals with no JSON object.")
+
+
+def _judge_page(reply: Reply) -> Page:
+    if not reply.body.strip():
+        raise Transient("the body is empty")
+    try:
+        return read_page(reply.body)
+    except NotJson as error:
+        raise Transient("the body is not whole JSON") from error
+    except NotAPage as error:
+        raise AnswerNotTrusted(
+            f"Tellody answered the purchases in an unknown form: {error}.",
+            way_out="run again; if it repeats, look at what the vendor changed.",
+        ) from error
+
+
+def _millis(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MILLISECOND

@@ -1,0 +1,131 @@
+"""The whole purchase history, read until it is proved whole.
+
+One question answers it where the server lets ``per_page`` exceed the count. Where it caps
+``per_page``, pages follow, newest first, and purchases that arrive meanwhile shift the rest down:
+some come twice, others are not seen. So what counts is not pages but purchases: reading goes on,
+anew from the first page if need be, until as many distinct ones were seen as the latest answer
+counts. Of a purchase that was read twice the later reading stands; where the earlier one is, its
+answer's request says so (``superseded``), so that a replay knows it too.
+
+Pages that do not differ are an error, as is a history that never comes out even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.model import Answer
+from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, Page
+
+ALL_AT_ONCE: Final = 20_000
+"""``per_page`` of the first question: about 30 MB of purchases, more than any account has bought."""
+MOST_PASSES: Final = 4
+MOST_RESTARTS: Final = 3
+
+Ask = Callable[[int, int], Answer]
+"""Answers page and ``per_page`` with the page's ``Page`` in ``decoded``."""
+
+
+class _Shrank(Exception):
+    """The vendor counts fewer purchases than it did: some were taken back, so none can be trusted."""
+
+
+@dataclass(slots=True)
+class History:
+    """Answers that together hold every purchase once. ``total`` is the vendor's own count."""
+
+    answers: list[Answer]
+    total: int
+    reads: int
+
+
+@dataclass(slots=True)
+class _Reading:
+    answers: list[Answer] = field(default_factory=list)
+    holders: dict[Identity, tuple[int, int]] = field(default_factory=dict)
+    count: int = 0
+
+    def take(self, answer: Answer) -> Page:
+        page: Page = answer.decoded
+        if page.count < self.count:
+            raise _Shrank
+        self.count = page.count
+        for position, identity in reversed(list(enumerate(page.identities))):
+            self.holders[identity] = (len(self.answers), position)
+        self.answers.append(answer)
+        if len(self.holders) > self.count:
+            raise _Shrank
+        return page
+
+    @property
+    def is_whole(self) -> bool:
+        """As many distinct purchases as are counted; or a single answer with as many records."""
+        alone = len(self.answers) == 1 and len(self.answers[0].decoded.records) == self.count
+        return alone or len(self.holders) == self.count
+
+
+def read_history(ask: Ask) -> History:
+    """Read everything.
+
+    Raises:
+        AnswerNotTrusted: paging does not work, or the numbers do not come out even.
+    """
+    reads = 0
+    for _ in range(MOST_RESTARTS):
+        reading = _Reading()
+        try:
+            _read(ask, reading)
+            return History(
+                _without_superseded(reading), reading.count, reads + len(reading.answers)
+            )
+        except _Shrank:
+            reads += len(reading.answers) + 1
+    raise AnswerNotTrusted(
+        f"the purchases were counted differently in each of {MOST_RESTARTS} readings.",
+        way_out="run again; if it repeats, look at the vendor's payment history.",
+    )
+
+
+def _read(ask: Ask, reading: _Reading) -> None:
+    newest = reading.take(ask(0, ALL_AT_ONCE))
+    size = len(newest.records)
+    first_page = 1
+    for _ in range(MOST_PASSES):
+        number = first_page
+        while not reading.is_whole and size and number * size < reading.count:
+            page = reading.take(ask(number, size))
+            if number == 0:
+                newest = page
+            elif page.identities == newest.identities and page.count == newest.count:
+                raise AnswerNotTrusted(
+                    f"page {number} of the purchases equals page 0: paging does not work.",
+                    way_out="ask Tellody to answer all purchases at once, or to page them.",
+                )
+            number += 1
+        if reading.is_whole:
+            return
+        first_page = 0
+    raise AnswerNotTrusted(
+        f"{reading.count} purchases are counted, {len(reading.holders)} distinct ones came.",
+        way_out="run again; if it repeats, look at the vendor's payment history.",
+    )
+
+
+def _without_superseded(reading: _Reading) -> list[Answer]:
+    """The answers that still hold something, numbered; each names what another holds newer."""
+    answers: list[Answer] = []
+    for number, answer in enumerate(reading.answers):
+        page: Page = answer.decoded
+        outdated = [
+            position
+            for position, identity in enumerate(page.identities)
+            if reading.holders[identity][0] != number
+        ]
+        if outdated and len(outdated) == len(page.identities):
+            continue
+        request = {**answer.request, SUPERSEDED: outdated} if outdated else answer.request
+        answers.append(replace(answer, request=request, sequence=len(answers) + 1))
+    return answers

@@ -1,0 +1,258 @@
+"""Tellody's session: one sign-in for all feeds and days of a process, renewed when it is lost.
+
+Source: ``GET …/RememberMeController/ping`` answers a header ``X-XSRF-TOKEN`` and cookies; a form
+``POST /CampaignCloud/login`` with that header opens the session; every later request carries the
+cookies and a token of its own, freshly pinged. A session shows that it is lost by 401 or 403, by a
+redirect, by an HTML page with 200, or by JSON that says ``access-denied``: then one signs in anew
+and asks once more.
+
+Refused credentials are never tried again in this process, since accounts lock: whoever asks next
+gets the same error without a request. Requests go one at a time: a token belongs to one request.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from dagster_project.errors import (
+    AccessDenied,
+    AnswerNotTrusted,
+    CredentialsRefused,
+    RequestRefused,
+    TryLater,
+)
+from dagster_project.model import Answer, Tally
+from dagster_project.transport.exchange import Gate, Judge, Reply, Request, Transient
+from dagster_project.transport.session import Session
+
+log = logging.getLogger(__name__)
+
+PING_PATH: Final = "/CampaignCloud/RememberMeController/ping"
+LOGIN_PATH: Final = "/CampaignCloud/login"
+TOKEN_HEADER: Final = "X-XSRF-TOKEN"  # noqa: S105 - a header's name
+SIGN_IN_ATTEMPTS: Final = 3
+MOST_ROUNDS: Final = 5
+LONGEST_REFUSAL: Final = 2_000
+
+_WAY_OUT = "correct TELLODY_USERNAME and TELLODY_PASSWORD; a lock is lifted by the vendor alone."
+
+
+class _SessionLost(Exception):
+    """The vendor no longer knows the session, or the token was spent. ``how`` is safe to show."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        super().__init__(how)
+
+
+class _Attempts(Gate):
+    """Counts how often one token was sent: a second time it may be spent already."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def before(self) -> None:
+        self.made += 1
+
+
+class TellodySession:
+    """Asks as a signed-in user; safe to use from several threads, which take turns."""
+
+    def __init__(
+        self,
+        base_url: str,
+        username: SecretStr,
+        password: SecretStr,
+        session: Session | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._form = {"username": username, "password": password, "remember-me": "true"}
+        self._session = session or Session(keeps_cookies=True, pool_size=2)
+        self._lock = threading.RLock()
+        self._signed_in = False
+        self._refused = False
+
+    def ask(
+        self, request: Request, *, tally: Tally, judge: Judge | None = None, sequence: int = 1
+    ) -> Answer:
+        """Answer one request, signing in or anew where that is needed.
+
+        ``judge`` sees answers of the status 200 that are neither HTML nor a refusal.
+
+        Raises:
+            CredentialsRefused: now, or earlier in this process.
+            AccessDenied: freshly signed in, and still not allowed.
+            RequestRefused, TryLater, AnswerNotTrusted: see ``transport.session``.
+        """
+        with self._lock:
+            renewed = False
+            for _ in range(MOST_ROUNDS):
+                self._ensure_signed_in(tally)
+                attempts = _Attempts()
+                try:
+                    reply = self._session.exchange(
+                        self._with_token(request, tally),
+                        tally=tally,
+                        sequence=sequence,
+                        gate=attempts,
+                        judge=partial(_judge_answer, judge=judge, renewed=renewed),
+                    )
+                    return reply.answer
+                except _SessionLost as lost:
+                    if attempts.made > 1:
+                        continue
+                    if renewed:
+                        raise _still_lost(request, lost) from lost
+                    self._signed_in, renewed = False, True
+            raise TryLater(f"{request}: the session was lost {MOST_ROUNDS} times in a row.")
+
+    def check(self, tally: Tally) -> None:
+        """Sign in, unless that is done. Raises CredentialsRefused and what a request can raise."""
+        with self._lock:
+            self._ensure_signed_in(tally)
+
+    def close(self) -> None:
+        """Give back connections. The session stays signed in, and opens new ones when asked."""
+        self._session.close()
+
+    def _ensure_signed_in(self, tally: Tally) -> None:
+        if self._refused:
+            raise CredentialsRefused(
+                "Tellody refused these credentials before; they are not tried again.",
+                way_out=_WAY_OUT,
+            )
+        if self._signed_in:
+            return
+        try:
+            self._sign_in(tally)
+        except CredentialsRefused:
+            self._refused = True
+            raise
+        self._signed_in = True
+        log.info("signed in at %s", urlsplit(self.base_url).hostname)
+
+    def _sign_in(self, tally: Tally) -> None:
+        login = Request("POST", self.base_url + LOGIN_PATH, form=self._form)
+        for _ in range(MOST_ROUNDS):
+            self._session.forget_cookies()
+            attempts = _Attempts()
+            try:
+                self._session.exchange(
+                    self._with_token(login, tally),
+                    tally=tally,
+                    gate=attempts,
+                    judge=_judge_sign_in,
+                    attempts=SIGN_IN_ATTEMPTS,
+                )
+                return
+            except _SessionLost as lost:
+                if not attempts.made:
+                    raise _no_way_in(lost) from lost
+                if attempts.made == 1:
+                    raise _credentials_refused() from lost
+        raise TryLater(f"{login}: the sign-in was cut off {MOST_ROUNDS} times in a row.")
+
+    def _with_token(self, request: Request, tally: Tally) -> Request:
+        ping = Request("GET", self.base_url + PING_PATH)
+        reply = self._session.exchange(ping, tally=tally, judge=_judge_ping)
+        token = SecretStr(reply.headers[TOKEN_HEADER])
+        return Request(
+            request.method,
+            request.url,
+            params=request.params,
+            json=request.json,
+            form=request.form,
+            headers={TOKEN_HEADER: token},
+        )
+
+
+def _judge_ping(reply: Reply) -> None:
+    if reply.status in (401, 403) or 300 <= reply.status < 400:
+        raise _SessionLost(f"HTTP {reply.status} to a ping")
+    _refuse_client_errors(reply, "the ping before each request")
+    if reply.status < 400 and not reply.headers.get(TOKEN_HEADER):
+        raise Transient(f"the ping came without {TOKEN_HEADER}")
+
+
+def _judge_sign_in(reply: Reply) -> None:
+    """The body decides: the status of a refusal is not relied on."""
+    said = _small_json(reply)
+    if said is not None and (said.get("access-denied") or "cause" in said):
+        raise _credentials_refused()
+    if reply.status == 401:
+        raise _credentials_refused()
+    if reply.status == 403:
+        raise _SessionLost("HTTP 403")
+    _refuse_client_errors(reply, "the sign-in")
+    if reply.status >= 500:
+        return
+    if said is None:
+        raise Transient("the sign-in was answered with no JSON")
+    if said.get("status") != "success":
+        raise _credentials_refused()
+
+
+def _judge_answer(reply: Reply, judge: Judge | None, renewed: bool) -> Any:
+    """``renewed``: freshly signed in, so that a page of HTML is no login page but an outage."""
+    if reply.status in (401, 403) or 300 <= reply.status < 400:
+        raise _SessionLost(f"HTTP {reply.status}")
+    _refuse_client_errors(reply, "the request")
+    if reply.status >= 400:
+        return None
+    if reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        if renewed:
+            raise Transient("an HTML page came where JSON was due")
+        raise _SessionLost("an HTML page")
+    said = _small_json(reply)
+    if said is not None and said.get("access-denied"):
+        raise _SessionLost("access denied")
+    return judge(reply) if judge is not None else None
+
+
+def _refuse_client_errors(reply: Reply, what: str) -> None:
+    if 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
+        raise RequestRefused(
+            f"Tellody answers {what} with HTTP {reply.status}.",
+            way_out="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
+        )
+
+
+def _small_json(reply: Reply) -> dict[str, Any] | None:
+    """What a short answer says, if it is a JSON object: refusals are short, reports need not be."""
+    if len(reply.body) > LONGEST_REFUSAL:
+        return None
+    try:
+        said = json.loads(reply.body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _no_way_in(lost: _SessionLost) -> RequestRefused:
+    return RequestRefused(
+        f"Tellody answers the ping before the sign-in with {lost.how.removesuffix(' to a ping')}.",
+        way_out="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
+    )
+
+
+def _still_lost(request: Request, lost: _SessionLost) -> Exception:
+    if lost.how.startswith("HTTP 3"):
+        return AnswerNotTrusted(
+            f"{request} is answered with a redirect, though freshly signed in.",
+            way_out="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
+        )
+    return AccessDenied(
+        f"{request}: {lost.how}, though freshly signed in.",
+        way_out="ask Tellody whether this user may read the report.",
+    )
+
+
+def _credentials_refused() -> CredentialsRefused:
+    return CredentialsRefused("Tellody refused the credentials; not tried again.", way_out=_WAY_OUT)
