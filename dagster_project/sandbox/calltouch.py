@@ -15,9 +15,11 @@ The vendor's own faults (``params``): ``page_twice``, ``wrong_page_number`` (``p
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -103,6 +105,7 @@ class Calltouch:
     def __init__(self, world: World, config: Config) -> None:
         self.config = config
         self._world = world
+        self._worker = ThreadPoolExecutor(1, "calltouch")
         self._lock = threading.RLock()
         self._sites = {
             site.site_id: SiteRows(world, site, config, self._lock) for site in config.sites
@@ -140,10 +143,15 @@ class Calltouch:
         bounds = Bounds(day, 0, day, DAY - 1)
         self._sites[site].remove(bounds, self._world.clock.now(), count)
 
-    def redraw(self) -> None:
-        """Draw all days anew, after shares or counts were changed."""
+    @property
+    def changed(self) -> bool:
+        """Whether rows were put in, taken out or replaced."""
+        return any(site.changed for site in self._sites.values())
+
+    def redraw(self, *, undo_changes: bool = False) -> None:
+        """Draw all days anew, after shares or counts were changed, or to undo changes of rows."""
         for site in self._sites.values():
-            site.forget()
+            site.forget(changes=undo_changes)
 
     def routes(self) -> list[BaseRoute]:
         own = "/_sandbox/calltouch/{site:int}/{day}"
@@ -209,21 +217,26 @@ class Calltouch:
         question = read_question(body, at.astimezone(site.zone).date())
         if isinstance(question, Refusal):
             return self._refuse(question)
-        spent = self._world.stats.spent("calltouch", str(site.site.site_id), self._today(site))
-        limit = self._daily_points(site.site)
-        over = limit is not None and spent + self.config.points_per_call > limit
-        if over or domain_fault(request, "points_exhausted"):
+        if domain_fault(request, "points_exhausted") or not self._charge(site):
             return self._refuse(points_exhausted())
-        answer = answer_page(request, self.config, site, question, at, self._world)
-        if isinstance(answer, Refusal):
-            return self._refuse(answer)
-        self._world.stats.spend(
-            "calltouch",
-            str(site.site.site_id),
-            self._today(site),
-            self.config.points_per_call,
+        # In a thread, lest requests that wait meanwhile seem to the rate limit to come all at once.
+        answer = await asyncio.get_running_loop().run_in_executor(
+            self._worker, answer_page, request, self.config, site, question, at, self._world
         )
+        if isinstance(answer, Refusal):
+            self._charge(site, refund=True)
+            return self._refuse(answer)
         return Response(answer, media_type="application/json")
+
+    def _charge(self, site: SiteRows, *, refund: bool = False) -> bool:
+        """Take a call's points; false, and none taken, where too few are left today."""
+        points = -self.config.points_per_call if refund else self.config.points_per_call
+        account = "calltouch", str(site.site.site_id), self._today(site)
+        limit = self._daily_points(site.site)
+        if limit is not None and self._world.stats.spent(*account) + points > limit:
+            return False
+        self._world.stats.spend(*account, points)
+        return True
 
     async def change_day(self, request: Request) -> Response:
         """``PUT`` a day's rows, ``POST`` more of them, ``DELETE ?count=`` some. A row given as text is

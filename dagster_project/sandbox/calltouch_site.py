@@ -10,13 +10,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from dagster_project.model import ONE_DAY, each_day
+from dagster_project.model import each_day
 from dagster_project.sandbox import calltouch_texts as texts
 from dagster_project.sandbox.calltouch_days import BLOCK, DAY, Day, Inserted, Shares, draw_day
 
@@ -29,6 +29,8 @@ MONTHS = (0.9, 0.95, 1.05, 1.0, 1.0, 0.95, 0.85, 0.9, 1.05, 1.05, 1.3, 1.4)
 
 DRAWN_ROWS_KEPT = 3_000_000
 RENDERED_ROWS_KEPT = 250_000
+COUNTS_KEPT = 20_000
+AT_REST_AFTER = timedelta(days=12)
 
 
 @dataclass(slots=True)
@@ -115,6 +117,7 @@ class SiteRows:
         self._inserted: dict[date, list[Inserted]] = {}
         self._removed: dict[date, set[int]] = {}
         self._replaced: set[date] = set()
+        self._counts: dict[Any, int] = {}
 
     def count(self, day: date) -> int:
         """How many SMS are drawn for a day (late ones included)."""
@@ -160,18 +163,20 @@ class SiteRows:
     def total(self, bounds: Bounds, at: datetime) -> int:
         """How many SMS an answer at ``at`` counts in the window."""
         with self._lock:
-            return sum(len(places) for _, places in self._visible(bounds, at))
+            return sum(self._count(day, bounds, at) for day in self._days(bounds, at))
 
     def slice(self, bounds: Bounds, at: datetime, start: int, stop: int) -> list[bytes]:
         """JSON of the rows ``start`` to ``stop`` of the window, in its stable order."""
         with self._lock:
             rows: list[bytes] = []
             passed = 0
-            for day, places in self._visible(bounds, at):
-                low, high = max(0, start - passed), min(len(places), stop - passed)
+            for date_of_day in self._days(bounds, at):
+                count = self._count(date_of_day, bounds, at)
+                low, high = max(0, start - passed), min(count, stop - passed)
                 if low < high:
+                    day, places = self._visible(date_of_day, bounds, at)
                     rows += self._rows_json(day, places[low:high], at)
-                passed += len(places)
+                passed += count
                 if passed >= stop:
                     break
             return rows
@@ -192,8 +197,9 @@ class SiteRows:
     def remove(self, bounds: Bounds, at: datetime, count: int, *, last: bool = False) -> None:
         """Take the first (or last) rows that are drawn out of a window, for ever."""
         with self._lock:
-            days = list(self._visible(bounds, at))
-            for day, places in reversed(days) if last else days:
+            days = list(self._days(bounds, at))
+            for date_of_day in reversed(days) if last else days:
+                day, places = self._visible(date_of_day, bounds, at)
                 drawn = places[places >= 0]
                 chosen = drawn[len(drawn) - min(count, len(drawn)) :] if last else drawn[:count]
                 day.removed.update(chosen.tolist())
@@ -205,21 +211,42 @@ class SiteRows:
             self._replaced.add(day)
             self._inserted[day] = [Inserted(raw, 0) for raw in raw_rows]
             self._removed[day] = set()
+            self._counts.clear()
             self._drawn.drop(lambda key: key == day)
             self._rendered.drop(lambda key: key[0] == day)
 
-    def forget(self) -> None:
-        """Draw every day anew, after the configuration changed."""
+    @property
+    def changed(self) -> bool:
+        return any([*self._inserted.values(), *self._removed.values(), self._replaced])
+
+    def forget(self, *, changes: bool = False) -> None:
+        """Draw every day anew, after the configuration changed; ``changes`` undoes those of rows too."""
         with self._lock:
+            if changes:
+                self._inserted.clear()
+                self._removed.clear()
+                self._replaced.clear()
+            self._counts.clear()
             self._drawn.drop(lambda key: True)
             self._rendered.drop(lambda key: True)
 
-    def _visible(self, bounds: Bounds, at: datetime) -> Iterator[tuple[Day, Any]]:
-        day, last = bounds.first, min(bounds.last, at.astimezone(self.zone).date())
-        while day <= last:
-            drawn = self.day(day)
-            yield drawn, self._dealt(drawn, drawn.visible(at, *bounds.seconds_of(day)))
-            day += ONE_DAY
+    def _days(self, bounds: Bounds, at: datetime) -> Iterator[date]:
+        return each_day(bounds.first, min(bounds.last, at.astimezone(self.zone).date()))
+
+    def _visible(self, date_of_day: date, bounds: Bounds, at: datetime) -> tuple[Day, Any]:
+        day = self.day(date_of_day)
+        return day, self._dealt(day, day.visible(at, *bounds.seconds_of(date_of_day)))
+
+    def _count(self, day: date, bounds: Bounds, at: datetime) -> int:
+        """How many rows a day shows; remembered, so that a page need not look at every day again."""
+        changes = len(self._inserted.get(day, ())), len(self._removed.get(day, ()))
+        settled = datetime.combine(day, time.max, self.zone) + AT_REST_AFTER
+        key = (day, bounds.seconds_of(day), min(at, settled), changes)
+        if key not in self._counts:
+            if len(self._counts) >= COUNTS_KEPT:
+                self._counts.clear()
+            self._counts[key] = len(self.day(day).visible(at, *bounds.seconds_of(day)))
+        return self._counts[key]
 
     def _dealt(self, day: Day, places: Any) -> Any:
         """The rows of a day in the order in which pages cut them."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,9 +68,12 @@ class Wire:
             return
         self._world.stats.arrived(name)
         vendor = self._world.vendors[name]
-        request = Request(scope, receive)
-        body = await request.body()
-        call = vendor.describe(request, body)
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            self._world.stats.answered(name, scope["path"], "cut off")
+            return
+        call = vendor.describe(Request(scope), body)
         outcome: int | str = "cut off"
         try:
             outcome = await self._answer(

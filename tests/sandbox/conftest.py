@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 import pytest
 import requests
 
+from dagster_project.sandbox.calltouch import Config, demo_sites
+from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.world import change_config
 
 NOON = "2024-05-01T12:00:00+03:00"
 BIG, SMALL = 40101, 40202
+UNLIMITED = {"requests_per_second": 0}
 PATH = "/lead-service/v1/api/sms-to-clients/result"
 
 
@@ -61,10 +66,23 @@ def multiset(rows: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
     return Counter(tuple(sorted(row.items())) for row in rows)
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock=NOON, calltouch={"requests_per_second": 0}) as running:
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(clock=NOON, calltouch=UNLIMITED) as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """As if freshly started; its days need not be drawn again unless the last test changed them."""
+    yield shared_sandbox
+    world = shared_sandbox.world
+    world.clock.set(parse_instant(NOON), running=False)
+    world.faults.clear()
+    world.stats.reset()
+    change_config(world.calltouch.config, asdict(Config()) | {"sites": demo_sites()} | UNLIMITED)
+    if world.calltouch.changed:
+        world.calltouch.redraw(undo_changes=True)
 
 
 @pytest.fixture

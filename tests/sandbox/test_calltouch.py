@@ -266,6 +266,8 @@ def test_a_phone_filter_works_in_any_mask(user: CalltouchUser, mask: str) -> Non
 def test_of_eleven_requests_in_a_second_five_are_answered_and_six_get_429() -> None:
     with running_sandbox(clock=NOON) as sandbox:
         users = [CalltouchUser(sandbox) for _ in range(11)]
+        for user in users:
+            user.session.get(f"{sandbox.url}/_sandbox/ready", timeout=5)
         users[0].ask(A_DAY)
         time.sleep(1.05)
         statuses: list[int] = []
