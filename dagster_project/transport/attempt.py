@@ -66,6 +66,7 @@ class Single:
         attempt = Attempt(
             timeouts=self.timeouts,
             depart=self.gate.depart,
+            left=self.gate.left,
             look_up=self._look_up,
             on_sent=self._count,
         )

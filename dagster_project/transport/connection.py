@@ -55,12 +55,14 @@ def never_mind() -> None:
 class Attempt:
     """One HTTP request under way: what to wait for before it leaves, and until when to read.
 
-    ``depart`` answers True when the request may leave at this instant, False after it waited.
+    ``depart`` answers True when the request may leave at this instant, False after it waited;
+    ``left`` is told when it is on its way.
     ``look_up`` raises when nobody wants the answer any more.
     """
 
     timeouts: Timeouts
     depart: Callable[[], bool] = go_now
+    left: Callable[[], None] = never_mind
     look_up: Callable[[], None] = never_mind
     on_sent: Callable[[], None] = never_mind
     deadline: float = inf
@@ -128,6 +130,8 @@ class _PunctualMixin:
                 self._stand_ready()
             attempt.leave()
         super().request(*args, **named)  # type: ignore[misc]
+        if attempt is not None:
+            attempt.left()
 
     def _stand_ready(self: Any) -> None:
         if self.is_connected:

@@ -90,8 +90,8 @@ class Gate:
     """What every attempt passes; a vendor with limits overrides it. Called in the sending thread.
 
     ``before`` comes ahead of each attempt and may refuse it by raising. ``depart`` is asked on the
-    standing connection: True to leave at this instant, False after having waited. ``after`` always
-    follows a ``before`` that returned.
+    standing connection: True to leave at this instant, False after having waited; ``left`` is told
+    right behind it. ``after`` always follows a ``before`` that returned.
     """
 
     def before(self) -> None:
@@ -99,6 +99,9 @@ class Gate:
 
     def depart(self) -> bool:
         return True
+
+    def left(self) -> None:
+        return None
 
     def after(self, outcome: Outcome) -> None:
         return None

@@ -1,0 +1,311 @@
+"""Keeps all processes together within a vendor's limits: requests a second, API points a day.
+
+**Requests.** At most ``n`` requests leave in any ``n / per_second`` + ``MARGIN`` seconds, over all
+threads of all processes that share the store; the limiter is the vendor's host, which counts by
+address. The store gives slots, instants of its own clock; a thread sleeps until its slot and
+leaves if it wakes within ``SLACK`` of it. Later than that, it would fall among the next ones: its
+slot is moved to this moment where the limit allows, else forfeited and another one taken.
+``MARGIN`` less ``SLACK`` is left to the network's own jitter. Only one thread of a process asks at
+a time, and only for slots less than ``HORIZON`` ahead, so that a 429 seen by one process holds
+back all within that time.
+
+**Points.** ``Points`` is one window's claim on a day's budget: reserve before the first call,
+count each call from just before it is sent, refund what the vendor certainly answered with an
+error. A reservation falls with its process; calls begun stay counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import floor
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from dagster_project.errors import QuotaSpent, TryLater
+from dagster_project.model import Account
+from dagster_project.transport.session import interruptible_pause
+
+MARGIN = 0.04
+SLACK = 0.01
+HORIZON = 0.25
+LARGEST_BURST = 1000
+SHORTEST_HOLD = 1.0
+
+
+class LimitStore(Protocol):
+    """What the governor needs kept in one place for all processes; see ``warehouse.budget``."""
+
+    def next_slot(
+        self, limiter: str, burst: int, period: float, horizon: float
+    ) -> tuple[datetime, datetime, bool]: ...
+    def move_slot(
+        self, limiter: str, burst: int, period: float, given: datetime, sent: bool
+    ) -> tuple[datetime, datetime, bool]: ...
+    def hold_slots(self, limiter: str, seconds: float) -> None: ...
+    def reserve(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]: ...
+    def spend(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]: ...
+    def refund(
+        self, reservation: UUID, source: str, account: str, day: date, points: int
+    ) -> None: ...
+    def release(self, reservation: UUID) -> None: ...
+    def standing(self, source: str, account: str, day: date) -> tuple[int, int]: ...
+
+
+class ClockMap:
+    """Translates the store's clock into this process's monotonic one.
+
+    Each answer of the store tells what its clock said at some moment between asking and
+    receiving. The narrowest of the latest such moments counts, as in NTP, unless the newest one
+    contradicts it: then the store's clock was set, and what was known before is worth nothing.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float, float]] = deque(maxlen=32)
+
+    def observe(self, theirs: datetime, asked: float, received: float) -> None:
+        low, high = theirs.timestamp() - received, theirs.timestamp() - asked
+        if self._samples and not low - 0.001 <= self._offset() <= high + 0.001:
+            self._samples.clear()
+        self._samples.append((high - low, low, high))
+
+    def ours(self, theirs: datetime) -> float:
+        return theirs.timestamp() - self._offset()
+
+    def _offset(self) -> float:
+        _, low, high = min(self._samples)
+        return (low + high) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An instant at which one request may leave: by the store's clock, and by ours (monotonic)."""
+
+    given: datetime
+    due: float
+
+    @property
+    def is_missed(self) -> bool:
+        return time.monotonic() - self.due > SLACK
+
+
+class Departure:
+    """One request's way to its slot: ``depart`` is asked until it answers True, then ``left`` told."""
+
+    def __init__(self, lane: _Lane, stop: threading.Event | None) -> None:
+        self._lane, self._stop = lane, stop
+        self._slot: Slot | None = None
+
+    def depart(self) -> bool:
+        """True to leave at this very moment; False after having waited for a slot."""
+        if self._slot is None:
+            self._slot = self._lane.take(self._stop)
+        elif self._slot.is_missed:
+            self._slot = self._lane.move(self._slot) or self._lane.take(self._stop)
+        else:
+            return True
+        interruptible_pause(max(self._slot.due - time.monotonic(), 0.0), self._stop)
+        return False
+
+    def left(self) -> None:
+        """The request is on its way: if that took long, the slots to come have to know."""
+        if self._slot is not None and self._slot.is_missed:
+            with suppress(TryLater):  # the answer is worth more than the note
+                self._lane.move(self._slot, sent=True)
+
+
+class _Lane:
+    """The threads of this process that send to one limiter, one behind the other."""
+
+    def __init__(self, store: LimitStore, limiter: str, per_second: float) -> None:
+        self._store, self._limiter = store, limiter
+        self._burst = min(max(floor(per_second), 1), LARGEST_BURST)
+        self._period = self._burst / per_second + MARGIN
+        self._turn = threading.Lock()
+        self._clock = ClockMap()
+        self.missed = 0
+        self.forfeited = 0
+
+    def take(self, stop: threading.Event | None) -> Slot:
+        """The next slot, as soon as it is near enough to be given."""
+        while not self._turn.acquire(timeout=0.25):
+            interruptible_pause(0.0, stop)
+        try:
+            while True:
+                asked = time.monotonic()
+                answer = self._store.next_slot(self._limiter, self._burst, self._period, HORIZON)
+                slot, granted = self._read(asked, *answer)
+                if granted:
+                    return slot
+                interruptible_pause(max(slot.due - HORIZON - time.monotonic(), 0.002), stop)
+        finally:
+            self._turn.release()
+
+    def move(self, slot: Slot, sent: bool = False) -> Slot | None:
+        """The slot moved to this moment; None where it had to be forfeited."""
+        self.missed += 1
+        asked = time.monotonic()
+        answer = self._store.move_slot(self._limiter, self._burst, self._period, slot.given, sent)
+        moved, granted = self._read(asked, *answer)
+        if not granted:
+            self.forfeited += 1
+        return moved if granted else None
+
+    def _read(
+        self, asked: float, due: datetime, clock: datetime, granted: bool
+    ) -> tuple[Slot, bool]:
+        self._clock.observe(clock, asked, time.monotonic())
+        return Slot(due, self._clock.ours(due)), granted
+
+
+class Points:
+    """One window's claim on a day's API points; end it with ``settle``, or use it with ``with``.
+
+    Args:
+        daily: the account's budget, or None where it is not bounded: then nothing is refused.
+        cost: points of one call.
+        now: the clock that tells the account's day.
+    """
+
+    def __init__(
+        self,
+        store: LimitStore,
+        account: Account,
+        daily: int | None,
+        cost: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._account = store, account
+        self._daily, self._cost, self._now = daily, cost, now
+        self._reservation = uuid4()
+
+    def reserve(self, calls: int) -> None:
+        """Set aside what so many calls, yet to be sent, will cost; replaces an earlier figure.
+
+        Raises:
+            QuotaSpent: they do not fit into what is left of the day.
+        """
+        day = self._today()
+        points = calls * self._cost
+        granted, spent, held = self._store.reserve(*self._key(day), points, self._daily)
+        if not granted:
+            raise self._spent(day, calls, spent, held)
+
+    def before_call(self) -> date:
+        """Count a call as spent; answers with the day on which it counts, for ``refund``.
+
+        Raises:
+            QuotaSpent: not even this call fits.
+        """
+        day = self._today()
+        granted, spent, held = self._store.spend(*self._key(day), self._cost, self._daily)
+        if not granted:
+            raise self._spent(day, 1, spent, held)
+        return day
+
+    def refund(self, day: date) -> None:
+        """The vendor certainly did not charge the call."""
+        self._store.refund(*self._key(day), self._cost)
+
+    def settle(self) -> None:
+        """Give back what was set aside and not spent."""
+        self._store.release(self._reservation)
+
+    def __enter__(self) -> Points:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.settle()
+
+    def _today(self) -> date:
+        return self._now().astimezone(self._account.time_zone).date()
+
+    def _key(self, day: date) -> tuple[UUID, str, str, date]:
+        return self._reservation, self._account.source, self._account.label, day
+
+    def _spent(self, day: date, calls: int, spent: int, held: int) -> QuotaSpent:
+        daily = self._daily or 0
+        zone = self._account.time_zone.key
+        resets = f"{day + timedelta(days=1)} 00:00 {zone}"
+        calls_text = "1 call" if calls == 1 else f"{calls} calls"
+        held_text = f", {held} are set aside by other windows" if held else ""
+        return QuotaSpent(
+            f"{calls_text} ({calls * self._cost} points) do not fit: of {daily} points for {day} "
+            f"{spent} are spent{held_text}, {max(daily - spent - held, 0)} are left; "
+            f"the budget resets at {resets}.",
+            source=self._account.source,
+            account=self._account.label,
+            way_out="run again after that, or raise CALLTOUCH_DAILY_POINTS.",
+        )
+
+
+class Governor:
+    """The limits of all vendors, over one store."""
+
+    def __init__(self, store: LimitStore) -> None:
+        self._store = store
+        self._lanes: dict[tuple[str, float], _Lane] = {}
+        self._guard = threading.Lock()
+
+    def departure(
+        self, limiter: str, per_second: float, stop: threading.Event | None = None
+    ) -> Departure:
+        """A way to a slot of this limiter, for one request; ``stop`` ends the wait."""
+        return Departure(self._lane(limiter, per_second), stop)
+
+    def pace(self, limiter: str, per_second: float, stop: threading.Event | None = None) -> None:
+        """Return when a request may leave at once: for senders that are not a ``Session``."""
+        departure = self.departure(limiter, per_second, stop)
+        while not departure.depart():
+            continue
+
+    def cool_down(self, limiter: str, seconds: float | None) -> None:
+        """A 429 was drawn: nobody sends for so long (at least a second)."""
+        self._store.hold_slots(limiter, max(seconds or 0.0, SHORTEST_HOLD))
+
+    def points(
+        self,
+        account: Account,
+        daily_points: int | None,
+        cost: int = 2,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Points:
+        """A claim on the account's points, of ``cost`` a call; see ``Points``."""
+        return Points(self._store, account, daily_points, cost, now)
+
+    def standing(self, account: Account, day: date) -> tuple[int, int]:
+        """Points spent that day, and points set aside by windows under way."""
+        return self._store.standing(account.source, account.label, day)
+
+    def misses(self) -> tuple[int, int]:
+        """How many slots this process missed since it began, and how many of them were forfeited."""
+        lanes = self._lanes.values()
+        return sum(lane.missed for lane in lanes), sum(lane.forfeited for lane in lanes)
+
+    def _lane(self, limiter: str, per_second: float) -> _Lane:
+        with self._guard:
+            key = (limiter, per_second)
+            if key not in self._lanes:
+                self._lanes[key] = _Lane(self._store, limiter, per_second)
+            return self._lanes[key]

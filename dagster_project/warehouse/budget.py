@@ -1,0 +1,201 @@
+"""The store behind ``transport.governor``: vendors' limits, shared by all processes of a warehouse.
+
+Each method is one statement on an autocommit connection of its own, which is opened again when it
+breaks (a restart of the server costs a wait, not the run). Slots are instants of the *server's*
+clock, the one clock all processes share; they come back with what that clock says now. Points are counted by source, account and day; the functions in
+``sql/0005_limits.sql`` decide under a row lock.
+
+A reservation is void once its holder's session is gone: the session holds an advisory lock whose
+key the reservation names. Points already spent by a process that died stay spent.
+
+After a broken connection a statement is sent again, though the first may have been carried out.
+That is safe: a slot or a call counted twice errs towards the limit. A refund is therefore not
+sent again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+
+from dagster_project.errors import TryLater
+from dagster_project.warehouse.pg_errors import safe_errors
+
+if TYPE_CHECKING:
+    from dagster_project.warehouse.connection import Warehouse
+
+HOLDER_CLASS = 1347373390
+RESERVATION_LIFETIME = timedelta(hours=1)
+RECONNECT_SECONDS = 60.0
+STATEMENT_SECONDS = 30.0
+
+RESERVE = "SELECT granted, spent, held FROM ops.reserve_points(%s, %s, %s, %s, %s, %s, %s, %s)"
+SPEND = "SELECT granted, spent, held FROM ops.spend_points(%s, %s, %s, %s, %s, %s, %s, %s)"
+
+Row = tuple[Any, ...]
+
+
+class Budget:
+    """Slots and points of a warehouse; one connection, safe to use from many threads."""
+
+    def __init__(self, warehouse: Warehouse, reconnect_seconds: float = RECONNECT_SECONDS) -> None:
+        self._warehouse = warehouse
+        self._reconnect_seconds = reconnect_seconds
+        self._holder = secrets.randbits(31)
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Row] | None = None
+
+    def next_slot(
+        self, limiter: str, burst: int, period: float, horizon: float
+    ) -> tuple[datetime, datetime, bool]:
+        """When the next request may leave, the server's clock now, and whether the slot was given.
+
+        At most ``burst`` slots lie in any ``period`` seconds. One further ahead than ``horizon``
+        seconds is told, but not given.
+        """
+        due, clock, granted = self._row(
+            "SELECT due, clock, granted FROM ops.next_slot(%s, %s, %s, %s)",
+            (limiter, burst, timedelta(seconds=period), timedelta(seconds=horizon)),
+        )
+        return due, clock, granted
+
+    def move_slot(
+        self, limiter: str, burst: int, period: float, given: datetime, sent: bool
+    ) -> tuple[datetime, datetime, bool]:
+        """Move a slot that was missed to this moment, or give it up where that breaks the limit.
+
+        ``sent``: the request left late, and the store has to know. Answers as ``next_slot``.
+        """
+        due, clock, granted = self._row(
+            "SELECT due, clock, granted FROM ops.move_slot(%s, %s, %s, %s, %s)",
+            (limiter, burst, timedelta(seconds=period), given, sent),
+            again=not sent,
+        )
+        return due, clock, granted
+
+    def hold_slots(self, limiter: str, seconds: float) -> None:
+        """Give no slot to anybody for so long."""
+        self._row("SELECT ops.hold_slots(%s, %s)", (limiter, timedelta(seconds=seconds)))
+
+    def reserve(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]:
+        """Set points aside, in place of what the reservation had; ``None`` is no bound.
+
+        Returns:
+            Whether they fit, points spent that day, and points that others have set aside.
+        """
+        return self._decide(RESERVE, reservation, source, account, day, points, budget)
+
+    def spend(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]:
+        """Count a call that is about to be sent; answers as ``reserve``."""
+        return self._decide(SPEND, reservation, source, account, day, points, budget)
+
+    def refund(self, reservation: UUID, source: str, account: str, day: date, points: int) -> None:
+        """Take back a call that the vendor certainly did not charge."""
+        self._row(
+            "SELECT ops.refund_points(%s, %s, %s, %s, %s)",
+            (reservation, source, account, day, points),
+            again=False,
+        )
+
+    def release(self, reservation: UUID) -> None:
+        self._row("SELECT ops.release_points(%s)", (reservation,))
+
+    def standing(self, source: str, account: str, day: date) -> tuple[int, int]:
+        """Points spent that day, and points set aside."""
+        spent, held = self._row(
+            "SELECT coalesce((SELECT points FROM ops.point_ledger"
+            " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
+            " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
+            {"source": source, "account": account, "day": day},
+        )
+        return spent, held
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _decide(
+        self,
+        statement: str,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]:
+        granted, spent, held = self._row(
+            statement,
+            (
+                reservation,
+                source,
+                account,
+                day,
+                points,
+                budget,
+                self._holder,
+                RESERVATION_LIFETIME,
+            ),
+        )
+        return granted, spent, held
+
+    def _row(self, statement: str, parameters: Any, again: bool = True) -> Row:
+        """The one row of a statement, over a connection that is made again as long as it breaks."""
+        with self._lock:
+            deadline = time.monotonic() + self._reconnect_seconds
+            wait = 0.05
+            while True:
+                try:
+                    return self._execute(statement, parameters)
+                except TryLater:
+                    self._drop()
+                    if not again or time.monotonic() + wait > deadline:
+                        raise
+                time.sleep(wait)
+                wait = min(wait * 2, 2.0)
+
+    def _execute(self, statement: str, parameters: Any) -> Row:
+        with safe_errors("sharing the vendor's limits"):
+            if self._connection is None:
+                self._connection = self._connect()
+            row = self._connection.execute(statement.encode(), parameters).fetchone()
+            assert row is not None
+            return row
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        connection = self._warehouse.connect(
+            autocommit=True,
+            what="limits",
+            lock_timeout=STATEMENT_SECONDS,
+            statement_timeout=STATEMENT_SECONDS,
+        )
+        connection.prepare_threshold = 1
+        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (HOLDER_CLASS, self._holder))
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
