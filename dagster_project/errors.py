@@ -126,3 +126,9 @@ class VendorCannotAnswer(WarehouseError):
     """The vendor's API has no way to answer for this window; nothing is invented."""
 
     recovery = "none: the vendor keeps no such history"
+
+
+class Unexpected(WarehouseError):
+    """A defect of this program, told by kind and place alone; the window failed, its old rows stand."""
+
+    recovery = "report it"

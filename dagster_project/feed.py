@@ -10,11 +10,14 @@ failure. The load's holds the window's transaction: rows, rejects and receipts, 
 
 from __future__ import annotations
 
+import threading
+import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -23,6 +26,7 @@ from dagster_project.errors import (
     AnswerNotTrusted,
     NothingStored,
     SuspiciouslyShrunk,
+    Unexpected,
     WarehouseError,
 )
 from dagster_project.model import Account, Answer, Batch, Restart, Table, Tally, Window
@@ -67,12 +71,13 @@ class Feed:
     time_zone: Callable[[Settings], ZoneInfo]
     accounts: Callable[[Settings], tuple[Account, ...]]
     client: Callable[[Settings, Warehouse], Client]
-    row_context: Callable[[Settings, bytes], Any]
+    row_context: Callable[[Settings, str], Any]
     to_batch: Callable[[Answer, Window, Any], Batch]
     settle_days: Callable[[Settings], int]
     window_days: int = 1
     window_rows: int = 200_000
-    notes: Callable[[Any], dict[str, Any]] = field(default=lambda context: {})
+    loads_today: bool = False
+    metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})
 
 
 @dataclass
@@ -83,6 +88,23 @@ class Outcome:
     problems: list[WarehouseError] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     extractions: list[Extraction] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.receipts += other.receipts
+        self.problems += other.problems
+        self.extractions += other.extractions
+        self.tally.requests += other.tally.requests
+        self.tally.points += other.tally.points
+        self.tally.pages += other.tally.pages
+
+
+class _TooManyRows(Exception):
+    """The first page told of more rows than one transaction should hold."""
+
+    def __init__(self, rows: int, tally: Tally) -> None:
+        self.rows = rows
+        self.tally = tally
+        super().__init__(f"{rows} rows")
 
 
 AfterRows = Callable[[Connection, Feed, list[Receipt], Any], None]
@@ -96,7 +118,7 @@ class Walk:
         feed: Feed,
         settings: Settings,
         warehouse: Warehouse,
-        pseudonym_key: bytes,
+        pii_key: str,
         *,
         run_id: str | None = None,
         accept_shrink: bool = False,
@@ -109,9 +131,11 @@ class Walk:
         self.run_id = run_id
         self.guard = None if accept_shrink else (guard or ShrinkGuard())
         self.after_rows = after_rows
-        self.context = feed.row_context(settings, pseudonym_key)
+        self._pii_key = pii_key
+        self._local = threading.local()
         self.months = MonthKeeper(warehouse)
         self._client: Client | None = None
+        self._opening = threading.Lock()
         self._idle: LifoQueue[tuple[Connection, Connection]] = LifoQueue()
 
     def __enter__(self) -> Walk:
@@ -127,20 +151,36 @@ class Walk:
                     connection.close()
 
     @property
+    def context(self) -> Any:
+        """What turns answers into rows keeps memories, and is each thread's own."""
+        if not hasattr(self._local, "context"):
+            self._local.context = self.feed.row_context(self.settings, self._pii_key)
+        return self._local.context
+
+    @property
     def client(self) -> Client:
         """The vendor's client, made when first asked for: a replay never makes one."""
-        if self._client is None:
-            self._client = self.feed.client(self.settings, self.warehouse)
-        return self._client
+        with self._opening:
+            if self._client is None:
+                self._client = self.feed.client(self.settings, self.warehouse)
+            return self._client
 
     def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:
         """Ask the vendor for the window and make the warehouse equal to its answer.
 
-        Raises:
-            WarehouseError: the window failed; its old rows stand untouched.
+        What went wrong is in the outcome's ``problems``; the old rows of those days stand
+        untouched. A window of more rows than ``feed.window_rows`` is split and asked in parts.
         """
-        with self._connections() as (ledger_connection, connection), _at(window):
-            return self._refresh(window, wanted, ledger_connection, connection)
+        try:
+            with self._connections() as pair, _at(window):
+                return self._refresh(window, wanted, *pair)
+        except _TooManyRows as many:
+            outcome = Outcome(tally=many.tally)
+            for part in split(window, -(-many.rows // self.feed.window_rows)):
+                outcome.add(self.refresh(part, wanted))
+            return outcome
+        except WarehouseError as problem:
+            return Outcome(problems=[problem])
 
     def _refresh(
         self,
@@ -150,39 +190,69 @@ class Walk:
         connection: Connection,
     ) -> Outcome:
         load: WindowLoad | None = None
-        tally = Tally()
-        extraction = ledger.begin_extraction(ledger_connection, window, self.run_id)
-        try:
-            for answer in self._stored(window, tally, extraction, ledger_connection):
-                if isinstance(answer, Restart):
-                    connection.rollback()
-                    load = None
-                    continue
-                if load is None:
-                    load = self._begin(connection, window, extraction, wanted=wanted)
-                load.add(self.feed.to_batch(answer, window, self.context))
-        except BaseException as error:
-            connection.rollback()
-            self._note_failure(ledger_connection, extraction, tally, error)
-            raise
-        ledger.end_extraction(ledger_connection, extraction, tally, "complete")
+        with self._extraction(window, ledger_connection) as (extraction, tally):
+            try:
+                for answer in self._stored(window, tally, extraction, ledger_connection):
+                    if isinstance(answer, Restart):
+                        connection.rollback()
+                        load = None
+                        continue
+                    if load is None:
+                        self._check_size(window, tally)
+                        load = self._begin(connection, window, extraction, wanted=wanted)
+                    load.add(self.feed.to_batch(answer, window, self.context))
+            except BaseException:
+                connection.rollback()
+                raise
         if load is None:
             raise AnswerNotTrusted("the vendor's client came back without any answer.")
         return self._commit(load, connection, ledger_connection, tally)
 
     def extract(self, window: Window) -> Outcome:
         """Ask the vendor for the window and store its responses; rows are left as they stand."""
-        tally = Tally()
-        with self._connections() as (ledger_connection, _), _at(window):
-            extraction = ledger.begin_extraction(ledger_connection, window, self.run_id)
-            try:
+        try:
+            with (
+                self._connections() as (ledger_connection, _),
+                _at(window),
+                self._extraction(window, ledger_connection) as (extraction, tally),
+            ):
                 for _answer in self._stored(window, tally, extraction, ledger_connection):
                     pass
-            except BaseException as error:
-                self._note_failure(ledger_connection, extraction, tally, error)
-                raise
-            ledger.end_extraction(ledger_connection, extraction, tally, "complete")
-        return Outcome(tally=tally, extractions=[extraction])
+                bare = [
+                    Receipt(
+                        self.feed.source,
+                        window.account.label,
+                        day,
+                        extraction.extraction_id,
+                        extraction.started_at,
+                    )
+                    for day in window.days
+                ]
+                return Outcome(bare, tally=tally, extractions=[extraction])
+        except WarehouseError as problem:
+            return Outcome(problems=[problem])
+
+    @contextmanager
+    def _extraction(
+        self, window: Window, connection: Connection
+    ) -> Iterator[tuple[Extraction, Tally]]:
+        """An extraction from its opening to its end: complete, failed, or split into parts."""
+        tally = Tally()
+        extraction = ledger.begin_extraction(connection, window, self.run_id)
+        try:
+            yield extraction, tally
+        except BaseException as error:
+            outcome = "split" if isinstance(error, _TooManyRows) else "failed"
+            text = str(error) if isinstance(error, WarehouseError) else type(error).__name__
+            with suppress(Exception):
+                ledger.end_extraction(connection, extraction, tally, outcome, text[:2000])
+            raise
+        ledger.end_extraction(connection, extraction, tally, "complete")
+
+    def _check_size(self, window: Window, tally: Tally) -> None:
+        rows = tally.vendor_total or 0
+        if self.feed.reach is Reach.RANGE and len(window.days) > 1 and rows > self.feed.window_rows:
+            raise _TooManyRows(rows, tally)
 
     def replay(self, account: Account, days: Sequence[date]) -> Outcome:
         """Rebuild days from their stored responses, without a vendor call.
@@ -201,14 +271,15 @@ class Walk:
             for extraction in sorted(set(latest.values()), key=lambda e: e.extraction_id):
                 window = Window(extraction.first_day, extraction.last_day, account)
                 wanted = {day for day, from_ in latest.items() if from_ == extraction}
-                with _at(window):
-                    load = self._load_stored(
-                        ledger_connection, connection, window, extraction, wanted, ()
-                    )
-                    part = self._commit(load, connection, ledger_connection, Tally())
-                outcome.receipts += part.receipts
-                outcome.problems += part.problems
-                outcome.extractions.append(extraction)
+                try:
+                    with _at(window):
+                        load = self._load_stored(
+                            ledger_connection, connection, window, extraction, wanted, ()
+                        )
+                        outcome.add(self._commit(load, connection, ledger_connection, Tally()))
+                except WarehouseError as problem:
+                    connection.rollback()
+                    outcome.problems.append(problem)
         return outcome
 
     def _stored(
@@ -302,6 +373,14 @@ class Walk:
         if load.fresh_rows:
             fresh = [receipt.day for receipt in receipts if receipt.rows_inserted]
             refresh_statistics(ledger_connection, self.feed.table, fresh)
+        if load.superseded:
+            # A later observation stands already: for these days there was nothing left to do.
+            receipts += ledger.standing_receipts(
+                ledger_connection,
+                self.feed.source,
+                load.extraction.account,
+                [day for day in load.superseded if day in (load.wanted_days or load.window.days)],
+            )
         return Outcome(receipts, list(problems), tally, [load.extraction])
 
     def _after_rows(self, connection: Connection, receipts: list[Receipt]) -> None:
@@ -325,17 +404,11 @@ class Walk:
             ),
         )
 
-    def _note_failure(
-        self,
-        connection: Connection,
-        extraction: Extraction,
-        tally: Tally,
-        error: BaseException,
-    ) -> None:
-        """Close the extraction as failed; where even that fails, it is found later as abandoned."""
-        text = str(error) if isinstance(error, WarehouseError) else type(error).__name__
-        with suppress(Exception):
-            ledger.end_extraction(connection, extraction, tally, "failed", text[:2000])
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that commits at once, for looking things up."""
+        with self._connections() as (connection, _):
+            yield connection
 
     @contextmanager
     def _connections(self) -> Iterator[tuple[Connection, Connection]]:
@@ -345,8 +418,8 @@ class Walk:
                 pair = self._idle.get_nowait()
             except Empty:
                 pair = (
-                    self.warehouse.connect("ledger", autocommit=True),
-                    self.warehouse.connect("load"),
+                    self.warehouse.connect(what="ledger", autocommit=True),
+                    self.warehouse.connect(what="load"),
                 )
             try:
                 yield pair
@@ -357,15 +430,43 @@ class Walk:
             self._idle.put(pair)
 
 
+def split(window: Window, parts: int) -> list[Window]:
+    """The window in at most so many runs of days of about equal length, newest first."""
+    days = window.days
+    length = max(1, -(-len(days) // parts))
+    starts = range(0, len(days), length)
+    return [
+        Window(days[at], days[min(at + length, len(days)) - 1], window.account)
+        for at in reversed(starts)
+    ]
+
+
 @contextmanager
 def _at(window: Window) -> Iterator[None]:
     """Name the source, account and window in what is raised inside."""
+    account = window.account
     try:
         with safe_errors():
             yield
     except WarehouseError as error:
-        account = window.account
         raise error.at(source=account.source, account=account.label, window=window)
+    except _TooManyRows:
+        raise
+    except Exception as error:
+        # A bug: its message may quote a row, so only its kind and place are told.
+        raise Unexpected(
+            f"unexpected {type(error).__name__} at {_place(error)}.",
+            source=account.source,
+            account=account.label,
+            window=window,
+            way_out="this is a defect: report it with the lines above; the old rows stand.",
+        ) from None
+
+
+def _place(error: BaseException) -> str:
+    """Files and lines of the innermost frames, without any value."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
 
 
 def _nothing_stored(source: str, account: Account, day: date) -> NothingStored:

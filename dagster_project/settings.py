@@ -70,6 +70,7 @@ class Settings:
     home: Path
     warehouse_url: SecretStr | None
     start_date: date
+    range_days: int
     pii_hash_key: SecretStr | None
     calltouch: CalltouchSettings | None = None
     tellody: TellodySettings | None = None
@@ -120,6 +121,7 @@ class _Reader:
             home=Path(self.text("WAREHOUSE_HOME", DEFAULT_HOME)).expanduser().resolve(),
             warehouse_url=url,
             start_date=self.day("WAREHOUSE_START_DATE", "2024-01-01"),
+            range_days=self.integer("WAREHOUSE_RANGE_DAYS", "31") or 1,
             pii_hash_key=key,
             calltouch=self.calltouch(),
             tellody=self.tellody(),
@@ -199,7 +201,8 @@ class _Reader:
             )
             return None
         names = tuple(
-            part.strip() for part in self.text("TRUST_RANGE_PARAMS", "start_date,end_date").split(",")
+            part.strip()
+            for part in self.text("TRUST_RANGE_PARAMS", "start_date,end_date").split(",")
         )
         if len(names) != 2 or not all(names):
             raise SettingsError(
@@ -242,7 +245,8 @@ class _Reader:
             return ZoneInfo(value)
         except (OSError, ValueError, KeyError) as error:
             raise SettingsError(
-                f"{name}: no time zone is called {value!r}.", way_out="use a name like Europe/Moscow"
+                f"{name}: no time zone is called {value!r}.",
+                way_out="use a name like Europe/Moscow",
             ) from error
 
     def integer(self, name: str, default: str) -> int:

@@ -17,7 +17,7 @@ CREATE TABLE ops.extraction (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
     outcome text NOT NULL DEFAULT 'started'
-        CHECK (outcome IN ('started', 'complete', 'failed', 'abandoned')),
+        CHECK (outcome IN ('started', 'complete', 'failed', 'split', 'abandoned')),
     failure text,
     notes json,
     code_version text NOT NULL,
@@ -38,7 +38,7 @@ COMMENT ON COLUMN ops.extraction.pages IS 'Pages of the complete answer.';
 COMMENT ON COLUMN ops.extraction.vendor_total IS 'The vendor''s own count of records in the window; NULL where it gives none.';
 COMMENT ON COLUMN ops.extraction.started_at IS 'When the first request was about to be sent, UTC instant by the server''s clock.';
 COMMENT ON COLUMN ops.extraction.finished_at IS 'When it was proved complete or given up, UTC instant.';
-COMMENT ON COLUMN ops.extraction.outcome IS 'started, complete (proved whole), failed, or abandoned (its process died).';
+COMMENT ON COLUMN ops.extraction.outcome IS 'started, complete (proved whole), failed, split (too many rows for one window: asked again in parts), or abandoned (its process died).';
 COMMENT ON COLUMN ops.extraction.failure IS 'Why it failed, without personal data or secrets.';
 COMMENT ON COLUMN ops.extraction.notes IS 'What the client noted: restarts, proofs, warnings.';
 COMMENT ON COLUMN ops.extraction.code_version IS 'Version of the code that asked.';

@@ -21,4 +21,15 @@ COMMENT ON FUNCTION ops.analyze_months(regclass, date[]) IS 'Renews the planner'
 REVOKE ALL ON FUNCTION ops.analyze_months(regclass, date[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.analyze_months(regclass, date[]) TO warehouse_loader;
 
+CREATE TABLE ops.pii_key (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    fingerprint text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE ops.pii_key IS 'Which PII_HASH_KEY the pseudonyms were computed with: its fingerprint, never the key.';
+COMMENT ON COLUMN ops.pii_key.only_row IS 'Always true: there is one key.';
+COMMENT ON COLUMN ops.pii_key.fingerprint IS '16 hexadecimal digits that tell one key from another.';
+COMMENT ON COLUMN ops.pii_key.since IS 'When it was first used, UTC instant.';
+GRANT SELECT, INSERT, UPDATE ON ops.pii_key TO warehouse_loader;
+
 RESET ROLE;

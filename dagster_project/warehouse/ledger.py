@@ -247,19 +247,31 @@ def committed_by_runs(
 ) -> Mapping[tuple[str, date], Receipt]:
     """The last receipt of each account and day that any of these runs committed."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (account, day) account, day, extraction_id, observed_at, is_replay,"
-        " rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged, rows_rejected,"
-        " rows_final, checksum, notes, receipt_id FROM ops.load_receipt"
+        f"SELECT DISTINCT ON (account, day) {_RECEIPT} FROM ops.load_receipt"
         " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC",
         (source, list(run_ids)),
     ).fetchall()
-    return {
-        (row[0], row[1]): Receipt(
-            source,
-            *row[:13],
-            row[13] or {},
-            row[14],
-            already_there=True,
-        )
-        for row in rows
-    }
+    return {(row[1], row[2]): _receipt(row) for row in rows}
+
+
+def standing_receipts(
+    connection: Connection, source: str, account: str, days: Sequence[date]
+) -> list[Receipt]:
+    """The receipts of the loads that stand for these days."""
+    rows = connection.execute(
+        f"SELECT {_RECEIPT} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+        " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))",
+        (source, account, list(days)),
+    ).fetchall()
+    return [_receipt(row) for row in rows]
+
+
+_RECEIPT = (
+    "source, account, day, extraction_id, observed_at, is_replay, rows_received, rows_inserted,"
+    " rows_updated, rows_deleted, rows_unchanged, rows_rejected, rows_final, checksum, notes,"
+    " receipt_id"
+)
+
+
+def _receipt(row: tuple[Any, ...]) -> Receipt:
+    return Receipt(*row[:14], row[14] or {}, row[15], already_there=True)

@@ -59,6 +59,10 @@ class ShrinkGuard:
         return before >= self.from_rows and after < before * self.keep_share
 
 
+_MULTIPLIER = 0xC2B2AE3D27D4EB4F
+"""Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
+
+
 @dataclass(slots=True)
 class _DayCounts:
     received: int = 0
@@ -71,6 +75,7 @@ class _DayCounts:
     before: int = 0
     checksum: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -211,6 +216,7 @@ class WindowLoad:
                 counts = self._by_day[day_number(day)]
                 counts.rejected += 1
                 counts.received += 1
+                counts.reasons[reject.reason] += 1
 
     def _wanted(self, batch: Batch) -> Flags:
         first, last = day_number(self.window.first_day), day_number(self.window.last_day)
@@ -223,7 +229,7 @@ class WindowLoad:
     def _count_rows(
         self, batch: Batch, identities: Identities, observed: Flags, wanted: Flags
     ) -> None:
-        mixed = (batch.hashes * np.uint64(0x9E3779B97F4A7C15)) ^ identities.mixed
+        mixed = (batch.hashes * np.uint64(_MULTIPLIER)) ^ identities.mixed
         for day in np.unique(batch.days[wanted]):
             of_day = wanted & (batch.days == day)
             counts = self._by_day[int(day)]
@@ -359,6 +365,8 @@ class WindowLoad:
         counts = self._by_day[day_number(day)]
         rows = counts.inserted + counts.updated + counts.unchanged
         notes: dict[str, Any] = dict(counts.notes)
+        if counts.reasons:
+            notes["rejected"] = dict(counts.reasons)
         if self.counts:
             notes["in_window"] = dict(self.counts)
         return Receipt(

@@ -30,7 +30,7 @@ class MonthKeeper:
             if (table.name, month) in self._known:
                 return
             if self._connection is None or self._connection.closed:
-                self._connection = self._warehouse.connect("months", autocommit=True)
+                self._connection = self._warehouse.connect(what="months", autocommit=True)
             self._connection.execute(
                 "SELECT ops.ensure_month(%s::regclass, %s)", (f"warehouse.{table.name}", month)
             )

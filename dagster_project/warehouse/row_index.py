@@ -30,7 +30,7 @@ class Identities:
         words = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         high, low = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
         if with_day:
-            low = low ^ days.astype(np.int64).view(np.uint64)
+            high = high ^ spread_days(days)
         return cls(high, low, high ^ low)
 
     def take(self, positions: Positions | Flags) -> Identities:
@@ -41,6 +41,19 @@ class Identities:
 
     def exact(self, position: int) -> tuple[int, int]:
         return int(self.high[position]), int(self.low[position])
+
+
+_SPREAD = 0x9E3779B97F4A7C15
+
+
+def spread_days(days: NDArray[np.int32]) -> Words:
+    """Days as words that differ in many bits, to be mixed into keys."""
+    return days.astype(np.int64).view(np.uint64) * np.uint64(_SPREAD)
+
+
+def spread_day(day: int) -> int:
+    """The same of one day."""
+    return (day * _SPREAD) & (2**64 - 1)
 
 
 class StandingRows:

@@ -19,7 +19,7 @@ from psycopg import Copy, sql
 from dagster_project.copy_binary import NULL, pack_integer, timestamptz
 from dagster_project.model import Batch, Table, Window, day_of
 from dagster_project.warehouse.ledger import Connection
-from dagster_project.warehouse.row_index import Flags
+from dagster_project.warehouse.row_index import Flags, spread_day
 from dagster_project.warehouse.standing import COPY_HEADER, COPY_TRAILER, of_window
 
 EnsureMonth = Callable[[Table, date], None]
@@ -147,7 +147,7 @@ class RowWriter:
     def _key(self, identity: tuple[int, int], day: int) -> bytes:
         high, low = identity
         if self.table.identity_has_day:
-            low ^= day & (2**64 - 1)
+            high ^= spread_day(day)
         return high.to_bytes(8, "big") + low.to_bytes(8, "big")
 
     def _stream(self) -> Copy:

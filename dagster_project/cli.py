@@ -1,0 +1,221 @@
+"""The ``warehouse`` command.
+
+Exit status: 0 done, 1 some window failed (the rest is loaded), 2 wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import Any
+
+import click
+
+from dagster_project.errors import WarehouseError
+
+
+class Day(click.ParamType):
+    """A calendar day, ``2024-04-01``."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day; write it as 2024-04-01", param, ctx)
+
+
+SOURCES = ("calltouch", "tellody_activity", "tellody_purchases", "trust")
+source_option = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Choice(SOURCES),
+    help="Only this source; may be repeated.",
+)
+account_option = click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    help="Only this site, account label or company; may be repeated.",
+)
+from_option = click.option(
+    "--from", "first", type=Day(), required=True, help="First day, vendor-local."
+)
+to_option = click.option("--to", "last", type=Day(), required=True, help="Last day, included.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--demo", is_flag=True, help="Work on the demo's warehouse, against the bundled vendor sandbox."
+)
+@click.version_option(package_name="messaging-warehouse")
+@click.pass_context
+def warehouse(context: click.Context, demo: bool) -> None:
+    """Messaging statistics of Calltouch, Tellody and Trust in Postgres, run by Dagster."""
+    if demo and context.invoked_subcommand != "demo":
+        from dagster_project.command import demo as demo_command
+
+        context.with_resource(demo_command.demo_environment())
+
+
+@warehouse.command()
+@source_option
+@from_option
+@to_option
+@account_option
+@click.option(
+    "--chunk-days",
+    type=click.IntRange(min=1),
+    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 31).",
+)
+@click.option(
+    "--accept-shrink",
+    is_flag=True,
+    help="Take days that came back with far fewer rows than they had.",
+)
+@click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
+def backfill(**options: Any) -> int:
+    """Ask the vendors for days and load them, newest first, as runs that show in Dagster's UI."""
+    from dagster_project.command.backfill import backfill as command
+
+    return command(ask=True, **options)
+
+
+@warehouse.command()
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    required=True,
+    type=click.Choice(SOURCES),
+    help="The source; may be repeated.",
+)
+@from_option
+@to_option
+@account_option
+@click.option(
+    "--chunk-days",
+    type=click.IntRange(min=1),
+    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 31).",
+)
+@click.option(
+    "--accept-shrink",
+    is_flag=True,
+    help="Take days that came out with far fewer rows than they had.",
+)
+@click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
+def replay(**options: Any) -> int:
+    """Rebuild days' rows from the stored responses; no vendor is called."""
+    from dagster_project.command.backfill import backfill as command
+
+    return command(ask=False, **options)
+
+
+@warehouse.command()
+@source_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def status(**options: Any) -> int:
+    """One screen: for every source and account the last good day, gaps, failures, points left."""
+    from dagster_project.command.status import status as command
+
+    return command(**options)
+
+
+@warehouse.command()
+def migrate() -> int:
+    """Bring the database's schema up to date; safe to run twice and by two processes at once."""
+    from dagster_project.command.server import migrate as command
+
+    return command()
+
+
+@warehouse.command()
+def stop() -> int:
+    """Stop the embedded Postgres; the data stays."""
+    from dagster_project.command.server import stop as command
+
+    return command()
+
+
+@warehouse.command()
+@click.argument("psql_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--role",
+    default="warehouse_bi",
+    show_default=True,
+    help="Login of the embedded Postgres to sign in as.",
+)
+def psql(**options: Any) -> int:
+    """Open psql on the embedded Postgres (arguments after -- go to psql)."""
+    from dagster_project.command.server import psql as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=3000,
+    show_default=True,
+    help="Loopback port of the UI; 0: a free one.",
+)
+@click.option("--no-daemon", is_flag=True, help="The UI alone, without schedules and sensors.")
+def ui(**options: Any) -> int:
+    """Dagster's UI and daemon on loopback, over this warehouse."""
+    from dagster_project.command.ui import ui as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@click.option(
+    "--days",
+    type=click.IntRange(1, 365),
+    default=30,
+    show_default=True,
+    help="Days to load, until yesterday.",
+)
+def demo(**options: Any) -> int:
+    """Load 30 days of every source from the bundled vendor sandbox, and show what was loaded."""
+    from dagster_project.command.demo import demo as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Loopback port; 0: a free one."
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Equal seeds and clocks give equal data."
+)
+@click.option(
+    "--clock",
+    default="now",
+    show_default=True,
+    help="'now', or an instant such as 2024-05-01T12:00:00+03:00 to stand still at.",
+)
+def sandbox(**options: Any) -> int:
+    """Play the four vendors on loopback until interrupted; prints the settings that point at it."""
+    from dagster_project.command.server import sandbox as command
+
+    return command(**options)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: turns errors into one line and an exit status."""
+    try:
+        status = warehouse.main(args=arguments, prog_name="warehouse", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except WarehouseError as error:
+        click.echo(f"warehouse: {error}", err=True)
+        sys.exit(error.exit_status)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,1 @@
+"""The bodies of the ``warehouse`` command's verbs; imported only when they are called."""

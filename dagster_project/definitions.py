@@ -1,0 +1,8 @@
+"""What Dagster loads, and nothing else."""
+
+from __future__ import annotations
+
+from dagster_project.orchestration.build import definitions_of
+from dagster_project.orchestration.services import settings
+
+defs = definitions_of(settings())

@@ -1,0 +1,185 @@
+"""Assets made from feeds: for each, the stored responses and the rows, in daily partitions.
+
+Both assets of a feed are one ``multi_asset``: what is selected says what a run does. Both: ask the
+vendor, store, load. The rows alone: rebuild them from stored responses, without a vendor call. The
+responses alone: ask and store.
+
+A run takes a range of days. Each day's materialization is logged as it commits, so a later failure
+keeps the earlier days, and a re-executed run does only the days that its predecessors left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from dagster_project.days import ChunkDone, DayRunner
+from dagster_project.errors import SettingsError, WarehouseError
+from dagster_project.feed import Feed, Reach
+from dagster_project.orchestration import checks, liveness, report, services
+from dagster_project.settings import Settings
+from dagster_project.warehouse import ledger
+
+ROOT_RUN_TAG = "dagster/root_run_id"
+
+
+class RefreshConfig(dg.Config):
+    """What a person may set for a run in the launchpad.
+
+    ``accounts``: only these (sites, account labels, companies); empty: all. ``accept_shrink``: take
+    days that came back with far fewer rows. ``oldest_first``: the other way round.
+    """
+
+    accounts: list[str] = []
+    accept_shrink: bool = False
+    oldest_first: bool = False
+
+
+def partitions_of(feed: Feed, settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Daily partitions in the source's time zone, from the first partition to the last ended day."""
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.start_date.isoformat(),
+        timezone=str(feed.time_zone(settings)),
+        end_offset=1 if feed.loads_today else 0,
+    )
+
+
+def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
+    """The two assets of a feed."""
+    partitions = partitions_of(feed, settings)
+    raw = dg.AssetSpec(
+        list(feed.raw_asset),
+        partitions_def=partitions,
+        skippable=True,
+        group_name=feed.asset[0],
+        kinds={"http", "postgres"},
+        description=(
+            f"{feed.title}: the vendor's answers as received, in `raw.response`. "
+            "Materializing this asset alone asks the vendor and stores; rows stay as they are."
+        ),
+    )
+    rows = dg.AssetSpec(
+        list(feed.asset),
+        deps=[raw],
+        partitions_def=partitions,
+        skippable=True,
+        group_name=feed.asset[0],
+        kinds={"postgres", "table"},
+        metadata={"table": f"warehouse.{feed.table.name}"},
+        description=(
+            f"{feed.title}: the rows of `warehouse.{feed.table.name}`. Materializing this asset "
+            "alone **replays**: the rows are rebuilt from the stored responses, without a call to "
+            "the vendor. Select both assets (job `refresh`) to ask the vendor again."
+        ),
+    )
+
+    @dg.multi_asset(
+        name=f"refresh_{feed.source}",
+        specs=[raw, rows],
+        can_subset=True,
+        backfill_policy=_backfill_policy(feed, settings),
+        check_specs=checks.specs_of(feed, rows, partitions),
+        op_tags={"source": feed.source},
+    )
+    def refresh(
+        context: dg.AssetExecutionContext, config: RefreshConfig
+    ) -> Iterator[dg.Output[None]]:
+        _run(context, feed, config)
+        yield from ()
+
+    return refresh
+
+
+def _backfill_policy(feed: Feed, settings: Settings) -> dg.BackfillPolicy:
+    if feed.reach is Reach.HISTORY:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.range_days)
+
+
+def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -> None:
+    settings = services.settings()
+    _check_accounts(feed, settings, config.accounts)
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    ask = dg.AssetKey(feed.raw_asset) in context.selected_asset_keys
+    load = dg.AssetKey(feed.asset) in context.selected_asset_keys
+    problems: list[WarehouseError] = []
+    with (
+        liveness.alive(services.warehouse(), context.run_id),
+        services.opened_walk(
+            feed, run_id=context.run_id, accept_shrink=config.accept_shrink
+        ) as walk,
+    ):
+        already = {}
+        if ask and load:
+            with walk.reading() as connection:
+                already = ledger.committed_by_runs(connection, feed.source, _earlier_tries(context))
+        runner = DayRunner(walk, settings, config.accounts, already)
+        step = (runner.refresh if load else runner.extract) if ask else runner.replay
+        for number, chunk in enumerate(step(days, newest_first=not config.oldest_first), start=1):
+            _log(context, feed, chunk, asked=ask, loaded=load)
+            problems += chunk.problems
+            report.progress(context, feed, chunk, number, len(days))
+    if problems:
+        raise report.failure(feed, problems)
+
+
+def _check_accounts(feed: Feed, settings: Settings, wanted: list[str]) -> None:
+    configured = [account.label for account in feed.accounts(settings)]
+    if not configured:
+        missing = settings.missing.get(feed.source.split("_")[0], ())
+        raise SettingsError(
+            f"no credentials: {', '.join(missing)} not set.",
+            source=feed.source,
+            way_out="set them in the environment or in .env.",
+        )
+    unknown = sorted(set(wanted) - set(configured))
+    if unknown:
+        raise SettingsError(
+            f"no such account: {', '.join(unknown)}.",
+            source=feed.source,
+            way_out=f"use one of {', '.join(configured)}.",
+        )
+
+
+def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
+    """The runs that this one re-executes, itself included (a step may be retried)."""
+    tries = [context.run_id]
+    run = context.run
+    while run is not None and run.parent_run_id is not None and run.parent_run_id not in tries:
+        tries.append(run.parent_run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id)
+    return tries
+
+
+def _log(
+    context: dg.AssetExecutionContext,
+    feed: Feed,
+    chunk: ChunkDone,
+    *,
+    asked: bool,
+    loaded: bool,
+) -> None:
+    """Materializations and checks of the days that are done."""
+    for day, receipts in chunk.days.items():
+        key = day.isoformat()
+        if asked:
+            context.log_event(
+                dg.AssetMaterialization(
+                    dg.AssetKey(feed.raw_asset),
+                    partition=key,
+                    metadata=report.raw_metadata(receipts, chunk),
+                )
+            )
+        if loaded:
+            context.log_event(
+                dg.AssetMaterialization(
+                    dg.AssetKey(feed.asset),
+                    partition=key,
+                    metadata=report.rows_metadata(feed, receipts, chunk, asked=asked),
+                    description=report.summary(receipts, asked=asked),
+                )
+            )
+            for evaluation in checks.evaluations(context, feed, day, receipts):
+                context.log_event(evaluation)

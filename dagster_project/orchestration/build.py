@@ -1,0 +1,33 @@
+"""The Dagster definitions of a set of settings: assets of every feed, and the jobs over them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dagster_project.feed import Feed
+from dagster_project.feeds import FEEDS
+from dagster_project.orchestration.assets import assets_of
+from dagster_project.settings import Settings
+
+
+def definitions_of(settings: Settings) -> dg.Definitions:
+    """Everything Dagster shows. Sources without credentials have assets, which say what is missing."""
+    return dg.Definitions(
+        assets=[assets_of(feed, settings) for feed in FEEDS],
+        jobs=[refresh_job(feed) for feed in FEEDS],
+        executor=dg.in_process_executor,
+    )
+
+
+def refresh_job(feed: Feed) -> dg.UnresolvedAssetJobDefinition:
+    """Ask the vendor and load: both assets of one feed."""
+    return dg.define_asset_job(
+        job_name(feed),
+        selection=dg.AssetSelection.assets(list(feed.raw_asset), list(feed.asset)),
+        description=f"{feed.title}: ask the vendor for days, store its answers, load their rows.",
+        tags={"source": feed.source},
+    )
+
+
+def job_name(feed: Feed) -> str:
+    return f"refresh_{feed.source}"

@@ -1,0 +1,131 @@
+"""Asset checks of a feed's rows, evaluated for each day as it is materialized.
+
+In a run over a range of days Dagster records no partition for a returned result, so evaluations are
+logged, each with its day and the materialization it speaks of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from statistics import median
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
+
+from dagster_project.feed import Feed
+from dagster_project.orchestration import services
+from dagster_project.warehouse.ledger import Receipt
+
+_DESCRIPTIONS = {
+    "complete": "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
+    "no_rejects": "Every record of the day could be loaded.",
+    "known_values": "No status or key that the code does not know.",
+    "dates_inside": "No record dated outside of the window that was asked for.",
+    "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
+}
+_OUTSIDE = "outside the asked window"
+_UNKNOWN = ("unknown_status", "unknown_key")
+_DROP = 0.5
+_ENOUGH_ROWS = 100
+
+
+def specs_of(
+    feed: Feed, rows: dg.AssetSpec, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetCheckSpec]:
+    """The checks of a feed's rows, each by day."""
+    return [
+        dg.AssetCheckSpec(name, asset=rows.key, description=description, partitions_def=partitions)
+        for name, description in _DESCRIPTIONS.items()
+    ]
+
+
+def evaluations(
+    context: dg.AssetExecutionContext, feed: Feed, day: date, receipts: Sequence[Receipt]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The day's evaluations; log them right after its materialization."""
+    target = _target(context, dg.AssetKey(feed.asset), day.isoformat())
+    for name, passed, severity, metadata in _results(feed, day, receipts):
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(feed.asset),
+            check_name=name,
+            passed=passed,
+            severity=severity,
+            metadata=metadata,
+            target_materialization_data=target,
+            partition=day.isoformat(),
+        )
+
+
+_Result = tuple[str, bool, dg.AssetCheckSeverity, dict[str, Any]]
+
+
+def _results(feed: Feed, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    received = sum(receipt.rows_received for receipt in receipts)
+    rows = sum(receipt.rows for receipt in receipts)
+    rejected = sum(receipt.rows_rejected for receipt in receipts)
+    yield (
+        "complete",
+        received == rows + rejected,
+        error,
+        {"received": received, "loaded": rows, "rejected": rejected},
+    )
+    reasons = _reasons(receipts)
+    yield "no_rejects", rejected == 0, warn, {"rejected": rejected, **reasons}
+    unknown = {
+        name: count
+        for receipt in receipts
+        for name, count in receipt.notes.get("in_window", {}).items()
+        if name.startswith(_UNKNOWN)
+    }
+    yield "known_values", not unknown, warn, unknown
+    outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
+    yield "dates_inside", outside == 0, warn, {"outside": outside}
+    yield _volume(feed, day, rows, [receipt.account for receipt in receipts])
+
+
+def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for receipt in receipts:
+        for reason, count in receipt.notes.get("rejected", {}).items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return reasons
+
+
+def _volume(feed: Feed, day: date, rows: int, accounts: Sequence[str]) -> _Result:
+    """Against the median of the last four same weekdays that are loaded; a drop below half warns."""
+    weekdays = [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
+    with services.warehouse().connect(what="checks", autocommit=True) as connection:
+        before = [
+            int(row[0])
+            for row in connection.execute(
+                "SELECT sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
+                " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
+                (feed.source, list(accounts), weekdays, len(accounts)),
+            )
+        ]
+    usual = median(before) if before else 0
+    passed = usual < _ENOUGH_ROWS or rows >= usual * _DROP
+    return (
+        "plausible_volume",
+        passed,
+        dg.AssetCheckSeverity.WARN,
+        {"rows": rows, "usual": usual, "weekdays compared": len(before)},
+    )
+
+
+def _target(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str) -> Target | None:
+    records = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1
+    ).records
+    if not records:
+        return None
+    return Target(
+        storage_id=records[0].storage_id,
+        run_id=records[0].run_id,
+        timestamp=records[0].timestamp,
+    )

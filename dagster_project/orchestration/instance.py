@@ -1,0 +1,76 @@
+"""Dagster's instance: its home beside the embedded server, its storage in Postgres.
+
+The storage URL holds a password, so it reaches Dagster's processes by their environment alone; the
+file in the home names only the variable.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import dagster as dg
+
+from dagster_project.settings import Settings
+from dagster_project.warehouse.connection import Warehouse
+
+STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
+
+INSTANCE_YAML = f"""\
+# Made by the warehouse; it is written anew when it differs.
+storage:
+  postgres:
+    postgres_url:
+      env: {STORAGE_URL}
+telemetry:
+  enabled: false
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+run_coordinator:
+  module: dagster._core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 4
+    tag_concurrency_limits:
+      - key: source
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 2
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  cancel_timeout_seconds: 60
+  max_resume_run_attempts: 0
+  poll_interval_seconds: 30
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: 90
+      started: 30
+"""
+
+
+def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
+    """Dagster's home, its file written and its variables set for this process and its children."""
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given) if given else settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ[STORAGE_URL] = warehouse.dagster_url()
+    path = home / "dagster.yaml"
+    if not given and (not path.exists() or path.read_text() != INSTANCE_YAML):
+        with NamedTemporaryFile("w", dir=home, delete=False) as file:
+            file.write(INSTANCE_YAML)
+        Path(file.name).replace(path)
+    return home
+
+
+def opened_instance(settings: Settings, warehouse: Warehouse) -> dg.DagsterInstance:
+    """Dagster's instance on the warehouse's server."""
+    return dg.DagsterInstance.from_config(str(prepare_home(settings, warehouse)))

@@ -1,0 +1,169 @@
+"""How a load shows in Dagster: metadata of materializations, progress lines, failures.
+
+Only counts, days, account labels and receipt numbers leave here: no phone, no text, no secret.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.days import ChunkDone
+from dagster_project.errors import WarehouseError
+from dagster_project.feed import Feed
+from dagster_project.warehouse.ledger import Receipt
+
+_COUNTS = (
+    ("rows received", "rows_received"),
+    ("rows inserted", "rows_inserted"),
+    ("rows updated", "rows_updated"),
+    ("rows deleted", "rows_deleted"),
+    ("rows unchanged", "rows_unchanged"),
+    ("rows rejected", "rows_rejected"),
+)
+
+
+def summary(receipts: Sequence[Receipt], *, asked: bool) -> str:
+    """One sentence: what the load did, and whether the vendor was asked."""
+    total = _totals(receipts)
+    changes = ", ".join(
+        f"{total[name]} {name.removeprefix('rows ')}"
+        for name in ("rows inserted", "rows updated", "rows deleted", "rows unchanged")
+    )
+    if asked:
+        return f"loaded: {changes}"
+    received = min(receipt.observed_at for receipt in receipts)
+    return f"replayed, received at {received:%Y-%m-%d %H:%M} UTC: {changes}"
+
+
+def rows_metadata(
+    feed: Feed, receipts: Sequence[Receipt], chunk: ChunkDone, *, asked: bool
+) -> dict[str, Any]:
+    """Metadata of a day's rows; what a whole window cost is marked as such."""
+    total = _totals(receipts)
+    metadata: dict[str, Any] = {label: total[label] for label, _ in _COUNTS}
+    metadata["dagster/row_count"] = sum(receipt.rows for receipt in receipts)
+    metadata["origin"] = "vendor" if asked else "replayed from stored responses"
+    metadata["asked at"] = dg.MetadataValue.timestamp(min(r.observed_at for r in receipts))
+    metadata |= _cost(chunk)
+    metadata["receipts"] = dg.MetadataValue.md(_table(receipts))
+    metadata["checksum"] = ", ".join(f"{r.account}: {r.checksum}" for r in receipts)
+    notices = _notices(receipts)
+    if notices:
+        metadata["noticed"] = dg.MetadataValue.json(dict(notices))
+    metadata |= {name: str(value) for name, value in feed.metadata(receipts).items()}
+    return metadata
+
+
+def raw_metadata(receipts: Sequence[Receipt], chunk: ChunkDone) -> dict[str, Any]:
+    """Metadata of a day's stored responses."""
+    return {
+        "extractions": ", ".join(str(receipt.extraction_id) for receipt in receipts),
+        "accounts": ", ".join(sorted(receipt.account for receipt in receipts)),
+        "asked at": dg.MetadataValue.timestamp(min(r.observed_at for r in receipts)),
+        **_cost(chunk),
+    }
+
+
+def _cost(chunk: ChunkDone) -> dict[str, Any]:
+    """What the run of days that the day was asked with cost."""
+    rows = sum(receipt.rows_received for receipt in chunk.committed)
+    days = len({receipt.day for receipt in chunk.committed})
+    cost: dict[str, Any] = {
+        "pages": chunk.tally.pages,
+        "requests": chunk.tally.requests,
+        "points": chunk.tally.points,
+        "seconds": round(chunk.seconds, 3),
+        "rows a second": round(rows / chunk.seconds) if chunk.seconds else 0,
+    }
+    if days > 1:
+        cost["cost covers"] = f"{days} days asked together"
+    return cost
+
+
+def _table(receipts: Sequence[Receipt]) -> str:
+    lines = [
+        "| receipt | account | received | inserted | updated | deleted | unchanged | rejected | extraction |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {r.receipt_id} | {r.account} | {r.rows_received} | {r.rows_inserted} |"
+        f" {r.rows_updated} | {r.rows_deleted} | {r.rows_unchanged} | {r.rows_rejected} |"
+        f" {r.extraction_id} |"
+        for r in sorted(receipts, key=lambda receipt: receipt.account)
+    ]
+    return "\n".join(lines)
+
+
+def _totals(receipts: Sequence[Receipt]) -> dict[str, int]:
+    return {label: sum(getattr(receipt, name) for receipt in receipts) for label, name in _COUNTS}
+
+
+def _notices(receipts: Sequence[Receipt]) -> Counter[str]:
+    notices: Counter[str] = Counter()
+    for receipt in receipts:
+        for name, count in receipt.notes.items():
+            if isinstance(count, int):
+                notices[name] += count
+        for name, count in receipt.notes.get("in_window", {}).items():
+            notices[f"{name} (in its window)"] = max(notices[f"{name} (in its window)"], count)
+    return notices
+
+
+Listener = Callable[[ChunkDone], None]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Hear of each chunk that ends in a run executed in this process."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def progress(
+    context: dg.AssetExecutionContext, feed: Feed, chunk: ChunkDone, done: int, total: int
+) -> None:
+    """One line of the event log for each chunk, and one for each problem."""
+    for listener in _listeners:
+        listener(chunk)
+    receipts = chunk.committed
+    if receipts:
+        days = sorted({receipt.day for receipt in receipts})
+        span = f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"
+        total_rows = _totals(receipts)
+        context.log.info(
+            f"{feed.source} {span} ({done} of {total} days): {total_rows['rows received']} received,"
+            f" {total_rows['rows inserted']} inserted, {total_rows['rows updated']} updated,"
+            f" {total_rows['rows deleted']} deleted, {total_rows['rows unchanged']} unchanged;"
+            f" {chunk.tally.requests} requests, {chunk.tally.points} points,"
+            f" {chunk.seconds:.1f} s"
+        )
+    for problem in chunk.problems:
+        context.log.error(f"{type(problem).__name__}: {problem}")
+
+
+def failure(feed: Feed, problems: Sequence[WarehouseError]) -> dg.Failure:
+    """The failure of a run: which accounts and windows failed and how to go on; the rest is loaded."""
+    lines = [f"- {type(problem).__name__}: {problem}" for problem in problems[:20]]
+    if len(problems) > 20:
+        lines.append(f"- and {len(problems) - 20} more")
+    accounts = sorted({problem.account for problem in problems if problem.account})
+    text = f"{feed.source}: {len(problems)} windows failed; all others are loaded.\n" + "\n".join(
+        lines
+    )
+    return dg.Failure(
+        description=text,
+        metadata={
+            "failed accounts": ", ".join(accounts),
+            "failed windows": dg.MetadataValue.md("\n".join(lines)),
+        },
+        allow_retries=False,
+    )

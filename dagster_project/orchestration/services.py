@@ -1,0 +1,65 @@
+"""What a run needs open: settings, the warehouse, a walk. One place, for assets and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from dagster_project.errors import SettingsError
+from dagster_project.feed import Feed, Walk
+from dagster_project.settings import Settings, load_settings
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
+from dagster_project.warehouse.migrate import migrate, pending
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read when first asked for."""
+    return load_settings()
+
+
+@cache
+def warehouse() -> Warehouse:
+    """The process's warehouse; starts the embedded server where it is one."""
+    return Warehouse.open(settings())
+
+
+def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Warehouse:
+    """The process's warehouse with today's schema: the embedded one is migrated, another must be.
+
+    Raises:
+        SettingsError: a server of somebody else waits for ``warehouse migrate``.
+    """
+    found = warehouse()
+    if found.is_embedded:
+        migrate(found, report)
+    elif waiting := pending(found):
+        raise SettingsError(
+            f"the database's schema is behind by {len(waiting)} migrations.",
+            way_out="run `warehouse migrate`.",
+        )
+    return found
+
+
+@contextmanager
+def opened_walk(
+    feed: Feed, *, run_id: str | None = None, accept_shrink: bool = False
+) -> Iterator[Walk]:
+    """A walk of this feed with the process's settings.
+
+    Raises:
+        SettingsError: the PII key is not the one that this warehouse was loaded with.
+    """
+    key = pii_hash_key(settings())
+    check_fingerprint(warehouse(), key)
+    with Walk(
+        feed,
+        settings(),
+        warehouse(),
+        key,
+        run_id=run_id,
+        accept_shrink=accept_shrink,
+    ) as walk:
+        yield walk
