@@ -146,9 +146,9 @@ class Trust:
             figures = self._figures_asked(company, request.query_params)
         except Refusal as refusal:
             return self._envelope(refusal.code)
-        return JSONResponse(
-            {"code": 200, "resource": "Statistics", "data": self._data(figures), "message": "Ok"}
-        )
+        data = self._data(figures)
+        answer = {"code": 200, "resource": "Statistics", "data": data, "message": "Ok"}
+        return Response(json.dumps(answer), media_type="application/json")
 
     def _authorize(self, request: Request, company: int) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

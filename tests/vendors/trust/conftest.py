@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagster_project.model import Account, Batch, RangeProof, Tally, Window
+from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.trust import Config
 from dagster_project.settings import TrustSettings, load_settings
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.trust import token
@@ -111,16 +113,36 @@ def proofs() -> Proofs:
     return Proofs()
 
 
-@pytest.fixture
-def rig(proofs: Proofs) -> Iterator[Callable[..., Rig]]:
-    """``rig(range_mode="ignore")`` plays a Trust that differs so from the default one."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="session")
+def _standing_sandbox() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
 
-        def start(seed: int = 1, clock: str | datetime = NOW, **config: Any) -> Rig:
-            sandbox = stack.enter_context(running_sandbox(seed=seed, clock=clock, trust=config))
+
+@pytest.fixture
+def rig(_standing_sandbox: Sandbox, proofs: Proofs) -> Iterator[Callable[..., Rig]]:
+    """``rig(range_mode="ignore")`` plays a Trust that differs so from the default one.
+
+    The first of a test is a sandbox that stands for all tests, made new; starting one takes longer
+    than most tests.
+    """
+    with ExitStack() as stack:
+        unused = [_standing_sandbox]
+
+        def start(clock: str = NOW, **config: Any) -> Rig:
+            sandbox = unused.pop() if unused else stack.enter_context(running_sandbox())
+            renew(sandbox, clock, Config(**config))
             return Rig(sandbox, proofs, stack)
 
         yield start
+
+
+def renew(sandbox: Sandbox, clock: str, config: Config) -> None:
+    world = sandbox.world
+    world.clock.set(parse_instant(clock), running=False)
+    world.faults.clear()
+    world.stats.reset()
+    world.trust.__init__(world, config)
 
 
 @pytest.fixture
