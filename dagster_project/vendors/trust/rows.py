@@ -83,7 +83,9 @@ class Coverage:
         try:
             covers = request["covers"]
             first, last = (date.fromisoformat(covers[bound]) for bound in ("from", "to"))
-            return cls(first, last, is_daily=bool(covers["is_daily"]))
+            if not isinstance(covers["is_daily"], bool):
+                raise TypeError("is_daily")
+            return cls(first, last, covers["is_daily"])
         except (KeyError, TypeError, ValueError) as error:
             raise AnswerNotTrusted(
                 "the stored request does not say which days the answer covers.", source="trust"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -120,6 +121,18 @@ def test_the_proof_is_remembered_and_not_asked_for_twice(rig: Play) -> None:
     assert played.client().proof(tally).state == "honoured"
     assert played.requests == asked
     assert tally.requests == 0
+
+
+def test_many_threads_wait_for_one_proof(rig: Play) -> None:
+    played = rig()
+    alone = Tally()
+    played.client().proof(alone)
+    played.proofs.known.clear()
+    client, tallies = played.client(), [Tally() for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        states = {proof.state for proof in pool.map(client.proof, tallies)}
+    assert states == {"honoured"}
+    assert sum(tally.requests for tally in tallies) == alone.requests
 
 
 def test_an_old_proof_is_taken_again_and_may_turn_over(rig: Play) -> None:

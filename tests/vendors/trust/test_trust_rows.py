@@ -106,7 +106,16 @@ def test_an_answer_about_a_day_outside_the_window_gives_no_row(sample: Sample) -
     assert len(to_batch(answer_of(sample("found"), other), WINDOW)) == 0
 
 
-@pytest.mark.parametrize("request_", [{}, {"covers": None}, {"covers": {"from": "x", "to": "y"}}])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"covers": None},
+        {"covers": {"from": "x", "to": "y", "is_daily": True}},
+        {"covers": {"from": "2024-05-14", "to": "2024-05-14"}},
+        {"covers": {"from": "2024-05-14", "to": "2024-05-14", "is_daily": "no"}},
+    ],
+)
 def test_a_stored_request_that_does_not_say_what_it_covers_is_refused(
     sample: Sample, request_: dict[str, Any]
 ) -> None:
