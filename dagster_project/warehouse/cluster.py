@@ -36,8 +36,9 @@ class StartFailed(Exception):
 
     @property
     def reason(self) -> str:
-        lines = [line for line in self.said.splitlines() if "FATAL" in line or "PANIC" in line]
-        return lines[-1].strip() if lines else "it gives no reason"
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
+        return (fatal or lines or ["it gives no reason"])[-1]
 
 
 @dataclass(frozen=True)
