@@ -30,3 +30,7 @@ def storable(text: str, counts: Counter[str]) -> str:
         counts[SURROGATE_REPLACED] += 1
         text = _SURROGATES.sub(REPLACEMENT, text)
     return text
+
+
+def is_storable(text: str) -> bool:
+    return NUL not in text and (text.isascii() or not _SURROGATES.search(text))

@@ -26,26 +26,20 @@ _Reading = tuple[int, str | None]
 HOUR: Final = 3600
 DAY: Final = 86400
 
-_WRITTEN: Final = re.compile(
-    r"(?:(?P<d>[0-9]{2})[-.](?P<m>[0-9]{2})[-.](?P<y>[0-9]{4})"
-    r"|(?P<y2>[0-9]{4})[-.](?P<m2>[0-9]{2})[-.](?P<d2>[0-9]{2}))"
-    r" (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_TIME = " (?P<time>(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
+_WRITTEN: Final = (
+    re.compile("(?P<d>[0-9]{2})[-.](?P<m>[0-9]{2})[-.](?P<y>[0-9]{4})" + _TIME),
+    re.compile("(?P<y>[0-9]{4})[-.](?P<m>[0-9]{2})[-.](?P<d>[0-9]{2})" + _TIME),
 )
 
 
 def read_wall_time(written: str) -> datetime | None:
     """``dd-mm-yyyy HH:MM:SS`` or ``yyyy-mm-dd HH:MM:SS``, ``-`` or ``.``; else ``None``."""
-    match = _WRITTEN.fullmatch(written)
+    match = next(filter(None, (pattern.fullmatch(written) for pattern in _WRITTEN)), None)
     if match is None:
         return None
-    year, month, day = (
-        match["y"] or match["y2"],
-        match["m"] or match["m2"],
-        match["d"] or match["d2"],
-    )
-    time = (int(match[part]) for part in ("hour", "minute", "second"))
     try:
-        return datetime(int(year), int(month), int(day), *time)  # noqa: DTZ001
+        return datetime.fromisoformat("{y}-{m}-{d}T{time}".format_map(match.groupdict()))
     except ValueError:
         return None
 
@@ -62,7 +56,7 @@ def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], N
     """
     digits = characters[:, _DIGITS] - np.uint8(ord("0"))
     readable = (digits < 10).all(axis=1) & (characters[:, _MARKS] == _MARK_VALUES).all(axis=1)
-    readable &= np.isin(characters[:, [2, 5]], _DATE_MARKS).all(axis=1)
+    readable &= _IS_DATE_MARK[characters[:, 2]] & _IS_DATE_MARK[characters[:, 5]]
     wide = digits.astype(np.int64)
     pairs = wide[:, 0::2] * 10 + wide[:, 1::2]
     day, month, century, year, hour, minute, second = pairs.T
@@ -78,7 +72,7 @@ def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], N
 _DIGITS: Final = [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15, 17, 18]
 _MARKS: Final = [10, 13, 16]
 _MARK_VALUES: Final = np.frombuffer(b" ::", np.uint8)
-_DATE_MARKS: Final = np.frombuffer(b"-.", np.uint8)
+_IS_DATE_MARK: Final = np.isin(np.arange(256), [ord("-"), ord(".")])
 
 
 class LocalClock:

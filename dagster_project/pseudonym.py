@@ -1,0 +1,42 @@
+"""Pseudonyms of personal data, from sub-keys of ``PII_HASH_KEY``: the same input, the same 16 bytes.
+
+Each purpose (``recipient``, ``template`` …) has a sub-key of its own, so that pseudonyms of
+different kinds cannot be matched with each other. Without the key nobody can tell which number a
+pseudonym stands for, although phone numbers are few enough to try them all. The key enters
+neither SQL nor a log; the warehouse knows it by its fingerprint alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+PSEUDONYM_SIZE: Final = 16
+
+
+def sub_key(secret: str, purpose: str) -> bytes:
+    """The 32-byte key of one purpose."""
+    root = blake2b(secret.encode("utf-8", "surrogateescape")).digest()
+    return blake2b(purpose.encode(), key=root, digest_size=32).digest()
+
+
+def fingerprint(secret: str) -> str:
+    """16 hexadecimal digits that tell one ``PII_HASH_KEY`` from another and say nothing else of it."""
+    return sub_key(secret, "fingerprint")[:8].hex()
+
+
+def pseudonym(key: bytes, text: bytes) -> bytes:
+    """16 bytes, a uuid in Postgres: BLAKE2b of ``text`` under a sub-key."""
+    return blake2b(text, key=key, digest_size=PSEUDONYM_SIZE).digest()
+
+
+def pseudonyms(key: bytes, texts: Iterable[bytes]) -> list[bytes]:
+    """``pseudonym`` of each; a third faster, since the key is digested once."""
+    copy_keyed = blake2b(key=key, digest_size=PSEUDONYM_SIZE).copy
+    found = []
+    for text in texts:
+        state = copy_keyed()
+        state.update(text)
+        found.append(state.digest())
+    return found

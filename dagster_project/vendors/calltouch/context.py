@@ -1,0 +1,134 @@
+"""What turning pages into rows needs beside them, and what it remembers from page to page.
+
+The memories are bounded: each forgets everything when it is full, and is filled again by the next
+rows. They change how fast rows come out, never which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from dagster_project.copy_binary import boolean, encode
+from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.vendors.calltouch.instants import LocalClock
+from dagster_project.vendors.calltouch.names import count_name
+from dagster_project.vendors.calltouch.outcomes import outcome_of
+from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.templates import template_of
+
+REMEMBERED: Final = 16_384
+STATUS_SHOWN: Final = 40
+
+
+class RowContext:
+    """Keys and memories for the rows of any account; one thread at a time.
+
+    ``template_key`` is ``None`` where templates are switched off.
+    """
+
+    def __init__(self, recipient_key: bytes, template_key: bytes | None) -> None:
+        self.recipient_key = recipient_key
+        self.template_key = template_key
+        self.statuses = StatusMemory()
+        self.tails = TailMemory(template_key)
+        self._clocks: dict[ZoneInfo, LocalClock] = {}
+
+    @classmethod
+    def of(cls, secret: str, *, with_templates: bool = True) -> RowContext:
+        """From ``PII_HASH_KEY``."""
+        return cls(
+            sub_key(secret, "recipient"), sub_key(secret, "template") if with_templates else None
+        )
+
+    def clock(self, zone: ZoneInfo) -> LocalClock:
+        if zone not in self._clocks:
+            self._clocks[zone] = LocalClock(zone)
+        return self._clocks[zone]
+
+
+class StatusMemory(dict[tuple[str, str], tuple[bytes, bool]]):
+    """By status and detail: the encoded fields ``status`` to ``is_final``, and whether it is final.
+
+    ``strange`` holds the pairs that the table of outcomes does not know.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strange: set[tuple[str, str]] = set()
+
+    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bool]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+            self.strange.clear()
+        outcome = outcome_of(*pair)
+        if not outcome.known:
+            self.strange.add(pair)
+        texts = (*pair, outcome.outcome, outcome.reason)
+        encoded = b"".join(encode("text", text) for text in texts) + boolean(outcome.is_final)
+        self[pair] = encoded, outcome.is_final
+        return self[pair]
+
+    def count_strange(self, pairs: Iterable[tuple[str, str]], counts: Counter[str]) -> None:
+        """Report the pairs that went by their status alone."""
+        if self.strange:
+            for pair, times in Counter(filter(self.strange.__contains__, pairs)).items():
+                count_status(counts, pair, times=times)
+
+
+def count_status(counts: Counter[str], pair: tuple[str, str], *, times: int = 1) -> None:
+    count_name(
+        counts, "unknown_status", " + ".join(part[:STATUS_SHOWN] for part in pair), times=times
+    )
+
+
+class TailMemory(dict[bytes, bytes]):
+    """The encoded fields ``template_id`` and ``segments`` by the text, levelled.
+
+    Levelling sets every digit to 0 and every link to zeros of its length. That changes neither
+    field: a template masks digits and links, and all these characters take equal space.
+    """
+
+    def __init__(self, template_key: bytes | None) -> None:
+        super().__init__()
+        self.template_key = template_key
+
+    def __missing__(self, levelled: bytes) -> bytes:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        message = levelled.decode()
+        template = None if self.template_key is None else template_id(message, self.template_key)
+        self[levelled] = encode("uuid", template) + encode("smallint", segments_of(message))
+        return self[levelled]
+
+    def of(self, messages: Iterable[bytes]) -> list[bytes]:
+        zeroed = [message.translate(_TO_ZEROS) for message in messages]
+        levelled = [_level_links(text) if _SLASH in text else text for text in zeroed]
+        return list(map(self.__getitem__, levelled))
+
+
+_TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
+_SLASH: Final = ord("/")
+_LEVEL_LINK: Final = b"0.aa/"
+
+
+def _level_links(text: bytes) -> bytes:
+    """Links at the beginning of a word, in plain characters that all count once in an SMS."""
+    slash = text.find(_SLASH)
+    while slash >= 0:
+        start = max(text.rfind(b" ", 0, slash), text.rfind(b"\n", 0, slash)) + 1
+        link = _LINK.match(text, start)
+        end = slash + 1 if link is None else link.end()
+        if link is not None:
+            text = text[:start] + _LEVEL_LINK.ljust(end - start, b"0") + text[end:]
+        slash = text.find(_SLASH, end)
+    return text
+
+
+def template_id(message: str, template_key: bytes) -> bytes:
+    """A keyed pseudonym of the template: a short one could be guessed."""
+    return pseudonym(template_key, template_of(message).encode())

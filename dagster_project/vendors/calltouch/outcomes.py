@@ -1,0 +1,81 @@
+"""What became of an SMS, from Calltouch's status **and** its detail.
+
+The document (``API-метод получения статистики SMS по базе``) lists five statuses and ten details,
+and leaves open which go together. Its sample has ``sent`` + ``Просрочено``: the status alone does
+not tell. Each decision below stands beside the line of the document that it rests on.
+
+A pair that is not in the table goes by its status, and is reported as unknown. A row is final
+when no later answer is expected to change it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Name = Literal["delivered", "failed", "pending", "undetermined"]
+
+
+class Outcome(NamedTuple):
+    """``reason`` says why it failed or is undetermined; ``known`` whether the pair is in the table."""
+
+    outcome: Name
+    reason: str | None
+    is_final: bool
+    known: bool = True
+
+
+DELIVERED: Final = Outcome("delivered", None, True)
+PENDING: Final = Outcome("pending", None, False)
+UNDETERMINED: Final = Outcome("undetermined", "unknown_status", False)
+
+
+def _failed(reason: str) -> Outcome:
+    return Outcome("failed", reason, True)
+
+
+PAIRS: Final[dict[tuple[str, str], Outcome]] = {
+    # sample: "smsStatus": "delivered", "smsStatusDetail": "Доставлено"
+    ("delivered", "доставлено"): DELIVERED,
+    # sample: "error", "Невозможно доставить"
+    ("error", "невозможно доставить"): _failed("undeliverable"),
+    # the list of details; each names a refusal, and a refusal is an error
+    ("error", "неверный номер"): _failed("invalid_number"),
+    ("error", "запрещено"): _failed("forbidden"),
+    ("error", "недостаточно средств"): _failed("no_funds"),
+    ("error", "недоступный номер"): _failed("unreachable"),
+    # sample: "sent", "Просрочено": it left, and its time to be delivered is over
+    ("sent", "просрочено"): _failed("expired"),
+    ("error", "просрочено"): _failed("expired"),
+    # "Статус еще не получен. PS — передаем эту делать при статусе waiting"
+    # "1. Если от смсц нет статуса, мы выведем вейтинг с деталью"
+    ("waiting", "статус еще не получен"): PENDING,
+    # sample: "unknown", "Статус еще не получен": the detail says that a status is still to come
+    ("unknown", "статус еще не получен"): PENDING,
+    # the list of details; both name a step before any result
+    ("waiting", "ожидает отправки"): PENDING,
+    ("sent", "ожидает отправки"): PENDING,
+    ("waiting", "передано оператору"): PENDING,
+    ("sent", "передано оператору"): PENDING,
+    # "2. Если от смсц статус получен, но мы его не знаем, то статус unknown.
+    #  Деталь — "Неизвестный статус"": a result there is, but not one that can be told;
+    # not final, since the vendor may yet learn to read it
+    ("unknown", "неизвестный статус"): UNDETERMINED,
+}
+STATUSES: Final[dict[str, Outcome]] = {
+    "delivered": DELIVERED,
+    "error": _failed("other"),
+    "sent": PENDING,
+    "waiting": PENDING,
+    "unknown": UNDETERMINED,
+}
+
+
+def outcome_of(status: str, detail: str) -> Outcome:
+    """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
+    status, detail = _plain(status), _plain(detail)
+    found = PAIRS.get((status, detail))
+    return found or STATUSES.get(status, UNDETERMINED)._replace(known=False)
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace("ё", "е").strip(" \t\r\n.")

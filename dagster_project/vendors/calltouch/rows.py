@@ -1,0 +1,196 @@
+"""Calltouch's SMS, from the answer of a page to rows of ``warehouse.calltouch_sms``.
+
+Grain: one row for each SMS that the vendor lists, equal ones included; the loader numbers those by
+``occurrence``. Key: ``sms_key``, the first 16 bytes of SHA-256 over phone, second and text as
+received, since the vendor gives no id. A status that matures changes the row, not its key. The day
+is the one that the vendor wrote, in the site's time zone.
+
+``encode_one`` says what a row is, one row at a time. ``plain_rows`` does the same, byte for byte,
+for whole columns of rows of the usual form, which is nearly all of them. A row that cannot be
+dated, or does not belong to the window, is rejected with its characters as received.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import xxhash
+
+from dagster_project.copy_binary import POSTGRES_EPOCH_INSTANT, encode_record, pack_length
+from dagster_project.model import Answer, Batch, Column, Reject, Table, Window, day_number
+from dagster_project.pseudonym import pseudonym
+from dagster_project.storable import storable
+from dagster_project.vendors.calltouch.context import RowContext, count_status, template_id
+from dagster_project.vendors.calltouch.instants import EPOCH, read_wall_time, write_wall_time
+from dagster_project.vendors.calltouch.outcomes import outcome_of
+from dagster_project.vendors.calltouch.pages import Page, Sms, decode_page, decode_row_by_row
+from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.plain_rows import (
+    KEY,
+    choose_plain,
+    encode_plain,
+)
+from dagster_project.vendors.calltouch.segments import segments_of
+
+ONE_SECOND: Final = timedelta(seconds=1)
+TABLE: Final = Table(
+    name="calltouch_sms",
+    day_column="sent_on",
+    account_column="site_id",
+    columns=(
+        Column("sent_on", "date"),
+        Column("site_id", "bigint"),
+        Column("sms_key", "uuid"),
+        Column("sent_at", "timestamptz"),
+        Column("phone", "text"),
+        Column("phone_e164", "text"),
+        Column("country", "text"),
+        Column("recipient", "uuid"),
+        Column("status", "text"),
+        Column("status_detail", "text"),
+        Column("outcome", "text"),
+        Column("reason", "text"),
+        Column("is_final", "boolean"),
+        Column("message", "text"),
+        Column("template_id", "uuid"),
+        Column("segments", "smallint"),
+    ),
+    key_columns=("sent_on", "site_id", "sms_key", "occurrence"),
+    key_sql="sms_key",
+    has_occurrence=True,
+    observed_column="final_seen_at",
+    observed_when="is_final",
+)
+
+
+def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
+    """The rows of one page: those of the usual form first, then the others; and the rejects.
+
+    Raises:
+        NotAPage: the answer holds no rows; a client that proved its pages never yields one.
+    """
+    page = answer.decoded if isinstance(answer.decoded, Page) else decode_page(answer.body)
+    plain, others = choose_plain(page, window)
+    batch = encode_plain(plain, window, context)
+    batch.received = page.received
+    batch.rejects += page.rejects
+    batch.counts.update(page.counts)
+    if others:
+        sources = page.sources or decode_row_by_row(answer.body).sources
+        _add_others(batch, [(page.rows[at], sources[at]) for at in others], window, context)
+    return batch
+
+
+class Unplaceable(ValueError):
+    """A row that belongs to no day of the window; ``day`` is the one it claims, if any."""
+
+    def __init__(self, reason: str, day: date | None = None) -> None:
+        super().__init__(reason)
+        self.day = day
+
+
+class EncodedRow(NamedTuple):
+    day: int
+    key: bytes
+    record: bytes
+    is_final: bool
+
+
+def encode_one(row: Sms, window: Window, context: RowContext, counts: Counter[str]) -> EncodedRow:
+    """One row of any form.
+
+    Raises:
+        Unplaceable: it cannot be dated, or lies outside the window.
+    """
+    wall = read_wall_time(row.dateSent)
+    if wall is None:
+        raise Unplaceable("unreadable dateSent")
+    day = wall.date()
+    if day not in window:
+        raise Unplaceable("outside the asked window", day)
+    values = {
+        "sent_on": day,
+        "site_id": int(window.account.label),
+        "sms_key": sms_key(row.phoneNumber, wall, row.smsMessage),
+        "sent_at": _instant(wall, window, context, counts),
+        **_recipient(row.phoneNumber, context),
+        **_status(row, counts),
+        **_message(storable(row.smsMessage, counts), context),
+    }
+    record = encode_record(TABLE, values, counts)
+    return EncodedRow(day_number(day), values["sms_key"], record, values["is_final"])
+
+
+def sms_key(phone: str, wall: datetime, message: str) -> bytes:
+    """SHA-256 over the phone's length in 4 bytes, phone, ``dd-mm-yyyy HH:MM:SS`` and text, cut to 16.
+
+    Phone and text as received, in UTF-8, where a lone surrogate stands for itself.
+    """
+    number = phone.encode("utf-8", "surrogatepass")
+    text = message.encode("utf-8", "surrogatepass")
+    second = write_wall_time(wall).encode()
+    return sha256(pack_length(len(number)) + number + second + text).digest()[:KEY]
+
+
+def _instant(wall: datetime, window: Window, context: RowContext, counts: Counter[str]) -> datetime:
+    clock = context.clock(window.account.time_zone)
+    seconds = clock.read((wall - EPOCH) // ONE_SECOND, counts)
+    return POSTGRES_EPOCH_INSTANT + seconds * ONE_SECOND
+
+
+def _recipient(phone: str, context: RowContext) -> dict[str, Any]:
+    number = read_number(phone)
+    identity = number.identity.encode("utf-8", "surrogatepass")
+    return {
+        "phone": phone,
+        "phone_e164": number.e164,
+        "country": number.country,
+        "recipient": pseudonym(context.recipient_key, identity),
+    }
+
+
+def _status(row: Sms, counts: Counter[str]) -> dict[str, Any]:
+    pair = row.smsStatus, row.smsStatusDetail
+    outcome = outcome_of(*pair)
+    if not outcome.known:
+        count_status(counts, pair)
+    return {
+        "status": row.smsStatus,
+        "status_detail": row.smsStatusDetail,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "is_final": outcome.is_final,
+    }
+
+
+def _message(message: str, context: RowContext) -> dict[str, Any]:
+    key = context.template_key
+    return {
+        "message": message,
+        "template_id": None if key is None else template_id(message, key),
+        "segments": segments_of(message),
+    }
+
+
+def _add_others(
+    batch: Batch, others: list[tuple[Sms, str]], window: Window, context: RowContext
+) -> None:
+    """Append each row that can be placed; set the rest aside with its source."""
+    encoded: list[EncodedRow] = []
+    for row, source in others:
+        try:
+            encoded.append(encode_one(row, window, context, batch.counts))
+        except Unplaceable as reason:
+            original = storable(source, batch.counts)
+            batch.rejects.append(Reject(str(reason), original, reason.day))
+    records = [row.record for row in encoded]
+    hashes = np.array([xxhash.xxh3_64_intdigest(record) for record in records], np.uint64)
+    batch.days = np.append(batch.days, np.array([row.day for row in encoded], np.int32))
+    batch.keys += b"".join([row.key for row in encoded])
+    batch.records += records
+    batch.hashes = np.append(batch.hashes, hashes)
+    batch.observed = (batch.observed or []) + [row.is_final for row in encoded]
