@@ -29,7 +29,8 @@ def read_url(url: str) -> dict[str, str]:
     except psycopg.Error:
         given = {}
     parameters = {name: str(value) for name, value in given.items() if value is not None}
-    if not parameters.get("dbname"):
+    ports = parameters.get("port", "5432").split(",")
+    if not parameters.get("dbname") or not all(port.isdecimal() for port in ports):
         raise SettingsError("WAREHOUSE_URL is not the URL of a Postgres database.", way_out=FORM)
     return with_tls(parameters)
 

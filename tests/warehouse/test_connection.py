@@ -1,0 +1,493 @@
+"""Connections: who signs in as what, what errors may tell, and how soon a lost host lets go."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from dagster_project.errors import (
+    AnswerNotTrusted,
+    DatabaseFailed,
+    SettingsError,
+    TryLater,
+    WarehouseError,
+)
+from dagster_project.settings import load_settings
+from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.postgres_url import read_url
+
+PROJECT = Path(__file__).resolve().parents[2]
+PHONE = "79209383654"
+TEXT = "Ваш код авторизации: 14111"
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def sms(warehouse: Warehouse) -> Iterator[Connection]:
+    """A connection to a table with one row of personal data in it."""
+    with warehouse.connect_admin() as connection:
+        connection.execute(
+            "CREATE TABLE raw.sms (phone text CONSTRAINT sms_key PRIMARY KEY, body text NOT NULL,"
+            " n integer CONSTRAINT positive CHECK (n > 0))"
+        )
+        connection.execute("INSERT INTO raw.sms VALUES (%s, %s, 1)", (PHONE, TEXT))
+        yield connection
+
+
+@pytest.mark.both_servers
+def test_the_pipeline_works_as_the_loader_and_cannot_leave_it(warehouse: Warehouse) -> None:
+    with warehouse.connect(what="load", autocommit=True) as connection:
+        query = "SELECT session_user, current_user, current_setting('application_name')"
+        expected = ("warehouse_app", "warehouse_loader", "warehouse:load")
+        assert connection.execute(query).fetchone() == expected
+        connection.execute("RESET ROLE")
+        assert connection.execute("SELECT current_user").fetchone() == ("warehouse_loader",)
+        for statement in (
+            "CREATE TABLE warehouse.mine (x integer)",
+            "DROP TABLE warehouse.calltouch_sms",
+            "SET ROLE warehouse_owner",
+            "SET SESSION AUTHORIZATION postgres",
+            "ALTER TABLE ops.migration ADD x integer",
+            "DELETE FROM ops.migration",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+def test_without_the_role_the_login_may_do_nothing(warehouse: Warehouse) -> None:
+    with (
+        warehouse.connect(role=None) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT count(*) FROM warehouse.calltouch_sms")
+
+
+@pytest.mark.both_servers
+def test_a_session_notices_when_its_host_is_lost(warehouse: Warehouse) -> None:
+    with warehouse.connect() as connection:
+        settings = {
+            name: connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+            for name in (
+                "tcp_keepalives_idle",
+                "tcp_keepalives_interval",
+                "tcp_keepalives_count",
+                "client_connection_check_interval",
+            )
+        }
+        client = {option.keyword: option.val for option in connection.pgconn.info}
+
+    assert settings == {
+        "tcp_keepalives_idle": ("30",),
+        "tcp_keepalives_interval": ("10",),
+        "tcp_keepalives_count": ("3",),
+        "client_connection_check_interval": ("5s",),
+    }
+    assert (client[b"keepalives_idle"], client[b"tcp_user_timeout"]) == (b"30", b"60000")
+
+
+def test_a_killed_process_that_waits_for_a_lock_lets_go(warehouse: Warehouse) -> None:
+    code = (
+        "import sys, pickle\n"
+        "warehouse = pickle.load(sys.stdin.buffer)\n"
+        "connection = warehouse.connect(what='doomed')\n"
+        "connection.execute('SELECT pg_advisory_xact_lock(1)')\n"
+        "print('has the first lock', flush=True)\n"
+        "connection.execute('SELECT pg_advisory_xact_lock(2)')\n"
+    )
+    with warehouse.connect() as holder, warehouse.connect(lock_timeout=15) as heir:
+        holder.execute("SELECT pg_advisory_xact_lock(2)")
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(pickle.dumps(warehouse))
+        process.stdin.close()
+        assert process.stdout.readline()
+        _wait_for_waiter(holder)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+        heir.execute("SELECT pg_advisory_xact_lock(1)")
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "expected", "said"),
+    [
+        (
+            "INSERT INTO raw.sms VALUES (%s, %s, 1)",
+            (PHONE, TEXT),
+            DatabaseFailed,
+            "SQLSTATE 23505 unique_violation on raw.sms (constraint sms_key)",
+        ),
+        (
+            "INSERT INTO raw.sms VALUES (%s || '1', %s, 0)",
+            (PHONE, TEXT),
+            DatabaseFailed,
+            "SQLSTATE 23514 check_violation on raw.sms (constraint positive)",
+        ),
+        (
+            "INSERT INTO raw.sms VALUES (%s || '1', NULL, 1)",
+            (PHONE,),
+            DatabaseFailed,
+            "SQLSTATE 23502 not_null_violation on raw.sms (column body)",
+        ),
+        (
+            "SELECT CAST(%s AS integer), %s",
+            (TEXT, PHONE),
+            DatabaseFailed,
+            "SQLSTATE 22P02 invalid_text_representation",
+        ),
+        (
+            "SELECT %s, wrong FROM raw.sms",
+            (PHONE,),
+            DatabaseFailed,
+            'SQLSTATE 42703 undefined_column: column "wrong" does not exist',
+        ),
+        (
+            "DO $$ BEGIN RAISE '79209383654' USING ERRCODE = '53100'; END $$",
+            (),
+            TryLater,
+            "SQLSTATE 53100 disk_full",
+        ),
+        (
+            "DO $$ BEGIN RAISE '79209383654' USING ERRCODE = '40001'; END $$",
+            (),
+            TryLater,
+            "SQLSTATE 40001 serialization_failure",
+        ),
+        (
+            "DO $$ BEGIN RAISE '79209383654' USING ERRCODE = '40P01'; END $$",
+            (),
+            TryLater,
+            "SQLSTATE 40P01 deadlock_detected",
+        ),
+        (
+            "DO $$ BEGIN RAISE '79209383654' USING ERRCODE = '08006'; END $$",
+            (),
+            TryLater,
+            "SQLSTATE 08006 connection_failure",
+        ),
+        (
+            "DO $$ BEGIN RAISE '79209383654' USING ERRCODE = 'W0001'; END $$",
+            (),
+            DatabaseFailed,
+            "SQLSTATE W0001 error",
+        ),
+        (
+            "SELECT pg_terminate_backend(pg_backend_pid()), %s",
+            (PHONE,),
+            TryLater,
+            "SQLSTATE 57P01 admin_shutdown",
+        ),
+    ],
+)
+def test_an_error_tells_its_kind_and_never_a_row(
+    sms: Connection,
+    caplog: pytest.LogCaptureFixture,
+    statement: str,
+    parameters: tuple[str, ...],
+    expected: type[WarehouseError],
+    said: str,
+) -> None:
+    with pytest.raises(expected) as caught, safe_errors("loading calltouch_sms"):
+        sms.execute(statement.encode(), parameters)
+
+    assert f"loading calltouch_sms: {said}" in str(caught.value)
+    assert type(caught.value) is expected
+    _assert_nothing_shows(caught.value, caplog)
+
+
+def test_a_copy_that_fails_does_not_show_its_line(
+    sms: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        pytest.raises(DatabaseFailed) as caught,
+        safe_errors(),
+        sms.cursor().copy("COPY raw.sms FROM STDIN") as copy,
+    ):
+        copy.write(f"{PHONE}\t{TEXT}\tnot a number\n")
+
+    assert "SQLSTATE 22P02" in str(caught.value)
+    _assert_nothing_shows(caught.value, caplog)
+
+
+def test_an_error_through_sqlalchemy_shows_no_parameter(
+    sms: Connection, warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    sms.execute("GRANT ALL ON raw.sms TO warehouse_loader")
+    insert = text("INSERT INTO raw.sms VALUES (:phone, :body, 1)")
+
+    with (
+        pytest.raises(DatabaseFailed) as caught,
+        safe_errors("reading"),
+        warehouse.engine().begin() as connection,
+    ):
+        connection.execute(insert, {"phone": PHONE, "body": TEXT})
+
+    assert "23505 unique_violation on raw.sms" in str(caught.value)
+    _assert_nothing_shows(caught.value, caplog)
+
+
+def test_an_error_of_ours_raised_from_the_drivers_shows_nothing_either(
+    sms: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(AnswerNotTrusted) as caught, safe_errors():
+        try:
+            sms.execute("INSERT INTO raw.sms VALUES (%s, %s, 1)", (PHONE, TEXT))
+        except psycopg.Error as error:
+            raise AnswerNotTrusted("the page contradicts the table") from error
+
+    _assert_nothing_shows(caught.value, caplog)
+
+
+def test_an_error_while_another_is_handled_shows_neither(
+    sms: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    insert = "INSERT INTO raw.sms VALUES (%s, %s, 1)"
+
+    with pytest.raises(DatabaseFailed) as caught, safe_errors():
+        try:
+            sms.execute(insert, (PHONE, TEXT))
+        except psycopg.Error:
+            sms.execute("SELECT CAST(%s AS integer)", (TEXT,))
+
+    assert "22P02" in str(caught.value)
+    _assert_nothing_shows(caught.value, caplog)
+
+
+def test_errors_that_are_not_the_databases_pass_as_they_are() -> None:
+    mistake = ValueError("a mistake of ours")
+    with pytest.raises(ValueError, match="a mistake of ours") as caught, safe_errors():
+        raise mistake
+    assert caught.value is mistake
+
+
+@pytest.mark.both_servers
+def test_the_caller_chooses_how_long_it_waits(warehouse: Warehouse) -> None:
+    with warehouse.connect() as holder, warehouse.connect(lock_timeout=0.05) as waiter:
+        holder.execute("LOCK TABLE ops.load_receipt IN ROW EXCLUSIVE MODE")
+        holder.execute("SELECT pg_advisory_xact_lock(7)")
+        with pytest.raises(TryLater, match="55P03 lock_not_available"), safe_errors():
+            waiter.execute("SELECT pg_advisory_xact_lock(7)")
+    with (
+        warehouse.connect(statement_timeout=0.05) as hasty,
+        pytest.raises(TryLater, match="57014 query_canceled"),
+        safe_errors(),
+    ):
+        hasty.execute("SELECT pg_sleep(5)")
+
+
+def test_a_connection_lost_between_statements_is_to_be_tried_later(warehouse: Warehouse) -> None:
+    with warehouse.connect_admin() as admin:
+        connection = warehouse.connect()
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+        for _ in range(2):
+            with pytest.raises(TryLater), safe_errors():
+                connection.execute("SELECT 1")
+
+
+@pytest.mark.both_servers
+@pytest.mark.parametrize(
+    ("change", "expected", "said"),
+    [
+        ({"password": "wrong-password"}, SettingsError, "password is not accepted"),
+        ({"user": "nobody_known"}, SettingsError, "password is not accepted"),
+        ({"dbname": "no_such_database"}, SettingsError, "there is no such database"),
+        ({"port": "1"}, TryLater, "no connection"),
+        ({"sslmode": "verify-full"}, SettingsError, "the server does not encrypt"),
+    ],
+)
+def test_a_refused_connection_names_the_way_out(
+    warehouse: Warehouse, change: dict[str, str], expected: type[WarehouseError], said: str
+) -> None:
+    given = {**warehouse.place, "user": "postgres", **_password(warehouse), **change}
+    url = f"postgresql://{given['user']}:{given['password']}@{given['host']}:{given['port']}"
+    url += f"/{given['dbname']}" + (f"?sslmode={given['sslmode']}" if "sslmode" in given else "")
+
+    with pytest.raises(expected, match=f"{said}.*Way out") as caught:
+        Warehouse.at(url).connect_admin()
+
+    assert given["password"] not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_unmigrated_database_says_to_migrate(server: Any) -> None:
+    unmigrated = server.on("postgres")
+    password = _password(unmigrated)["password"]
+    url = f"postgresql://postgres:{password}@{server.server.host}:{server.port}/template1"
+
+    with pytest.raises(SettingsError, match="no_such_role|warehouse migrate"):
+        Warehouse.at(url).connect(role="no_such_role")
+
+
+@pytest.mark.both_servers
+def test_the_same_warehouse_is_reached_by_its_url(warehouse: Warehouse) -> None:
+    password = _password(warehouse)["password"]
+    place = warehouse.place
+    url = f"postgresql+psycopg://postgres:{password}@{place['host']}:{place['port']}/{place['dbname']}"
+    settings = load_settings({"WAREHOUSE_URL": url, "PII_HASH_KEY": "x" * 32}, None)
+
+    opened = Warehouse.open(settings)
+
+    assert not opened.is_embedded
+    with opened.connect() as connection:
+        row = connection.execute("SELECT session_user, current_user, current_database()").fetchone()
+    assert row == ("postgres", "warehouse_loader", warehouse.database)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:hunter2@host/database",
+        "postgresql://user:hunter2@host:port/database",
+        "postgresql://user:hunter2@host",
+        "hunter2",
+        "postgresql://user:hunter2@host/database?no_such_option=1",
+    ],
+)
+def test_an_unreadable_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(SettingsError, match="WAREHOUSE_URL is not") as caught:
+        Warehouse.at(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "sslmode"),
+    [
+        ("postgresql://user@db.example.com/w", "verify-full"),
+        ("postgresql://user@10.0.0.5/w", "verify-full"),
+        ("postgresql://user@db.example.com/w?sslmode=disable", "disable"),
+        ("postgresql://user@127.0.0.1/w", None),
+        ("postgresql://user@localhost/w", None),
+        ("postgresql://user@[::1]/w", None),
+        ("postgresql:///w?host=/run/postgresql", None),
+    ],
+)
+def test_tls_is_verified_wherever_the_way_leaves_this_machine(
+    url: str, sslmode: str | None
+) -> None:
+    assert read_url(url).get("sslmode") == sslmode
+
+
+def test_no_form_of_a_warehouse_shows_a_password(warehouse: Warehouse) -> None:
+    password = _password(warehouse)["password"]
+    external = Warehouse.at(f"postgresql://postgres:{password}@127.0.0.1/w")
+
+    for shown in (
+        repr(warehouse),
+        repr(external),
+        warehouse.public_url("warehouse_bi"),
+        str(external),
+    ):
+        assert password not in shown
+        assert warehouse.logins["warehouse_bi"].get_secret_value() not in shown
+
+
+@pytest.mark.both_servers
+def test_dagster_has_a_database_that_no_other_role_may_connect_to(
+    warehouse_with_dagster: Warehouse,
+) -> None:
+    warehouse = warehouse_with_dagster
+    with create_engine(warehouse.dagster_url()).begin() as connection:
+        row = connection.execute(text("SELECT current_user, current_database()")).one()
+        connection.execute(text("CREATE TABLE runs (x integer)"))
+    assert tuple(row) == ("warehouse_dagster", f"{warehouse.database}_dagster")
+
+    for role in ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii", "warehouse_app"):
+        parameters = {
+            **warehouse.place,
+            "user": role,
+            "password": warehouse.logins[role].get_secret_value(),
+        }
+        for database in (warehouse.dagster_database, "postgres", "template1"):
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                psycopg.connect(**{**parameters, "dbname": database})
+        psycopg.connect(**parameters).close()
+
+
+def test_dagsters_url_may_be_set(warehouse: Warehouse) -> None:
+    own = SecretStr("postgresql+psycopg2://dagster@elsewhere/dagster")
+    assert Warehouse.at("postgresql://u@127.0.0.1/w", own).dagster_url() == own.get_secret_value()
+    derived = Warehouse.at("postgresql://u:p%40ss@127.0.0.1:5/w?sslmode=require").dagster_url()
+    assert derived.startswith("postgresql+psycopg2://u:p%40ss@127.0.0.1:5/w_dagster?")
+    assert "sslmode=require" in derived
+
+
+@pytest.mark.both_servers
+def test_pandas_reads_through_the_engine(warehouse: Warehouse) -> None:
+    engine = warehouse.engine()
+    frame = pd.read_sql("SELECT current_user AS who, 1 AS one", engine)
+    assert frame.to_dict("records") == [{"who": "warehouse_loader", "one": 1}]
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+        connection.execute(text("SELECT CAST(:n AS integer) / 0"), {"n": PHONE[:5]})
+    assert PHONE[:5] not in str(caught.value)
+
+
+def _assert_nothing_shows(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("test").error("failed", exc_info=error)
+    shown = [
+        str(error),
+        repr(error),
+        "".join(traceback.format_exception(error)),
+        caplog.text,
+        pickle.dumps(error.__dict__).decode("latin-1"),
+        *(_everything_of(one) for one in _chain(error)),
+    ]
+    for text_shown in shown:
+        assert PHONE not in text_shown
+        assert "14111" not in text_shown
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and all that Python keeps reachable from it, also what it would not print."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "orig", None)]
+            yield one
+
+
+def _everything_of(error: BaseException) -> str:
+    diagnosis = getattr(error, "diag", None)
+    details = [
+        getattr(diagnosis, name)
+        for name in ("message_primary", "message_detail", "message_hint", "context")
+        if diagnosis is not None
+    ]
+    return f"{error!s} {error!r} {error.args!r} {error.__dict__!r} {details!r}"
+
+
+def _password(warehouse: Warehouse) -> dict[str, str]:
+    assert warehouse.admin.password is not None
+    return {"password": warehouse.admin.password.get_secret_value()}
+
+
+def _wait_for_waiter(connection: Connection) -> None:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    _wait_until(lambda: connection.execute(query).fetchone() == (1,))
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
