@@ -14,7 +14,7 @@ import click
 from dagster_project.errors import WarehouseError
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[date]):
     """A calendar day, ``2024-04-01``."""
 
     name = "day"

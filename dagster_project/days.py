@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from itertools import pairwise
 from time import monotonic
 
@@ -90,14 +91,12 @@ class DayRunner:
         ) as pool:
             for chunk in chunks_of(days, max(1, length), newest_first=newest_first):
                 started = monotonic()
-                outcomes = list(
-                    pool.map(lambda account: self._one(account, chunk, step), self.accounts)
-                )  # noqa: B023
+                outcomes = list(pool.map(partial(self._one, chunk, step), self.accounts))
                 done = self._chunk_done(chunk, outcomes)
                 done.seconds = monotonic() - started
                 yield done
 
-    def _one(self, account: Account, chunk: Sequence[date], step: Step) -> Outcome:
+    def _one(self, chunk: Sequence[date], step: Step, account: Account) -> Outcome:
         """The step for one account, without the days that an earlier try of the run committed."""
         known = [
             self.already[account.label, day]

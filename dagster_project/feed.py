@@ -449,10 +449,11 @@ def _at(window: Window) -> Iterator[None]:
         with safe_errors():
             yield
     except WarehouseError as error:
-        raise error.at(source=account.source, account=account.label, window=window)
+        error.at(source=account.source, account=account.label, window=window)
+        raise
     except _TooManyRows:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # A bug: its message may quote a row, so only its kind and place are told.
         raise Unexpected(
             f"unexpected {type(error).__name__} at {_place(error)}.",

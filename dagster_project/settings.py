@@ -37,6 +37,7 @@ class CalltouchSettings:
     base_url: str
     result_path: str
     sites: tuple[CalltouchSite, ...]
+    time_zone: ZoneInfo
     requests_per_second: float
     settle_days: int
 
@@ -157,6 +158,7 @@ class _Reader:
                 "CALLTOUCH_RESULT_PATH", "/lead-service/v1/api/sms-to-clients/result"
             ),
             sites=tuple(self.site(site) for site in sites),
+            time_zone=self.zone("CALLTOUCH_TIMEZONE", "Europe/Moscow"),
             requests_per_second=self.number("CALLTOUCH_REQUESTS_PER_SECOND", "5"),
             settle_days=self.integer("CALLTOUCH_SETTLE_DAYS", "7"),
         )

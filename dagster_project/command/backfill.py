@@ -132,9 +132,7 @@ def run(
                             ask=ask,
                             config={
                                 "accounts": [
-                                    a.label
-                                    for a in feed.accounts(settings)
-                                    if a.label in accounts
+                                    a.label for a in feed.accounts(settings) if a.label in accounts
                                 ],
                                 "accept_shrink": accept_shrink,
                                 "oldest_first": oldest_first,

@@ -10,10 +10,11 @@ keeps the earlier days, and a re-executed run does only the days that its predec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_project.days import ChunkDone, DayRunner
 from dagster_project.errors import SettingsError, WarehouseError
@@ -21,6 +22,7 @@ from dagster_project.feed import Feed, Reach
 from dagster_project.orchestration import checks, liveness, report, services
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
+from dagster_project.warehouse.ledger import Receipt
 
 ROOT_RUN_TAG = "dagster/root_run_id"
 
@@ -32,7 +34,7 @@ class RefreshConfig(dg.Config):
     days that came back with far fewer rows. ``oldest_first``: the other way round.
     """
 
-    accounts: list[str] = []
+    accounts: list[str] = Field(default_factory=list)
     accept_shrink: bool = False
     oldest_first: bool = False
 
@@ -111,7 +113,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             feed, run_id=context.run_id, accept_shrink=config.accept_shrink
         ) as walk,
     ):
-        already = {}
+        already: Mapping[tuple[str, date], Receipt] = {}
         if ask and load:
             with walk.reading() as connection:
                 already = ledger.committed_by_runs(connection, feed.source, _earlier_tries(context))

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from dagster_project.model import Tally, Window
@@ -247,8 +248,10 @@ def committed_by_runs(
 ) -> Mapping[tuple[str, date], Receipt]:
     """The last receipt of each account and day that any of these runs committed."""
     rows = connection.execute(
-        f"SELECT DISTINCT ON (account, day) {_RECEIPT} FROM ops.load_receipt"
-        " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC",
+        sql.SQL(
+            "SELECT DISTINCT ON (account, day) {} FROM ops.load_receipt"
+            " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC"
+        ).format(_RECEIPT),
         (source, list(run_ids)),
     ).fetchall()
     return {(row[1], row[2]): _receipt(row) for row in rows}
@@ -259,19 +262,24 @@ def standing_receipts(
 ) -> list[Receipt]:
     """The receipts of the loads that stand for these days."""
     rows = connection.execute(
-        f"SELECT {_RECEIPT} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
-        " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))",
+        sql.SQL(
+            "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+            " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))"
+        ).format(_RECEIPT),
         (source, account, list(days)),
     ).fetchall()
     return [_receipt(row) for row in rows]
 
 
-_RECEIPT = (
-    "source, account, day, extraction_id, observed_at, is_replay, rows_received, rows_inserted,"
-    " rows_updated, rows_deleted, rows_unchanged, rows_rejected, rows_final, checksum, notes,"
-    " receipt_id"
+_RECEIPT_COLUMNS = (
+    *("source", "account", "day", "extraction_id", "observed_at", "is_replay"),
+    *("rows_received", "rows_inserted", "rows_updated", "rows_deleted", "rows_unchanged"),
+    *("rows_rejected", "rows_final", "checksum", "notes", "receipt_id"),
 )
+_RECEIPT = sql.SQL(", ").join(map(sql.Identifier, _RECEIPT_COLUMNS))
 
 
 def _receipt(row: tuple[Any, ...]) -> Receipt:
-    return Receipt(*row[:14], row[14] or {}, row[15], already_there=True)
+    values = dict(zip(_RECEIPT_COLUMNS, row, strict=True))
+    values["notes"] = values["notes"] or {}
+    return Receipt(**values, already_there=True)

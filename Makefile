@@ -1,0 +1,43 @@
+# Everything is installed into .venv, from the hashed lock file; nothing outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint ui bench soak bi fleet stop clean
+
+demo: $(STAMP)
+	@$(BIN)/warehouse demo
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+ui: $(STAMP)
+	@$(BIN)/warehouse ui
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP)
+	@$(BIN)/python -m pytest -m soak --timeout 7200 tests
+
+bi: $(STAMP)
+	@$(BIN)/python bi/start.py
+
+stop: $(STAMP)
+	@$(BIN)/warehouse stop
+	@$(BIN)/warehouse --demo stop
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV) (about a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(STAMP)

@@ -1,0 +1,156 @@
+"""The list of feeds: the one place where vendors and the warehouse meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from dagster_project.feed import Client, Feed, Reach
+from dagster_project.model import Account, Window
+from dagster_project.settings import Settings
+from dagster_project.transport.governor import Governor
+from dagster_project.vendors.calltouch import client as calltouch_client
+from dagster_project.vendors.calltouch import rows as calltouch_rows
+from dagster_project.vendors.calltouch.context import RowContext
+from dagster_project.vendors.tellody import activity_rows, purchase_rows
+from dagster_project.vendors.tellody import client as tellody_client
+from dagster_project.vendors.trust import client as trust_client
+from dagster_project.vendors.trust import rows as trust_rows
+from dagster_project.warehouse import ledger
+from dagster_project.warehouse.budget import Budget
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import Receipt
+from dagster_project.warehouse.range_proofs import RangeProofs
+
+
+def calltouch_accounts(settings: Settings) -> tuple[Account, ...]:
+    if settings.calltouch is None:
+        return ()
+    return tuple(
+        Account("calltouch", str(site.site_id), site.time_zone) for site in settings.calltouch.sites
+    )
+
+
+def open_calltouch(settings: Settings, warehouse: Warehouse) -> Client:
+    assert settings.calltouch is not None
+
+    def expected_pages(window: Window) -> int:
+        with warehouse.connect(what="plan", autocommit=True) as connection:
+            return ledger.expected_pages(connection, window, calltouch_client.ROWS_A_PAGE)
+
+    return calltouch_client.Client(
+        settings.calltouch, Governor(Budget(warehouse)), expected_pages=expected_pages
+    )
+
+
+def tellody_accounts(source: str) -> Callable[[Settings], tuple[Account, ...]]:
+    def accounts(settings: Settings) -> tuple[Account, ...]:
+        tellody = settings.tellody
+        return (Account(source, tellody.account, tellody.time_zone),) if tellody else ()
+
+    return accounts
+
+
+def open_activity(settings: Settings, warehouse: Warehouse) -> Client:
+    assert settings.tellody is not None
+    return tellody_client.ActivityClient(settings.tellody)
+
+
+def open_purchases(settings: Settings, warehouse: Warehouse) -> Client:
+    assert settings.tellody is not None
+    return tellody_client.PurchasesClient(settings.tellody)
+
+
+def trust_accounts(settings: Settings) -> tuple[Account, ...]:
+    trust = settings.trust
+    if trust is None:
+        return ()
+    return tuple(Account("trust", str(company), trust.time_zone) for company in trust.company_ids)
+
+
+def open_trust(settings: Settings, warehouse: Warehouse) -> Client:
+    assert settings.trust is not None
+    return trust_client.Client(settings.trust, proofs=RangeProofs(warehouse))
+
+
+def _zone(section: str, default: str) -> Callable[[Settings], ZoneInfo]:
+    """The source's time zone; where it has no credentials, the default that its setting would have."""
+
+    def time_zone(settings: Settings) -> ZoneInfo:
+        found = getattr(settings, section)
+        return found.time_zone if found is not None else ZoneInfo(default)
+
+    return time_zone
+
+
+def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    older = sum(r.notes.get("in_window", {}).get("before_first_partition", 0) for r in receipts)
+    if not older:
+        return {}
+    return {
+        "older purchases left out": f"{older}; set WAREHOUSE_START_DATE to an earlier day to load them"
+    }
+
+
+FEEDS: Final[tuple[Feed, ...]] = (
+    Feed(
+        source="calltouch",
+        asset=("calltouch", "sms"),
+        raw_asset=("raw", "calltouch_sms"),
+        title="Calltouch, results of every SMS",
+        table=calltouch_rows.TABLE,
+        reach=Reach.RANGE,
+        time_zone=_zone("calltouch", "Europe/Moscow"),
+        accounts=calltouch_accounts,
+        client=open_calltouch,
+        row_context=lambda settings, key: RowContext.of(key),
+        to_batch=calltouch_rows.to_batch,
+        settle_days=lambda settings: settings.calltouch.settle_days if settings.calltouch else 7,
+        window_days=31,
+    ),
+    Feed(
+        source="tellody_activity",
+        asset=("tellody", "activity"),
+        raw_asset=("raw", "tellody_activity"),
+        title="Tellody, totals of messages and code activity",
+        table=activity_rows.TABLE,
+        reach=Reach.DAY,
+        time_zone=_zone("tellody", "Europe/Athens"),
+        accounts=tellody_accounts("tellody_activity"),
+        client=open_activity,
+        row_context=lambda settings, key: None,
+        to_batch=lambda answer, window, context: activity_rows.to_batch(answer, window),
+        settle_days=lambda settings: 3,
+    ),
+    Feed(
+        source="tellody_purchases",
+        asset=("tellody", "credit_purchases"),
+        raw_asset=("raw", "tellody_credit_purchases"),
+        title="Tellody, purchases of credits",
+        table=purchase_rows.TABLE,
+        reach=Reach.HISTORY,
+        time_zone=_zone("tellody", "Europe/Athens"),
+        accounts=tellody_accounts("tellody_purchases"),
+        client=open_purchases,
+        row_context=lambda settings, key: None,
+        to_batch=purchase_rows.to_batch,
+        settle_days=lambda settings: 3,
+        metadata=_before_first_partition,
+    ),
+    Feed(
+        source="trust",
+        asset=("trust", "campaign_statistics"),
+        raw_asset=("raw", "trust_campaign_statistics"),
+        title="Trust, statistics of push campaigns",
+        table=trust_rows.TABLE,
+        reach=Reach.DAY,
+        time_zone=_zone("trust", "America/Santiago"),
+        accounts=trust_accounts,
+        client=open_trust,
+        row_context=lambda settings, key: None,
+        to_batch=lambda answer, window, context: trust_rows.to_batch(answer, window),
+        settle_days=lambda settings: 7,
+        loads_today=True,
+    ),
+)
