@@ -1,0 +1,205 @@
+"""The marts behind schema ``bi``: kept current by each load, labelled by the user.
+
+Grain: what a load changed, by account and day. ``after_load`` runs inside the load's transaction,
+as its last statement (it takes a lock by site that lasts to the commit), so readers see rows and
+marts change together. ``refresh_stale`` counts distinct recipients, needs whole months, and runs
+right after the commit, once for many loads. All arithmetic is SQL, in functions of schema ``mart``
+that run as their owner; both write only what differs.
+
+Texts of templates are shown once 20 distinct recipients of a site had them. Only then is one of
+their texts masked and written to ``mart``: nothing is kept there of the others.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from uuid import UUID
+
+from dagster_project.errors import SettingsError
+from dagster_project.model import Account
+from dagster_project.warehouse.ledger import Connection, Receipt
+
+Mask = Callable[[str], str]
+
+SMS_SOURCE = "calltouch"
+ROWS_AT_ONCE = 500_000
+ACCOUNT_COLUMNS = ("vendor", "account", "label")
+TEMPLATE_COLUMNS = ("template_id", "label", "category", "campaign")
+
+
+def after_load(
+    connection: Connection,
+    account: Account,
+    receipts: Sequence[Receipt],
+    *,
+    mask: Mask,
+    currency: str | None = None,
+) -> None:
+    """Bring the marts up to date with the days of these receipts, inside their transaction.
+
+    ``mask`` turns a text into its template; it is asked for texts that became public just now.
+    """
+    written = [receipt for receipt in receipts if not receipt.already_there]
+    if not written:
+        return
+    connection.execute(
+        "SELECT mart.register_account(%s, %s, %s, %s)",
+        (vendor_of(account.source), account.label, account.time_zone.key, currency),
+    )
+    if account.source == SMS_SOURCE:
+        _refresh_sms(connection, account, written, mask)
+    connection.execute(
+        "SELECT mart.refresh_messaging(%s, %s, %s::date[])",
+        (account.source, account.label, [receipt.day for receipt in written]),
+    )
+
+
+def refresh_stale(connection: Connection, mask: Mask) -> int:
+    """Work off the queue of months and days to be counted afresh; answers how many months there were.
+
+    ``connection`` is one that commits by itself; each month is a transaction of its own. Safe in
+    several processes at once.
+    """
+    months = 0
+    while True:
+        with connection.transaction():
+            taken = connection.execute("SELECT * FROM mart.take_stale()").fetchone()
+            if taken is None:
+                return months
+            site, month, days = taken
+            if days:
+                published = connection.execute(
+                    "SELECT * FROM mart.recount(%s, %s::date[])", (site, days)
+                ).fetchall()
+                _name_templates(connection, site, published, mask)
+            connection.execute("SELECT mart.refresh_month(%s, %s)", (site, month))
+        months += 1
+
+
+def recount(connection: Connection, site_ids: Sequence[int], days: Sequence[date]) -> None:
+    """Queue loaded days to be counted afresh, where rows changed otherwise than by a load."""
+    connection.execute(
+        "SELECT mart.mark_stale(%s::bigint[], %s::date[], false)", (list(site_ids), list(days))
+    )
+
+
+def vendor_of(source: str) -> str:
+    """The vendor of a source: ``tellody`` of ``tellody_purchases``."""
+    return source.partition("_")[0]
+
+
+def load_labels(connection: Connection, lines: Iterable[str], name: str = "the file") -> int:
+    """Take account or template labels from CSV; answers how many changed. The caller commits.
+
+    The header decides: ``vendor,account,label``, or ``template_id,label,category,campaign`` (further
+    columns are left aside, so ``bi.template`` exported, filled in and loaded again will do). An empty
+    field takes a label away. ``refresh_stale`` afterwards brings the marts up to date.
+
+    Raises:
+        SettingsError: the header is another, or a line cannot be read; nothing was changed.
+    """
+    reader = csv.DictReader(lines)
+    header = reader.fieldnames or []
+    if set(TEMPLATE_COLUMNS) <= set(header):
+        return _label_templates(connection, list(_fields(reader, TEMPLATE_COLUMNS, name)), name)
+    if set(ACCOUNT_COLUMNS) <= set(header):
+        rows = list(_fields(reader, ACCOUNT_COLUMNS, name))
+        return _number(
+            connection,
+            "SELECT mart.label_accounts(%s::text[], %s::text[], %s::text[])",
+            _columns([row for _, row in rows], 3),
+        )
+    raise SettingsError(
+        f"{name} has the columns {', '.join(header) or '(none)'}.",
+        way_out=f"begin it with {','.join(ACCOUNT_COLUMNS)} or {','.join(TEMPLATE_COLUMNS)}.",
+    )
+
+
+def _refresh_sms(
+    connection: Connection, account: Account, receipts: Sequence[Receipt], mask: Mask
+) -> None:
+    site = int(account.label)
+    asked_on = max(r.observed_at for r in receipts).astimezone(account.time_zone).date()
+    unchanged = [receipt.day for receipt in receipts if not receipt.changed]
+    changed = [receipt for receipt in receipts if receipt.changed]
+    for days in _portions(changed):
+        published = connection.execute(
+            "SELECT * FROM mart.refresh_sms(%s, %s::date[], %s, %s)",
+            (site, days, account.time_zone.key, asked_on),
+        ).fetchall()
+        _name_templates(connection, site, published, mask)
+        connection.execute("SELECT mart.mark_stale(ARRAY[%s]::bigint[], %s, true)", (site, days))
+    if unchanged:
+        connection.execute(
+            "SELECT mart.observe_unchanged(%s, %s::date[], %s)", (site, unchanged, asked_on)
+        )
+
+
+def _portions(receipts: Sequence[Receipt]) -> Iterator[list[date]]:
+    """The days in portions that are counted in memory at once, never less than one day."""
+    days: list[date] = []
+    rows = 0
+    for receipt in receipts:
+        if days and rows + receipt.rows > ROWS_AT_ONCE:
+            yield days
+            days, rows = [], 0
+        days.append(receipt.day)
+        rows += receipt.rows
+    if days:
+        yield days
+
+
+def _name_templates(
+    connection: Connection, site: int, published: Sequence[tuple[UUID, str]], mask: Mask
+) -> None:
+    for template_id, sample in published:
+        connection.execute(
+            "SELECT mart.name_template(%s, %s, %s)", (site, template_id, mask(sample))
+        )
+
+
+def _fields(
+    reader: csv.DictReader[str], columns: Sequence[str], name: str
+) -> Iterator[tuple[int, list[str | None]]]:
+    for row in reader:
+        fields = [(row[column] or "").strip() or None for column in columns]
+        if fields[0] is None or None in row:
+            raise SettingsError(
+                f"{name}, line {reader.line_num}: the fields do not fit the header.",
+                way_out="correct the line; a field with a comma stands in quotes.",
+            )
+        yield reader.line_num, fields
+
+
+def _label_templates(
+    connection: Connection, rows: Sequence[tuple[int, list[str | None]]], name: str
+) -> int:
+    seen: set[UUID] = set()
+    for line, row in rows:
+        try:
+            template_id = UUID(row[0] or "")
+        except ValueError:
+            raise SettingsError(
+                f"{name}, line {line}: {row[0]!r} is no template_id.",
+                way_out="take template_id from bi.template.",
+            ) from None
+        if template_id in seen:
+            raise SettingsError(f"{name}, line {line}: the template stands there twice.")
+        seen.add(template_id)
+    return _number(
+        connection,
+        "SELECT mart.label_templates(%s::uuid[], %s::text[], %s::text[], %s::text[])",
+        _columns([row for _, row in rows], 4),
+    )
+
+
+def _columns(rows: Sequence[list[str | None]], width: int) -> list[list[str | None]]:
+    return [[row[n] for row in rows] for n in range(width)]
+
+
+def _number(connection: Connection, statement: str, values: Sequence[list[str | None]]) -> int:
+    row = connection.execute(statement, values).fetchone()
+    assert row is not None
+    return int(row[0])
