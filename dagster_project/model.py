@@ -99,7 +99,7 @@ class Answer:
     received_at: datetime
     status: int
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)
     decoded: Any = field(default=None, compare=False, repr=False)
 
 

@@ -182,7 +182,7 @@ CREATE FUNCTION ops.reserve_points(
 BEGIN
     spent := ops.lock_ledger(of_source, of_account, on_day);
     held := ops.points_held(of_source, of_account, on_day, reservation);
-    granted := budget IS NULL OR spent + held + wanted <= budget;
+    granted := budget IS NULL OR wanted = 0 OR spent + held + wanted <= budget;
     IF granted THEN
         INSERT INTO ops.point_reservation AS r
             (reservation_id, source, account, spent_on, points, holder, expires_at)

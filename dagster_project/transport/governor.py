@@ -9,9 +9,7 @@ slot is moved to this moment where the limit allows, else forfeited and another 
 a time, and only for slots less than ``HORIZON`` ahead, so that a 429 seen by one process holds
 back all within that time.
 
-**Points.** ``Points`` is one window's claim on a day's budget: reserve before the first call,
-count each call from just before it is sent, refund what the vendor certainly answered with an
-error. A reservation falls with its process; calls begun stay counted.
+**Points.** See ``points``.
 """
 
 from __future__ import annotations
@@ -22,24 +20,24 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from math import floor
 from typing import Protocol
-from uuid import UUID, uuid4
 
-from dagster_project.errors import QuotaSpent, TryLater
+from dagster_project.errors import TryLater
 from dagster_project.model import Account
+from dagster_project.transport.points import Points, PointStore
 from dagster_project.transport.session import interruptible_pause
 
 MARGIN = 0.04
 SLACK = 0.01
 HORIZON = 0.25
-LARGEST_BURST = 1000
+LARGEST_BURST = 50
 SHORTEST_HOLD = 1.0
 
 
-class LimitStore(Protocol):
-    """What the governor needs kept in one place for all processes; see ``warehouse.budget``."""
+class SlotStore(Protocol):
+    """Slots, kept in one place for all processes; see ``warehouse.budget``."""
 
     def next_slot(
         self, limiter: str, burst: int, period: float, horizon: float
@@ -48,29 +46,10 @@ class LimitStore(Protocol):
         self, limiter: str, burst: int, period: float, given: datetime, sent: bool
     ) -> tuple[datetime, datetime, bool]: ...
     def hold_slots(self, limiter: str, seconds: float) -> None: ...
-    def reserve(
-        self,
-        reservation: UUID,
-        source: str,
-        account: str,
-        day: date,
-        points: int,
-        budget: int | None,
-    ) -> tuple[bool, int, int]: ...
-    def spend(
-        self,
-        reservation: UUID,
-        source: str,
-        account: str,
-        day: date,
-        points: int,
-        budget: int | None,
-    ) -> tuple[bool, int, int]: ...
-    def refund(
-        self, reservation: UUID, source: str, account: str, day: date, points: int
-    ) -> None: ...
-    def release(self, reservation: UUID) -> None: ...
-    def standing(self, source: str, account: str, day: date) -> tuple[int, int]: ...
+
+
+class LimitStore(SlotStore, PointStore, Protocol):
+    """All that the governor needs kept."""
 
 
 class ClockMap:
@@ -138,7 +117,7 @@ class Departure:
 class _Lane:
     """The threads of this process that send to one limiter, one behind the other."""
 
-    def __init__(self, store: LimitStore, limiter: str, per_second: float) -> None:
+    def __init__(self, store: SlotStore, limiter: str, per_second: float) -> None:
         self._store, self._limiter = store, limiter
         self._burst = min(max(floor(per_second), 1), LARGEST_BURST)
         self._period = self._burst / per_second + MARGIN
@@ -177,87 +156,6 @@ class _Lane:
     ) -> tuple[Slot, bool]:
         self._clock.observe(clock, asked, time.monotonic())
         return Slot(due, self._clock.ours(due)), granted
-
-
-class Points:
-    """One window's claim on a day's API points; end it with ``settle``, or use it with ``with``.
-
-    Args:
-        daily: the account's budget, or None where it is not bounded: then nothing is refused.
-        cost: points of one call.
-        now: the clock that tells the account's day.
-    """
-
-    def __init__(
-        self,
-        store: LimitStore,
-        account: Account,
-        daily: int | None,
-        cost: int,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._store, self._account = store, account
-        self._daily, self._cost, self._now = daily, cost, now
-        self._reservation = uuid4()
-
-    def reserve(self, calls: int) -> None:
-        """Set aside what so many calls, yet to be sent, will cost; replaces an earlier figure.
-
-        Raises:
-            QuotaSpent: they do not fit into what is left of the day.
-        """
-        day = self._today()
-        points = calls * self._cost
-        granted, spent, held = self._store.reserve(*self._key(day), points, self._daily)
-        if not granted:
-            raise self._spent(day, calls, spent, held)
-
-    def before_call(self) -> date:
-        """Count a call as spent; answers with the day on which it counts, for ``refund``.
-
-        Raises:
-            QuotaSpent: not even this call fits.
-        """
-        day = self._today()
-        granted, spent, held = self._store.spend(*self._key(day), self._cost, self._daily)
-        if not granted:
-            raise self._spent(day, 1, spent, held)
-        return day
-
-    def refund(self, day: date) -> None:
-        """The vendor certainly did not charge the call."""
-        self._store.refund(*self._key(day), self._cost)
-
-    def settle(self) -> None:
-        """Give back what was set aside and not spent."""
-        self._store.release(self._reservation)
-
-    def __enter__(self) -> Points:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.settle()
-
-    def _today(self) -> date:
-        return self._now().astimezone(self._account.time_zone).date()
-
-    def _key(self, day: date) -> tuple[UUID, str, str, date]:
-        return self._reservation, self._account.source, self._account.label, day
-
-    def _spent(self, day: date, calls: int, spent: int, held: int) -> QuotaSpent:
-        daily = self._daily or 0
-        zone = self._account.time_zone.key
-        resets = f"{day + timedelta(days=1)} 00:00 {zone}"
-        calls_text = "1 call" if calls == 1 else f"{calls} calls"
-        held_text = f", {held} are set aside by other windows" if held else ""
-        return QuotaSpent(
-            f"{calls_text} ({calls * self._cost} points) do not fit: of {daily} points for {day} "
-            f"{spent} are spent{held_text}, {max(daily - spent - held, 0)} are left; "
-            f"the budget resets at {resets}.",
-            source=self._account.source,
-            account=self._account.label,
-            way_out="run again after that, or raise CALLTOUCH_DAILY_POINTS.",
-        )
 
 
 class Governor:

@@ -1,0 +1,131 @@
+"""One Calltouch call: its request, and the limits it passes on its way.
+
+A call is paced by the governor under the vendor's host name, and counts two points from just before
+it is sent; they come back when the vendor certainly answered with an error. A gateway's 502 or
+504, a lost connection and a spoilt body leave the outcome unknown: those stay spent.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from typing import Any
+from urllib.parse import urlsplit
+
+from dagster_project.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    QuotaSpent,
+    RequestRefused,
+)
+from dagster_project.model import Tally, Window
+from dagster_project.settings import CalltouchSettings, CalltouchSite
+from dagster_project.transport.governor import Departure, Governor
+from dagster_project.transport.points import Points
+from dagster_project.transport.session import Gate, Outcome, Request
+
+POINTS_A_CALL = 2
+LONGEST_HOLD = 120.0
+
+REFUSALS = (CredentialsRefused, AccessDenied, RequestRefused, QuotaSpent)
+STATUS_OF_AN_ERROR = frozenset({*range(400, 500), 500, 501, 503, 505})
+
+_counting = threading.Lock()
+
+
+def page_request(
+    settings: CalltouchSettings, site: CalltouchSite, first: date, last: date, page: int
+) -> Request:
+    """Page ``page`` of the SMS sent from ``first`` 00:00:00 to ``last`` 23:59:59, local time.
+
+    ``pageOfResult`` is valid from 2 on: the first page is asked for by leaving it out.
+    """
+    asked: dict[str, Any] = {
+        "dateFrom": f"{first:%d-%m-%Y} 00:00:00",
+        "dateTo": f"{last:%d-%m-%Y} 23:59:59",
+    }
+    if page > 1:
+        asked["pageOfResult"] = page
+    return request(settings, site, asked)
+
+
+def request(settings: CalltouchSettings, site: CalltouchSite, asked: dict[str, Any]) -> Request:
+    return Request(
+        method="POST",
+        url=f"{settings.base_url}/{settings.result_path.lstrip('/')}",
+        json=asked,
+        headers={"Access-Token": site.token, "SiteId": str(site.site_id)},
+    )
+
+
+class Limits:
+    """The governor as one site's calls meet it; without a governor nothing is limited."""
+
+    def __init__(
+        self,
+        settings: CalltouchSettings,
+        governor: Governor | None,
+        points: Points | None,
+        tally: Tally,
+    ) -> None:
+        self.host = urlsplit(settings.base_url).hostname or settings.base_url
+        self.per_second = settings.requests_per_second
+        self.governor, self.points, self.tally = governor, points, tally
+
+    def gate(self, stop: threading.Event | None = None) -> CallGate:
+        """A gate for one exchange."""
+        return CallGate(self, stop)
+
+    def count(self, points: int) -> None:
+        with _counting:
+            self.tally.points += points
+
+
+class CallGate(Gate):
+    def __init__(self, limits: Limits, stop: threading.Event | None) -> None:
+        self._limits, self._stop = limits, stop
+        self._departure: Departure | None = None
+        self._spent_on: date | None = None
+
+    def before(self) -> None:
+        limits = self._limits
+        if limits.points is not None:
+            self._spent_on = limits.points.before_call()
+        limits.count(POINTS_A_CALL)
+        if limits.governor is not None:
+            self._departure = limits.governor.departure(limits.host, limits.per_second, self._stop)
+
+    def depart(self) -> bool:
+        return self._departure is None or self._departure.depart()
+
+    def left(self) -> None:
+        if self._departure is not None:
+            self._departure.left()
+
+    def after(self, outcome: Outcome) -> None:
+        limits, status = self._limits, outcome.reply.status if outcome.reply else None
+        if not outcome.sent or is_certain_error(outcome):
+            limits.count(-POINTS_A_CALL)
+            if limits.points is not None and self._spent_on is not None:
+                limits.points.refund(self._spent_on)
+        demanded = outcome.retry_after
+        if limits.governor is not None and (status == 429 or (status == 503 and demanded)):
+            limits.governor.cool_down(limits.host, min(demanded or 0.0, LONGEST_HOLD))
+
+
+def is_certain_error(outcome: Outcome) -> bool:
+    """Whether the vendor itself answered with an error, and so charged nothing."""
+    if outcome.reply is None or outcome.error is None:
+        return False
+    return isinstance(outcome.error, REFUSALS) or outcome.reply.status in STATUS_OF_AN_ERROR
+
+
+def clamped(window: Window, today: date) -> tuple[date, date]:
+    """The days to ask for: the vendor refuses a bound after its own today.
+
+    Raises:
+        RequestRefused: the whole window lies ahead.
+    """
+    if window.first_day > today:
+        raise RequestRefused("the window has not begun yet.", way_out="ask for days until today.")
+    return window.first_day, min(window.last_day, today)

@@ -1,0 +1,252 @@
+"""Calltouch's SMS results over HTTP: a window in, its stored answers out, proved to be all of it.
+
+Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
+tells the total; the pages after it are fetched side by side under the governor and handed out as
+they come, at most ``THREADS`` of them waiting. A reading whose pages contradict each other
+(``proof``) is given up with a ``Restart`` and the window read again, a few times.
+
+Points: before page 1 as many calls are reserved as such a window is expected to take; after it, what
+is really to come. What does not fit the day's budget is not loaded.
+
+The filter ``phoneNumbers`` is never sent: an answer under it would delete the other rows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import partial
+
+from dagster_project.errors import (
+    AnswerNotTrusted,
+    QuotaSpent,
+    SettingsError,
+    WarehouseError,
+)
+from dagster_project.model import Account, Answer, Restart, Tally, Window
+from dagster_project.settings import CalltouchSettings, CalltouchSite
+from dagster_project.transport.governor import Governor
+from dagster_project.transport.points import Points
+from dagster_project.transport.session import Session
+from dagster_project.transport.side_by_side import side_by_side
+from dagster_project.vendors.calltouch.calls import (
+    POINTS_A_CALL,
+    Limits,
+    clamped,
+    page_request,
+    request,
+)
+from dagster_project.vendors.calltouch.envelope import SOURCE, ParametersRefused, judge
+from dagster_project.vendors.calltouch.pages import NotAPage, Page, decode_page
+from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
+
+__all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
+
+THREADS = 12
+READINGS = 3
+PAUSE_BETWEEN_READINGS = 5.0
+
+
+def one_page(_: Window) -> int:
+    return 1
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Client:
+    """One for all sites and windows of a run; safe to use from many threads.
+
+    Args:
+        governor: the limits shared with other processes; None where nothing limits.
+        expected_pages: pages that the window is likely to take, for the first reservation.
+        now: decides which day is today at the vendor.
+    """
+
+    def __init__(
+        self,
+        settings: CalltouchSettings,
+        governor: Governor | None,
+        *,
+        expected_pages: Callable[[Window], int] = one_page,
+        now: Callable[[], datetime] = utc_now,
+        session: Session | None = None,
+        rows_a_page: int = ROWS_A_PAGE,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings, self._governor = settings, governor
+        self._expected_pages, self._now = expected_pages, now
+        self._session = session or Session(pool_size=2 * THREADS)
+        self._rows_a_page, self._pause = rows_a_page, pause
+
+    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+        """Every page of the window, page 1 first, the others as they come.
+
+        ``Answer.sequence`` is the page number, ``Answer.decoded`` a ``pages.Page``. Before the
+        first answer ``tally.vendor_total`` is set.
+
+        Raises:
+            AnswerNotTrusted: no reading of the window was true in itself.
+            QuotaSpent: the window does not fit what is left of the day's points.
+            CredentialsRefused, AccessDenied, RequestRefused, TryLater: see ``errors``.
+        """
+        with self._located(window), self._claim(window.account) as points:
+            site = self._site(window.account.label)
+            days = clamped(window, self._today(window.account))
+            limits = Limits(self._settings, self._governor, points, tally)
+            if points is not None:
+                points.reserve(max(self._expected_pages(window), 1))
+            reasons: list[str] = []
+            while True:
+                try:
+                    yield from self._reading(site, days, limits)
+                    return
+                except Untrue as untrue:
+                    reasons.append(untrue.reason)
+                if len(reasons) == READINGS:
+                    raise AnswerNotTrusted(
+                        f"read {READINGS} times, and each time its pages contradicted each other: "
+                        f"{'; '.join(reasons)}. The rows loaded before stay.",
+                        way_out="run again when the day has settled.",
+                    )
+                tally.notes["restarts"] = list(reasons)
+                yield Restart(reasons[-1])
+                self._pause(PAUSE_BETWEEN_READINGS)
+
+    def count(self, window: Window, tally: Tally | None = None) -> int:
+        """How many SMS the vendor counts in the window: one call, nothing loaded."""
+        with self._located(window), self._claim(window.account) as points:
+            site = self._site(window.account.label)
+            days = clamped(window, self._today(window.account))
+            limits = Limits(self._settings, self._governor, points, tally or Tally())
+            if points is not None:
+                points.reserve(1)
+            try:
+                page = self._fetch(site, days, limits, 1).decoded
+                proof = Proof(self._rows_a_page)
+                proof.take(page, 1)
+            except Untrue as untrue:
+                raise AnswerNotTrusted(f"{untrue.reason}.") from untrue
+            return proof.total
+
+    def check(self, account: Account, tally: Tally | None = None) -> None:
+        """Whether the vendor lets this site in, at no cost: a question without its fields is refused.
+
+        Raises:
+            CredentialsRefused, AccessDenied, TryLater: see ``errors``.
+        """
+        site = self._site(account.label)
+        limits = Limits(self._settings, self._governor, None, tally or Tally())
+        try:
+            with self._located(account=account):
+                self._session.send(
+                    request(self._settings, site, {}),
+                    tally=limits.tally,
+                    judge=judge,
+                    gate=limits.gate(),
+                )
+        except ParametersRefused:
+            return
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _reading(
+        self, site: CalltouchSite, days: tuple[date, date], limits: Limits
+    ) -> Iterator[Answer]:
+        """One reading of the window, from page 1 to the proof."""
+        tally, proof = limits.tally, Proof(self._rows_a_page)
+        tally.pages = 0
+        first = self._fetch(site, days, limits, 1)
+        proof.take(first.decoded, 1)
+        tally.vendor_total, tally.pages = proof.total, 1
+        if limits.points is not None:
+            limits.points.reserve(proof.pages - 1)
+        yield first
+        del first
+        fetch = partial(self._ask, site, days, limits)
+        with closing(side_by_side(fetch, range(2, proof.pages + 1), THREADS)) as answers:
+            for answer in answers:
+                page = _decoded(answer)
+                proof.take(page, answer.sequence)
+                tally.pages += 1
+                yield replace(answer, decoded=page)
+        proof.conclude()
+
+    def _fetch(
+        self, site: CalltouchSite, days: tuple[date, date], limits: Limits, page: int
+    ) -> Answer:
+        answer = self._ask(site, days, limits, page, None)
+        return replace(answer, decoded=_decoded(answer))
+
+    def _ask(
+        self,
+        site: CalltouchSite,
+        days: tuple[date, date],
+        limits: Limits,
+        page: int,
+        stop: threading.Event | None,
+    ) -> Answer:
+        return self._session.send(
+            page_request(self._settings, site, *days, page),
+            tally=limits.tally,
+            sequence=page,
+            judge=judge,
+            gate=limits.gate(stop),
+            stop=stop,
+        )
+
+    def _site(self, label: str) -> CalltouchSite:
+        for site in self._settings.sites:
+            if str(site.site_id) == label:
+                return site
+        raise SettingsError(
+            f"site {label} is not among CALLTOUCH_SITE_IDS.", source=SOURCE, account=label
+        )
+
+    def _today(self, account: Account) -> date:
+        return self._now().astimezone(account.time_zone).date()
+
+    @contextmanager
+    def _claim(self, account: Account) -> Iterator[Points | None]:
+        """The window's claim on the site's points, given back at the end."""
+        if self._governor is None:
+            yield None
+            return
+        budget = self._site(account.label).daily_points
+        with self._governor.points(account, budget, POINTS_A_CALL, self._now) as points:
+            try:
+                yield points
+            except QuotaSpent as spent:
+                spent.what += "" if spent.account else f" {points.standing()}"
+                raise
+
+    @contextmanager
+    def _located(
+        self, window: Window | None = None, account: Account | None = None
+    ) -> Iterator[None]:
+        """Errors from inside say for which site and window."""
+        account = account or (window.account if window else None)
+        try:
+            yield
+        except WarehouseError as error:
+            error.at(source=SOURCE, account=account.label if account else None, window=window)
+            raise
+
+
+def _decoded(answer: Answer) -> Page:
+    """The page in an answer that passed the judge.
+
+    Raises:
+        Untrue: it has a page's two ends, and something else between them.
+    """
+    try:
+        return decode_page(answer.body)
+    except NotAPage:
+        pass
+    raise Untrue(f"page {answer.sequence} is not whole JSON")

@@ -1,0 +1,168 @@
+"""What a Calltouch answer is, decided by its body: a page, one of five documented errors, or neither.
+
+The HTTP status that carries an error is not documented, so a 200 can be one. Only where the body
+says nothing (empty, HTML, unknown JSON) does the status decide. Not documented either: the bodies
+of spent points and of too many requests; they are recognised by their words.
+
+The vendor's texts are Russian and shown as they are, shortened, with whatever could be personal
+taken out: the account's name in the no-access text, runs of digits, e-mail addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dagster_project.errors import (
+    AccessDenied,
+    AnswerNotTrusted,
+    CredentialsRefused,
+    QuotaSpent,
+    RequestRefused,
+    WarehouseError,
+)
+from dagster_project.transport.exchange import Reply, Transient
+from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, decode_page
+
+SOURCE = "calltouch"
+SHOWN = 300
+VIOLATIONS_SHOWN = 5
+HEAD, TAIL = 512, 64
+
+NAMED_USER = re.compile(r"(Пользователь\s).+?(\sне имеет доступа)", re.DOTALL | re.IGNORECASE)
+DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
+EMAIL = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
+
+NO_ACCESS = re.compile(r"не имеет доступа|нет доступа|access denied", re.IGNORECASE)
+MISSING_FIELD = re.compile(r"не указано обязательное поле|обязательн\w+ пол", re.IGNORECASE)
+BAD_CREDENTIALS = re.compile(r"invalid credentials|неверн\w+ токен|invalid token", re.IGNORECASE)
+POINTS_SPENT = re.compile(r"\bбалл\w*|\bpoints?\b|суточн\w+ лимит|daily limit|quota", re.IGNORECASE)
+TOO_MANY = re.compile(r"too many requests|слишком много запросов|\brate limit", re.IGNORECASE)
+
+
+class ParametersRefused(RequestRefused):
+    """The vendor knows who asks, and objects to what is asked."""
+
+
+def judge(reply: Reply) -> None:
+    """Let a page pass, undecoded; a big one is told by its two ends, and decoded when it is used.
+
+    Raises:
+        Transient: another attempt may bring a page.
+        CredentialsRefused, AccessDenied, RequestRefused, QuotaSpent: the vendor says so.
+        AnswerNotTrusted: JSON of a form that the document does not know.
+    """
+    if not _looks_like_a_page(reply.body):
+        failure: WarehouseError | Transient | None = None
+        try:
+            decode_page(reply.body)
+        except NotJson:
+            failure = error_of(None, reply)
+        except NotAPage as other:
+            failure = error_of(other.document, reply)
+        if failure is not None:
+            raise failure
+    if reply.status >= 400:
+        raise Transient(f"a page came with HTTP {reply.status}")
+
+
+def _looks_like_a_page(body: bytes) -> bool:
+    return b'"smsDetails"' in body[:HEAD] and body[-TAIL:].rstrip().endswith(b"}}")
+
+
+def error_of(document: Any, reply: Reply) -> WarehouseError | Transient:
+    """The error that an answer without rows stands for; ``document`` is None where it is no JSON."""
+    data = document.get("data") if isinstance(document, dict) else None
+    if isinstance(data, dict):
+        if data.get("type") == "validationError":
+            return ParametersRefused(f"the vendor refuses the parameters: {_violations(data)}.")
+        if data.get("type") == "apiError":
+            return ParametersRefused(f"the vendor refuses the request: {_api_error(data)}.")
+        if isinstance(data.get("message"), str):
+            return _told(data["message"], reply.status)
+    if isinstance(document, dict) and isinstance(document.get("message"), str):
+        return _told(document["message"], reply.status)
+    return _silent(document, reply)
+
+
+def _told(message: str, status: int) -> WarehouseError | Transient:
+    """The error behind a text: the documented ones first, then the words of the undocumented."""
+    text = shown(message)
+    if BAD_CREDENTIALS.search(message):
+        return CredentialsRefused(
+            f"the vendor does not accept the token: {text}",
+            way_out="correct CALLTOUCH_ACCESS_TOKEN.",
+        )
+    if NO_ACCESS.search(message):
+        return AccessDenied(
+            f"the vendor denies access: {text}",
+            way_out="have the grant for SMS mailings given to the token's user.",
+        )
+    if MISSING_FIELD.search(message):
+        return ParametersRefused(f"the vendor misses a field: {text}")
+    if TOO_MANY.search(message):
+        return Transient("too many requests")
+    if POINTS_SPENT.search(message):
+        return QuotaSpent(f"the vendor says that the day's points are spent: {text}")
+    return _by_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
+
+
+def _silent(document: Any, reply: Reply) -> WarehouseError | Transient:
+    if document is not None:
+        return _by_status(reply.status, "") or AnswerNotTrusted(
+            "the answer is JSON, but neither a page nor an error of the documented forms."
+        )
+    body = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    said = "an HTML page" if body.startswith(b"<") else "a body that is not whole JSON"
+    return _by_status(reply.status, said if body else "") or Transient(
+        f"{said} came" if body else "the body is empty"
+    )
+
+
+def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
+    """What the status alone says; None where it says nothing bad."""
+    what = f"HTTP {status}" + (f": {text}" if text else "")
+    if status in (408, 425, 429) or status >= 500:
+        return Transient(text or "no reason was given")
+    if status == 401:
+        return CredentialsRefused(
+            f"the vendor answers {what}", way_out="correct CALLTOUCH_ACCESS_TOKEN."
+        )
+    if status == 403:
+        return AccessDenied(
+            f"the vendor answers {what}",
+            way_out="have the grant for SMS mailings given to the token's user.",
+        )
+    if status >= 400:
+        return RequestRefused(
+            f"the vendor answers {what}", way_out="check CALLTOUCH_BASE_URL and _RESULT_PATH."
+        )
+    return None
+
+
+def shown(text: str) -> str:
+    """A vendor's text as it may be shown: at most 300 characters, nothing personal."""
+    text = NAMED_USER.sub(r"\1…\2", text)
+    text = EMAIL.sub("…", text)
+    text = DIGITS.sub("…", text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"«{text[:SHOWN]}…»" if len(text) > SHOWN else f"«{text}»"
+
+
+def _violations(data: dict[str, Any]) -> str:
+    details = data.get("validationErrorData")
+    listed = details.get("violations") if isinstance(details, dict) else None
+    told = [
+        f"{shown(str(one.get('fieldPath')))} {shown(str(one.get('message')))}"
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, dict)
+    ]
+    more = f" and {len(told) - VIOLATIONS_SHOWN} more" if len(told) > VIOLATIONS_SHOWN else ""
+    return ", ".join(told[:VIOLATIONS_SHOWN]) + more or "no reason is given"
+
+
+def _api_error(data: dict[str, Any]) -> str:
+    details = data.get("apiErrorData")
+    if not isinstance(details, dict):
+        return "no reason is given"
+    return f"error {details.get('errorCode')} {shown(str(details.get('errorMessage')))}"
