@@ -39,7 +39,7 @@ def make_app(world: World, connections: Connections | None = None) -> ASGIApp:
     routes = Controls(world).routes()
     for vendor in world.vendors.values():
         routes += vendor.routes()
-    return Wire(Starlette(routes=routes), world, {} if connections is None else connections)
+    return Wire(Starlette(routes=routes), world, connections or Connections())
 
 
 class Controls:

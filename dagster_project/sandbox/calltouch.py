@@ -67,6 +67,7 @@ class Config:
     sites: list[Site] = field(default_factory=demo_sites)
     token: str = "sandbox-calltouch-token"
     requests_per_second: float = 5
+    rate_window: float = 1
     latency: float = 0
     daily_points: int | None = None
     points_per_call: int = 2

@@ -166,21 +166,29 @@ class SandboxProcess:
 
 
 def _server(world: World) -> uvicorn.Server:
-    connections: Connections = {}
+    connections = Connections()
 
     class Protocol(H11Protocol):
-        """Keeps the transport of each open connection within reach of the faults."""
+        """Tells ``connections`` of what comes and goes, so that faults can reset a connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._ends = tuple(
-                tuple(transport.get_extra_info(end)) for end in ("peername", "sockname")
-            )
-            connections[self._ends[0], self._ends[1]] = transport
+            client, server = (transport.get_extra_info(end) for end in ("peername", "sockname"))
+            self._ends = tuple(client), tuple(server)
+            connections.opened(self._ends, transport)
+
+        def data_received(self, data: bytes) -> None:
+            connections.received(self._ends)
+            super().data_received(data)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            connections.pop((self._ends[0], self._ends[1]), None)
+            connections.closed(self._ends)
             super().connection_lost(exc)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self._timekeeper = asyncio.create_task(connections.keep_time())
+            await super().startup(sockets)
 
     config = uvicorn.Config(
         make_app(world, connections),
@@ -194,7 +202,7 @@ def _server(world: World) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         timeout_keep_alive=30,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def _listen(port: int) -> socket.socket:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from typing import Any
 
@@ -22,15 +21,16 @@ class Stats:
     def reset(self) -> None:
         with self._lock:
             self._answers: Counter[tuple[str, str, str]] = Counter()
-            self._arrivals: dict[str, list[int]] = defaultdict(list)
+            self._arrivals: dict[str, list[tuple[int, int]]] = defaultdict(list)
             self._limited: Counter[str] = Counter()
             self._faults: Counter[str] = Counter()
             self._points: Counter[tuple[str, str, str]] = Counter()
             self._log: deque[dict[str, Any]] = deque(maxlen=LOGGED_CALLS)
 
-    def arrived(self, vendor: str) -> None:
+    def arrived(self, vendor: str, earliest: int, seen: int) -> None:
+        """A request came between these two instants (monotonic, ns)."""
         with self._lock:
-            self._arrivals[vendor].append(time.monotonic_ns())
+            self._arrivals[vendor].append((earliest, seen))
 
     def answered(
         self,
@@ -88,13 +88,14 @@ class Stats:
             return len(self._arrivals[vendor])
 
     def busiest_second(self, vendor: str) -> int:
-        """The most requests that arrived in any sliding second."""
+        """The most requests that came in any sliding second, for all the sandbox can tell."""
         with self._lock:
-            arrivals = sorted(self._arrivals[vendor])
+            arrivals = sorted(self._arrivals[vendor], key=lambda arrival: arrival[1])
+        seen = [arrival[1] for arrival in arrivals]
         return max(
             (
-                bisect_right(arrivals, first + SECOND_NS - 1) - place
-                for place, first in enumerate(arrivals)
+                bisect_left(seen, earliest + SECOND_NS) - place
+                for place, (earliest, _) in enumerate(arrivals)
             ),
             default=0,
         )

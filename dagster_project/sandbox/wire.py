@@ -29,23 +29,66 @@ HTML_PAGE = (
 )
 SECOND_NS = 1_000_000_000
 CLOSING_SECONDS = 0.02
+BEAT_SECONDS = 0.01
 
-Connections = dict[tuple[Any, Any], asyncio.Transport]
+Ends = tuple[tuple[Any, ...], tuple[Any, ...]]
+
+
+class Connections:
+    """The open connections, and how late the sandbox itself may have noticed what came over them.
+
+    A busy machine wakes this process late, and requests that came apart are then seen together. So each
+    request is known by two instants: ``earliest``, when the event loop last showed itself awake before
+    it, and the one at which it was seen. The client is blamed only for what is true of both.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[Ends, asyncio.Transport] = {}
+        self._earliest: dict[Ends, int] = {}
+        self._beat = time.monotonic_ns()
+
+    async def keep_time(self) -> None:
+        """Show that the event loop is awake, for as long as it runs."""
+        while True:
+            self._beat = time.monotonic_ns()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def opened(self, ends: Ends, transport: asyncio.Transport) -> None:
+        self._open[ends] = transport
+
+    def received(self, ends: Ends) -> None:
+        """Something came, not before the last beat."""
+        self._earliest[ends] = self._beat
+
+    def closed(self, ends: Ends) -> None:
+        self._open.pop(ends, None)
+        self._earliest.pop(ends, None)
+
+    def transport(self, scope: Scope) -> asyncio.Transport | None:
+        return self._open.get(ends_of(scope))
+
+    def arrival(self, scope: Scope) -> tuple[int, int]:
+        """Between which instants (monotonic, ns) the request came that is now being seen."""
+        now = time.monotonic_ns()
+        return self._earliest.get(ends_of(scope), now), now
+
+
+def ends_of(scope: Scope) -> Ends:
+    return tuple(scope["client"]), tuple(scope["server"])
 
 
 class SlidingSecond:
-    """At most ``limit`` calls in any second; a refused call does not count."""
+    """At most ``limit`` calls in any second (or ``window``); a refused call does not count."""
 
     def __init__(self) -> None:
         self._taken: deque[int] = deque()
 
-    def take(self, limit: float) -> bool:
-        now = time.monotonic_ns()
-        while self._taken and now - self._taken[0] >= SECOND_NS:
+    def take(self, limit: float, earliest: int, seen: int, window: float = 1) -> bool:
+        while self._taken and seen - self._taken[0] >= window * SECOND_NS:
             self._taken.popleft()
         if len(self._taken) >= limit:
             return False
-        self._taken.append(now)
+        self._taken.append(earliest)
         return True
 
 
@@ -66,8 +109,10 @@ class Wire:
         if name is None:
             await self._app(scope, receive, send)
             return
-        self._world.stats.arrived(name)
+        arrival = self._connections.arrival(scope)
+        self._world.stats.arrived(name, *arrival)
         vendor = self._world.vendors[name]
+        allowed = self._within_limit(name, vendor, scope, arrival)
         try:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
@@ -76,9 +121,12 @@ class Wire:
         call = vendor.describe(Request(scope), body)
         outcome: int | str = "cut off"
         try:
-            outcome = await self._answer(
-                name, vendor, call, Exchange(self, scope, receive, send, body)
-            )
+            exchange = Exchange(self, scope, receive, send, body)
+            if allowed:
+                outcome = await self._answer(name, vendor, call, exchange)
+            else:
+                self._world.stats.limited(name)
+                outcome = await exchange.respond(vendor.too_many(Request(scope)))
         finally:
             self._world.stats.answered(name, scope["path"], outcome, call.account, call.page)
 
@@ -91,9 +139,6 @@ class Wire:
         return None
 
     async def _answer(self, name: str, vendor: Vendor, call: Call, exchange: Exchange) -> int | str:
-        if not self._within_limit(name, vendor, exchange.scope):
-            self._world.stats.limited(name)
-            return await exchange.respond(vendor.too_many(Request(exchange.scope)))
         path = exchange.scope["path"]
         faults = self._world.faults.on_call(name, path, call.account, call.page)
         for fault in faults:
@@ -102,18 +147,20 @@ class Wire:
             await asyncio.sleep(latency)
         return await exchange.play(faults)
 
-    def _within_limit(self, name: str, vendor: Vendor, scope: Scope) -> bool:
+    def _within_limit(
+        self, name: str, vendor: Vendor, scope: Scope, arrival: tuple[int, int]
+    ) -> bool:
         limit = getattr(vendor.config, "requests_per_second", 0)
         address = scope["client"][0] if scope.get("client") else ""
         log = self._limits.setdefault((name, address), SlidingSecond())
-        return not limit or log.take(limit)
+        return not limit or log.take(limit, *arrival, getattr(vendor.config, "rate_window", 1))
 
     @property
     def app(self) -> ASGIApp:
         return self._app
 
     def transport(self, scope: Scope) -> asyncio.Transport | None:
-        return self._connections.get((tuple(scope["client"]), tuple(scope["server"])))
+        return self._connections.transport(scope)
 
 
 class Exchange:

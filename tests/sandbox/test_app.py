@@ -17,6 +17,8 @@ import requests
 
 from dagster_project.sandbox.clock import Clock
 from dagster_project.sandbox.server import Sandbox, SandboxProcess, running_sandbox
+from dagster_project.sandbox.stats import Stats
+from dagster_project.sandbox.wire import SlidingSecond
 from dagster_project.settings import load_settings
 from tests.sandbox.conftest import BIG, NOON, SMALL, CalltouchUser, multiset
 
@@ -121,6 +123,20 @@ def test_latency_is_not_a_queue(sandbox: Sandbox) -> None:
         thread.join()
     assert [answer.status_code for answer in answers] == [200] * 12
     assert time.monotonic() - started < 2.5
+
+
+def test_a_second_is_full_after_so_many_requests_and_free_again_after_it() -> None:
+    second, ms = SlidingSecond(), 1_000_000
+    taken = [second.take(2, at * ms, at * ms) for at in (0, 1, 2, 999, 1000, 1001, 1002)]
+    assert taken == [True, True, False, False, True, True, False]
+
+
+def test_requests_that_the_sandbox_saw_late_are_not_held_against_the_client() -> None:
+    second, stats, ms = SlidingSecond(), Stats(), 1_000_000
+    for earliest, seen in ((0, 400), (1020, 1020)):
+        assert second.take(1, earliest * ms, seen * ms)
+        stats.arrived("calltouch", earliest * ms, seen * ms)
+    assert stats.busiest_second("calltouch") == 1
 
 
 def test_a_client_that_dies_inside_a_page_harms_nobody(
