@@ -11,11 +11,12 @@ import psycopg
 import pytest
 
 from dagster_project.errors import AccessDenied, VendorCannotAnswer
-from dagster_project.feed import Feed, Outcome, Reach, Walk
-from dagster_project.model import Account, RangeProof
+from dagster_project.feed import Feed, Outcome, Walk
+from dagster_project.feeds import FEEDS
+from dagster_project.model import RangeProof
 from dagster_project.settings import Settings, load_settings
 from dagster_project.vendors.trust.client import Client
-from dagster_project.vendors.trust.rows import TABLE, to_batch
+from dagster_project.vendors.trust.rows import TABLE
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.range_proofs import RangeProofs
 
@@ -45,30 +46,15 @@ class House:
             return walk.replay(account, [day])
 
     def feed(self) -> Feed:
-        def accounts(settings: Settings) -> tuple[Account, ...]:
-            trust = settings.trust
-            assert trust is not None
-            return tuple(Account("trust", str(c), trust.time_zone) for c in trust.company_ids)
+        """The feed as it is listed, but for the present, which is the sandbox's."""
 
         def client(settings: Settings, warehouse: Warehouse) -> Client:
             assert settings.trust is not None
             now = self.played.sandbox.world.clock.now
             return Client(settings.trust, proofs=RangeProofs(warehouse), now=now)
 
-        return Feed(
-            source="trust",
-            asset=("trust", "campaign_statistics"),
-            raw_asset=("raw", "trust_campaign_statistics"),
-            title="Trust",
-            table=TABLE,
-            reach=Reach.DAY,
-            time_zone=lambda settings: accounts(settings)[0].time_zone,
-            accounts=accounts,
-            client=client,
-            row_context=lambda settings, key: None,
-            to_batch=to_batch,
-            settle_days=lambda settings: 7,
-        )
+        [listed] = [feed for feed in FEEDS if feed.source == "trust"]
+        return replace(listed, client=client)
 
     def rows(self) -> list[dict[str, Any]]:
         """What stands, as the sandbox tells its truth."""
