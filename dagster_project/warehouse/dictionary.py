@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write is None:
             print(tables)
         else:
-            options.write.write_text(put_into(options.write.read_text(), tables))
+            text = options.write.read_text(encoding="utf-8")
+            options.write.write_text(put_into(text, tables), encoding="utf-8")
     except WarehouseError as error:
         print(error)
         return error.exit_status

@@ -1,0 +1,216 @@
+"""The SMS marts: equal to what counting the rows gives, written only where they differ."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dagster_project.warehouse import marts
+from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, sms
+
+People = Callable[[int], list[str]]
+OUTCOMES = [
+    ("delivered", None),
+    ("failed", "expired"),
+    ("failed", "invalid_number"),
+    ("pending", None),
+]
+
+
+def some_day(dice: random.Random, count: int) -> list[dict[str, Any]]:
+    rows = []
+    for _ in range(count):
+        outcome, reason = dice.choice(OUTCOMES)
+        rows.append(
+            sms(
+                f"+7916{dice.randrange(60):07d}",
+                dice.choice(["Скидка 5%", "Ваш код: 1234", f"{dice.choice('АБВГД')}, привет"]),
+                outcome,
+                reason,
+                f"{dice.randrange(24):02d}:{dice.randrange(60):02d}:00",
+                segments=dice.randrange(1, 4),
+                country=dice.choice(["RU", "KZ", None]),
+            )
+        )
+    return rows
+
+
+def counted_by_hand(loads: Loads) -> dict[str, Any]:
+    """The marts as plain counting over the rows gives them, templates aside."""
+    queries = {
+        "sms_day": "SELECT sent_on, site_id, coalesce(country, 'unknown'), outcome,"
+        " coalesce(reason, 'none'), count(*), sum(segments), count(*) FILTER (WHERE occurrence > 1)"
+        " FROM warehouse.calltouch_sms GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+        "sms_hour": "SELECT sent_on, site_id, extract(hour FROM sent_at AT TIME ZONE 'Europe/Moscow')"
+        "::int, outcome, count(*) FROM warehouse.calltouch_sms GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        "sms_reach": "SELECT month, site_id, count(*), count(*) FILTER (WHERE n >= 4), sum(n) FROM ("
+        " SELECT date_trunc('month', sent_on)::date AS month, site_id, recipient, count(*) AS n"
+        " FROM warehouse.calltouch_sms GROUP BY 1, 2, 3) r GROUP BY 1, 2 ORDER BY 1, 2",
+        "sms_bad_numbers": "SELECT month, site_id, reason, count(*), sum(n - 1) FROM ("
+        " SELECT date_trunc('month', sent_on)::date AS month, site_id, reason, recipient, count(*) AS n"
+        " FROM warehouse.calltouch_sms WHERE outcome = 'failed' GROUP BY 1, 2, 3, 4) f"
+        " WHERE n >= 2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    }
+    with loads.warehouse.connect_admin() as connection:
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
+
+
+def counted_by_marts(readers: Readers) -> dict[str, Any]:
+    queries = {
+        "sms_day": "SELECT sent_on, site_id, country, outcome, reason, sum(messages), sum(segments),"
+        " sum(repeats) FROM bi.sms_day GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+        "sms_hour": "SELECT sent_on, site_id, hour, outcome, sum(messages) FROM bi.sms_hour"
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        "sms_reach": "SELECT period_start, site_id, recipients, recipients_4plus, messages"
+        " FROM bi.sms_reach WHERE category = 'all' AND period = 'month' ORDER BY 1, 2",
+        "sms_bad_numbers": "SELECT month, site_id, reason, recipients, messages_wasted"
+        " FROM bi.sms_bad_numbers ORDER BY 1, 2, 3",
+    }
+    return {name: readers.ask(query) for name, query in queries.items()}
+
+
+@pytest.mark.both_servers
+def test_marts_equal_plain_counting_after_loads_reloads_and_losses(
+    loads: Loads, readers: Readers
+) -> None:
+    dice = random.Random(7)
+    days = [date(2024, 3, 31), DAY, NEXT]
+    for _ in range(9):
+        loads.sms(dice.choice(days), some_day(dice, dice.randrange(150)), dice.choice([101, 202]))
+    loads.count_months()
+    assert counted_by_marts(readers) == counted_by_hand(loads)
+    apart = (
+        "SELECT bool_and(total = parts) FROM (SELECT"
+        " sum(messages) FILTER (WHERE category = 'all') AS total,"
+        " sum(messages) FILTER (WHERE category <> 'all') AS parts"
+        " FROM bi.sms_reach GROUP BY period_start, site_id) r"
+    )
+    assert readers.one(apart)
+
+
+def versions(loads: Loads) -> list[tuple[Any, ...]]:
+    """Where and by which transaction each row of the marts was written."""
+    tables = ("sms_day", "sms_hour", "sms_maturity", "sms_reach", "sms_bad_numbers",
+              "messaging_day", "rare_template", "template", "account")  # fmt: skip
+    with loads.warehouse.connect_admin() as connection:
+        return [
+            (table, *row)
+            for table in tables
+            for row in connection.execute(
+                f"SELECT ctid::text, xmin::text, xmax::text FROM mart.{table} ORDER BY 1"
+            ).fetchall()
+        ]
+
+
+def test_a_day_loaded_again_unchanged_writes_no_row_of_the_marts(loads: Loads) -> None:
+    rows = some_day(random.Random(1), 120)
+    asked = datetime(2024, 4, 3, tzinfo=UTC)
+    loads.sms(DAY, rows, asked=asked)
+    loads.count_months()
+    before = versions(loads)
+    loads.sms(DAY, rows, asked=asked)
+    loads.unchanged(DAY, len(rows), asked)
+    loads.count_months()
+    assert versions(loads) == before
+
+
+def test_a_changed_row_rewrites_only_the_counts_it_touches(loads: Loads) -> None:
+    rows = some_day(random.Random(2), 120)
+    asked = datetime(2024, 4, 3, tzinfo=UTC)
+    loads.sms(DAY, rows, asked=asked)
+    loads.sms(NEXT, rows, asked=asked)
+    before = set(versions(loads))
+    pending = next(row for row in rows if row["outcome"] == "pending")
+    changed = [row | {"outcome": "delivered"} if row is pending else row for row in rows]
+    loads.sms(DAY, changed, asked=asked)
+    new = [version for version in versions(loads) if version not in before]
+    assert 0 < len([v for v in new if v[0] == "sms_day"]) <= 2
+    assert 0 < len([v for v in new if v[0] == "sms_hour"]) <= 2
+
+
+def test_hours_are_local_also_where_clocks_change_by_half_an_hour(
+    loads: Loads, readers: Readers
+) -> None:
+    lord_howe = ZoneInfo("Australia/Lord_Howe")
+    day = date(2024, 4, 7)
+    rows = [sms(f"+6140000000{n}", at=f"{hour:02d}:{minute}:00") for n, (hour, minute) in
+            enumerate([(0, "05"), (1, "10"), (3, "29"), (3, "31"), (23, "59")])]  # fmt: skip
+    loads.sms(day, rows, zone=lord_howe)
+    hours = "SELECT hour, sum(messages)::int FROM bi.sms_hour GROUP BY 1 ORDER BY 1"
+    assert readers.ask(hours) == [(0, 1), (1, 1), (3, 2), (23, 1)]
+
+
+def test_maturity_tells_how_a_day_ripened_and_how_long_it_took(
+    loads: Loads, readers: Readers
+) -> None:
+    polls = [datetime(2024, 4, 2, 6, tzinfo=MOSCOW), datetime(2024, 4, 4, 6, tzinfo=MOSCOW)]
+    first = {"first_loaded_at": polls[0] + timedelta(minutes=1)}
+    finals = first | {"final_seen_at": polls[0]}
+    loads.sms(DAY, [sms("+1", **finals), sms("+2", outcome="pending", **first)], asked=polls[0])
+    later = first | {"final_seen_at": polls[1]}
+    loads.sms(DAY, [sms("+1", **finals), sms("+2", **later)], asked=polls[1])
+    loads.unchanged(DAY, 2, datetime(2024, 4, 5, 6, tzinfo=MOSCOW))
+    ripened = (
+        "SELECT observed_on, age_days, outcome, messages, turned_final, hours_to_final"
+        " FROM bi.sms_maturity ORDER BY 1, 3"
+    )
+    assert readers.ask(ripened) == [
+        (date(2024, 4, 2), 1, "delivered", 1, 0, 0),
+        (date(2024, 4, 2), 1, "pending", 1, 0, 0),
+        (date(2024, 4, 4), 3, "delivered", 2, 1, 66),
+        (date(2024, 4, 5), 4, "delivered", 2, 0, 0),
+    ]
+
+
+def test_a_text_is_shown_once_twenty_recipients_of_its_site_had_it(
+    loads: Loads, readers: Readers, people: People
+) -> None:
+    shown = "SELECT DISTINCT template_label FROM bi.sms_day WHERE site_id = %s AND sent_on = %s"
+    loads.sms(DAY, [sms(phone, "Скидка 5%") for phone in people(19)] * 3)
+    assert readers.ask(shown, values=(101, DAY)) == [("(rare)",)]
+    loads.sms(NEXT, [sms(phone, "Скидка 7%") for phone in people(20)[5:]])
+    assert readers.ask(shown, values=(101, NEXT)) == [("Скидка #%",)]
+    assert readers.ask(shown, values=(101, DAY)) == [("(rare)",)], "decided when it was written"
+    loads.sms(NEXT, [sms(people(1)[0], "Скидка 9%")], 202)
+    assert readers.ask(shown, values=(202, NEXT)) == [("(rare)",)]
+    texts = "SELECT site_id, template_text FROM bi.template WHERE category <> 'rare'"
+    assert readers.ask(texts) == [(101, "Скидка #%")]
+    with loads.warehouse.connect(autocommit=True) as connection:
+        marts.recount(connection, [101], [DAY])
+        marts.refresh_stale(connection, masked)
+    assert readers.ask(shown, values=(101, DAY)) == [("Скидка #%",)]
+
+
+def test_rare_templates_leave_no_text_and_no_whole_pseudonym_behind(
+    loads: Loads, people: People
+) -> None:
+    loads.sms(DAY, [sms(phone, "Иван, ваш анализ готов") for phone in people(19)])
+    with loads.warehouse.connect_admin() as connection:
+        assert connection.execute("SELECT count(*) FROM mart.template").fetchone() == (0,)
+        tally = connection.execute(
+            "SELECT cardinality(recipients), pg_typeof(recipients)::text FROM mart.rare_template"
+        ).fetchall()
+    assert tally == [(19, "integer[]")]
+
+
+def test_repeats_count_rows_equal_in_number_second_and_text(loads: Loads, readers: Readers) -> None:
+    loads.sms(DAY, [sms("+1"), sms("+1"), sms("+1"), sms("+1", at="12:00:01")])
+    assert readers.one("SELECT sum(messages), sum(repeats) FROM bi.sms_day") == (4, 2)
+
+
+def test_readers_see_rows_and_marts_change_together(loads: Loads, readers: Readers) -> None:
+    """A load that fails after its marts leaves both as they were."""
+    loads.sms(DAY, [sms("+1")])
+    with loads.warehouse.connect() as connection:
+        connection.execute("DELETE FROM warehouse.calltouch_sms")
+        connection.execute(
+            "SELECT * FROM mart.refresh_sms(101, ARRAY[%s]::date[], 'Europe/Moscow', %s)",
+            (DAY, DAY),
+        )
+        connection.rollback()
+    assert readers.one("SELECT sum(messages) FROM bi.sms_day") == 1
