@@ -17,10 +17,11 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlencode
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -91,7 +92,8 @@ def serve(
     threading.Thread(
         target=_announce, args=(server, _url(listener), ready_file, announce), daemon=True
     ).start()
-    server.run([listener])
+    with suppress(KeyboardInterrupt):
+        server.run([listener])
 
 
 class SandboxProcess:
@@ -130,10 +132,19 @@ class SandboxProcess:
 
     def get(self, path: str) -> Any:
         """What a control under ``/_sandbox/`` answers."""
-        return self._ask("GET", path, None)
+        return json.loads(self._ask("GET", path))
 
     def post(self, path: str, value: Any) -> Any:
-        return self._ask("POST", path, value)
+        return json.loads(self._ask("POST", path, value))
+
+    def delete(self, path: str) -> Any:
+        return json.loads(self._ask("DELETE", path))
+
+    def truth(self, vendor: str, **query: object) -> list[dict[str, Any]]:
+        """The true rows now; ``query`` is the vendor's own (``from_`` stands for ``from``)."""
+        text = urlencode({name.rstrip("_"): value for name, value in query.items()})
+        lines = self._ask("GET", f"truth/{vendor}?{text}").splitlines()
+        return [json.loads(line) for line in lines]
 
     def settings_env(self) -> dict[str, str]:
         settings: dict[str, str] = self.get("settings")
@@ -154,15 +165,16 @@ class SandboxProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _ask(self, method: str, path: str, value: Any) -> Any:
+    def _ask(self, method: str, path: str, value: Any = None) -> str:
         request = urllib.request.Request(  # noqa: S310 - our own loopback server
             f"{self.url}/_sandbox/{path}",
             None if value is None else json.dumps(value).encode(),
             {"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            text: str = answer.read().decode()
+            return text
 
 
 def _server(world: World) -> uvicorn.Server:

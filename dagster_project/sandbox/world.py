@@ -54,6 +54,8 @@ from dagster_project.sandbox.stats import Stats
 
 if TYPE_CHECKING:
     from dagster_project.sandbox.calltouch import Calltouch
+    from dagster_project.sandbox.tellody import Tellody
+    from dagster_project.sandbox.trust import Trust
 
 VENDORS = ("calltouch", "tellody", "trust")
 
@@ -106,12 +108,12 @@ class World:
         return cast("Calltouch", self.vendors["calltouch"])
 
     @property
-    def tellody(self) -> Any:
-        return self.vendors["tellody"]
+    def tellody(self) -> Tellody:
+        return cast("Tellody", self.vendors["tellody"])
 
     @property
-    def trust(self) -> Any:
-        return self.vendors["trust"]
+    def trust(self) -> Trust:
+        return cast("Trust", self.vendors["trust"])
 
     def number(self, *names: object) -> int:
         """A 64-bit number that the seed and the names determine."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -168,10 +169,11 @@ def test_it_listens_on_loopback_alone(sandbox: Sandbox) -> None:
 def test_a_process_of_its_own_tells_the_same_world(sandbox: Sandbox) -> None:
     site = {"requests_per_second": 0}
     with SandboxProcess(clock=NOON, calltouch=site) as other:
-        url = f"{other.url}/_sandbox/truth/calltouch?site={SMALL}&from=2024-04-10&to=2024-04-10"
-        rows = [json.loads(line) for line in requests.get(url, timeout=5).text.splitlines()]
+        rows = other.truth("calltouch", site=SMALL, from_=A_DAY, to=A_DAY)
         assert other.settings_env()["CALLTOUCH_BASE_URL"] == other.url
         assert other.post("clock", {"shift_seconds": 60})["now"] == "2024-05-01T09:01:00+00:00"
+        other.post("faults", [{"kind": "gzip"}])
+        assert other.delete("faults") == other.get("faults") == []
     assert rows == sandbox.world.calltouch.rows(SMALL, A_DAY, A_DAY)
     with pytest.raises(requests.ConnectionError):
         requests.get(other.url, timeout=5)
@@ -200,6 +202,29 @@ def is_answering(url: str) -> bool:
         return requests.get(f"{url}/_sandbox/ready", timeout=5).ok
     except requests.ConnectionError:
         return False
+
+
+def test_the_command_says_where_it_listens_and_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    command = [sys.executable, "-m", "dagster_project.sandbox", "--clock", NOON]
+    with subprocess.Popen(
+        [*command, "--ready-file", str(ready)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as served:
+        assert served.stdout is not None
+        line = served.stdout.readline()
+        deadline = time.monotonic() + 10
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        told = json.loads(ready.read_text())
+        assert told["pid"] == served.pid
+        assert told["url"] in line
+        assert is_answering(told["url"])
+        served.send_signal(signal.SIGINT)
+        assert served.communicate(timeout=10)[1] == ""
+    assert served.returncode == 0
 
 
 def test_an_unknown_vendor_or_field_in_the_configuration_is_refused() -> None:
