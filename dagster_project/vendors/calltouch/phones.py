@@ -42,13 +42,13 @@ def read_number(phone: str) -> Number:
     """The number behind a text in any mask."""
     plain = _PLAIN.fullmatch(_MARKS.sub("", phone))
     if plain is None:
-        return _ask_library(phone)
+        return ask_library(phone)
     e164 = f"+7{plain[1]}{plain[2]}"
     return Number(e164, COUNTRY_OF_SECOND_DIGIT[plain[1]], e164)
 
 
 @lru_cache(maxsize=65_536)
-def _ask_library(phone: str) -> Number:
+def ask_library(phone: str) -> Number:
     possible = [number for number in _readings(phone) if _is_possible(number)]
     valid = [number for number in possible if phonenumbers.is_valid_number(number)]
     if not possible:
