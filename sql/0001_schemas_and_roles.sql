@@ -66,9 +66,9 @@ CREATE SCHEMA raw AUTHORIZATION warehouse_owner;
 CREATE SCHEMA warehouse AUTHORIZATION warehouse_owner;
 CREATE SCHEMA bi AUTHORIZATION warehouse_owner;
 CREATE SCHEMA bi_pii AUTHORIZATION warehouse_owner;
+ALTER SCHEMA ops OWNER TO warehouse_owner;
 ALTER TABLE ops.schema_version OWNER TO warehouse_owner;
 ALTER TABLE ops.migration OWNER TO warehouse_owner;
-ALTER SCHEMA ops OWNER TO warehouse_owner;
 
 SET ROLE warehouse_owner;
 

@@ -26,7 +26,7 @@ from dagster_project.warehouse.cluster import Cluster, bundled_binaries
 from dagster_project.warehouse.connection import APP, Warehouse
 from dagster_project.warehouse.embedded import LOGINS, EmbeddedServer
 from dagster_project.warehouse.logins import make_databases, make_logins
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.migrate import migrate, sql_folder
 from dagster_project.warehouse.server_settings import LOOPBACK
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -56,6 +56,8 @@ class PostgresServer:
         self.passwords = {name: SecretStr(secrets.token_urlsafe(16)) for name in LOGINS}
         self.cluster = Cluster(folder / "data", binaries, FASTER)
         self.cluster.create(self.passwords["postgres"].get_secret_value(), sync=False)
+        # As it is now: a file edited while the tests run would not be what the template was made of.
+        self.sql = Path(shutil.copytree(sql_folder(), folder / "sql"))
         postmaster = self.cluster.start(free_port())
         self.server = EmbeddedServer(folder, postmaster.port, self.passwords)
         self._numbers = count(1)
@@ -76,7 +78,7 @@ class PostgresServer:
     @cached_property
     def template(self) -> Warehouse:
         warehouse = self.on(TEMPLATE)
-        migrate(warehouse)
+        migrate(warehouse, folder=self.sql)
         return warehouse
 
     def fresh(self) -> Warehouse:

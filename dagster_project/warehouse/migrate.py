@@ -57,7 +57,11 @@ class Migration:
         return f"{self.revision}_{self.name}"
 
 
-def migrate(warehouse: Warehouse, report: Callable[[str], None] = lambda line: None) -> list[str]:
+def migrate(
+    warehouse: Warehouse,
+    report: Callable[[str], None] = lambda line: None,
+    folder: Path | None = None,
+) -> list[str]:
     """Bring the warehouse's schema up to date; answers the names of what was applied.
 
     ``report`` is told each step. On the embedded server the databases and logins are made, too.
@@ -72,7 +76,7 @@ def migrate(warehouse: Warehouse, report: Callable[[str], None] = lambda line: N
             warehouse.connect_admin(what="migrate") as connection,
             _one_at_a_time(connection, report),
         ):
-            files = read_files()
+            files = read_files(folder)
             waiting = _waiting(connection, files)
             for migration in waiting:
                 report(f"applying {migration}")
@@ -83,13 +87,20 @@ def migrate(warehouse: Warehouse, report: Callable[[str], None] = lambda line: N
     return [str(migration) for migration in waiting]
 
 
-def pending(warehouse: Warehouse) -> list[str]:
+def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
     """The names of what ``migrate`` would apply, checked as ``migrate`` checks it."""
     with safe_errors("reading the schema's version"):
         if not _database_exists(warehouse):
-            return [str(migration) for migration in read_files()]
+            return [str(migration) for migration in read_files(folder)]
         with warehouse.connect_admin(what="migrate") as connection:
-            return [str(migration) for migration in _waiting(connection, read_files())]
+            return [str(migration) for migration in _waiting(connection, read_files(folder))]
+
+
+def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
+    """What is open to everybody in this database and should not be, each with what closes it."""
+    with safe_errors("reading privileges"), warehouse.connect(what="doctor") as connection:
+        rows = connection.execute("SELECT gap, mend FROM ops.security_gap ORDER BY gap")
+        return [(str(gap), str(mend)) for gap, mend in rows]
 
 
 def sql_folder() -> Path:

@@ -248,11 +248,15 @@ def test_an_error_through_sqlalchemy_shows_no_parameter(
 def test_an_error_of_ours_raised_from_the_drivers_shows_nothing_either(
     sms: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(AnswerNotTrusted) as caught, safe_errors():
+    @safe_errors()
+    def load() -> None:
         try:
             sms.execute("INSERT INTO raw.sms VALUES (%s, %s, 1)", (PHONE, TEXT))
         except psycopg.Error as error:
             raise AnswerNotTrusted("the page contradicts the table") from error
+
+    with pytest.raises(AnswerNotTrusted) as caught:
+        load()
 
     _assert_nothing_shows(caught.value, caplog)
 
@@ -260,13 +264,15 @@ def test_an_error_of_ours_raised_from_the_drivers_shows_nothing_either(
 def test_an_error_while_another_is_handled_shows_neither(
     sms: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    insert = "INSERT INTO raw.sms VALUES (%s, %s, 1)"
-
-    with pytest.raises(DatabaseFailed) as caught, safe_errors():
+    @safe_errors()
+    def load() -> None:
         try:
-            sms.execute(insert, (PHONE, TEXT))
+            sms.execute("INSERT INTO raw.sms VALUES (%s, %s, 1)", (PHONE, TEXT))
         except psycopg.Error:
             sms.execute("SELECT CAST(%s AS integer)", (TEXT,))
+
+    with pytest.raises(DatabaseFailed) as caught:
+        load()
 
     assert "22P02" in str(caught.value)
     _assert_nothing_shows(caught.value, caplog)
@@ -332,7 +338,7 @@ def test_an_unmigrated_database_says_to_migrate(server: Any) -> None:
     password = _password(unmigrated)["password"]
     url = f"postgresql://postgres:{password}@{server.server.host}:{server.port}/template1"
 
-    with pytest.raises(SettingsError, match="no_such_role|warehouse migrate"):
+    with pytest.raises(SettingsError, match="run `warehouse migrate`"):
         Warehouse.at(url).connect(role="no_such_role")
 
 

@@ -435,7 +435,7 @@ def test_programs_installed_for_root_alone_are_opened_for_reading(scratch: Path)
 def test_another_users_home_is_refused(home: Path, scratch: Path) -> None:
     ensure_running(home)
     pid = _pid(home)
-    with pytest.raises(SettingsError, match="belongs to another user.*Way out: run as that user"):
+    with pytest.raises(SettingsError, match=r"belongs to another user.*Way out: run as that user"):
         _as_nobody(lambda: ensure_running(home))
     assert _pid(home) == pid
 

@@ -1,14 +1,435 @@
-"""Migrations: applied once, by one process at a time, and never changed afterwards."""
+"""Migrations: applied once, whole or not at all, by one process at a time, never changed afterwards."""
 
 from __future__ import annotations
 
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
 import pytest
 
+from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate, pending
+from dagster_project.warehouse.migrate import (
+    Migration,
+    migrate,
+    pending,
+    read_files,
+    security_gaps,
+    sql_folder,
+)
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCHEMAS = ["raw", "warehouse", "ops", "bi", "bi_pii"]
+MIGRATE = (
+    "import pickle, sys\n"
+    "from pathlib import Path\n"
+    "from dagster_project.warehouse.migrate import migrate\n"
+    "warehouse, folder = pickle.load(sys.stdin.buffer)\n"
+    "print(len(migrate(warehouse, folder=folder)), flush=True)\n"
+)
+
+
+@pytest.fixture
+def folder(server: Any, tmp_path: Path) -> Path:
+    """A copy of ``sql/``, to add files to."""
+    return Path(shutil.copytree(server.sql, tmp_path / "sql"))
+
+
+@pytest.fixture
+def unmigrated(server: Any, request: pytest.FixtureRequest) -> Any:
+    """Names warehouses that do not exist yet; they are dropped after the test."""
+    made: list[Warehouse] = []
+
+    def new() -> Warehouse:
+        made.append(server.on(f"unmigrated_{abs(hash(request.node.nodeid)) % 10**6}_{len(made)}"))
+        return made[-1]
+
+    yield new
+    for warehouse in made:
+        server.drop(warehouse)
 
 
 @pytest.mark.both_servers
-def test_a_second_migration_finds_nothing_to_do(warehouse: Warehouse) -> None:
+def test_a_new_server_gets_every_file_in_order(unmigrated: Callable[[], Warehouse]) -> None:
+    warehouse = unmigrated()
+    names = [str(migration) for migration in read_files()]
+    told: list[str] = []
+
+    assert pending(warehouse) == names
+    assert migrate(warehouse, told.append) == names
+
+    assert [line for line in told if line.startswith("applying")] == [
+        f"applying {n}" for n in names
+    ]
+    rows = _all(warehouse, "SELECT revision || '_' || name FROM ops.migration ORDER BY applied_at")
+    assert rows == names
+    assert _all(warehouse, "SELECT version_num FROM ops.schema_version") == [names[-1][:4]]
+
+
+@pytest.mark.both_servers
+def test_a_second_migration_changes_nothing(warehouse: Warehouse) -> None:
+    told: list[str] = []
+    before = _catalog(warehouse)
+
     assert pending(warehouse) == []
-    assert migrate(warehouse) == []
+    migrate(warehouse)
+    assert migrate(warehouse, told.append) == []
+
+    assert told == []
+    assert _catalog(warehouse) == before
+
+
+def test_processes_that_migrate_at_once_apply_each_file_once(
+    unmigrated: Callable[[], Warehouse], folder: Path
+) -> None:
+    warehouse = unmigrated()
+    processes = [_migrate_elsewhere(warehouse, folder) for _ in range(3)]
+
+    told = sorted(int(process.communicate(timeout=120)[0]) for process in processes)
+
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert told == [0, 0, len(read_files(folder))]
+    assert pending(warehouse, folder) == []
+
+
+@pytest.mark.both_servers
+def test_databases_of_one_server_migrate_side_by_side(
+    unmigrated: Callable[[], Warehouse],
+) -> None:
+    failures: list[BaseException] = []
+
+    def work(warehouse: Warehouse) -> None:
+        try:
+            migrate(warehouse)
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
+            failures.append(error)
+
+    warehouses = [unmigrated() for _ in range(3)]
+    threads = [threading.Thread(target=work, args=(warehouse,)) for warehouse in warehouses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert [pending(warehouse) for warehouse in warehouses] == [[], [], []]
+
+
+@pytest.mark.both_servers
+def test_a_file_that_fails_leaves_nothing_behind_and_is_named(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    (folder / "9001_good.sql").write_text("CREATE TABLE ops.good (x integer);")
+    (folder / "9002_bad.sql").write_text(
+        "CREATE TABLE ops.half (x integer);\n\nSELECT nothing FROM ops.half;\n"
+    )
+
+    with pytest.raises(DatabaseFailed, match=r"sql/9002_bad\.sql, line 3: SQLSTATE 42703"):
+        migrate(warehouse, folder=folder)
+
+    assert pending(warehouse, folder) == ["9002_bad"]
+    assert _all(warehouse, "SELECT to_regclass('ops.good')::text") == ["ops.good"]
+    assert _all(warehouse, "SELECT to_regclass('ops.half')::text") == [None]
+
+
+def test_a_migration_that_is_killed_leaves_nothing_behind(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    file = folder / "9001_slow.sql"
+    file.write_text("CREATE TABLE ops.slow (x integer); SELECT pg_sleep(60);")
+    process = _migrate_elsewhere(warehouse, folder)
+    with warehouse.connect_admin() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        _wait_until(lambda: connection.execute(query).fetchone() == (1,))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    assert pending(warehouse, folder) == ["9001_slow"]
+    file.write_text("CREATE TABLE ops.slow (x integer);")
+    assert migrate(warehouse, folder=folder) == ["9001_slow"]
+
+
+def test_a_file_with_functions_runs_as_it_is_written(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9001_function.sql").write_text(
+        "CREATE FUNCTION ops.percent(n integer) RETURNS text LANGUAGE plpgsql AS $body$\n"
+        "BEGIN RETURN format('%s %%; :n', n); END\n$body$;\nSELECT 1; SELECT 2;\n"
+    )
+
+    migrate(warehouse, folder=folder)
+
+    assert _all(warehouse, "SELECT ops.percent(5)") == ["5 %; :n"]
+
+
+def test_an_applied_file_that_was_changed_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    file = folder / "0001_schemas_and_roles.sql"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert pending(warehouse, folder) == [], "line ends are no change"
+    file.write_text(file.read_text() + "\n-- more\n")
+
+    for attempt in (migrate, pending):
+        with pytest.raises(
+            SettingsError, match=r"0001_schemas_and_roles\.sql was changed .*new file"
+        ):
+            attempt(warehouse, folder=folder)
+
+
+def test_a_schema_newer_than_the_program_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9001_later.sql").write_text("SELECT 1;")
+    migrate(warehouse, folder=folder)
+
+    for attempt in (migrate, pending):
+        with pytest.raises(SettingsError, match=r"does not know: 9001.*upgrade the program"):
+            attempt(warehouse)
+
+
+def test_a_number_below_what_is_applied_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9002_later.sql").write_text("SELECT 1;")
+    migrate(warehouse, folder=folder)
+    (folder / "9001_earlier.sql").write_text("SELECT 1;")
+
+    with pytest.raises(SettingsError, match=r"9001_earlier\.sql is numbered below 9002"):
+        migrate(warehouse, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("5_short.sql", "is not named NNNN_name.sql"), ("0001_twice.sql", "several files 0001")],
+)
+def test_a_misnamed_file_is_an_error(folder: Path, name: str, message: str) -> None:
+    (folder / name).write_text("SELECT 1;")
+    with pytest.raises(SettingsError, match=message):
+        read_files(folder)
+
+
+def test_a_migration_waits_for_tables_in_use_without_making_readers_queue(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    (folder / "9001_alter.sql").write_text("ALTER TABLE ops.load_receipt ADD later integer;")
+    told: list[str] = []
+    with warehouse.connect() as reader, warehouse.connect(statement_timeout=10) as other:
+        reader.execute("SELECT count(*) FROM ops.load_receipt")
+        worker = threading.Thread(target=migrate, args=(warehouse, told.append, folder))
+        worker.start()
+        _wait_until(lambda: "9001_alter waits for tables in use" in told)
+        other.execute("SELECT count(*) FROM ops.load_receipt")
+        other.rollback()
+        reader.rollback()
+        worker.join(timeout=60)
+
+    assert pending(warehouse, folder) == []
+
+
+@pytest.mark.both_servers
+def test_everything_belongs_to_an_owner_who_cannot_sign_in(warehouse: Warehouse) -> None:
+    strangers = """
+        SELECT 'schema ' || nspname FROM pg_namespace
+        WHERE nspname = ANY(%(schemas)s) AND pg_get_userbyid(nspowner) <> 'warehouse_owner'
+        UNION ALL
+        SELECT 'relation ' || c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = ANY(%(schemas)s) AND pg_get_userbyid(relowner) <> 'warehouse_owner'
+        UNION ALL
+        SELECT 'function ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+        WHERE nspname = ANY(%(schemas)s) AND pg_get_userbyid(proowner) <> 'warehouse_owner'
+    """
+    assert _all(warehouse, strangers) == []
+    logins = "SELECT rolname FROM pg_roles WHERE rolname IN ('warehouse_owner', 'warehouse_loader') AND rolcanlogin"
+    assert _all(warehouse, logins) == []
+    powers = """
+        SELECT rolname FROM pg_roles WHERE rolname LIKE 'warehouse%%'
+        AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+    """
+    assert _all(warehouse, powers) == []
+
+
+@pytest.mark.both_servers
+def test_nothing_of_ours_is_open_to_everybody(warehouse: Warehouse) -> None:
+    open_functions = """
+        SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+        WHERE nspname = ANY(%(schemas)s) AND has_function_privilege('public', p.oid, 'EXECUTE')
+    """
+    open_relations = """
+        SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = ANY(%(schemas)s) AND relkind IN ('r', 'p', 'v', 'm')
+        AND has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+    """
+    assert _all(warehouse, open_functions) == []
+    assert _all(warehouse, open_relations) == []
+    assert security_gaps(warehouse) == []
+
+
+@pytest.mark.both_servers
+def test_every_table_column_and_schema_has_a_comment(warehouse: Warehouse) -> None:
+    bare = """
+        SELECT c.oid::regclass || coalesce('.' || attname, '')
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        JOIN LATERAL (
+            SELECT NULL::name AS attname, 0 AS attnum
+            UNION ALL SELECT a.attname, a.attnum FROM pg_attribute a
+            WHERE attrelid = c.oid AND a.attnum > 0 AND NOT attisdropped
+        ) a ON true
+        WHERE nspname = ANY(%(schemas)s) AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
+        AND col_description(c.oid, a.attnum) IS NULL AND (a.attnum > 0 OR obj_description(c.oid, 'pg_class') IS NULL)
+        UNION ALL
+        SELECT nspname FROM pg_namespace n
+        WHERE nspname = ANY(%(schemas)s) AND obj_description(n.oid, 'pg_namespace') IS NULL
+    """
+    assert _all(warehouse, bare) == []
+
+
+@pytest.mark.both_servers
+@pytest.mark.parametrize("role", ["warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii"])
+def test_a_bi_login_can_neither_write_nor_read_elsewhere_nor_stop_the_loader(
+    warehouse_with_dagster: Warehouse, role: str
+) -> None:
+    warehouse = warehouse_with_dagster
+    forbidden = [
+        "SELECT * FROM warehouse.calltouch_sms",
+        "SELECT * FROM raw.response",
+        "SELECT * FROM ops.load_receipt",
+        "SELECT ops.ensure_month('warehouse.calltouch_sms', '2024-04-01')",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "CREATE TEMP TABLE mine (x integer)",
+        "CREATE TABLE public.mine (x integer)",
+        "CREATE TABLE bi.mine (x integer)",
+        "CREATE SCHEMA mine",
+        "SET ROLE warehouse_loader",
+        "COPY (SELECT 1) TO '/tmp/mine'",
+    ]
+    with psycopg.connect(
+        **{
+            **warehouse.place,
+            "user": role,
+            "password": warehouse.logins[role].get_secret_value(),
+        },
+        autocommit=True,
+    ) as connection:
+        for statement in forbidden:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+        schemas = {
+            schema
+            for schema in SCHEMAS
+            if connection.execute("SELECT has_schema_privilege(%s, 'USAGE')", (schema,)).fetchone()
+            == (True,)
+        }
+    assert schemas == ({"bi", "bi_pii"} if role == "warehouse_bi_pii" else {"bi"})
+
+
+@pytest.mark.both_servers
+def test_an_administrator_who_is_no_superuser_migrates_a_database_of_his_own(server: Any) -> None:
+    admin = server.on("postgres")
+    password = "only-for-this-test"
+    with admin.connect_admin() as connection:
+        connection.execute("DROP DATABASE IF EXISTS theirs")
+        connection.execute("DROP DATABASE IF EXISTS theirs_dagster")
+        connection.execute(f"CREATE ROLE keeper LOGIN CREATEROLE CREATEDB PASSWORD '{password}'")
+        for role in ("warehouse_owner", "warehouse_loader"):
+            _make_role(connection, role)
+            option = "WITH ADMIN OPTION" if server.version == "15" else "WITH ADMIN TRUE, SET TRUE"
+            connection.execute(f"GRANT {role} TO keeper {option}".encode())
+        connection.execute("CREATE DATABASE theirs OWNER keeper")
+    place = admin.place
+    theirs = Warehouse.at(f"postgresql://keeper:{password}@{place['host']}:{place['port']}/theirs")
+    try:
+        migrate(theirs)
+
+        assert migrate(theirs) == []
+        with theirs.connect() as connection:
+            row = connection.execute("SELECT session_user, current_user").fetchone()
+            assert row == ("keeper", "warehouse_loader")
+            connection.execute("SELECT ops.ensure_month('warehouse.calltouch_sms', '2024-04-01')")
+            connection.execute("SELECT pg_advisory_xact_lock(1)")
+        gaps = security_gaps(theirs)
+        assert gaps
+        assert all("may call" in gap for gap, _ in gaps), "only a superuser closes built-ins"
+        with server.on("theirs").connect_admin() as connection:
+            for _, mend in gaps:
+                connection.execute(mend.encode())
+        assert security_gaps(theirs) == []
+    finally:
+        server.drop(theirs.__class__.on(server.server, "theirs"))
+        with admin.connect_admin() as connection:
+            connection.execute("DROP OWNED BY keeper")
+            connection.execute("DROP ROLE keeper")
+
+
+def test_a_wheel_carries_the_migrations(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(
+        PROJECT / "dagster_project",
+        source / "dagster_project",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    shutil.copytree(PROJECT / "sql", source / "sql")
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(PROJECT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [*command, "--quiet", "--wheel-dir", tmp_path, source], check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".sql")]
+    carried = {name.rsplit("/", 1)[1] for name in names}
+    assert all("/data/share/messaging-warehouse/sql/" in name for name in names)
+    assert carried == {path.name for path in sql_folder().glob("*.sql")}
+
+
+def test_a_migrations_hash_is_that_of_its_text() -> None:
+    digest = "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a"
+    assert Migration("0001", "one", "SELECT 1;").sha256 == digest
+
+
+def _migrate_elsewhere(warehouse: Warehouse, folder: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MIGRATE], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((warehouse, folder)))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def _make_role(connection: psycopg.Connection[Any], name: str) -> None:
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is None:
+        connection.execute(f"CREATE ROLE {name}".encode())
+
+
+def _all(warehouse: Warehouse, query: str) -> list[Any]:
+    with warehouse.connect_admin() as connection:
+        return [row[0] for row in connection.execute(query.encode(), {"schemas": SCHEMAS})]
+
+
+def _catalog(warehouse: Warehouse) -> list[Any]:
+    query = """
+        SELECT 'class ' || c.oid || ' ' || c.xmin FROM pg_class c
+        UNION ALL SELECT 'proc ' || p.oid || ' ' || p.xmin FROM pg_proc p
+        UNION ALL SELECT 'role ' || r.oid || ' ' || r.xmin FROM pg_authid r
+        UNION ALL SELECT 'member ' || m.roleid || ' ' || m.member || ' ' || m.xmin FROM pg_auth_members m
+        UNION ALL SELECT 'migration ' || m.revision || ' ' || m.xmin FROM ops.migration m
+        ORDER BY 1
+    """
+    with warehouse.connect_admin() as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
