@@ -116,15 +116,16 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = json.loads) -> Any:
     Raises:
         Transient: the body is empty, an HTML page, or not whole JSON in UTF-8.
     """
-    failure = Transient("the body is not whole JSON")
+    fault = "the body is not whole JSON"
     try:
         text = reply.body.decode("utf-8-sig").strip()
         if text and not text.startswith("<"):
             return loads(text)
-        failure = Transient("an HTML page came where JSON was due" if text else "the body is empty")
+        fault = "an HTML page came where JSON was due" if text else "the body is empty"
     except (ValueError, RecursionError):
         pass
-    raise failure
+    text = ""  # a traceback may be shown with its variables
+    raise Transient(fault)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
