@@ -15,6 +15,7 @@ sent again.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -29,6 +30,8 @@ from dagster_project.warehouse.pg_errors import safe_errors
 
 if TYPE_CHECKING:
     from dagster_project.warehouse.connection import Warehouse
+
+log = logging.getLogger(__name__)
 
 HOLDER_CLASS = 1347373390
 RESERVATION_LIFETIME = timedelta(hours=1)
@@ -113,14 +116,23 @@ class Budget:
 
     def refund(self, reservation: UUID, source: str, account: str, day: date, points: int) -> None:
         """Take back a call that the vendor certainly did not charge."""
-        self._row(
-            "SELECT ops.refund_points(%s, %s, %s, %s, %s)",
-            (reservation, source, account, day, points),
-            again=False,
-        )
+        try:
+            self._row(
+                "SELECT ops.refund_points(%s, %s, %s, %s, %s)",
+                (reservation, source, account, day, points),
+                again=False,
+            )
+        except TryLater:
+            log.warning(
+                "%s %s: %d points stay counted, the ledger is away", source, account, points
+            )
 
     def release(self, reservation: UUID) -> None:
-        self._row("SELECT ops.release_points(%s)", (reservation,))
+        """End a reservation; without a server to tell, it ends with this process."""
+        try:
+            self._row("SELECT ops.release_points(%s)", (reservation,))
+        except TryLater:
+            log.warning("a reservation of points could not be ended, the ledger is away")
 
     def standing(self, source: str, account: str, day: date) -> tuple[int, int]:
         """Points spent that day, and points set aside."""
