@@ -22,7 +22,8 @@ from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, P
 
 ALL_AT_ONCE: Final = 20_000
 """``per_page`` of the first question: about 30 MB of purchases, more than any account has bought."""
-MOST_PASSES: Final = 4
+MOST_PASSES: Final = 6
+"""How many times over the pages may be read before the history is given up."""
 MOST_RESTARTS: Final = 3
 
 Ask = Callable[[int, int], Answer]
@@ -92,26 +93,22 @@ def read_history(ask: Ask) -> History:
 def _read(ask: Ask, reading: _Reading) -> None:
     newest = reading.take(ask(0, ALL_AT_ONCE))
     size = len(newest.records)
-    first_page = 1
-    for _ in range(MOST_PASSES):
-        number = first_page
-        while not reading.is_whole and size and number * size < reading.count:
-            page = reading.take(ask(number, size))
-            if number == 0:
-                newest = page
-            elif page.identities == newest.identities and page.count == newest.count:
-                raise AnswerNotTrusted(
-                    f"page {number} of the purchases equals page 0: paging does not work.",
-                    way_out="ask Tellody to answer all purchases at once, or to page them.",
-                )
-            number += 1
-        if reading.is_whole:
-            return
-        first_page = 0
-    raise AnswerNotTrusted(
-        f"{reading.count} purchases are counted, {len(reading.holders)} distinct ones came.",
-        way_out="run again; if it repeats, look at the vendor's payment history.",
-    )
+    number, topping_up = 1, False
+    while not reading.is_whole:
+        if not size or len(reading.answers) > MOST_PASSES * (1 + reading.count // size):
+            raise _incomplete(reading)
+        if number * size >= reading.count:
+            number = 0
+        known = len(reading.holders)
+        page = reading.take(ask(number, size))
+        gained = len(reading.holders) > known
+        if number == 0:
+            newest, topping_up = page, gained
+        elif page.identities == newest.identities and page.count == newest.count:
+            raise _paging_does_not_work(number)
+        # What arrived lies on top: once that is read up, the top is looked at again. Where the top
+        # holds nothing new, what is missing lies deeper.
+        number = 0 if topping_up and not gained else number + 1
 
 
 def _without_superseded(reading: _Reading) -> list[Answer]:
@@ -129,3 +126,17 @@ def _without_superseded(reading: _Reading) -> list[Answer]:
         request = {**answer.request, SUPERSEDED: outdated} if outdated else answer.request
         answers.append(replace(answer, request=request, sequence=len(answers) + 1))
     return answers
+
+
+def _incomplete(reading: _Reading) -> AnswerNotTrusted:
+    return AnswerNotTrusted(
+        f"{reading.count} purchases are counted, {len(reading.holders)} distinct ones came.",
+        way_out="run again; if it repeats, look at the vendor's payment history.",
+    )
+
+
+def _paging_does_not_work(number: int) -> AnswerNotTrusted:
+    return AnswerNotTrusted(
+        f"page {number} of the purchases equals page 0: paging does not work.",
+        way_out="ask Tellody to answer all purchases at once, or to page them.",
+    )

@@ -1,0 +1,124 @@
+"""A day's totals: six whole numbers or none, unknown keys as the vendor wrote them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagster_project.errors import AnswerNotTrusted
+from dagster_project.vendors.tellody.activity_rows import TOTALS, read_totals, to_batch
+from tests.vendors.tellody.conftest import answer, window
+
+DAY = date(2024, 4, 1)
+WINDOW = window(DAY, source="tellody_activity")
+TOTALS_TEXT = {name: str(n) for n, name in enumerate(TOTALS, start=3)}
+SAMPLE = Path(__file__).parents[2] / "data" / "tellody_activity.json"
+
+
+def body(**texts: str | None) -> str:
+    members = {**TOTALS_TEXT, **texts}
+    return "{" + ",".join(f"{json.dumps(k)}:{v}" for k, v in members.items() if v is not None) + "}"
+
+
+def extra_of(text: str) -> bytes:
+    batch = to_batch(answer(text, day="2024-04-01"), WINDOW)
+    assert len(batch) == 1
+    return batch.records[0]
+
+
+def test_the_documents_sample_is_six_zeros() -> None:
+    totals, unknown = read_totals(SAMPLE.read_bytes())
+    assert totals == dict.fromkeys(TOTALS.values(), 0)
+    assert unknown == {}
+
+
+def test_each_total_lands_under_its_name() -> None:
+    totals, _ = read_totals(body().encode())
+    assert totals == {
+        "sms_sent": 3,
+        "email_sent": 4,
+        "downloads": 5,
+        "optouts": 6,
+        "url_clicks": 7,
+        "vouchers_viewed": 8,
+    }
+
+
+@pytest.mark.parametrize("name", TOTALS)
+@pytest.mark.parametrize(
+    "text", [None, "null", '"12"', "12.0", "1e2", "-1", "true", "[]", "9223372036854775808"]
+)
+def test_a_total_that_cannot_be_counted_with_is_an_error_that_names_it(
+    name: str, text: str | None
+) -> None:
+    with pytest.raises(AnswerNotTrusted, match=rf"\b{name} is (missing|no whole number)") as raised:
+        to_batch(answer(body(**{name: text}), day="2024-04-01"), WINDOW)
+    assert raised.value.window == "2024-04-01"
+
+
+def test_the_greatest_bigint_is_counted() -> None:
+    totals, _ = read_totals(body(URL="9223372036854775807").encode())
+    assert totals["url_clicks"] == 2**63 - 1
+
+
+def test_unknown_keys_are_kept_as_written_and_counted() -> None:
+    text = body(PUSH='{"a": 1.10, "b":"\\u0000\\ud800"}', RATE="1e2")
+    batch = to_batch(answer(text, day="2024-04-01"), WINDOW)
+    assert b'{"PUSH": {"a": 1.10, "b":"\\u0000\\ud800"}, "RATE": 1e2}' in batch.records[0]
+    assert batch.counts == {"unknown_key:PUSH": 1, "unknown_key:RATE": 1}
+    assert to_batch(answer(body(), day="2024-04-01"), WINDOW).counts == {}
+
+
+def test_a_byte_order_mark_does_no_harm() -> None:
+    assert read_totals(b"\xef\xbb\xbf" + body().encode()) == read_totals(body().encode())
+
+
+@pytest.mark.parametrize("text", ["[]", "12", "null", '"x"', "{", "", "<html></html>"])
+def test_what_is_no_object_of_totals_is_an_error(text: str) -> None:
+    with pytest.raises(AnswerNotTrusted):
+        to_batch(answer(text, day="2024-04-01"), WINDOW)
+
+
+def test_an_answer_about_a_day_outside_the_window_has_no_row() -> None:
+    assert len(to_batch(answer(body(), day="2024-04-02"), WINDOW)) == 0
+
+
+@pytest.mark.parametrize("request_", [{}, {"day": "yesterday"}, {"day": None}])
+def test_an_answer_that_does_not_say_its_day_is_an_error(request_: dict[str, Any]) -> None:
+    with pytest.raises(AnswerNotTrusted, match="which day"):
+        to_batch(answer(body(), **request_), WINDOW)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(TOTALS)), json_values),
+    st.dictionaries(st.text(), json_values, max_size=30),
+)
+def test_whatever_json_comes_is_one_exact_row_or_an_error(
+    known: dict[str, Any], unknown: dict[str, Any]
+) -> None:
+    values = {**dict.fromkeys(TOTALS, 1), **unknown, **known}
+    whole = all(type(values[name]) is int and 0 <= values[name] < 2**63 for name in TOTALS)
+    text = json.dumps(values)
+    if whole and "NaN" not in text and "Infinity" not in text:
+        totals, more = read_totals(text.encode())
+        assert totals == {column: values[name] for name, column in TOTALS.items()}
+        assert {key: json.loads(text) for key, text in more.items()} == {
+            key: value for key, value in values.items() if key not in TOTALS
+        }
+        assert len(to_batch(answer(text, day="2024-04-01"), WINDOW)) == 1
+    elif not whole:
+        with pytest.raises(AnswerNotTrusted):
+            read_totals(text.encode())
