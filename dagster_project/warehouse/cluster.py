@@ -28,7 +28,7 @@ START_SECONDS = 600
 
 
 class StartFailed(Exception):
-    """``pg_ctl start`` gave up; ``said`` holds what Postgres wrote while it tried."""
+    """``initdb`` or ``pg_ctl start`` gave up; ``said`` holds what Postgres wrote while it tried."""
 
     def __init__(self, said: str) -> None:
         super().__init__(said)
@@ -37,7 +37,7 @@ class StartFailed(Exception):
     @property
     def reason(self) -> str:
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
+        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
         return (fatal or lines or ["it gives no reason"])[-1]
 
 
@@ -85,7 +85,7 @@ class Cluster:
         return self.data / "startup.log"
 
     def create(self, password: str, *, sync: bool = True) -> None:
-        """Make the data directory; ``postgres`` gets ``password``."""
+        """Make the data directory; ``postgres`` gets ``password``. Raises ``StartFailed``."""
         self.data.mkdir(mode=0o700)
         os.chown(self.data, self.account.uid, self.account.gid)
         self._open_ways()
@@ -93,8 +93,7 @@ class Cluster:
             file.write(password)
             file.flush()
             os.fchown(file.fileno(), self.account.uid, self.account.gid)
-            self._run(
-                "initdb",
+            options = (
                 f"--pgdata={self.data}",
                 f"--username={SUPERUSER}",
                 f"--pwfile={file.name}",
@@ -104,6 +103,10 @@ class Cluster:
                 *self._locale(),
                 *([] if sync else ["--no-sync"]),
             )
+            try:
+                self._run("initdb", *options)
+            except subprocess.CalledProcessError as error:
+                raise StartFailed(error.stderr) from None
         with (self.data / "postgresql.conf").open("a") as file:
             file.write("\ninclude = 'warehouse.conf'\n")
 
@@ -152,11 +155,10 @@ class Cluster:
         claim = self.claim()
         if claim is None:
             return None
-        try:
-            command = psutil.Process(claim.pid).cmdline()
-        except psutil.Error:
-            return None
-        return claim if any(Path(part) == self.data for part in command) else None
+        with suppress(psutil.Error):
+            if self._works_here(psutil.Process(claim.pid)):
+                return claim
+        return None
 
     def claim(self) -> Postmaster | None:
         """What ``postmaster.pid`` says, whether or not that process still lives."""
@@ -189,7 +191,7 @@ class Cluster:
             return
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.name() == "postgres" and Path(process.cwd()) == self.data:
+                if self._works_here(process):
                     process.send_signal(signal.SIGKILL)
 
     def remove(self) -> None:
@@ -201,6 +203,12 @@ class Cluster:
         told = re.search(r"\(PostgreSQL\) (\d+)", self._run("postgres", "--version"))
         assert told is not None
         return told[1]
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        """Postgres' processes stay in their data directory, also when that is moved."""
+        with suppress(OSError):
+            return process.name() == "postgres" and os.path.samefile(process.cwd(), self.data)
+        return False
 
     def _locale(self) -> Sequence[str]:
         if int(self.version()) >= 17:

@@ -8,6 +8,7 @@ A home has one owner: the user who made it, on one host.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Mapping
@@ -132,16 +133,27 @@ class _Keeper:
                     f"{data} exists, and is not a Postgres data directory.",
                     way_out="delete it if nothing in it is needed, or set WAREHOUSE_HOME to another folder.",
                 )
-            half_made = Cluster(data.with_name("postgres.making"))
-            half_made.remove()
-            half_made.create(password.get_secret_value())
-            half_made.data.rename(data)
+            self._create(password)
         made_by = (data / "PG_VERSION").read_text().strip()
         if made_by != "18":
             raise SettingsError(
                 f"{data} was made by PostgreSQL {made_by}, and this program runs 18.",
                 way_out="dump it with that version and restore it into a new WAREHOUSE_HOME.",
             )
+
+    def _create(self, password: SecretStr) -> None:
+        """Made beside its place and moved into it whole: a creation that was killed is begun again."""
+        for leftover in self.home.glob("postgres.making-*"):
+            Cluster(leftover).remove()
+        making = Cluster(self.home / f"postgres.making-{os.getpid()}")
+        try:
+            making.create(password.get_secret_value())
+        except StartFailed as failure:
+            raise SettingsError(
+                f"Postgres cannot create its data in {self.home}: {failure.reason}",
+                way_out="mend that, or set WAREHOUSE_HOME to another folder.",
+            ) from None
+        making.data.rename(self.cluster.data)
 
     def running_port(self, password: SecretStr) -> int | None:
         """The port of the server that runs already, if it is ours; ``None`` if none runs."""

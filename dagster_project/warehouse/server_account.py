@@ -1,9 +1,9 @@
 """Who the embedded Postgres runs as.
 
 Itself it refuses to run as root. There it runs as an account that exists (``postgres``, else
-``nobody``), which owns the data directory and nothing else. Nothing is installed and no account made;
-where a folder above the data or the programs does not let that account through, search permission
-is added to it, and said.
+``nobody``) and then owns the data directory. Nothing is installed and no account is made; where a
+folder above the data or the programs does not let that account through, search permission is added
+to it, and said.
 """
 
 from __future__ import annotations

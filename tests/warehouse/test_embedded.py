@@ -262,6 +262,28 @@ def test_a_warehouse_found_down_is_started_again(home: Path) -> None:
         assert connection.execute("SELECT current_user").fetchone() == ("warehouse_loader",)
 
 
+def test_a_home_that_is_moved_while_its_server_runs_keeps_it(home: Path, scratch: Path) -> None:
+    server = ensure_running(home)
+    pid = _pid(home)
+    moved = home.rename(scratch / "moved")
+
+    again = ensure_running(moved)
+
+    assert (again.port, _pid(moved)) == (server.port, pid)
+    assert stop(moved)
+
+
+def test_a_disk_that_takes_no_data_is_named(
+    new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "_locale", lambda self: ["--locale=no_such_locale"])
+    with pytest.raises(SettingsError, match=r"cannot create its data .*no_such_locale.*Way out"):
+        ensure_running(new_home)
+
+    monkeypatch.undo()
+    assert _ask(ensure_running(new_home), "SELECT 1") == 1
+
+
 def test_a_home_with_a_long_path_and_spaces_works(scratch: Path) -> None:
     home = scratch / "дом со складом" / ("x" * 120) / "home"
     try:
@@ -362,7 +384,7 @@ def test_a_spoiled_home_is_named_with_the_way_out(
 
 def test_a_creation_that_was_killed_is_begun_again(new_home: Path) -> None:
     home = new_home
-    half_made = home / "postgres.making"
+    half_made = home / "postgres.making-12345"
     half_made.mkdir(parents=True)
     home.chmod(0o711)
     (half_made / "PG_VERSION").write_text("18\n")
