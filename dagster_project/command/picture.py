@@ -16,6 +16,7 @@ from dagster_project.warehouse.connection import Warehouse
 
 OUTCOMES = ("delivered", "failed", "pending", "undetermined")
 COLOURS = ("green", "red", "orange", "gray")
+MARKERS = ("█", "▓", "▒", "░")
 
 
 def show(warehouse: Warehouse, settings: Settings) -> None:
@@ -69,14 +70,19 @@ def outcome_chart(sms: pd.DataFrame, width: int) -> str:
         .asfreq("D")
         .fillna(0)
     )
+    highest = int(by_day.sum(axis=1).max())
     plotext.clear_figure()
-    plotext.theme("clear" if not sys.stdout.isatty() else "pro")
+    plotext.theme("clear")
     plotext.plot_size(min(width, 110), 18)
     plotext.stacked_bar(
         [day.strftime("%d.%m") for day in by_day.index],
         [by_day[outcome].astype(int).tolist() for outcome in OUTCOMES],
         labels=list(OUTCOMES),
         color=list(COLOURS),
+        marker=list(MARKERS),
     )
+    steps = [highest * step // 4 for step in range(5)]
+    plotext.yticks(steps, [f"{step:,}" for step in steps])
     plotext.title("SMS a day by outcome")
-    return str(plotext.build())
+    chart = str(plotext.build())
+    return chart if sys.stdout.isatty() else str(plotext.uncolorize(chart))

@@ -43,7 +43,8 @@ class Progress:
 
     def advance(self, chunk: ChunkDone) -> None:
         """Take in a chunk that has ended."""
-        self.done += len({receipt.day for receipt in chunk.committed})
+        committed = len({receipt.day for receipt in chunk.committed})
+        self.done = min(self.done + committed, self.days)
         self.rows += sum(receipt.rows_received for receipt in chunk.committed)
         self.requests += chunk.tally.requests
         if self._bar is not None:

@@ -8,8 +8,6 @@ A run takes a range of days. Each day's materialization is logged as it commits,
 keeps the earlier days, and a re-executed run does only the days that its predecessors left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import date
 
@@ -18,8 +16,9 @@ from pydantic import Field
 
 from dagster_project.days import ChunkDone, DayRunner
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.feed import Feed, Reach
+from dagster_project.feed import Feed, Reach, Walk
 from dagster_project.orchestration import checks, liveness, report, services
+from dagster_project.orchestration.instance import keep_connections
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
@@ -102,6 +101,7 @@ def _backfill_policy(feed: Feed, settings: Settings) -> dg.BackfillPolicy:
 
 def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -> None:
     settings = services.settings()
+    keep_connections(context.instance)
     _check_accounts(feed, settings, config.accounts)
     days = [date.fromisoformat(key) for key in context.partition_keys]
     ask = dg.AssetKey(feed.raw_asset) in context.selected_asset_keys
@@ -120,7 +120,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
         runner = DayRunner(walk, settings, config.accounts, already)
         step = (runner.refresh if load else runner.extract) if ask else runner.replay
         for number, chunk in enumerate(step(days, newest_first=not config.oldest_first), start=1):
-            _log(context, feed, chunk, asked=ask, loaded=load)
+            _log(context, walk, chunk, asked=ask, loaded=load)
             problems += chunk.problems
             report.progress(context, feed, chunk, number, len(days))
     if problems:
@@ -157,13 +157,14 @@ def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
 
 def _log(
     context: dg.AssetExecutionContext,
-    feed: Feed,
+    walk: Walk,
     chunk: ChunkDone,
     *,
     asked: bool,
     loaded: bool,
 ) -> None:
     """Materializations and checks of the days that are done."""
+    feed = walk.feed
     for day, receipts in chunk.days.items():
         key = day.isoformat()
         if asked:
@@ -183,5 +184,5 @@ def _log(
                     description=report.summary(receipts, asked=asked),
                 )
             )
-            for evaluation in checks.evaluations(context, feed, day, receipts):
+            for evaluation in checks.evaluations(context, walk, day, receipts):
                 context.log_event(evaluation)

@@ -16,8 +16,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
-from dagster_project.feed import Feed
-from dagster_project.orchestration import services
+from dagster_project.feed import Feed, Walk
 from dagster_project.warehouse.ledger import Receipt
 
 _DESCRIPTIONS = {
@@ -44,11 +43,12 @@ def specs_of(
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, feed: Feed, day: date, receipts: Sequence[Receipt]
+    context: dg.AssetExecutionContext, walk: Walk, day: date, receipts: Sequence[Receipt]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The day's evaluations; log them right after its materialization."""
+    feed = walk.feed
     target = _target(context, dg.AssetKey(feed.asset), day.isoformat())
-    for name, passed, severity, metadata in _results(feed, day, receipts):
+    for name, passed, severity, metadata in _results(walk, day, receipts):
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(feed.asset),
             check_name=name,
@@ -63,7 +63,7 @@ def evaluations(
 _Result = tuple[str, bool, dg.AssetCheckSeverity, dict[str, Any]]
 
 
-def _results(feed: Feed, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
+def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     received = sum(receipt.rows_received for receipt in receipts)
     rows = sum(receipt.rows for receipt in receipts)
@@ -85,7 +85,7 @@ def _results(feed: Feed, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     yield "known_values", not unknown, warn, unknown
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
     yield "dates_inside", outside == 0, warn, {"outside": outside}
-    yield _volume(feed, day, rows, [receipt.account for receipt in receipts])
+    yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
 
 
 def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
@@ -96,16 +96,16 @@ def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
     return reasons
 
 
-def _volume(feed: Feed, day: date, rows: int, accounts: Sequence[str]) -> _Result:
+def _volume(walk: Walk, day: date, rows: int, accounts: Sequence[str]) -> _Result:
     """Against the median of the last four same weekdays that are loaded; a drop below half warns."""
     weekdays = [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
-    with services.warehouse().connect(what="checks", autocommit=True) as connection:
+    with walk.reading() as connection:
         before = [
             int(row[0])
             for row in connection.execute(
                 "SELECT sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
                 " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
-                (feed.source, list(accounts), weekdays, len(accounts)),
+                (walk.feed.source, list(accounts), weekdays, len(accounts)),
             )
         ]
     usual = median(before) if before else 0
