@@ -38,6 +38,11 @@ class RefreshConfig(dg.Config):
     oldest_first: bool = False
 
 
+def op_name(feed: Feed) -> str:
+    """The op under a feed's assets; a job of the same name would clash."""
+    return f"load_{feed.source}"
+
+
 def partitions_of(feed: Feed, settings: Settings) -> dg.DailyPartitionsDefinition:
     """Daily partitions in the source's time zone, from the first partition to the last ended day."""
     return dg.DailyPartitionsDefinition(
@@ -77,7 +82,7 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"refresh_{feed.source}",
+        name=op_name(feed),
         specs=[raw, rows],
         can_subset=True,
         backfill_policy=_backfill_policy(feed, settings),

@@ -24,6 +24,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed
+from dagster_project.orchestration.assets import op_name
 from dagster_project.orchestration.build import job_name
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
@@ -62,7 +63,7 @@ def launch(
 
 def _run_config(feed: Feed, config: dict[str, object]) -> dict[str, object]:
     return {
-        "ops": {f"refresh_{feed.source}": {"config": config}},
+        "ops": {op_name(feed): {"config": config}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
 
