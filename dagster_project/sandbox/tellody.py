@@ -73,11 +73,15 @@ class Tellody:
     )
 
     def __init__(self, world: World, config: Config) -> None:
-        self.config = config
         self._world = world
         self._lock = threading.RLock()
-        self._door = Door(world, config)
-        self._events = Events(world, config.volume)
+        self.start_anew(config)
+
+    def start_anew(self, config: Config) -> None:
+        """As if freshly started: nobody is signed in, nothing was changed, no account is locked."""
+        self.config = config
+        self._door = Door(self._world, config)
+        self._events = Events(self._world, config.volume)
         self._changed: dict[int, Purchase | None] = {}
         self._drawn: tuple[Any, list[Purchase]] = (None, [])
 

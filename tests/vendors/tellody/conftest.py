@@ -143,7 +143,7 @@ def rig(_standing_tellody: Sandbox) -> Iterator[Callable[..., Rig]]:
             world.clock.set(parse_instant(clock), running=False)
             world.faults.clear()
             world.stats.reset()
-            world.tellody.__init__(world, Config(**config))
+            world.tellody.start_anew(Config(**config))
             return Rig(_standing_tellody, stack)
 
         yield start
@@ -179,6 +179,7 @@ class Loader:
                 extraction,
                 ensure_month=months.ensure,
                 wanted_days=wanted,
+                lock_whole=not table.identity_has_day,
             )
             work.begin()
             for each in answers:
@@ -189,9 +190,9 @@ class Loader:
         months.close()
         return receipts
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, values or None).fetchall()  # type: ignore[arg-type]
 
 
 @pytest.fixture
