@@ -35,16 +35,19 @@ TEMPLATE = "template_warehouse"
 FASTER = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 # Its standard input ends when the test process does, killed or not.
 REAPER = """
-import os, shutil, signal, sys
+import os, shutil, signal, sys, time
+folder = sys.argv[1]
 sys.stdin.read()
-try:
-    os.kill(int(sys.argv[1]), signal.SIGQUIT)
-except ProcessLookupError:
-    pass
 for _ in range(100):
-    shutil.rmtree(sys.argv[2], ignore_errors=True)
-    if not os.path.exists(sys.argv[2]):
+    try:
+        with open(os.path.join(folder, "data", "postmaster.pid")) as file:
+            os.kill(int(file.readline()), signal.SIGQUIT)
+    except (OSError, ValueError):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    if not os.path.exists(folder):
         break
+    time.sleep(0.05)
 """
 
 
@@ -53,6 +56,11 @@ class PostgresServer:
 
     def __init__(self, version: str, binaries: Path, folder: Path) -> None:
         self.version = version
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-c", REAPER, str(folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.passwords = {name: SecretStr(secrets.token_urlsafe(16)) for name in LOGINS}
         self.cluster = Cluster(folder / "data", binaries, FASTER)
         self.cluster.create(self.passwords["postgres"].get_secret_value(), sync=False)
@@ -61,11 +69,6 @@ class PostgresServer:
         postmaster = self.cluster.start(free_port())
         self.server = EmbeddedServer(folder, postmaster.port, self.passwords)
         self._numbers = count(1)
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-c", REAPER, str(postmaster.pid), str(folder)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
 
     @property
     def port(self) -> int:
