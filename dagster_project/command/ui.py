@@ -67,6 +67,9 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _until_one_ends(children: list[subprocess.Popen[bytes]]) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also where a shell started us in the background, with interrupts ignored.
+        signal.signal(number, _interrupt)
     try:
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
@@ -82,6 +85,10 @@ def _until_one_ends(children: list[subprocess.Popen[bytes]]) -> int:
                 child.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _usable_port(port: int) -> int:

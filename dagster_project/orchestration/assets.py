@@ -77,7 +77,7 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         description=(
             f"{feed.title}: the rows of `warehouse.{feed.table.name}`. Materializing this asset "
             "alone **replays**: the rows are rebuilt from the stored responses, without a call to "
-            "the vendor. Select both assets (job `refresh`) to ask the vendor again."
+            f"the vendor. Select both assets (job `refresh_{feed.source}`) to ask the vendor again."
         ),
     )
 
