@@ -51,6 +51,7 @@ class TellodySettings:
     account: str
     time_zone: ZoneInfo
     currency: str | None
+    settle_days: int = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class TrustSettings:
     company_ids: tuple[int, ...]
     time_zone: ZoneInfo
     range_params: tuple[str, str]
+    settle_days: int = 7
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class _Reader:
             account=self.text("TELLODY_ACCOUNT", "main"),
             time_zone=self.zone("TELLODY_TIMEZONE", "Europe/Athens"),
             currency=self.given.get("TELLODY_CURRENCY") or None,
+            settle_days=self.integer("TELLODY_SETTLE_DAYS", "3"),
         )
 
     def trust(self) -> TrustSettings | None:
@@ -218,6 +221,7 @@ class _Reader:
             company_ids=companies,
             time_zone=self.zone("TRUST_TIMEZONE", "America/Santiago"),
             range_params=(names[0], names[1]),
+            settle_days=self.integer("TRUST_SETTLE_DAYS", "7"),
         )
 
     def _note_missing(self, source: str, *names: str) -> None:

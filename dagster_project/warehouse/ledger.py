@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from dagster_project import clock
 from dagster_project.model import Tally, Window
 
 Connection = psycopg.Connection[Any]
@@ -56,6 +57,7 @@ class Receipt:
     rows_final: int | None = None
     checksum: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
+    settled: bool = False
     receipt_id: int = 0
     already_there: bool = False
 
@@ -91,8 +93,10 @@ def begin_extraction(connection: Connection, window: Window, run_id: str | None)
     """Open an extraction; its ``started_at`` orders it among loads of the same days."""
     account = window.account
     row = connection.execute(
-        "INSERT INTO ops.extraction (source, account, first_day, last_day, run_id, code_version)"
-        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING extraction_id, started_at",
+        "INSERT INTO ops.extraction"
+        " (source, account, first_day, last_day, run_id, code_version, started_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s)"
+        " RETURNING extraction_id, started_at",
         (
             account.source,
             account.label,
@@ -100,6 +104,7 @@ def begin_extraction(connection: Connection, window: Window, run_id: str | None)
             window.last_day,
             run_id,
             CODE_VERSION,
+            clock.shift(),
         ),
     ).fetchone()
     assert row is not None
@@ -118,13 +123,14 @@ def end_extraction(
     """Close an extraction as ``complete`` or ``failed``, with what it cost."""
     connection.execute(
         "UPDATE ops.extraction SET requests = %s, points = %s, pages = %s, vendor_total = %s,"
-        " finished_at = clock_timestamp(), outcome = %s, failure = %s, notes = %s"
+        " finished_at = clock_timestamp() + %s, outcome = %s, failure = %s, notes = %s"
         " WHERE extraction_id = %s",
         (
             tally.requests,
             tally.points,
             tally.pages,
             tally.vendor_total,
+            clock.shift(),
             outcome,
             failure,
             json.dumps(tally.notes, ensure_ascii=True, default=str) if tally.notes else None,
@@ -213,6 +219,7 @@ def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: 
                 receipt.rows,
                 receipt.rows_final,
                 receipt.checksum,
+                receipt.settled,
             ),
         )
 
@@ -227,11 +234,12 @@ _INSERT_RECEIPT = (
 
 _UPSERT_STATE = (
     "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
-    " loaded_at, rows, rows_final, checksum) VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s)"
+    " loaded_at, rows, rows_final, checksum, settled)"
+    " VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s, %s)"
     " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
     " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
     " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
-    " checksum = excluded.checksum, held = NULL"
+    " checksum = excluded.checksum, settled = excluded.settled, held = NULL"
 )
 
 

@@ -38,6 +38,7 @@ from dagster_project.warehouse.row_writer import EnsureMonth, RowWriter
 from dagster_project.warehouse.standing import read_standing
 
 AfterRows = Callable[[Connection, list[Receipt]], None]
+IsSettled = Callable[[Receipt], bool]
 
 
 class DaysShrank(Exception):
@@ -109,6 +110,7 @@ class WindowLoad:
         is_replay: bool = False,
         guard: ShrinkGuard | None = None,
         lock_whole: bool = False,
+        is_settled: IsSettled = lambda receipt: False,
     ) -> None:
         self.connection = connection
         self.table = table
@@ -119,6 +121,7 @@ class WindowLoad:
         self.ensure_month = ensure_month
         self.wanted_days = wanted_days
         self.lock_whole = lock_whole
+        self.is_settled = is_settled
         self.skip = set(skip)
         self.superseded: dict[date, datetime] = {}
         self.rejects: list[Reject] = []
@@ -193,6 +196,8 @@ class WindowLoad:
         self._writer.finish()
         self._check_shrinkage()
         receipts = [self._receipt(day) for day in self.window.days if self._owes_receipt(day)]
+        for receipt in receipts:
+            receipt.settled = self.is_settled(receipt)
         loaded = [receipt.day for receipt in receipts]
         write_rejects(self.connection, self.extraction, self.rejects, loaded)
         ledger.write_receipts(self.connection, receipts, run_id)
