@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from enum import Enum
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -25,12 +26,23 @@ from zoneinfo import ZoneInfo
 from dagster_project.errors import (
     AnswerNotTrusted,
     NothingStored,
+    QuotaSpent,
     SuspiciouslyShrunk,
     Unexpected,
     WarehouseError,
 )
-from dagster_project.model import Account, Answer, Batch, Restart, Table, Tally, Window
+from dagster_project.model import (
+    ONE_DAY,
+    Account,
+    Answer,
+    Batch,
+    Restart,
+    Table,
+    Tally,
+    Window,
+)
 from dagster_project.settings import Settings
+from dagster_project.settling import is_settled
 from dagster_project.warehouse import ledger, raw_store
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
@@ -58,8 +70,15 @@ class Client(Protocol):
 class Feed:
     """One kind of answer of one vendor and the table it is loaded into.
 
-    ``accounts`` is empty where the source has no credentials. ``settle_days`` is how long a day
-    may still change. ``to_batch`` is pure; its last argument is what ``row_context`` made.
+    ``accounts`` is empty where the source has no credentials. ``to_batch`` is pure; its last argument
+    is what ``row_context`` made.
+
+    ``settle_days`` is how long a day may still change; ``settles_at_once`` names receipts of days that
+    can never be read again. ``window_days`` and ``window_rows`` bound what is asked and committed
+    together. ``rows_a_call`` is how many rows a call answers with at most (0: a call costs the same
+    whatever it answers), ``points_a_call`` what it costs, ``calls_left`` how many fit into what is
+    left of an account's day (None: not bounded). ``night_days``: of days that are due, those that
+    the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
     """
 
     source: str
@@ -76,22 +95,37 @@ class Feed:
     settle_days: Callable[[Settings], int]
     window_days: int = 1
     window_rows: int = 200_000
+    rows_a_call: int = 0
+    points_a_call: int = 0
+    calls_left: Callable[[Settings, Connection, Account], int | None] = field(
+        default=lambda settings, connection, account: None
+    )
+    night_days: Callable[[Settings, Warehouse, date, Collection[date]], Collection[date]] = field(
+        default=lambda settings, warehouse, today, days: [day for day in days if day < today]
+    )
+    answerable: Callable[[Client, Account, Collection[date], Tally], Collection[date]] | None = None
+    settles_at_once: Callable[[Receipt], bool] = field(default=lambda receipt: False)
     loads_today: bool = False
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})
 
 
 @dataclass
 class Outcome:
-    """What a walk ended with: receipts of the days that committed, and what went wrong with others."""
+    """What a walk ended with: receipts of the days that committed, and what went wrong with others.
+
+    ``left`` are days for which the budget had no room; a problem among ``problems`` says so.
+    """
 
     receipts: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
+    left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     extractions: list[Extraction] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         self.receipts += other.receipts
         self.problems += other.problems
+        self.left += other.left
         self.extractions += other.extractions
         self.tally.requests += other.tally.requests
         self.tally.points += other.tally.points
@@ -101,13 +135,17 @@ class Outcome:
 class _TooManyRows(Exception):
     """The first page told of more rows than one transaction should hold."""
 
-    def __init__(self, rows: int, tally: Tally) -> None:
+    def __init__(self, rows: int) -> None:
         self.rows = rows
-        self.tally = tally
         super().__init__(f"{rows} rows")
 
 
-AfterRows = Callable[[Connection, Feed, list[Receipt], Any], None]
+class Stopped(BaseException):
+    """Whoever runs the walk was told to stop: the window under way is given up."""
+
+
+AfterRows = Callable[[Connection, Account, list[Receipt]], None]
+"""What is brought up to date with new rows, inside their transaction."""
 
 
 class Walk:
@@ -135,6 +173,7 @@ class Walk:
         self._local = threading.local()
         self.months = MonthKeeper(warehouse)
         self._client: Client | None = None
+        self._stopping = threading.Event()
         self._opening = threading.Lock()
         self._idle: LifoQueue[tuple[Connection, Connection]] = LifoQueue()
 
@@ -165,32 +204,86 @@ class Walk:
                 self._client = self.feed.client(self.settings, self.warehouse)
             return self._client
 
-    def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:
-        """Ask the vendor for the window and make the warehouse equal to its answer.
+    def stop(self) -> None:
+        """Give up what is under way after its next answer, and ask for nothing more."""
+        self._stopping.set()
 
-        What went wrong is in the outcome's ``problems``; the old rows of those days stand
-        untouched. A window of more rows than ``feed.window_rows`` is split and asked in parts.
+    def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:
+        """Ask the vendor for the window and make the warehouse equal to its answer; see ``parts``."""
+        outcome = Outcome()
+        for part in self.parts(window, wanted):
+            outcome.add(part)
+        return outcome
+
+    def parts(
+        self, window: Window, wanted: Collection[date] | None = None, tally: Tally | None = None
+    ) -> Iterator[Outcome]:
+        """Ask for the window, and answer with each part of it as it commits, newest first.
+
+        What went wrong is in an outcome's ``problems``; the old rows of those days stand untouched.
+        A window of more rows than one transaction should hold is split; of one that does not fit what
+        is left of the budget the newest days are taken that do. ``tally`` is what it cost to find out
+        that the window can be asked for; it counts for the first part.
         """
-        try:
-            with self._connections() as pair, _at(window):
-                return self._refresh(window, wanted, *pair)
-        except _TooManyRows as many:
-            outcome = Outcome(tally=many.tally)
-            for part in split(window, -(-many.rows // self.feed.window_rows)):
-                outcome.add(self.refresh(part, wanted))
-            return outcome
-        except WarehouseError as problem:
-            return Outcome(problems=[problem])
+        todo = [window]
+        left: list[Window] = []
+        refusal: QuotaSpent | None = None
+        while todo:
+            part, cost = todo.pop(), tally or Tally()
+            tally = None
+            try:
+                with self._connections() as pair, _at(part):
+                    yield self._refresh(part, wanted, cost, *pair)
+            except _TooManyRows as many:
+                yield Outcome(tally=cost)
+                todo += reversed(split(part, -(-many.rows // self._aim())))
+            except QuotaSpent as spent:
+                yield Outcome(tally=cost)
+                refusal = refusal or spent
+                fitting = self._newest_that_fit(part, spent.calls_left, cost.vendor_total)
+                left += [*todo, *_without(part, fitting)]
+                todo = [fitting] if fitting else []
+            except WarehouseError as problem:
+                yield Outcome(problems=[problem], tally=cost)
+        if refusal is not None:
+            first, last = min(w.first_day for w in left), max(w.last_day for w in left)
+            refusal.window = str(Window(first, last, window.account))
+            refusal.args = (str(refusal),)
+            yield Outcome(problems=[refusal], left=[day for w in left for day in w.days])
+
+    def _aim(self) -> int:
+        """Rows that a part is to hold: fewer than it may, since days differ."""
+        return max(1, self.feed.window_rows * 3 // 4)
+
+    def _newest_that_fit(self, window: Window, calls: int, total: int | None) -> Window | None:
+        """The newest days of a refused window that so many calls should suffice for.
+
+        Rows are taken as spread evenly where the vendor told their total, else as they stand.
+        """
+        days, page = window.days, self.feed.rows_a_call
+        if calls < 1 or len(days) == 1 or not page:
+            return None
+        with self.reading() as connection:
+            rows = ledger.rows_of_days(connection, window)
+        even = None if total is None else total / len(days)
+        room, taken = float(calls * page), 0
+        for day in reversed(days[1:]):
+            room -= rows.get(day, 0) if even is None else even
+            if room < 0:
+                break
+            taken += 1
+        return Window(days[-taken], days[-1], window.account) if taken else None
 
     def _refresh(
         self,
         window: Window,
         wanted: Collection[date] | None,
+        cost: Tally,
         ledger_connection: Connection,
         connection: Connection,
     ) -> Outcome:
         load: WindowLoad | None = None
-        with self._extraction(window, ledger_connection) as (extraction, tally):
+        with self._extraction(window, ledger_connection, cost) as (extraction, tally):
             try:
                 for answer in self._stored(window, tally, extraction, ledger_connection):
                     if isinstance(answer, Restart):
@@ -210,11 +303,12 @@ class Walk:
 
     def extract(self, window: Window) -> Outcome:
         """Ask the vendor for the window and store its responses; rows are left as they stand."""
+        tally = Tally()
         try:
             with (
                 self._connections() as (ledger_connection, _),
                 _at(window),
-                self._extraction(window, ledger_connection) as (extraction, tally),
+                self._extraction(window, ledger_connection, tally) as (extraction, _),
             ):
                 for _answer in self._stored(window, tally, extraction, ledger_connection):
                     pass
@@ -230,45 +324,52 @@ class Walk:
                 ]
                 return Outcome(bare, tally=tally, extractions=[extraction])
         except WarehouseError as problem:
-            return Outcome(problems=[problem])
+            return Outcome(problems=[problem], tally=tally)
 
     @contextmanager
     def _extraction(
-        self, window: Window, connection: Connection
+        self, window: Window, connection: Connection, tally: Tally
     ) -> Iterator[tuple[Extraction, Tally]]:
-        """An extraction from its opening to its end: complete, failed, or split into parts."""
-        tally = Tally()
+        """An extraction from its opening to its end: complete, failed, split into parts, or given up."""
         extraction = ledger.begin_extraction(connection, window, self.run_id)
         try:
             yield extraction, tally
         except BaseException as error:
-            outcome = "split" if isinstance(error, _TooManyRows) else "failed"
-            text = str(error) if isinstance(error, WarehouseError) else type(error).__name__
+            outcome, failure = _how_it_ended(error)
             with suppress(Exception):
-                ledger.end_extraction(connection, extraction, tally, outcome, text[:2000])
+                ledger.end_extraction(connection, extraction, tally, outcome, failure)
             raise
         ledger.end_extraction(connection, extraction, tally, "complete")
 
     def _check_size(self, window: Window, tally: Tally) -> None:
         rows = tally.vendor_total or 0
         if self.feed.reach is Reach.RANGE and len(window.days) > 1 and rows > self.feed.window_rows:
-            raise _TooManyRows(rows, tally)
+            raise _TooManyRows(rows)
 
     def replay(self, account: Account, days: Sequence[date]) -> Outcome:
-        """Rebuild days from their stored responses, without a vendor call.
+        """Rebuild days from their stored responses, without a vendor call; see ``replays``."""
+        outcome = Outcome()
+        for part in self.replays(account, days):
+            outcome.add(part)
+        return outcome
+
+    def replays(self, account: Account, days: Sequence[date]) -> Iterator[Outcome]:
+        """Rebuild days from their stored responses; answers with each extraction's as it commits.
 
         A day's responses are the latest complete extraction whose window covers it. Days of which
-        none is stored are problems in the outcome; nothing of theirs changes.
+        none is stored are problems in an outcome; nothing of theirs changes.
         """
-        outcome = Outcome()
         with self._connections() as (ledger_connection, connection):
             latest = ledger.latest_complete(
                 ledger_connection, self.feed.source, account.label, days
             )
-            for day in days:
-                if day not in latest:
-                    outcome.problems.append(_nothing_stored(self.feed.source, account, day))
-            for extraction in sorted(set(latest.values()), key=lambda e: e.extraction_id):
+            absent = [day for day in days if day not in latest]
+            if absent:
+                source = self.feed.source
+                yield Outcome(problems=[_nothing_stored(source, account, day) for day in absent])
+            for extraction in sorted(set(latest.values()), key=lambda e: e.last_day, reverse=True):
+                if self._stopping.is_set():
+                    raise Stopped
                 window = Window(extraction.first_day, extraction.last_day, account)
                 wanted = {day for day, from_ in latest.items() if from_ == extraction}
                 try:
@@ -276,11 +377,10 @@ class Walk:
                         load = self._load_stored(
                             ledger_connection, connection, window, extraction, wanted, ()
                         )
-                        outcome.add(self._commit(load, connection, ledger_connection, Tally()))
+                        yield self._commit(load, connection, ledger_connection, Tally())
                 except WarehouseError as problem:
                     connection.rollback()
-                    outcome.problems.append(problem)
-        return outcome
+                    yield Outcome(problems=[problem])
 
     def _stored(
         self,
@@ -291,7 +391,11 @@ class Walk:
     ) -> Iterator[Answer | Restart]:
         """The client's answers, each stored before it is handed on."""
         attempt = 1
+        if self._stopping.is_set():
+            raise Stopped
         for answer in self.client.extract(window, tally):
+            if self._stopping.is_set():
+                raise Stopped
             if isinstance(answer, Restart):
                 attempt += 1
             else:
@@ -319,6 +423,7 @@ class Walk:
             is_replay=is_replay,
             guard=self.guard,
             lock_whole=self.feed.reach is Reach.HISTORY,
+            is_settled=partial(self._is_settled, window.account),
         )
         load.begin()
         return load
@@ -355,7 +460,7 @@ class Walk:
     ) -> Outcome:
         """Finish the load and commit; days that shrank suspiciously are held, the others loaded."""
         try:
-            receipts = load.finish(self._after_rows, self.run_id)
+            receipts = load.finish(self._after_rows(load.window.account), self.run_id)
         except DaysShrank as shrank:
             connection.rollback()
             held = [self._hold(ledger_connection, load, *item) for item in shrank.shrunk.items()]
@@ -383,9 +488,22 @@ class Walk:
             )
         return Outcome(receipts, list(problems), tally, [load.extraction])
 
-    def _after_rows(self, connection: Connection, receipts: list[Receipt]) -> None:
-        if self.after_rows is not None:
-            self.after_rows(connection, self.feed, receipts, self.context)
+    def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:
+        def bring_up_to_date(connection: Connection, receipts: list[Receipt]) -> None:
+            if self.after_rows is not None:
+                self.after_rows(connection, account, receipts)
+
+        return bring_up_to_date
+
+    def _is_settled(self, account: Account, receipt: Receipt) -> bool:
+        return self.feed.settles_at_once(receipt) or is_settled(
+            receipt.day,
+            account.time_zone,
+            receipt.observed_at,
+            rows=receipt.rows,
+            rows_final=receipt.rows_final,
+            settle_days=self.feed.settle_days(self.settings),
+        )
 
     def _hold(
         self, ledger_connection: Connection, load: WindowLoad, day: date, rows: tuple[int, int]
@@ -439,6 +557,23 @@ def split(window: Window, parts: int) -> list[Window]:
         Window(days[at], days[min(at + length, len(days)) - 1], window.account)
         for at in reversed(starts)
     ]
+
+
+def _without(window: Window, newest: Window | None) -> list[Window]:
+    """What is left of a window without its newest days."""
+    if newest is None:
+        return [window]
+    return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
+
+
+def _how_it_ended(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, _TooManyRows):
+        return "split", str(error)
+    if isinstance(error, WarehouseError):
+        return "failed", str(error)[:2000]
+    if isinstance(error, Exception):
+        return "failed", type(error).__name__
+    return "abandoned", "interrupted"
 
 
 @contextmanager

@@ -6,21 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from dagster_project.feed import Client, Feed, Reach
+from dagster_project.feed import AfterRows, Client, Feed, Reach, Walk
 from dagster_project.model import Account, Window
 from dagster_project.settings import Settings
 from dagster_project.transport.governor import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
+from dagster_project.vendors.calltouch.templates import template_of
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
 from dagster_project.vendors.trust import client as trust_client
 from dagster_project.vendors.trust import rows as trust_rows
-from dagster_project.warehouse import ledger
+from dagster_project.warehouse import ledger, marts
 from dagster_project.warehouse.budget import Budget
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.ledger import Receipt
+from dagster_project.warehouse.ledger import Connection, Receipt
 from dagster_project.warehouse.range_proofs import RangeProofs
 
 
@@ -82,6 +83,22 @@ def _zone(section: str, default: str) -> Callable[[Settings], ZoneInfo]:
         return found.time_zone if found is not None else ZoneInfo(default)
 
     return time_zone
+
+
+def marts_keeper(settings: Settings) -> AfterRows:
+    """Keeps the marts of ``bi`` in step with the rows, in the rows' own transaction."""
+    currency = settings.tellody.currency if settings.tellody else None
+
+    def after_rows(connection: Connection, account: Account, receipts: list[Receipt]) -> None:
+        marts.after_load(connection, account, receipts, mask=template_of, currency=currency)
+
+    return after_rows
+
+
+def refresh_stale_marts(walk: Walk) -> int:
+    """Count afresh what a load could only mark (months of reach and of bad numbers)."""
+    with walk.reading() as connection:
+        return marts.refresh_stale(connection, template_of)
 
 
 def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from functools import cache
 
 from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed, Walk
+from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
@@ -61,5 +62,9 @@ def opened_walk(
         key,
         run_id=run_id,
         accept_shrink=accept_shrink,
+        after_rows=marts_keeper(settings()),
     ) as walk:
-        yield walk
+        try:
+            yield walk
+        finally:
+            refresh_stale_marts(walk)
