@@ -67,6 +67,38 @@ class TrustSettings:
 
 
 @dataclass(frozen=True)
+class MailSettings:
+    """How alarms leave by e-mail. ``security``: ``starttls``, ``tls`` from the first byte, or ``none``."""
+
+    to: tuple[str, ...]
+    sender: str
+    host: str
+    port: int
+    username: str | None
+    password: SecretStr | None
+    security: str
+
+
+@dataclass(frozen=True)
+class AlarmSettings:
+    """Where alarms go (nowhere, unless set), and how late a day may be before one is raised."""
+
+    webhook_url: SecretStr | None = None
+    mail: MailSettings | None = None
+    overdue_hours: int = 36
+
+
+@dataclass(frozen=True)
+class RetentionSettings:
+    """How many days are kept: of stored responses, of receipts, of Dagster's log, of personal data."""
+
+    raw_days: int = 30
+    receipt_days: int = 400
+    dagster_days: int = 90
+    pii_days: int = 90
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``."""
 
@@ -80,6 +112,8 @@ class Settings:
     trust: TrustSettings | None = None
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dagster_url: SecretStr | None = None
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @property
     def embedded(self) -> bool:
@@ -131,6 +165,8 @@ class _Reader:
             trust=self.trust(),
             missing=self.missing,
             dagster_url=self.secret("DAGSTER_URL"),
+            alarms=self.alarms(),
+            retention=self.retention(),
         )
 
     def calltouch(self) -> CalltouchSettings | None:
@@ -224,6 +260,57 @@ class _Reader:
             settle_days=self.integer("TRUST_SETTLE_DAYS", "7"),
         )
 
+    def alarms(self) -> AlarmSettings:
+        url = self.secret("ALARM_WEBHOOK_URL")
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise SettingsError(
+                    "ALARM_WEBHOOK_URL is not a URL.", way_out="write it as https://host/path"
+                )
+        return AlarmSettings(
+            webhook_url=url,
+            mail=self.mail(),
+            overdue_hours=self.positive("ALARM_OVERDUE_HOURS", "36"),
+        )
+
+    def mail(self) -> MailSettings | None:
+        to = tuple(part.strip() for part in self.given.get("ALARM_EMAIL_TO", "").split(","))
+        to = tuple(filter(None, to))
+        if not to:
+            return None
+        host, username = self.given.get("ALARM_SMTP_HOST"), self.given.get("ALARM_SMTP_USERNAME")
+        if not host:
+            raise SettingsError("ALARM_EMAIL_TO is set, and ALARM_SMTP_HOST is not.")
+        security = self.text("ALARM_SMTP_SECURITY", "starttls").lower()
+        if security not in ("starttls", "tls", "none"):
+            raise SettingsError(
+                "ALARM_SMTP_SECURITY is none of the three.", way_out="use starttls, tls or none."
+            )
+        addresses = (*to, self.text("ALARM_SMTP_FROM", username or to[0]))
+        if not all("@" in one and one.isprintable() for one in addresses):
+            raise SettingsError(
+                "ALARM_EMAIL_TO or ALARM_SMTP_FROM is not an e-mail address.",
+                way_out="write them as name@host, several with commas.",
+            )
+        return MailSettings(
+            to=to,
+            sender=addresses[-1],
+            host=host,
+            port=self.positive("ALARM_SMTP_PORT", "465" if security == "tls" else "587"),
+            username=username or None,
+            password=self.secret("ALARM_SMTP_PASSWORD"),
+            security=security,
+        )
+
+    def retention(self) -> RetentionSettings:
+        return RetentionSettings(
+            raw_days=self.positive("RAW_RETENTION_DAYS", "30"),
+            receipt_days=self.positive("RECEIPT_RETENTION_DAYS", "400"),
+            dagster_days=self.positive("DAGSTER_RETENTION_DAYS", "90"),
+            pii_days=self.positive("PII_RETENTION_DAYS", "90"),
+        )
+
     def _note_missing(self, source: str, *names: str) -> None:
         self.missing[source] = tuple(name for name in names if not self.given.get(name))
 
@@ -260,6 +347,12 @@ class _Reader:
         if not value.isdecimal():
             raise SettingsError(f"{name} is not a whole number: {value!r}.")
         return int(value)
+
+    def positive(self, name: str, default: str) -> int:
+        number = self.integer(name, default)
+        if number < 1:
+            raise SettingsError(f"{name} must be at least 1.")
+        return number
 
     def number(self, name: str, default: str) -> float:
         value = self.text(name, default)
