@@ -21,6 +21,7 @@ from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.templates import template_of
 
 REMEMBERED: Final = 16_384
+LONGEST_REMEMBERED: Final = 2_048
 STATUS_SHOWN: Final = 40
 
 
@@ -69,8 +70,9 @@ class StatusMemory(dict[tuple[str, str], tuple[bytes, bool]]):
             self.strange.add(pair)
         texts = (*pair, outcome.outcome, outcome.reason)
         encoded = b"".join(encode("text", text) for text in texts) + boolean(outcome.is_final)
-        self[pair] = encoded, outcome.is_final
-        return self[pair]
+        if len(encoded) <= LONGEST_REMEMBERED:
+            self[pair] = encoded, outcome.is_final
+        return encoded, outcome.is_final
 
     def count_strange(self, pairs: Iterable[tuple[str, str]], counts: Counter[str]) -> None:
         """Report the pairs that went by their status alone."""
@@ -101,8 +103,10 @@ class TailMemory(dict[bytes, bytes]):
             self.clear()
         message = levelled.decode()
         template = None if self.template_key is None else template_id(message, self.template_key)
-        self[levelled] = encode("uuid", template) + encode("smallint", segments_of(message))
-        return self[levelled]
+        fields = encode("uuid", template) + encode("smallint", segments_of(message))
+        if len(levelled) <= LONGEST_REMEMBERED:
+            self[levelled] = fields
+        return fields
 
     def of(self, messages: Iterable[bytes]) -> list[bytes]:
         zeroed = [message.translate(_TO_ZEROS) for message in messages]
@@ -114,16 +118,20 @@ _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
 _SLASH: Final = ord("/")
 _LEVEL_LINK: Final = b"0.aa/"
+_LINKS_AT_MOST: Final = 4
 
 
 def _level_links(text: bytes) -> bytes:
-    """Links at the beginning of a word, in plain characters that all count once in an SMS."""
+    """The first links that begin a word, as far as their characters count once in an SMS."""
     slash = text.find(_SLASH)
-    while slash >= 0:
+    for _ in range(_LINKS_AT_MOST):
+        if slash < 0:
+            break
         start = max(text.rfind(b" ", 0, slash), text.rfind(b"\n", 0, slash)) + 1
         link = _LINK.match(text, start)
-        end = slash + 1 if link is None else link.end()
-        if link is not None:
+        end = slash + 1
+        if link is not None and link.end() > slash:
+            end = link.end()
             text = text[:start] + _LEVEL_LINK.ljust(end - start, b"0") + text[end:]
         slash = text.find(_SLASH, end)
     return text

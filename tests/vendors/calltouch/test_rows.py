@@ -1,0 +1,390 @@
+"""Rows of a page: each loaded exactly, through a real COPY, or rejected with its original."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+import xxhash
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dagster_project.copy_binary import encode
+from dagster_project.model import Account, Answer, Batch, Reject, Window, day_number
+from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.vendors.calltouch.context import REMEMBERED, RowContext, template_id
+from dagster_project.vendors.calltouch.instants import EPOCH
+from dagster_project.vendors.calltouch.outcomes import PAIRS, outcome_of
+from dagster_project.vendors.calltouch.pages import KEYS, decode_page
+from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.rows import TABLE, encode_one, sms_key, to_batch
+from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.warehouse.connection import Warehouse
+from tests.copying import CopyTable
+
+SAMPLE = Path(__file__).parents[2] / "data" / "calltouch_result.json"
+SECRET = "a secret that tests may know"
+MOSCOW = Account("calltouch", "101", ZoneInfo("Europe/Moscow"))
+APRIL = Window(date(2024, 4, 1), date(2024, 4, 30), MOSCOW)
+ROW = {
+    "phoneNumber": "79209383654",
+    "dateSent": "01-04-2024 15:05:32",
+    "smsStatus": "delivered",
+    "smsStatusDetail": "Доставлено",
+    "smsMessage": "Ваш код: 14111",
+}
+
+
+def source_of(element: Any) -> str:
+    return element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
+
+
+def answer(*elements: Any) -> Answer:
+    details = ", ".join(map(source_of, elements))
+    body = f'{{"data": {{"totalCountSms": {len(elements)}, "smsDetails": [{details}]}}}}'
+    moment = datetime(2024, 5, 1, tzinfo=UTC)
+    return Answer(1, {}, moment, moment, 200, "application/json", body.encode())
+
+
+def batch_of(*elements: Any, window: Window = APRIL, context: RowContext | None = None) -> Batch:
+    return to_batch(answer(*elements), window, context or RowContext.of(SECRET))
+
+
+@pytest.fixture
+def table(warehouse: Warehouse) -> Iterator[CopyTable]:
+    with warehouse.connect_admin() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield CopyTable(connection, TABLE.columns)
+
+
+def named(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [dict(zip([column.name for column in TABLE.columns], row, strict=True)) for row in rows]
+
+
+def test_the_documents_own_sample_gives_its_four_rows(table: CopyTable) -> None:
+    moment = datetime(2024, 5, 1, tzinfo=UTC)
+    sample = Answer(2, {}, moment, moment, 200, "application/json", SAMPLE.read_bytes())
+
+    batch = to_batch(sample, APRIL, RowContext.of(SECRET))
+
+    shown = (
+        "sent_on",
+        "sent_at",
+        "phone_e164",
+        "country",
+        "outcome",
+        "reason",
+        "is_final",
+        "segments",
+    )
+    rows = named(table.round_trip(batch.records))
+    assert [tuple(row[name] for name in shown) for row in rows] == [
+        (date(2024, 4, 1), datetime(2024, 4, 1, 12, 5, 32, tzinfo=UTC), "+79209383654", "RU", "delivered", None, True, 1),
+        (date(2024, 4, 2), datetime(2024, 4, 2, 8, 15, 17, tzinfo=UTC), "+79209383521", "RU", "failed", "undeliverable", True, 1),
+        (date(2024, 4, 4), datetime(2024, 4, 4, 5, 15, 17, tzinfo=UTC), "+79952125854", "RU", "failed", "expired", True, 1),
+        (date(2024, 4, 5), datetime(2024, 4, 5, 2, 15, 17, tzinfo=UTC), "+79952126521", "RU", "pending", None, False, 1),
+    ]  # fmt: skip
+    assert rows[0]["message"] == "Внимание, скидки!\nТолько сегодня"
+    assert len({row["template_id"] for row in rows}) == 2
+    assert batch.observed == [True, True, True, False]
+    assert (batch.received, batch.rejects, batch.counts) == (4, [], Counter())
+
+
+def expected_row(element: dict[str, str], wall: datetime) -> dict[str, Any]:
+    """A row as the documentation of the table tells it, reckoned field by field."""
+    phone, message = element["phoneNumber"], element["smsMessage"]
+    number = read_number(phone)
+    outcome = outcome_of(element["smsStatus"], element["smsStatusDetail"])
+    identity = b"".join(
+        [
+            len(phone.encode("utf-8", "surrogatepass")).to_bytes(4, "big"),
+            phone.encode("utf-8", "surrogatepass"),
+            f"{wall.day:02}-{wall.month:02}-{wall.year:04} {wall:%H:%M:%S}".encode(),
+            message.encode("utf-8", "surrogatepass"),
+        ]
+    )
+    recipient = number.identity.encode("utf-8", "surrogatepass")
+    return {
+        "sent_on": wall.date(),
+        "site_id": 101,
+        "sms_key": UUID(bytes=sha256(identity).digest()[:16]),
+        "sent_at": wall.replace(tzinfo=MOSCOW.time_zone).astimezone(UTC),
+        "phone": mended(phone),
+        "phone_e164": number.e164,
+        "country": number.country,
+        "recipient": UUID(bytes=pseudonym(sub_key(SECRET, "recipient"), recipient)),
+        "status": mended(element["smsStatus"]),
+        "status_detail": mended(element["smsStatusDetail"]),
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "is_final": outcome.is_final,
+        "message": mended(message),
+        "template_id": UUID(bytes=template_id(mended(message), sub_key(SECRET, "template"))),
+        "segments": segments_of(mended(message)),
+    }
+
+
+def mended(text: str) -> str:
+    return "".join(
+        "\u2400"
+        if character == "\x00"
+        else "\ufffd"
+        if "\ud800" <= character <= "\udfff"
+        else character
+        for character in text
+    )
+
+
+FORMS = ("%d-%m-%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
+PIECES = st.sampled_from(
+    ["Ваш код: ", "4", "12", "https://a.ru/x", "http://b.c/д", "(https://e.f/g", "shop.ru/", "q1w2",
+     "a.bc/~[", " ", "\n", "\u00a0", "x@y.ru", "пароль ", "code=", "и/или", "`", "🔥", "€", "{", "a.b.cd/1?code ",
+     "Слово", "/", "www.a.b", "0.aa/", ".", "-", "٣", "https://x@почта", "\u2028"]
+)  # fmt: skip
+MESSAGES = ANY_TEXT | st.lists(PIECES, max_size=12).map("".join)
+PLAIN_PHONES = st.from_regex(r"\A[78][79][0-9]{9}\Z")
+PHONES = PLAIN_PHONES | ANY_TEXT | st.from_regex(r"\A\+?[0-9 ()-]{0,16}\Z")
+PAIRS_SENT = st.sampled_from(sorted(PAIRS)) | st.tuples(ANY_TEXT, ANY_TEXT)
+WALLS = st.datetimes(datetime(2024, 4, 1), datetime(2024, 4, 30, 23, 59, 59)).map(  # noqa: DTZ001
+    lambda wall: wall.replace(microsecond=0)
+)
+
+
+@st.composite
+def good_rows(draw: st.DrawFn, phones: st.SearchStrategy[str] = PHONES) -> tuple[str, Any]:
+    """The source of a row, and what it has to become."""
+    wall = draw(WALLS)
+    status, detail = draw(PAIRS_SENT)
+    values = draw(phones), wall.strftime(draw(st.sampled_from(FORMS))), status, detail
+    element = dict(zip(KEYS, (*values, draw(MESSAGES)), strict=True))
+    source = json.dumps(element, ensure_ascii=draw(st.booleans()))
+    source = source.encode("utf-8", "backslashreplace").decode()
+    return source, expected_row(json.loads(source), wall)
+
+
+BAD_ROWS = st.sampled_from(
+    [
+        *("null", "1e400", "[]", '"x"', "{}", "9" * 4400, "[" * 9000 + "]" * 9000),
+        *(source_of(ROW | {key: None}) for key in KEYS),
+        *(source_of(ROW | {key: 79209383654}) for key in KEYS),
+        *(
+            source_of(ROW | {"dateSent": written})
+            for written in (
+                *("", "01-04-2024", "31-04-2024 10:00:00", "01-04-0001 00:00:00"),
+                *("31-12-9999 23:59:59", "31-03-2024 23:59:59", "2024-05-01 00:00:00"),
+            )
+        ),
+    ]
+).map(lambda source: (source, None))
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(good_rows() | good_rows(PLAIN_PHONES) | BAD_ROWS, max_size=8))
+def test_every_row_is_loaded_exactly_or_rejected_with_its_original(
+    table: CopyTable, rows: list[tuple[str, Any]]
+) -> None:
+    batch = batch_of(*[source for source, _ in rows])
+
+    loaded = named(table.round_trip(batch.records))
+    assert sorted(loaded, key=repr) == sorted((row for _, row in rows if row), key=repr)
+    assert Counter(reject.original for reject in batch.rejects) == Counter(
+        source for source, row in rows if row is None
+    )
+    assert batch.received == len(rows)
+    assert batch.keys == b"".join(row["sms_key"].bytes for row in loaded)
+    assert batch.days.tolist() == [day_number(row["sent_on"]) for row in loaded]
+    assert batch.observed == [row["is_final"] for row in loaded]
+    assert batch.hashes.tolist() == [xxhash.xxh3_64_intdigest(record) for record in batch.records]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(good_rows(PLAIN_PHONES), max_size=8), st.booleans())
+def test_by_columns_a_row_is_byte_for_byte_what_it_is_by_itself(
+    rows: list[tuple[str, Any]], with_templates: bool
+) -> None:
+    context = RowContext.of(SECRET, with_templates=with_templates)
+    page = answer(*[source for source, _ in rows])
+    batch = to_batch(page, APRIL, context)
+
+    alone = [encode_one(row, APRIL, context, Counter()) for row in decode_page(page.body).rows]
+
+    assert sorted(batch.records) == sorted(row.record for row in alone)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason", "day"),
+    [
+        ("31-03-2024 23:59:59", "outside the asked window", date(2024, 3, 31)),
+        ("01-05-2024 00:00:00", "outside the asked window", date(2024, 5, 1)),
+        ("01-04-0001 00:00:00", "outside the asked window", date(1, 4, 1)),
+        ("31-12-9999 23:59:59", "outside the asked window", date(9999, 12, 31)),
+        ("2024-03-31 23:59:59", "outside the asked window", date(2024, 3, 31)),
+        ("31-04-2024 00:00:00", "unreadable dateSent", None),
+        ("yesterday", "unreadable dateSent", None),
+    ],
+)
+def test_a_row_without_a_place_is_rejected_as_it_came(
+    written: str, reason: str, day: date | None
+) -> None:
+    stray = json.dumps(ROW | {"dateSent": written}, indent=1)
+
+    batch = batch_of(ROW, stray, ROW)
+
+    assert batch.rejects == [Reject(reason, stray, day)]
+    assert (len(batch), batch.received) == (2, 3)
+
+
+def test_a_page_that_was_decoded_is_not_decoded_again() -> None:
+    page = answer(ROW)
+    decoded = Answer(1, {}, page.asked_at, page.received_at, 200, "", b"", decode_page(page.body))
+
+    assert to_batch(decoded, APRIL, RowContext.of(SECRET)).records == batch_of(ROW).records
+
+
+def test_equal_rows_stay_several() -> None:
+    batch = batch_of(ROW, ROW, ROW | {"smsStatus": "waiting"})
+
+    assert len(batch) == 3
+    assert len({batch.keys[at : at + 16] for at in (0, 16, 32)}) == 1
+    assert len(set(batch.hashes.tolist())) == 2
+
+
+def test_a_key_depends_on_phone_second_and_text_alone_and_not_on_how_the_second_is_written() -> (
+    None
+):
+    elements = [
+        ROW,
+        ROW | {"smsStatus": "error", "smsStatusDetail": "Запрещено"},
+        ROW | {"dateSent": "01.04.2024 15:05:32"},
+        ROW | {"dateSent": "2024-04-01 15:05:32"},
+        ROW | {"phoneNumber": "+79209383654"},
+        ROW | {"dateSent": "01-04-2024 15:05:33"},
+        ROW | {"smsMessage": "Ваш код: 14112"},
+    ]
+
+    keys = [batch_of(element).keys for element in elements]
+
+    assert len(set(keys[:4])) == 1
+    assert len(set(keys)) == 4
+
+
+def test_a_key_cannot_be_imitated_by_moving_characters_from_phone_to_text() -> None:
+    wall = datetime(2024, 4, 1, 15, 5, 32)  # noqa: DTZ001
+    second = "01-04-2024 15:05:32"
+
+    assert sms_key("7", wall, f"{second}x") != sms_key(f"7{second}", wall, "x")
+
+
+def test_a_number_is_one_recipient_in_any_mask_and_under_one_key_alone() -> None:
+    def recipient(phone: str, secret: str = SECRET) -> bytes:
+        record = batch_of(ROW | {"phoneNumber": phone}, context=RowContext.of(secret)).records[0]
+        field = encode("text", "RU")
+        start = record.index(field) + len(field)
+        return record[start : start + 20]
+
+    masks = ("79209383654", "89209383654", "+7 920 938-36-54", "9209383654")
+    assert len({recipient(phone) for phone in masks}) == 1
+    assert recipient(masks[0]) != recipient("79209383655")
+    assert recipient(masks[0]) != recipient(masks[0], SECRET + "!")
+
+
+def test_templates_can_be_left_out(table: CopyTable) -> None:
+    batch = batch_of(ROW, context=RowContext.of(SECRET, with_templates=False))
+
+    [row] = named(table.round_trip(batch.records))
+    assert (row["template_id"], row["segments"]) == (None, 1)
+
+
+def test_texts_that_cannot_be_stored_are_mended_and_counted(table: CopyTable) -> None:
+    ugly = json.dumps(ROW | {"smsMessage": "a\x00b\ud83d"})
+
+    batch = batch_of(ROW, ugly)
+
+    assert [row["message"] for row in named(table.round_trip(batch.records))] == [
+        ROW["smsMessage"],
+        "a\u2400b\ufffd",
+    ]
+    assert batch.counts == Counter(nul_replaced=1, surrogate_replaced=1)
+
+
+def test_an_unseen_pair_is_counted_under_its_name() -> None:
+    new = ROW | {"smsStatus": "sent", "smsStatusDetail": "Код 42"}
+
+    batch = batch_of(new, ROW, new, ROW | {"smsStatus": "read", "phoneNumber": "1"})
+
+    assert batch.counts == Counter(
+        {"unknown_status:sent + Код ##": 2, "unknown_status:read + Доставлено": 1}
+    )
+
+
+def test_a_repeated_hour_is_counted_whatever_form_the_row_has() -> None:
+    berlin = Account("calltouch", "101", ZoneInfo("Europe/Berlin"))
+    window = Window(date(2024, 10, 27), date(2024, 10, 27), berlin)
+    plain = ROW | {"dateSent": "27-10-2024 02:30:00"}
+
+    batch = batch_of(plain, plain | {"phoneNumber": "375291234567"}, window=window)
+
+    assert batch.counts == Counter(ambiguous_hour=2)
+
+
+def test_the_counts_of_the_page_are_handed_on() -> None:
+    batch = batch_of(ROW | {"new": 1}, "null")
+
+    assert batch.counts == Counter({"unknown_key:new": 1})
+    assert [reject.reason for reject in batch.rejects] == ["unreadable row: not an object but null"]
+
+
+def test_an_empty_page_is_an_empty_batch() -> None:
+    batch = batch_of()
+
+    assert (len(batch), batch.received, batch.keys, batch.observed) == (0, 0, b"", [])
+    assert (len(batch.days), len(batch.hashes)) == (0, 0)
+
+
+def test_what_is_remembered_between_pages_is_bounded_and_changes_no_row() -> None:
+    context = RowContext.of(SECRET)
+    elements = [
+        ROW | {"smsMessage": f"Слово {chr(0x3400 + n)}", "smsStatusDetail": f"{chr(0x3400 + n)}"}
+        for n in range(REMEMBERED + 100)
+    ]
+
+    first = batch_of(*elements, context=context)
+    again = batch_of(*elements, context=context)
+
+    assert len(context.tails) <= REMEMBERED
+    assert len(context.statuses) <= REMEMBERED
+    assert first.records == again.records
+    assert len(first.counts) == 21
+
+
+def test_long_texts_are_not_remembered() -> None:
+    context = RowContext.of(SECRET)
+
+    batch_of(ROW | {"smsMessage": "я" * 5000, "smsStatusDetail": "я" * 5000}, context=context)
+
+    assert (len(context.tails), len(context.statuses)) == (0, 0)
+
+
+@pytest.mark.parametrize("piece", ["/", "a.bc/ ", "http://", "1", "\n/"])
+def test_a_message_of_a_megabyte_takes_no_more_than_a_moment(piece: str) -> None:
+    element = ROW | {"smsMessage": piece * (1_000_000 // len(piece))}
+    started = time.process_time()
+
+    assert len(batch_of(element)) == 1
+    assert time.process_time() - started < 5
+
+
+def test_seconds_since_2000_are_what_instants_count_from() -> None:
+    assert EPOCH + timedelta(seconds=86_400) == datetime(2000, 1, 2)  # noqa: DTZ001
