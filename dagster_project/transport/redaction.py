@@ -35,6 +35,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionError, "connection lost"),
     (ssl.SSLError, "the TLS connection failed"),
     (requests.exceptions.ProxyError, "the proxy failed"),
+    (urllib3.exceptions.ProtocolError, "the answer broke off"),
 )
 
 

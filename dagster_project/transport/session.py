@@ -191,8 +191,9 @@ class Session:
             return retrying(single)
         except Transient as fault:
             count = int(retrying.statistics.get("attempt_number", 1))
+            tried = "once" if count == 1 else f"{count} times, the last time"
             raise TryLater(
-                f"{request} was tried {count} times, and at last: {fault.what}.",
+                f"{request} was tried {tried}: {fault.what}.",
                 way_out="run again later.",
             ) from fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import struct
@@ -49,7 +50,7 @@ def reply(
         time.sleep(after)
         connection.sendall(_head(status, len(raw) if claims is None else claims, headers) + raw)
         if claims is not None and claims != len(raw):
-            connection.close()
+            hang_up(connection)
 
     return play
 
@@ -60,7 +61,7 @@ def cut_chunks(body: bytes) -> Play:
     def play(connection: socket.socket) -> None:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head + b"%x\r\n" % len(body) + body + b"\r\n")
-        connection.close()
+        hang_up(connection)
 
     return play
 
@@ -69,7 +70,7 @@ def reset(after_bytes: bytes = b"") -> Play:
     def play(connection: socket.socket) -> None:
         connection.sendall(after_bytes)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
+        os.close(connection.detach())
 
     return play
 
@@ -77,9 +78,15 @@ def reset(after_bytes: bytes = b"") -> Play:
 def hang(seconds: float) -> Play:
     def play(connection: socket.socket) -> None:
         time.sleep(seconds)
-        connection.close()
+        hang_up(connection)
 
     return play
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End the connection now; ``close`` alone would wait for its reader."""
+    connection.shutdown(socket.SHUT_RDWR)
+    os.close(connection.detach())
 
 
 def drip(data: bytes, pause: float) -> Play:

@@ -47,6 +47,7 @@ from tests.transport.scripted_server import (
     drip,
     drip_body,
     hang,
+    hang_up,
     reply,
     reset,
     serving,
@@ -147,6 +148,23 @@ def test_attempts_are_bounded_and_told() -> None:
     assert f"POST 127.0.0.1:{server.port}/result was tried 5 times" in str(failure.value)
     assert "HTTP 503" in str(failure.value)
     assert (tally.requests, len(server.asked), len(pauses)) == (5, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (reset(), "connection reset"),
+        (reply("{}", claims=9), "the body was cut short"),
+        (cut_chunks(b"{"), "the answer broke off"),
+        (reply(b"\x1f\x8b no", headers={"Content-Encoding": "gzip"}), "was not decompressed"),
+        (reply("<html>"), "an HTML page came where JSON was due"),
+        (reply(""), "the body is empty"),
+        (reply("{"), "the body is not whole JSON"),
+    ],
+)
+def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
+    with serving(fault) as server, pytest.raises(TryLater, match=words):
+        session().send(Request("GET", server.url), tally=Tally(), attempts=1, judge=decode_json)
 
 
 def test_time_is_bounded_too() -> None:
@@ -469,7 +487,7 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
     def once(connection: Any) -> None:
         reply(GOOD)(connection)
         closing.wait(5)
-        connection.close()
+        hang_up(connection)
 
     class Waits(Gate):
         waited = False

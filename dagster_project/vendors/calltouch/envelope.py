@@ -57,7 +57,7 @@ def judge(reply: Reply) -> None:
         try:
             decode_page(reply.body)
         except NotJson:
-            failure = error_of(None, reply)
+            failure = _spoilt(reply)
         except NotAPage as other:
             failure = error_of(other.document, reply)
         if failure is not None:
@@ -71,7 +71,7 @@ def _looks_like_a_page(body: bytes) -> bool:
 
 
 def error_of(document: Any, reply: Reply) -> WarehouseError | Transient:
-    """The error that an answer without rows stands for; ``document`` is None where it is no JSON."""
+    """The error that an answer of JSON without rows stands for."""
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict):
         if data.get("type") == "validationError":
@@ -82,7 +82,9 @@ def error_of(document: Any, reply: Reply) -> WarehouseError | Transient:
             return _told(data["message"], reply.status)
     if isinstance(document, dict) and isinstance(document.get("message"), str):
         return _told(document["message"], reply.status)
-    return _silent(document, reply)
+    return _by_status(reply.status, "") or AnswerNotTrusted(
+        "the answer is JSON, but neither a page nor an error of the documented forms."
+    )
 
 
 def _told(message: str, status: int) -> WarehouseError | Transient:
@@ -107,16 +109,13 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
     return _by_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
 
 
-def _silent(document: Any, reply: Reply) -> WarehouseError | Transient:
-    if document is not None:
-        return _by_status(reply.status, "") or AnswerNotTrusted(
-            "the answer is JSON, but neither a page nor an error of the documented forms."
-        )
+def _spoilt(reply: Reply) -> WarehouseError | Transient:
+    """The error that a body stands for which is not JSON."""
     body = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not body:
+        return _by_status(reply.status, "") or Transient("the body is empty")
     said = "an HTML page" if body.startswith(b"<") else "a body that is not whole JSON"
-    return _by_status(reply.status, said if body else "") or Transient(
-        f"{said} came" if body else "the body is empty"
-    )
+    return _by_status(reply.status, said) or Transient(f"{said} came")
 
 
 def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
