@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from struct import Struct, error, pack
 from typing import Any, Final
 from uuid import UUID
@@ -125,6 +126,12 @@ def numeric(value: Decimal | int) -> bytes:
         raise Unencodable("numeric: not a finite decimal")
     negative, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
+    if len(digits) <= 20 and -20 <= exponent <= 20:
+        return _short_numeric(negative, digits, exponent)
+    return _numeric(negative, digits, exponent)
+
+
+def _numeric(negative: int, digits: tuple[int, ...], exponent: int) -> bytes:
     scale = max(-exponent, 0)
     if scale > _NUMERIC_MAX_SCALE or (
         digits != (0,) and len(digits) + exponent > _NUMERIC_MAX_WHOLE_DIGITS
@@ -136,6 +143,10 @@ def numeric(value: Decimal | int) -> bytes:
     sign = _NUMERIC_NEGATIVE if negative else 0
     count = len(groups)
     return pack(f">iHhHH{count}H", 8 + 2 * count, count, first, sign, scale, *groups)
+
+
+# Prices repeat. Not keyed by the Decimal itself: 4.9 equals 4.90, and shows one digit less.
+_short_numeric = lru_cache(maxsize=4096)(_numeric)
 
 
 def _base_10000(digits: str, exponent: int) -> tuple[int, list[int]]:

@@ -68,6 +68,7 @@ TWICE_ON_A_PAGE: Final = "twice_on_a_page"
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _UNREADABLE: Final = object()
 _pack_key = Struct(">QQ").pack
+_decode_text = json.JSONDecoder(strict=False).decode
 _decode_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
@@ -230,7 +231,7 @@ def _is_number(slice_: bytes) -> bool:
 
 def _text(slice_: bytes) -> str | None:
     try:
-        value = json.loads(slice_.decode(), strict=False) if slice_[:1] == b'"' else None
+        value = _decode_text(slice_.decode()) if slice_[:1] == b'"' else None
     except ValueError:
         return None
     return value if isinstance(value, str) else None
