@@ -6,6 +6,7 @@ import dagster as dg
 
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
+from dagster_project.orchestration import alarms
 from dagster_project.orchestration.assets import assets_of
 from dagster_project.settings import Settings
 
@@ -15,6 +16,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[assets_of(feed, settings) for feed in FEEDS],
         jobs=[refresh_job(feed) for feed in FEEDS],
+        sensors=alarms.sensors(),
         executor=dg.in_process_executor,
     )
 
