@@ -93,9 +93,10 @@ class TryLater(WarehouseError):
 
 
 class QuotaSpent(WarehouseError):
-    """The day's API points do not suffice for this window."""
+    """The day's API points do not suffice for this window. ``calls_left``: how many calls they do."""
 
     recovery = "run again after the budget resets"
+    calls_left: int = 0
 
 
 class AnswerNotTrusted(WarehouseError):

@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, Protocol
@@ -118,9 +118,9 @@ class Outcome:
 
     receipts: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
-    left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     extractions: list[Extraction] = field(default_factory=list)
+    left: list[date] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         self.receipts += other.receipts
@@ -232,24 +232,28 @@ class Walk:
             part, cost = todo.pop(), tally or Tally()
             tally = None
             try:
-                with self._connections() as pair, _at(part):
-                    yield self._refresh(part, wanted, cost, *pair)
+                outcome = self._ask(part, wanted, cost)
             except _TooManyRows as many:
-                yield Outcome(tally=cost)
+                outcome = Outcome(tally=cost)
                 todo += reversed(split(part, -(-many.rows // self._aim())))
             except QuotaSpent as spent:
-                yield Outcome(tally=cost)
+                outcome = Outcome(tally=cost)
                 refusal = refusal or spent
                 fitting = self._newest_that_fit(part, spent.calls_left, cost.vendor_total)
                 left += [*todo, *_without(part, fitting)]
                 todo = [fitting] if fitting else []
             except WarehouseError as problem:
-                yield Outcome(problems=[problem], tally=cost)
+                outcome = Outcome(problems=[problem], tally=cost)
+            yield outcome
         if refusal is not None:
             first, last = min(w.first_day for w in left), max(w.last_day for w in left)
             refusal.window = str(Window(first, last, window.account))
             refusal.args = (str(refusal),)
             yield Outcome(problems=[refusal], left=[day for w in left for day in w.days])
+
+    def _ask(self, window: Window, wanted: Collection[date] | None, cost: Tally) -> Outcome:
+        with self._connections() as pair, _at(window):
+            return self._refresh(window, wanted, cost, *pair)
 
     def _aim(self) -> int:
         """Rows that a part is to hold: fewer than it may, since days differ."""
@@ -377,10 +381,11 @@ class Walk:
                         load = self._load_stored(
                             ledger_connection, connection, window, extraction, wanted, ()
                         )
-                        yield self._commit(load, connection, ledger_connection, Tally())
+                        outcome = self._commit(load, connection, ledger_connection, Tally())
                 except WarehouseError as problem:
                     connection.rollback()
-                    yield Outcome(problems=[problem])
+                    outcome = Outcome(problems=[problem])
+                yield outcome
 
     def _stored(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from dagster_project import clock
 from dagster_project.feed import AfterRows, Client, Feed, Reach, Walk
-from dagster_project.model import Account, Window
+from dagster_project.model import ONE_DAY, Account, Tally, Window
 from dagster_project.settings import Settings
 from dagster_project.transport.governor import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
@@ -18,6 +20,8 @@ from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
 from dagster_project.vendors.trust import client as trust_client
 from dagster_project.vendors.trust import rows as trust_rows
+from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.vendors.trust.rows import ROLLING_WEEK
 from dagster_project.warehouse import ledger, marts
 from dagster_project.warehouse.budget import Budget
 from dagster_project.warehouse.connection import Warehouse
@@ -75,6 +79,47 @@ def open_trust(settings: Settings, warehouse: Warehouse) -> Client:
     return trust_client.Client(settings.trust, proofs=RangeProofs(warehouse))
 
 
+def calltouch_calls_left(
+    settings: Settings, connection: Connection, account: Account
+) -> int | None:
+    """Calls that fit into what is left of the site's points today."""
+    sites = settings.calltouch.sites if settings.calltouch else ()
+    budget = next((s.daily_points for s in sites if str(s.site_id) == account.label), None)
+    if budget is None:
+        return None
+    today = clock.today(account.time_zone)
+    spent, held = ledger.points_standing(connection, account, today)
+    return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
+
+
+def trust_night_days(
+    settings: Settings, warehouse: Warehouse, today: date, days: Collection[date]
+) -> list[date]:
+    """Ended days where ranges were last seen to be honoured, today where they were ignored.
+
+    Where neither is known yet, yesterday and today: the run finds out which of them it may ask for.
+    """
+    trust = settings.trust
+    assert trust is not None
+    params = ",".join(trust.range_params)
+    proof = standing(RangeProofs(warehouse).load("trust", trust.base_url, params))
+    state = proof.state if proof else "unproven"
+    if state == "honoured":
+        return [day for day in days if day < today]
+    yesterday = [day for day in days if day == today - ONE_DAY and state != "ignored"]
+    return [*yesterday, today]
+
+
+def trust_answerable(
+    client: Client, account: Account, days: Collection[date], tally: Tally
+) -> list[date]:
+    """Of these days what a nightly run may ask for: ended days, or today alone."""
+    assert isinstance(client, trust_client.Client)
+    newest = client.newest_day(tally)
+    known = client.answerable(Window(min(days), max(days), account), tally)
+    return [day for day in known if day in days and day <= newest]
+
+
 def _zone(section: str, default: str) -> Callable[[Settings], ZoneInfo]:
     """The source's time zone; where it has no credentials, the default that its setting would have."""
 
@@ -124,7 +169,10 @@ FEEDS: Final[tuple[Feed, ...]] = (
         row_context=lambda settings, key: RowContext.of(key),
         to_batch=calltouch_rows.to_batch,
         settle_days=lambda settings: settings.calltouch.settle_days if settings.calltouch else 7,
-        window_days=31,
+        window_days=400,
+        rows_a_call=calltouch_client.ROWS_A_PAGE,
+        points_a_call=calltouch_client.POINTS_A_CALL,
+        calls_left=calltouch_calls_left,
     ),
     Feed(
         source="tellody_activity",
@@ -138,7 +186,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         client=open_activity,
         row_context=lambda settings, key: None,
         to_batch=lambda answer, window, context: activity_rows.to_batch(answer, window),
-        settle_days=lambda settings: 3,
+        settle_days=lambda settings: settings.tellody.settle_days if settings.tellody else 3,
     ),
     Feed(
         source="tellody_purchases",
@@ -152,7 +200,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         client=open_purchases,
         row_context=lambda settings, key: None,
         to_batch=purchase_rows.to_batch,
-        settle_days=lambda settings: 3,
+        settle_days=lambda settings: settings.tellody.settle_days if settings.tellody else 3,
         metadata=_before_first_partition,
     ),
     Feed(
@@ -167,7 +215,10 @@ FEEDS: Final[tuple[Feed, ...]] = (
         client=open_trust,
         row_context=lambda settings, key: None,
         to_batch=lambda answer, window, context: trust_rows.to_batch(answer, window),
-        settle_days=lambda settings: 7,
+        settle_days=lambda settings: settings.trust.settle_days if settings.trust else 7,
+        settles_at_once=lambda receipt: bool(receipt.notes.get("in_window", {}).get(ROLLING_WEEK)),
+        night_days=trust_night_days,
+        answerable=trust_answerable,
         loads_today=True,
     ),
 )

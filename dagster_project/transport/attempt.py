@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from dagster_project import clock
 from dagster_project.errors import AnswerNotTrusted, RequestRefused, TryLater, WarehouseError
 from dagster_project.model import Answer, Tally
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
@@ -129,7 +130,7 @@ class Single:
                 sequence=self.sequence,
                 request=self.request.shown(),
                 asked_at=attempt.asked_at,
-                received_at=datetime.now(UTC),
+                received_at=clock.now(),
                 status=response.status_code,
                 content_type=response.headers.get("Content-Type", ""),
                 body=body,

@@ -21,7 +21,7 @@ import socket
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from http.client import HTTPResponse
 from math import inf
 from time import monotonic
@@ -30,6 +30,8 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from dagster_project import clock
 
 LOOK_UP_SECONDS = 0.5
 
@@ -66,12 +68,12 @@ class Attempt:
     look_up: Callable[[], None] = never_mind
     on_sent: Callable[[], None] = never_mind
     deadline: float = inf
-    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    asked_at: datetime = field(default_factory=clock.now)
     sent: bool = False
 
     def leave(self) -> None:
         self.deadline = monotonic() + self.timeouts.total
-        self.asked_at = datetime.now(UTC)
+        self.asked_at = clock.now()
         self.sent = True
         self.on_sent()
 

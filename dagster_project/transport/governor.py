@@ -20,10 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from math import floor
 from typing import Protocol
 
+from dagster_project import clock
 from dagster_project.errors import TryLater
 from dagster_project.model import Account
 from dagster_project.transport.points import Points, PointStore
@@ -187,7 +188,7 @@ class Governor:
         account: Account,
         daily_points: int | None,
         cost: int = 2,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> Points:
         """A claim on the account's points, of ``cost`` a call; see ``Points``."""
         return Points(self._store, account, daily_points, cost, now)

@@ -129,7 +129,7 @@ class Points:
         daily = self._daily or 0
         calls_text = "1 call" if calls == 1 else f"{calls} calls"
         held_text = f", {held} are set aside by other windows" if held else ""
-        return QuotaSpent(
+        refusal = QuotaSpent(
             f"{calls_text} ({calls * self._cost} points) do not fit: of {daily} points for {day} "
             f"{spent} are spent{held_text}, {max(daily - spent - held, 0)} are left; "
             f"the budget resets at {self._reset(day)}.",
@@ -137,3 +137,5 @@ class Points:
             account=self._account.label,
             way_out="run again after that, or raise CALLTOUCH_DAILY_POINTS.",
         )
+        refusal.calls_left = max(daily - spent - held, 0) // self._cost
+        return refusal

@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from dagster_project import clock
-from dagster_project.model import Tally, Window
+from dagster_project.model import Account, Tally, Window
 
 Connection = psycopg.Connection[Any]
 
@@ -164,6 +164,28 @@ def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> 
     ).fetchone()
     assert row is not None
     return max(1, -(-int(row[0]) // rows_a_page))
+
+
+def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
+    """How many rows stand for each day of the window that was ever loaded."""
+    rows = connection.execute(
+        "SELECT day, rows FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
+        (window.account.source, window.account.label, window.first_day, window.last_day),
+    ).fetchall()
+    return {day: int(count) for day, count in rows}
+
+
+def points_standing(connection: Connection, account: Account, day: date) -> tuple[int, int]:
+    """Points that were spent that day, and points that windows under way have set aside."""
+    row = connection.execute(
+        "SELECT coalesce((SELECT points FROM ops.point_ledger"
+        " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
+        " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
+        {"source": account.source, "account": account.label, "day": day},
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
 
 
 def day_states(

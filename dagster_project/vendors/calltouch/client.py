@@ -5,8 +5,9 @@ tells the total; the pages after it are fetched side by side under the governor 
 they come, at most ``THREADS`` of them waiting. A reading whose pages contradict each other
 (``proof``) is given up with a ``Restart`` and the window read again, a few times.
 
-Points: before page 1 as many calls are reserved as such a window is expected to take; after it, what
-is really to come. What does not fit the day's budget is not loaded.
+Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
+been handed out, what is really to come, so that whoever takes it may ask for less instead. What does
+not fit the day's budget is not loaded.
 
 The filter ``phoneNumbers`` is never sent: an answer under it would delete the other rows.
 """
@@ -18,9 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 
+from dagster_project import clock
 from dagster_project.errors import (
     AnswerNotTrusted,
     QuotaSpent,
@@ -55,10 +57,6 @@ def one_page(_: Window) -> int:
     return 1
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Client:
     """One for all sites and windows of a run; safe to use from many threads.
 
@@ -74,7 +72,7 @@ class Client:
         governor: Governor | None,
         *,
         expected_pages: Callable[[Window], int] = one_page,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
         rows_a_page: int = ROWS_A_PAGE,
         pause: Callable[[float], None] = time.sleep,
@@ -165,10 +163,10 @@ class Client:
         first = self._fetch(site, days, limits, 1)
         proof.take(first.decoded, 1)
         tally.vendor_total, tally.pages = proof.total, 1
-        if limits.points is not None:
-            limits.points.reserve(proof.pages - 1)
         yield first
         del first
+        if limits.points is not None and proof.pages > 1:
+            limits.points.reserve(proof.pages - 1)
         fetch = partial(self._ask, site, days, limits)
         with closing(side_by_side(fetch, range(2, proof.pages + 1), THREADS)) as answers:
             for answer in answers:

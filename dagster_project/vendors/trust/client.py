@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
+from dagster_project import clock
 from dagster_project.errors import TryLater, VendorCannotAnswer
 from dagster_project.model import ONE_DAY, Answer, RangeProof, Tally, Window
 from dagster_project.settings import TrustSettings
@@ -27,10 +28,6 @@ from dagster_project.vendors.trust.range_proof import ProofStore
 from dagster_project.vendors.trust.rows import Coverage
 
 ROLLING_DAYS: Final = 7
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Client:
@@ -45,7 +42,7 @@ class Client:
         *,
         proofs: ProofStore,
         session: Session | None = None,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._settings = settings
         self._now = now

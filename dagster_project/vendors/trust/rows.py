@@ -56,6 +56,8 @@ COLUMNS: Final = TABLE.columns
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
+ROLLING_WEEK: Final = "rolling_week"
+"""Counted for a row that is not of its day alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     batch.hashes = np.array([_hash_but_asked_at(row) for row, _ in rows], dtype=np.uint64)
     for _, figures in rows:
         batch.counts.update(_noticed(figures))
+        if not coverage.is_daily:
+            batch.counts[ROLLING_WEEK] += 1
     return batch
 
 
