@@ -184,7 +184,7 @@ def _judge_ping(reply: Reply) -> None:
 def _judge_sign_in(reply: Reply) -> None:
     """The body decides: the status of a refusal is not relied on."""
     said = _small_json(reply)
-    if said is not None and (said.get("access-denied") or "cause" in said):
+    if said is not None and said.get("access-denied"):
         raise _credentials_refused()
     if reply.status == 401:
         raise _credentials_refused()

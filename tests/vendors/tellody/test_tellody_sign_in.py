@@ -185,6 +185,13 @@ def test_passing_faults_change_nothing(
     )
 
 
+def test_an_error_of_the_server_at_the_sign_in_is_not_a_refusal(rig: StartRig) -> None:
+    played = rig()
+    body = '{"status": 500, "cause": "java.lang.NullPointerException"}'
+    played.fault("status", f"*{LOGIN}", status=500, body=body)
+    assert_true_week(played, week(played, played.activity()))
+
+
 def test_a_ping_that_is_refused_says_what_to_check(rig: StartRig) -> None:
     played = rig()
     played.fault("status", f"*{PING}", times=None, status=403)
