@@ -147,11 +147,13 @@ def refresh_stale_marts(walk: Walk) -> int:
 
 
 def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:
-    older = sum(r.notes.get("in_window", {}).get("before_first_partition", 0) for r in receipts)
+    """What a read of the whole history left out; each receipt carries its whole read's counts."""
+    counts = receipts[0].notes.get("in_window", {}) if receipts else {}
+    older, earliest = purchase_rows.before_first_partition(counts)
     if not older:
         return {}
     return {
-        "older purchases left out": f"{older}; set WAREHOUSE_START_DATE to an earlier day to load them"
+        "older purchases left out": f"{older}; set WAREHOUSE_START_DATE={earliest} to load them too"
     }
 
 

@@ -199,7 +199,9 @@ class WindowLoad:
         for receipt in receipts:
             receipt.settled = self.is_settled(receipt)
         loaded = [receipt.day for receipt in receipts]
-        write_rejects(self.connection, self.extraction, self.rejects, loaded)
+        write_rejects(
+            self.connection, self.extraction, self.rejects, None if self.lock_whole else loaded
+        )
         ledger.write_receipts(self.connection, receipts, run_id)
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)

@@ -20,9 +20,13 @@ def write_rejects(
     connection: Connection,
     extraction: Extraction,
     rejects: Iterable[Reject],
-    days: Sequence[date],
+    days: Sequence[date] | None,
 ) -> None:
-    """Keep what could not be loaded, each record once; earlier rejects of these days that did not come again are resolved."""
+    """Keep what could not be loaded, each record once.
+
+    Earlier rejects of these days that did not come again are resolved; with ``days`` None (all that
+    the source has was read) those of every day, and those without one.
+    """
     unique: dict[tuple[bytes, str], tuple[Reject, int]] = {}
     for reject in rejects:
         digest = hashlib.sha256(reject.original.encode("utf-8", "surrogatepass")).digest()
@@ -32,6 +36,36 @@ def write_rejects(
         with connection.cursor() as cursor:
             cursor.executemany(
                 _UPSERT_REJECT,
+                [
+                    (
+                        extraction.source,
+                        extraction.account,
+                        digest,
+                        reason,
+                        reject.day,
+                        storable(reject.original, Counter()),
+                        times,
+                        extraction.extraction_id,
+                        extraction.extraction_id,
+                    )
+                    for (digest, reason), (reject, times) in unique.items()
+                ],
+            )
+    connection.execute(
+        "UPDATE ops.rejected_record SET resolved_at = now() WHERE source = %s AND account = %s"
+        " AND (%s::date[] IS NULL OR day = ANY(%s)) AND resolved_at IS NULL"
+        " AND last_extraction_id <> %s",
+        (
+            extraction.source,
+            extraction.account,
+            None if days is None else list(days),
+            None if days is None else list(days),
+            extraction.extraction_id,
+        ),
+    )
+
+
+_UPSERT_REJECT,
                 [
                     (
                         extraction.source,
