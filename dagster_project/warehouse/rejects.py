@@ -51,40 +51,17 @@ def write_rejects(
                     for (digest, reason), (reject, times) in unique.items()
                 ],
             )
+    every_day = days is None
     connection.execute(
         "UPDATE ops.rejected_record SET resolved_at = now() WHERE source = %s AND account = %s"
-        " AND (%s::date[] IS NULL OR day = ANY(%s)) AND resolved_at IS NULL"
-        " AND last_extraction_id <> %s",
+        " AND (%s OR day = ANY(%s)) AND resolved_at IS NULL AND last_extraction_id <> %s",
         (
             extraction.source,
             extraction.account,
-            None if days is None else list(days),
-            None if days is None else list(days),
+            every_day,
+            list(days or ()),
             extraction.extraction_id,
         ),
-    )
-
-
-_UPSERT_REJECT,
-                [
-                    (
-                        extraction.source,
-                        extraction.account,
-                        digest,
-                        reason,
-                        reject.day,
-                        storable(reject.original, Counter()),
-                        times,
-                        extraction.extraction_id,
-                        extraction.extraction_id,
-                    )
-                    for (digest, reason), (reject, times) in unique.items()
-                ],
-            )
-    connection.execute(
-        "UPDATE ops.rejected_record SET resolved_at = now() WHERE source = %s AND account = %s"
-        " AND day = ANY(%s) AND resolved_at IS NULL AND last_extraction_id <> %s",
-        (extraction.source, extraction.account, list(days), extraction.extraction_id),
     )
 
 
