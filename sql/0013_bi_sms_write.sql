@@ -7,6 +7,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '00000000-0000-0000-0000-000000000000'::uuid;
 COMMENT ON FUNCTION mart.rare_id IS 'The template_id that stands for all rare templates.';
 
+CREATE FUNCTION mart.split_address(text, OUT head text, OUT tail text)
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT part[1], part[2] FROM regexp_match($1,
+        '^(\{name\}|[А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+(?: [А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+){0,2})(,.*)$') AS part;
+END;
+COMMENT ON FUNCTION mart.split_address(text) IS 'A text that begins with one to three capitalised words and a comma, cut before the comma; else NULLs.';
+
 CREATE VIEW mart.template_category AS
 SELECT t.site_id, t.template_id, coalesce(l.category, t.guessed_category) AS category
 FROM mart.template t LEFT JOIN mart.template_label l USING (template_id);
@@ -146,12 +154,27 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION mart.observe_unchanged IS 'Record that these days were asked for again and stood as before.';
 
-CREATE FUNCTION mart.name_template(of_site bigint, of_template uuid, its_text text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    UPDATE mart.template SET masked_text = its_text
-    WHERE site_id = of_site AND template_id = of_template;
-END;
-COMMENT ON FUNCTION mart.name_template IS 'Set the masked text of a public template.';
+CREATE FUNCTION mart.name_templates(of_site bigint, ids uuid[], texts text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE mart.template t
+    SET masked_text = regexp_replace(given.masked,
+        '[А-ЯЁ][а-яё]+(-[А-ЯЁ][а-яё]+)? ([А-ЯЁ][а-яё]+(ич|вна|чна|шна)\M)', '{name}', 'g')
+    FROM unnest(ids, texts) AS given (template_id, masked)
+    WHERE t.site_id = of_site AND t.template_id = given.template_id;
+    -- Texts that differ in the word before their first comma alone begin with a form of address.
+    UPDATE mart.template t
+    SET masked_text = '{name}' || addressed.tail
+    FROM (
+        SELECT split.tail FROM mart.template x, mart.split_address(x.masked_text) AS split
+        WHERE x.site_id = of_site AND split.head IS NOT NULL
+        GROUP BY split.tail HAVING count(DISTINCT split.head) >= 2
+    ) addressed
+    WHERE t.site_id = of_site AND (mart.split_address(t.masked_text)).tail = addressed.tail
+      AND t.masked_text NOT LIKE '{name},%';
+END
+$$;
+COMMENT ON FUNCTION mart.name_templates IS 'Set the masked texts of templates just made public, and mask the names that they address.';
 
 RESET ROLE;

@@ -40,19 +40,21 @@ CREATE TABLE mart.source_channel (
     source text NOT NULL,
     vendor text NOT NULL,
     channel text,
+    tells_all_days boolean NOT NULL DEFAULT false,
     UNIQUE NULLS NOT DISTINCT (source, channel)
 );
 INSERT INTO mart.source_channel VALUES
-    ('calltouch', 'calltouch', 'sms'),
-    ('tellody_activity', 'tellody', 'sms'),
-    ('tellody_activity', 'tellody', 'email'),
-    ('tellody_activity', 'tellody', 'unattributed'),
-    ('tellody_purchases', 'tellody', NULL),
-    ('trust', 'trust', 'push');
+    ('calltouch', 'calltouch', 'sms', false),
+    ('tellody_activity', 'tellody', 'sms', false),
+    ('tellody_activity', 'tellody', 'email', false),
+    ('tellody_activity', 'tellody', 'unattributed', false),
+    ('tellody_purchases', 'tellody', NULL, true),
+    ('trust', 'trust', 'push', false);
 COMMENT ON TABLE mart.source_channel IS 'What each source reports on.';
 COMMENT ON COLUMN mart.source_channel.source IS 'Source, as in ops.day_state.';
 COMMENT ON COLUMN mart.source_channel.vendor IS 'Its vendor.';
 COMMENT ON COLUMN mart.source_channel.channel IS 'A channel of messages that it reports on; NULL: it reports on none.';
+COMMENT ON COLUMN mart.source_channel.tells_all_days IS 'Whether each answer tells of every day up to its own: days without a row are then no gaps.';
 
 ALTER TABLE mart.messaging_day ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY visible_accounts ON mart.messaging_day USING (

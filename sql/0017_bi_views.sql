@@ -65,13 +65,16 @@ FROM mart.sms_bad_numbers b LEFT JOIN mart.account a ON a.site_id = b.site_id;
 -- A calendar day of an account that has ended, since the first day that was ever loaded.
 CREATE VIEW mart.expected_day WITH (security_barrier) AS
 SELECT s.source, s.vendor, a.account, a.label, a.time_zone, d.day
-FROM (SELECT DISTINCT source, vendor FROM mart.source_channel) s
+FROM (SELECT DISTINCT source, vendor, tells_all_days FROM mart.source_channel) s
 JOIN mart.visible_account a ON a.vendor = s.vendor
 CROSS JOIN LATERAL (
     SELECT min(x.day) AS first, max(x.day) AS last FROM ops.day_state x
     WHERE x.source = s.source AND x.account = a.account) was_loaded
 JOIN mart.date_day d ON d.day >= was_loaded.first
-    AND d.day <= greatest(was_loaded.last, (now() AT TIME ZONE a.time_zone)::date - 1);
+    AND d.day <= greatest(was_loaded.last, (now() AT TIME ZONE a.time_zone)::date - 1)
+WHERE NOT s.tells_all_days OR d.day > was_loaded.last OR EXISTS (
+    SELECT FROM ops.day_state x
+    WHERE x.source = s.source AND x.account = a.account AND x.day = d.day);
 COMMENT ON VIEW mart.expected_day IS 'The days that should be loaded: from an account''s first loaded day to yesterday.';
 COMMENT ON COLUMN mart.expected_day.source IS 'Source.';
 COMMENT ON COLUMN mart.expected_day.vendor IS 'Its vendor.';

@@ -7,8 +7,8 @@ COMMENT ON VIEW bi.account IS 'Every vendor account that was ever loaded. Source
 COMMENT ON COLUMN bi.account.account_label IS 'Name given by the user, or else the account itself.';
 
 COMMENT ON VIEW bi.template IS 'Texts of SMS, variable parts masked, one row a site and template. A text stands here only once 20 distinct recipients of the site had it; all others are one row (rare). Source: Calltouch; label, category and campaign: the user''s CSV.';
-COMMENT ON COLUMN bi.template.template_id IS 'Identity of the template: a keyed hash of the masked text. All zeros: (rare).';
-COMMENT ON COLUMN bi.template.template_text IS 'The text with digits, links, e-mails, mixed letter-digit tokens and the word after код/пароль/code masked.';
+COMMENT ON COLUMN bi.template.template_id IS 'Identity of the template: a keyed hash of the text as masked before names are; several may share one text. All zeros: (rare).';
+COMMENT ON COLUMN bi.template.template_text IS 'The text with digits, links, e-mails, mixed letter-digit tokens, the word after код/пароль/code and the name that it addresses masked.';
 COMMENT ON COLUMN bi.template.template_label IS 'Name given by the user, or else the text.';
 COMMENT ON COLUMN bi.template.category IS 'Category given by the user; else code where the text seems to carry a one-time code, else unlabelled; rare: the (rare) row.';
 COMMENT ON COLUMN bi.template.campaign IS 'Campaign given by the user; NULL: none.';
@@ -123,7 +123,7 @@ GRANT SELECT ON bi_pii.sms TO warehouse_bi_pii;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mart FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mart.register_account, mart.refresh_sms, mart.observe_unchanged,
-    mart.name_template, mart.refresh_messaging, mart.take_stale, mart.mark_stale,
+    mart.name_templates, mart.refresh_messaging, mart.take_stale, mart.mark_stale,
     mart.refresh_month, mart.recount, mart.label_accounts, mart.label_templates TO warehouse_loader;
 
 RESET ROLE;

@@ -154,9 +154,10 @@ def _portions(receipts: Sequence[Receipt]) -> Iterator[list[date]]:
 def _name_templates(
     connection: Connection, site: int, published: Sequence[tuple[UUID, str]], mask: Mask
 ) -> None:
-    for template_id, sample in published:
+    if published:
         connection.execute(
-            "SELECT mart.name_template(%s, %s, %s)", (site, template_id, mask(sample))
+            "SELECT mart.name_templates(%s, %s::uuid[], %s::text[])",
+            (site, [row[0] for row in published], [mask(row[1]) for row in published]),
         )
 
 

@@ -182,5 +182,7 @@ def test_purchases_add_up_and_price_a_credit_without_inventing_a_currency(
         (12, Decimal("9.80"), 100, None, None),
     ]
     assert readers.one("SELECT count(*) FROM bi.messaging_day") == 0
-    loads.rows("tellody_purchases", "main", NEXT, [], currency="EUR")
+    loads.rows("tellody_purchases", "main", NEXT + timedelta(days=5), [], currency="EUR")
     assert readers.one("SELECT DISTINCT currency FROM bi.credit_purchase") == "EUR"
+    gaps = "SELECT min(day) FROM bi.data_status WHERE is_gap"
+    assert readers.one(gaps) == NEXT + timedelta(days=6), "an answer tells all days up to its own"

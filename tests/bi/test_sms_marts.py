@@ -186,6 +186,22 @@ def test_a_text_is_shown_once_twenty_recipients_of_its_site_had_it(
     assert readers.ask(shown, values=(101, DAY)) == [("Скидка #%",)]
 
 
+def test_a_name_that_a_text_addresses_is_masked_and_a_salutation_is_not(
+    loads: Loads, readers: Readers, people: People
+) -> None:
+    texts = ["Иван, заказ 1 собран", "Анна-Мария, заказ 2 собран", "Внимание, скидки!"]
+    texts.append("Здравствуйте, Пётр Ильич! Ждём")
+    rows = [sms(phone, text) for text in texts for phone in people(20)]
+    loads.sms(DAY, rows)
+    loads.sms(NEXT, [sms(phone, "Олег, заказ 3 собран") for phone in people(20)])
+    shown = "SELECT template_label, sum(messages) FROM bi.sms_day GROUP BY 1 ORDER BY 2, 1"
+    assert sorted(readers.ask(shown)) == [
+        ("{name}, заказ # собран", 60),
+        ("Внимание, скидки!", 20),
+        ("Здравствуйте, {name}! Ждём", 20),
+    ]
+
+
 def test_rare_templates_leave_no_text_and_no_whole_pseudonym_behind(
     loads: Loads, people: People
 ) -> None:
