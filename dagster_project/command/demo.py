@@ -47,6 +47,8 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
             "WAREHOUSE_URL": "",
             "DAGSTER_URL": "",
             "PII_HASH_KEY": "",
+            "ALARM_WEBHOOK_URL": "",
+            "ALARM_EMAIL_TO": "",
             "WAREHOUSE_HOME": str(home),
             "WAREHOUSE_START_DATE": f"{clock.year - 1}-01-01",
             **sandbox.settings_env(),
@@ -98,7 +100,7 @@ def _first_demo(home: Path) -> datetime:
 
 def _is_setting(name: str) -> bool:
     return name == "DAGSTER_HOME" or name.startswith(
-        ("WAREHOUSE_", "CALLTOUCH_", "TELLODY_", "TRUST_", "PII_", "DAGSTER_URL")
+        ("WAREHOUSE_", "CALLTOUCH_", "TELLODY_", "TRUST_", "PII_", "DAGSTER_URL", "ALARM_")
     )
 
 
