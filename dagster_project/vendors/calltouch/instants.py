@@ -54,12 +54,11 @@ def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], N
 
     Returns seconds since 2000-01-01 on the wall, and which rows could be read.
     """
-    digits = characters[:, _DIGITS] - np.uint8(ord("0"))
-    readable = (digits < 10).all(axis=1) & (characters[:, _MARKS] == _MARK_VALUES).all(axis=1)
-    readable &= _IS_DATE_MARK[characters[:, 2]] & _IS_DATE_MARK[characters[:, 5]]
-    wide = digits.astype(np.int64)
-    pairs = wide[:, 0::2] * 10 + wide[:, 1::2]
-    day, month, century, year, hour, minute, second = pairs.T
+    columns = characters.T
+    digits = columns[_DIGITS] - np.uint8(ord("0"))
+    readable = (digits < 10).all(axis=0) & (columns[_MARKS] == _MARK_VALUES).all(axis=0)
+    readable &= _IS_DATE_MARK[columns[2]] & _IS_DATE_MARK[columns[5]]
+    day, month, century, year, hour, minute, second = digits[0::2] * np.int64(10) + digits[1::2]
     months = (century * 100 + year - 1970) * 12 + month - 1
     first_of_month = months.astype("datetime64[M]")
     days = first_of_month.astype("datetime64[D]") + (day - 1)
@@ -71,7 +70,7 @@ def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], N
 
 _DIGITS: Final = [0, 1, 3, 4, 6, 7, 8, 9, 11, 12, 14, 15, 17, 18]
 _MARKS: Final = [10, 13, 16]
-_MARK_VALUES: Final = np.frombuffer(b" ::", np.uint8)
+_MARK_VALUES: Final = np.frombuffer(b" ::", np.uint8).reshape(3, 1)
 _IS_DATE_MARK: Final = np.isin(np.arange(256), [ord("-"), ord(".")])
 
 

@@ -1,11 +1,11 @@
 """A page of Calltouch's SMS results, decoded: bytes in, ``Page`` out, nothing judged.
 
 A row is the five texts of the document. The whole page is decoded at once by a strict typed
-decoder; where that stumbles over any one row (a wrong type, a null, a missing or an unknown key,
-half a surrogate pair, a raw control character, bytes that are not UTF-8), the page is read again
-row by row, and only the rows that cannot be read become rejects, each with its source text as
-received. Unknown keys cost their row nothing: their names are counted, digits masked, since a key
-may hold a phone number.
+decoder. Where that stumbles over any one row (a wrong type, a null, a missing or an unknown key,
+half a surrogate pair, a control character, bytes that are not UTF-8), the page is read again row by
+row, and only the rows that cannot be read become rejects, each with its source as received. Unknown
+keys cost their row nothing: their names are counted, digits masked, since a key may hold a phone
+number.
 
 Whether the page is the one that was asked for (total, number, errors) is the client's matter.
 """
@@ -15,12 +15,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
+from dagster_project import json_slices
 from dagster_project.model import Reject
 from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.instants import read_wall_time
@@ -48,7 +51,7 @@ class Page:
     """``total`` and ``number`` are the vendor's, ``None`` where they are not whole numbers.
 
     ``clean`` says that no text of the page can hold NUL or a lone surrogate. ``sources`` are the
-    rows' own characters, where the page had to be read row by row.
+    rows' own bytes, where the page had to be read row by row.
     """
 
     total: int | None
@@ -57,7 +60,7 @@ class Page:
     clean: bool = True
     rejects: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    sources: list[str] = field(default_factory=list)
+    sources: list[bytes] = field(default_factory=list)
 
     @property
     def received(self) -> int:
@@ -74,7 +77,7 @@ class NotAPage(ValueError):
 
 
 class NotJson(NotAPage):
-    """Not JSON at all: empty, cut, HTML; or an envelope nested deeper than can be read."""
+    """Not JSON at all: empty, cut, HTML; or an error nested deeper than can be read."""
 
     def __init__(self) -> None:
         super().__init__(None, "the answer is not JSON")
@@ -97,7 +100,7 @@ def decode_page(body: bytes) -> Page:
     """The rows of one answer, each read or rejected.
 
     Raises:
-        NotJson: the body is no JSON document.
+        NotJson: the body is no JSON document, be it in a single row.
         NotAPage: it is, but it does not hold rows.
     """
     body = body.removeprefix(BOM)
@@ -108,45 +111,127 @@ def decode_page(body: bytes) -> Page:
     return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, b"\\u0000" not in body)
 
 
+class _SmsAndMore(msgspec.Struct, gc=False):
+    """The texts of a row that has other keys beside."""
+
+    phoneNumber: str  # noqa: N815
+    dateSent: str  # noqa: N815
+    smsStatus: str  # noqa: N815
+    smsStatusDetail: str  # noqa: N815
+    smsMessage: str  # noqa: N815
+
+
+_decode_row = msgspec.json.Decoder(Sms).decode
+_decode_more = msgspec.json.Decoder(_SmsAndMore).decode
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 def decode_row_by_row(body: bytes) -> Page:
-    """As ``decode_page``, ten times slower, indulgent, and with the rows' ``sources``."""
-    text = body.removeprefix(BOM).decode("utf-8", "surrogateescape")
-    start = _start_of_rows(text)
-    if start is None:
-        raise NotAPage(_load(text))
-    elements, end = _elements(text, start)
-    document = _load(text[:start] + text[end:])
-    data = document.get("data")
-    if not isinstance(data, dict) or data.get("smsDetails") != []:
-        raise NotAPage(document)
-    page = Page(_whole(data.get("totalCountSms")), _whole(data.get("pageOfResult")), [], False)
-    for value, first, last in elements:
-        _sort_out(value, text[first:last], page)
+    """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
+    body = body.removeprefix(BOM)
+    levelled = _LONE_SURROGATE.sub(_stand_in, body)
+    total, number, rows = _open_envelope(levelled, body)
+    page = Page(total, number, [], clean=False)
+    names: Counter[str] = Counter()
+    for row, source in _with_sources(rows, levelled, body):
+        try:
+            sms = _decode_row(row) if row == source else _decode_slowly(source, names)
+        except _UNREADABLE:
+            sms = _decode_indulgently(source, names)
+        if isinstance(sms, Sms):
+            page.rows.append(sms)
+            page.sources.append(source)
+        else:
+            page.rejects.append(sms)
+    for name, times in names.items():
+        count_name(page.counts, "unknown_key", name[:KEY_SHOWN], times=times)
     return page
 
 
-def _sort_out(value: Any, source: str, page: Page) -> None:
-    """Put one element among the page's rows or its rejects."""
-    reason = _why_unreadable(value, source)
-    if reason is not None:
-        original = storable(source, page.counts)
-        page.rejects.append(Reject(f"unreadable row: {reason}", original, _day(value)))
-        return
-    page.rows.append(Sms(*(value[key] for key in KEYS)))
-    page.sources.append(source)
-    for name in value.keys() - set(KEYS):
-        count_name(page.counts, "unknown_key", name[:KEY_SHOWN])
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)|\\)", re.DOTALL
+)
+"""Lone surrogates; and what has to be stepped over to see them: whole pairs, and backslashes."""
 
 
-_NOT_UTF_8: Final = re.compile("[\udc80-\udcff]")
+def _stand_in(match: re.Match[bytes]) -> bytes:
+    """As long as what it stands for: the places of all else stay the same."""
+    return match[0] if match[1] is None else b"\\ufffd"
+
+
+def _open_envelope(body: bytes, original: bytes) -> tuple[int | None, int | None, list[bytes]]:
+    try:
+        data = json_slices.members(json_slices.members(body)["data"])
+        rows = json_slices.elements(data["smsDetails"])
+    except (json_slices.NotJson, KeyError):
+        raise NotAPage(_load(original)) from None
+    return _whole(data.get("totalCountSms")), _whole(data.get("pageOfResult")), rows
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return json.loads(body, strict=False)
+    except (ValueError, RecursionError):
+        raise NotJson from None
+
+
+def _whole(source: bytes | None) -> int | None:
+    try:
+        return msgspec.json.decode(source or b"", type=int)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _with_sources(rows: list[bytes], levelled: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each row beside what stands at its place in the body as received."""
+    end = max(levelled.find(b"smsDetails"), 0)
+    for row in rows:
+        start = levelled.find(row, end)
+        end = start + len(row)
+        yield row, body[start:end]
+
+
+def _decode_indulgently(source: bytes, names: Counter[str]) -> Sms | Reject:
+    """A row with keys beside its own, or one that only a slower decoder reads, or none."""
+    try:
+        sms = Sms(*astuple(_decode_more(source)))
+        names.update(_decode_names(source).keys() - _OWN_KEYS)
+    except _UNREADABLE:
+        return _decode_slowly(source, names)
+    return sms
+
+
+_OWN_KEYS: Final = frozenset(KEYS)
 _KINDS: Final = {dict: "an object", list: "a list", bool: "a truth value", type(None): "null"}
 
 
-def _why_unreadable(value: Any, source: str) -> str | None:
-    if value is _TOO_DEEP:
-        return "nested too deeply"
-    if _NOT_UTF_8.search(source):
-        return "not UTF-8"
+def _read_integer(digits: str) -> float:
+    """A number too long for any count is a float: Python refuses to read 4,301 digits."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+_JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
+
+
+def _decode_slowly(source: bytes, names: Counter[str]) -> Sms | Reject:
+    value: Any = None
+    try:
+        value = _JSON.decode(source.decode())
+        reason = _why_no_sms(value)
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError:
+        raise NotJson from None
+    if reason is not None:
+        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value))
+    names.update(value.keys() - _OWN_KEYS)
+    return Sms(*(value[key] for key in KEYS))
+
+
+def _why_no_sms(value: Any) -> str | None:
     if not isinstance(value, dict):
         return f"not an object but {_kind(value)}"
     for key in KEYS:
@@ -167,84 +252,6 @@ def _day(value: Any) -> date | None:
     return wall.date() if wall else None
 
 
-_TOO_DEEP: Final = object()
-_SPACE: Final = re.compile(r"[ \t\n\r]*")
-_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}:]', re.DOTALL)
-
-
-def _read_integer(digits: str) -> float:
-    """A number too long for any count is a float: Python refuses to read 4,301 digits."""
-    return int(digits) if len(digits) < 20 else float(digits)
-
-
-_JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
-
-
-def _load(text: str) -> Any:
-    try:
-        return _JSON.decode(text)
-    except (ValueError, RecursionError):
-        raise NotJson from None
-
-
-def _whole(value: Any) -> int | None:
-    return value if type(value) is int else None
-
-
-def _start_of_rows(text: str) -> int | None:
-    """The position just after the bracket that opens ``data.smsDetails``."""
-    path: list[str] = []
-    name = ""
-    for token in _TOKEN.finditer(text):
-        mark = token[0]
-        if mark == ":" and path:
-            path[-1] = _load(name)
-        elif mark == "[" and path == ["data", "smsDetails"]:
-            return token.end()
-        elif mark in "{[":
-            path.append("")
-        elif mark in "]}":
-            del path[-1:]
-        else:
-            name = mark
-    return None
-
-
-def _elements(text: str, at: int) -> tuple[list[tuple[Any, int, int]], int]:
-    """The array's elements from ``at`` on: value, first and last position; and where it closes."""
-    found: list[tuple[Any, int, int]] = []
-    at = _after_space(text, at)
-    while text[at : at + 1] != "]":
-        value, end = _element(text, at)
-        found.append((value, at, end))
-        at = _after_space(text, end)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] != "]":
-            raise NotJson
-    return found, at
-
-
-def _element(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _JSON.raw_decode(text, at)
-    except RecursionError:
-        return _TOO_DEEP, _end_of_nest(text, at)
-    except ValueError:
-        raise NotJson from None
-
-
-def _end_of_nest(text: str, at: int) -> int:
-    depth = 0
-    for token in _TOKEN.finditer(text, at):
-        mark = token[0]
-        depth += (mark in "{[") - (mark in "]}")
-        if depth == 0:
-            return token.end()
-    raise NotJson
-
-
-def _after_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    assert match is not None
-    return match.end()
+def as_stored(source: bytes) -> str:
+    """A reject's original: the vendor's characters, as far as Postgres can keep them."""
+    return storable(source.decode("utf-8", "replace"), Counter())

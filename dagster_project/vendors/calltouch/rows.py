@@ -27,7 +27,13 @@ from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.context import RowContext, count_status, template_id
 from dagster_project.vendors.calltouch.instants import EPOCH, read_wall_time, write_wall_time
 from dagster_project.vendors.calltouch.outcomes import outcome_of
-from dagster_project.vendors.calltouch.pages import Page, Sms, decode_page, decode_row_by_row
+from dagster_project.vendors.calltouch.pages import (
+    Page,
+    Sms,
+    as_stored,
+    decode_page,
+    decode_row_by_row,
+)
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.plain_rows import (
     KEY,
@@ -80,8 +86,7 @@ def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
     batch.rejects += page.rejects
     batch.counts.update(page.counts)
     if others:
-        sources = page.sources or decode_row_by_row(answer.body).sources
-        _add_others(batch, [(page.rows[at], sources[at]) for at in others], window, context)
+        _add_others(batch, page, others, answer.body, window, context)
     return batch
 
 
@@ -177,16 +182,17 @@ def _message(message: str, context: RowContext) -> dict[str, Any]:
 
 
 def _add_others(
-    batch: Batch, others: list[tuple[Sms, str]], window: Window, context: RowContext
+    batch: Batch, page: Page, others: list[int], body: bytes, window: Window, context: RowContext
 ) -> None:
-    """Append each row that can be placed; set the rest aside with its source."""
+    """Append the rows at ``others`` that can be placed; set the rest aside with their sources."""
     encoded: list[EncodedRow] = []
-    for row, source in others:
+    sources = page.sources
+    for place in others:
         try:
-            encoded.append(encode_one(row, window, context, batch.counts))
+            encoded.append(encode_one(page.rows[place], window, context, batch.counts))
         except Unplaceable as reason:
-            original = storable(source, batch.counts)
-            batch.rejects.append(Reject(str(reason), original, reason.day))
+            sources = sources or decode_row_by_row(body).sources
+            batch.rejects.append(Reject(str(reason), as_stored(sources[place]), reason.day))
     records = [row.record for row in encoded]
     hashes = np.array([xxhash.xxh3_64_intdigest(record) for record in records], np.uint64)
     batch.days = np.append(batch.days, np.array([row.day for row in encoded], np.int32))
