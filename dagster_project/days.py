@@ -1,59 +1,98 @@
-"""Days of a feed, taken through the walk chunk by chunk: the plain function under every run.
+"""Days of a feed, taken through the walk: the plain function under every run.
 
-Newest days go first unless asked otherwise. Within a chunk the accounts go side by side; one
-account's failure leaves the others loading. A day is *done* when every configured account of the
-source has committed it; whoever called logs its materialization then, so that a later failure
-keeps the earlier days.
+Accounts go side by side, each through windows of its own, newest first unless asked otherwise; one
+account's failure leaves the others loading. A day is *done* when every account that was to be asked
+for it has committed it and every other configured account of the source has it already; whoever
+called logs its materialization then, so that a later failure keeps the earlier days.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from functools import partial
-from itertools import pairwise
+from datetime import date
+from queue import SimpleQueue
 from time import monotonic
 
+from dagster_project import clock
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
     QuotaSpent,
     RequestRefused,
+    TryLater,
     WarehouseError,
 )
-from dagster_project.feed import Feed, Outcome, Reach, Walk
-from dagster_project.model import ONE_DAY, Account, Tally, Window
+from dagster_project.feed import Feed, Outcome, Reach, Stopped, Walk
+from dagster_project.model import Account, Tally, Window
+from dagster_project.planning import expectation, limits_of
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
+from dagster_project.windows import chunks_of, next_window, planned_windows, runs_of
 
-_HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused, QuotaSpent)
+__all__ = ["ChunkDone", "Cost", "DayRunner", "chunks_of", "runs_of"]
+
+SIDE_BY_SIDE = 4
+STOPPING_SECONDS = 10.0
+HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
 """After one of these the account's other windows of the run would fail alike: they are not asked."""
+FAILURES_IN_A_ROW = 3
+"""So many windows that the vendor was not able to answer, and it is taken to be down."""
+
+
+@dataclass
+class Cost:
+    """What the windows cost that a day was asked in, one for each account, and the days they cover."""
+
+    requests: int = 0
+    points: int = 0
+    pages: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+    days: int = 0
+
+    def add(self, other: Cost) -> None:
+        self.requests += other.requests
+        self.points += other.points
+        self.pages += other.pages
+        self.seconds += other.seconds
+        self.rows += other.rows
+        self.days = max(self.days, other.days)
 
 
 @dataclass
 class ChunkDone:
-    """What one chunk of days ended with.
+    """What one window of one account ended with.
 
-    ``days`` are done: their receipts, one for each account that this run (or, re-executed, the
-    run before it) committed. ``committed`` has the receipts of days that wait for other accounts.
+    ``days`` are done by it: their receipts, one for each account that this run (or, re-executed, the
+    run before it) committed. ``committed`` has the window's own receipts. ``left`` are days of the
+    account for which its budget had no room.
     """
 
     days: dict[date, list[Receipt]] = field(default_factory=dict)
+    costs: dict[date, Cost] = field(default_factory=dict)
     committed: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
+    left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
 
 
-Step = Callable[[Account, Sequence[date]], Outcome]
+Step = Callable[[Account, Collection[date]], Iterator[Outcome]]
+_Report = tuple[Account, Outcome | BaseException | None, float]
 
 
 class DayRunner:
-    """Takes days of one feed through one kind of step: refresh, extract or replay."""
+    """Takes days of one feed through one kind of step: refresh, extract or replay.
+
+    Args:
+        accounts: only these; empty: all that are configured.
+        already: receipts of an earlier try of the run; those days are not asked again.
+        due: for each account the days that are to be asked for; None: all.
+    """
 
     def __init__(
         self,
@@ -61,6 +100,7 @@ class DayRunner:
         settings: Settings,
         accounts: Collection[str] = (),
         already: Mapping[tuple[str, date], Receipt] | None = None,
+        due: Mapping[str, Collection[date]] | None = None,
     ) -> None:
         self.walk = walk
         self.feed: Feed = walk.feed
@@ -68,122 +108,252 @@ class DayRunner:
         self.configured = self.feed.accounts(settings)
         self.accounts = [a for a in self.configured if not accounts or a.label in accounts]
         self.already = already or {}
-        self._hopeless: dict[str, WarehouseError] = {}
+        self.due = due
+        self._newest_first = True
 
     def refresh(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
         """Ask the vendor for these days and load them."""
-        return self._chunks(days, self._refresh, newest_first)
+        return self._side_by_side(days, self._refresh, newest_first)
 
     def extract(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
         """Ask the vendor for these days and store the responses only."""
-        return self._chunks(days, self._extract, newest_first)
+        return self._side_by_side(days, self._extract, newest_first)
 
     def replay(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
         """Rebuild these days from stored responses."""
-        return self._chunks(days, self._replay, newest_first)
+        return self._side_by_side(days, self._replay, newest_first)
 
-    def _chunks(
+    def _side_by_side(
         self, days: Collection[date], step: Step, newest_first: bool
     ) -> Iterator[ChunkDone]:
-        length = len(days) if self.feed.reach is Reach.HISTORY else self.feed.window_days
-        with ThreadPoolExecutor(
-            max_workers=max(1, min(4, len(self.accounts))), thread_name_prefix=self.feed.source
-        ) as pool:
-            for chunk in chunks_of(days, max(1, length), newest_first=newest_first):
-                started = monotonic()
-                outcomes = list(pool.map(partial(self._one, chunk, step), self.accounts))
-                done = self._chunk_done(chunk, outcomes)
-                done.seconds = monotonic() - started
-                yield done
-
-    def _one(self, chunk: Sequence[date], step: Step, account: Account) -> Outcome:
-        """The step for one account, without the days that an earlier try of the run committed."""
-        known = [
-            self.already[account.label, day]
-            for day in chunk
-            if (account.label, day) in self.already
+        """Each account in a thread; what their windows end with, as it comes."""
+        self._newest_first = newest_first
+        board = _Board(self, days)
+        yield from board.begin()
+        reports: SimpleQueue[_Report] = SimpleQueue()
+        turns = threading.Semaphore(SIDE_BY_SIDE)
+        threads = [
+            threading.Thread(
+                target=self._work,
+                args=(account, board.to_ask[account.label], step, turns, reports),
+                name=f"{self.feed.source} {account.label}",
+                daemon=True,
+            )
+            for account in self.accounts
+            if board.to_ask[account.label]
         ]
-        left = [day for day in chunk if (account.label, day) not in self.already]
-        outcome = Outcome(receipts=known)
-        if not left:
-            return outcome
-        hopeless = self._hopeless.get(account.label)
-        if hopeless is not None:
-            return outcome
-        outcome.add(step(account, left))
-        for problem in outcome.problems:
-            if isinstance(problem, _HOPELESS):
-                self._hopeless[account.label] = problem
-        return outcome
+        for thread in threads:
+            thread.start()
+        try:
+            working = len(threads)
+            while working:
+                account, outcome, seconds = reports.get()
+                if isinstance(outcome, Outcome):
+                    yield board.take(account, outcome, seconds)
+                    continue
+                working -= 1
+                if outcome is not None:
+                    raise outcome
+        except BaseException:
+            self.walk.stop()
+            raise
+        finally:
+            give_up = monotonic() + STOPPING_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, give_up - monotonic()))
 
-    def _refresh(self, account: Account, days: Sequence[date]) -> Outcome:
-        outcome = Outcome()
-        for window in self.windows(account, days):
-            outcome.add(self.walk.refresh(window, wanted=days))
-            if any(isinstance(problem, _HOPELESS) for problem in outcome.problems):
-                break
-        return outcome
+    def _work(
+        self,
+        account: Account,
+        days: Collection[date],
+        step: Step,
+        turns: threading.Semaphore,
+        reports: SimpleQueue[_Report],
+    ) -> None:
+        """One account's windows; whatever ends them is reported."""
+        end: BaseException | None = None
+        with turns:
+            began = monotonic()
+            try:
+                for outcome in step(account, days):
+                    now = monotonic()
+                    reports.put((account, outcome, now - began))
+                    began = now
+            except Stopped:
+                pass
+            except WarehouseError as problem:
+                problem.at(source=self.feed.source, account=account.label)
+                reports.put((account, Outcome(problems=[problem]), monotonic() - began))
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+                end = error
+        reports.put((account, end, 0.0))
 
-    def _extract(self, account: Account, days: Sequence[date]) -> Outcome:
-        outcome = Outcome()
-        for window in self.windows(account, days):
-            outcome.add(self.walk.extract(window))
-        return outcome
-
-    def _replay(self, account: Account, days: Sequence[date]) -> Outcome:
-        return self.walk.replay(account, days)
-
-    def windows(self, account: Account, days: Sequence[date]) -> list[Window]:
-        """The windows to ask for: runs of neighbouring days, or the whole history once."""
+    def _refresh(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
+        tally = Tally()
+        if self.due is not None and self.feed.answerable is not None:
+            try:
+                days = self.feed.answerable(self.walk.client, account, days, tally)
+            except WarehouseError as problem:
+                yield Outcome(problems=[problem.at(account=account.label)], tally=tally)
+                return
+            if not days:
+                yield Outcome(tally=tally)
         if self.feed.reach is Reach.HISTORY:
-            last = max(*days, datetime.now(account.time_zone).date(), self.settings.start_date)
-            return [Window(self.settings.start_date, last, account)]
-        return [Window(run[0], run[-1], account) for run in runs_of(days)]
+            for window in self.windows(account, days):
+                yield from self.walk.parts(window, days, tally)
+            return
+        left: list[date] = []
+        refusal: WarehouseError | None = None
+        in_a_row = 0
+        for outcome in self._windows_in_turn(account, set(days), left, tally):
+            if outcome.left:
+                left += outcome.left
+                refusal = refusal or outcome.problems[0]
+                continue
+            yield outcome
+            if any(isinstance(problem, HOPELESS) for problem in outcome.problems):
+                return
+            down = any(isinstance(problem, TryLater) for problem in outcome.problems)
+            in_a_row = in_a_row + 1 if down else 0
+            if in_a_row == FAILURES_IN_A_ROW:
+                yield Outcome(problems=[self._given_up(account)])
+                break
+        if left:
+            yield Outcome(problems=[self._no_room(account, left, refusal)], left=left)
 
-    def _chunk_done(self, chunk: Sequence[date], outcomes: Sequence[Outcome]) -> ChunkDone:
-        done = ChunkDone()
-        by_day: dict[date, dict[str, Receipt]] = defaultdict(dict)
-        for outcome in outcomes:
-            done.problems += outcome.problems
-            done.tally.requests += outcome.tally.requests
-            done.tally.points += outcome.tally.points
-            done.tally.pages += outcome.tally.pages
-            for receipt in outcome.receipts:
-                by_day[receipt.day][receipt.account] = receipt
-        done.committed = [r for receipts in by_day.values() for r in receipts.values()]
-        for day in sorted(chunk, reverse=True):
-            if self._is_done(day, by_day[day]):
-                done.days[day] = list(by_day[day].values())
+    def _windows_in_turn(
+        self, account: Account, todo: set[date], left: list[date], tally: Tally
+    ) -> Iterator[Outcome]:
+        """The days in windows, each chosen by what the ones before it told of rows and points."""
+        limits = limits_of(self.feed)
+        while todo:
+            with self.walk.reading() as connection:
+                rows = expectation(connection, account, todo)
+                calls = self.feed.calls_left(self.settings, connection, account)
+            if left:  # the budget has refused a day: no more is spent on days of unknown size
+                rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
+            window, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
+            left += passed
+            if not window:
+                left += todo - set(passed)
+                return
+            todo -= {*window, *passed}
+            yield from self.walk.parts(Window(window[0], window[-1], account), None, tally)
+            tally = Tally()
+
+    def _no_room(
+        self, account: Account, left: Sequence[date], refusal: WarehouseError | None
+    ) -> WarehouseError:
+        """The one refusal that tells of all the account's days that the budget had no room for."""
+        days = "1 day does" if len(left) == 1 else f"{len(left)} days do"
+        what = refusal.what if refusal else f"{days} not fit into what is left of today's points."
+        return QuotaSpent(
+            what,
+            source=self.feed.source,
+            account=account.label,
+            window=Window(min(left), max(left), account),
+            way_out=(
+                f"run again after midnight {account.time_zone.key}, raise CALLTOUCH_DAILY_POINTS, or"
+                f" let the nightly runs do it: warehouse backfill --spread --source"
+                f" {self.feed.source} --account {account.label} --from {min(left)} --to {max(left)}"
+            ),
+        )
+
+    def _given_up(self, account: Account) -> WarehouseError:
+        return TryLater(
+            f"{FAILURES_IN_A_ROW} windows in a row were not answered: the vendor is taken to be down,"
+            " and the account's other days of this run were not asked for.",
+            source=self.feed.source,
+            account=account.label,
+            way_out="run again later; a nightly run takes what is missing by itself.",
+        )
+
+    def _extract(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
+        for window in self.windows(account, days):
+            yield self.walk.extract(window)
+
+    def _replay(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
+        return self.walk.replays(account, sorted(days, reverse=True))
+
+    def windows(self, account: Account, days: Collection[date]) -> list[Window]:
+        """The windows to ask for by what stands: days that cost least together, or the whole history."""
+        if self.feed.reach is Reach.HISTORY:
+            last = max(*days, clock.today(account.time_zone), self.settings.start_date)
+            return [Window(self.settings.start_date, last, account)]
+        with self.walk.reading() as connection:
+            rows = expectation(connection, account, days)
+        windows = planned_windows(rows, limits_of(self.feed))
+        return [Window(window[0], window[-1], account) for window in windows]
+
+
+class _Board:
+    """Which account has committed which day, and which days are done by that."""
+
+    def __init__(self, runner: DayRunner, days: Collection[date]) -> None:
+        self.runner = runner
+        self.days = set(days)
+        self.to_ask: dict[str, set[date]] = {}
+        self._open: dict[date, set[str]] = defaultdict(set)
+        self._receipts: dict[date, dict[str, Receipt]] = defaultdict(dict)
+        self._costs: dict[date, Cost] = defaultdict(Cost)
+        for account in runner.accounts:
+            label = account.label
+            wanted = self.days if runner.due is None else self.days & set(runner.due.get(label, ()))
+            known = {day for day in wanted if (label, day) in runner.already}
+            self.to_ask[label] = wanted - known
+            for day in wanted - known:
+                self._open[day].add(label)
+            for day in known:
+                self._receipts[day][label] = runner.already[label, day]
+
+    def begin(self) -> Iterator[ChunkDone]:
+        """Days that an earlier try of the run had finished but for the word of it."""
+        receipts = [r for of_day in self._receipts.values() for r in of_day.values()]
+        if receipts:
+            done = ChunkDone(committed=receipts)
+            self._close(done, list(self._receipts))
+            yield done
+
+    def take(self, account: Account, outcome: Outcome, seconds: float) -> ChunkDone:
+        """One window of one account has ended."""
+        done = ChunkDone(
+            committed=outcome.receipts,
+            problems=outcome.problems,
+            left=outcome.left,
+            tally=outcome.tally,
+            seconds=seconds,
+        )
+        cost = Cost(
+            outcome.tally.requests,
+            outcome.tally.points,
+            outcome.tally.pages,
+            seconds,
+            sum(receipt.rows_received for receipt in outcome.receipts),
+            len(outcome.receipts),
+        )
+        for receipt in outcome.receipts:
+            self._receipts[receipt.day][account.label] = receipt
+            self._costs[receipt.day].add(cost)
+            self._open[receipt.day].discard(account.label)
+        self._close(done, [receipt.day for receipt in outcome.receipts])
         return done
 
-    def _is_done(self, day: date, committed: Mapping[str, Receipt]) -> bool:
-        if not all(account.label in committed for account in self.accounts):
-            return False
-        others = [a for a in self.configured if a.label not in committed]
-        if not others:
-            return True
-        with self.walk.reading() as connection:
-            return all(
-                ledger.day_states(connection, self.feed.source, account.label, [day])
-                for account in others
-            )
+    def _close(self, done: ChunkDone, days: Collection[date]) -> None:
+        """Move the days that nobody is waited for any more into ``done``."""
+        ready = [day for day in days if day in self.days and not self._open[day]]
+        for day in sorted(set(ready) - self._missing_elsewhere(ready), reverse=True):
+            done.days[day] = list(self._receipts[day].values())
+            done.costs[day] = self._costs[day]
 
-
-def runs_of(days: Sequence[date]) -> list[list[date]]:
-    """Ascending runs of neighbouring days."""
-    ordered = sorted(days)
-    runs = [[ordered[0]]] if ordered else []
-    for before, day in pairwise(ordered):
-        if day - before == ONE_DAY:
-            runs[-1].append(day)
-        else:
-            runs.append([day])
-    return runs
-
-
-def chunks_of(
-    days: Collection[date], length: int, *, newest_first: bool = True
-) -> list[list[date]]:
-    """Chunks of at most ``length`` days in the order they are to be taken."""
-    ordered = sorted(set(days), reverse=newest_first)
-    return [sorted(ordered[at : at + length]) for at in range(0, len(ordered), length)]
+    def _missing_elsewhere(self, days: Collection[date]) -> set[date]:
+        """Days that an account which was not to be asked has never had."""
+        missing: set[date] = set()
+        for account in self.runner.configured:
+            label = account.label
+            others = [day for day in days if label not in self._receipts[day]]
+            if not others:
+                continue
+            with self.runner.walk.reading() as connection:
+                states = ledger.day_states(connection, self.runner.feed.source, label, others)
+            missing |= set(others) - set(states)
+        return missing

@@ -339,9 +339,8 @@ class Walk:
         try:
             yield extraction, tally
         except BaseException as error:
-            outcome, failure = _how_it_ended(error)
             with suppress(Exception):
-                ledger.end_extraction(connection, extraction, tally, outcome, failure)
+                ledger.end_extraction(connection, extraction, tally, *_how_it_ended(error))
             raise
         ledger.end_extraction(connection, extraction, tally, "complete")
 
@@ -571,14 +570,14 @@ def _without(window: Window, newest: Window | None) -> list[Window]:
     return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
 
 
-def _how_it_ended(error: BaseException) -> tuple[str, str]:
+def _how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
+    """An extraction's outcome, why, and the kind of failure."""
     if isinstance(error, _TooManyRows):
-        return "split", str(error)
-    if isinstance(error, WarehouseError):
-        return "failed", str(error)[:2000]
-    if isinstance(error, Exception):
-        return "failed", type(error).__name__
-    return "abandoned", "interrupted"
+        return "split", str(error), None
+    if not isinstance(error, Exception):
+        return "abandoned", "interrupted", None
+    kind = type(error).__name__
+    return "failed", str(error)[:2000] if isinstance(error, WarehouseError) else kind, kind
 
 
 @contextmanager

@@ -158,7 +158,7 @@ class _Reader:
             home=Path(self.text("WAREHOUSE_HOME", DEFAULT_HOME)).expanduser().resolve(),
             warehouse_url=url,
             start_date=self.day("WAREHOUSE_START_DATE", "2024-01-01"),
-            range_days=self.integer("WAREHOUSE_RANGE_DAYS", "31") or 1,
+            range_days=self.integer("WAREHOUSE_RANGE_DAYS", "366") or 1,
             pii_hash_key=key,
             calltouch=self.calltouch(),
             tellody=self.tellody(),

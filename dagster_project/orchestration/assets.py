@@ -8,7 +8,7 @@ A run takes a range of days. Each day's materialization is logged as it commits,
 keeps the earlier days, and a re-executed run does only the days that its predecessors left.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 import dagster as dg
@@ -17,8 +17,10 @@ from pydantic import Field
 from dagster_project.days import ChunkDone, DayRunner
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feed import Feed, Reach, Walk
-from dagster_project.orchestration import checks, liveness, report, services
+from dagster_project.orchestration import checks, liveness, nights, report, services
 from dagster_project.orchestration.instance import keep_connections
+from dagster_project.orchestration.names import op_name
+from dagster_project.planning import Due
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
@@ -30,17 +32,15 @@ class RefreshConfig(dg.Config):
     """What a person may set for a run in the launchpad.
 
     ``accounts``: only these (sites, account labels, companies); empty: all. ``accept_shrink``: take
-    days that came back with far fewer rows. ``oldest_first``: the other way round.
+    days that came back with far fewer rows. ``oldest_first``: the other way round. ``only_due``: of
+    the run's days ask each account only for those that are due tonight, as the nightly runs do; what
+    its budget has no room for is left for another night.
     """
 
     accounts: list[str] = Field(default_factory=list)
     accept_shrink: bool = False
     oldest_first: bool = False
-
-
-def op_name(feed: Feed) -> str:
-    """The op under a feed's assets; a job of the same name would clash."""
-    return f"load_{feed.source}"
+    only_due: bool = False
 
 
 def partitions_of(feed: Feed, settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -109,6 +109,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
     keep_connections(context.instance)
     _check_accounts(feed, settings, config.accounts)
     days = [date.fromisoformat(key) for key in context.partition_keys]
+    due = nights.due_of_accounts(feed, settings, services.warehouse()) if config.only_due else None
     ask = dg.AssetKey(feed.raw_asset) in context.selected_asset_keys
     load = dg.AssetKey(feed.asset) in context.selected_asset_keys
     problems: list[WarehouseError] = []
@@ -122,14 +123,28 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
         if ask and load:
             with walk.reading() as connection:
                 already = ledger.committed_by_runs(connection, feed.source, _earlier_tries(context))
-        runner = DayRunner(walk, settings, config.accounts, already)
+        runner = DayRunner(walk, settings, config.accounts, already, _days_to_ask(feed, due))
         step = (runner.refresh if load else runner.extract) if ask else runner.replay
-        for number, chunk in enumerate(step(days, newest_first=not config.oldest_first), start=1):
+        done = 0
+        for chunk in step(days, newest_first=not config.oldest_first):
             _log(context, walk, chunk, asked=ask, loaded=load)
-            problems += chunk.problems
-            report.progress(context, feed, chunk, number, len(days))
+            done += len(chunk.days)
+            report.progress(context, feed, chunk, done, len(days))
+            if due is not None and nights.may_wait(due, chunk):
+                context.log.info(nights.left_for_another_night(chunk))
+            else:
+                problems += chunk.problems
     if problems:
         raise report.failure(feed, problems)
+
+
+def _days_to_ask(
+    feed: Feed, due: Mapping[str, Due] | None
+) -> Mapping[str, Collection[date]] | None:
+    """By account, what a nightly run asks for; a whole history is read at once, so all of its days."""
+    if due is None or feed.reach is Reach.HISTORY:
+        return None
+    return {label: of_account.days for label, of_account in due.items()}
 
 
 def _check_accounts(feed: Feed, settings: Settings, wanted: list[str]) -> None:
@@ -177,7 +192,7 @@ def _log(
                 dg.AssetMaterialization(
                     dg.AssetKey(feed.raw_asset),
                     partition=key,
-                    metadata=report.raw_metadata(receipts, chunk),
+                    metadata=report.raw_metadata(receipts, chunk.costs[day]),
                 )
             )
         if loaded:
@@ -185,7 +200,7 @@ def _log(
                 dg.AssetMaterialization(
                     dg.AssetKey(feed.asset),
                     partition=key,
-                    metadata=report.rows_metadata(feed, receipts, chunk, asked=asked),
+                    metadata=report.rows_metadata(feed, receipts, chunk.costs[day], asked=asked),
                     description=report.summary(receipts, asked=asked),
                 )
             )

@@ -24,8 +24,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed
-from dagster_project.orchestration.assets import op_name
-from dagster_project.orchestration.build import job_name
+from dagster_project.orchestration.names import job_name, op_name
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_project.days import ChunkDone
+from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.warehouse.ledger import Receipt
@@ -41,7 +41,7 @@ def summary(receipts: Sequence[Receipt], *, asked: bool) -> str:
 
 
 def rows_metadata(
-    feed: Feed, receipts: Sequence[Receipt], chunk: ChunkDone, *, asked: bool
+    feed: Feed, receipts: Sequence[Receipt], cost: Cost, *, asked: bool
 ) -> dict[str, Any]:
     """Metadata of a day's rows; what a whole window cost is marked as such."""
     total = _totals(receipts)
@@ -49,7 +49,8 @@ def rows_metadata(
     metadata["dagster/row_count"] = sum(receipt.rows for receipt in receipts)
     metadata["origin"] = "vendor" if asked else "replayed from stored responses"
     metadata["asked at"] = dg.MetadataValue.timestamp(min(r.observed_at for r in receipts))
-    metadata |= _cost(chunk)
+    metadata |= _cost(cost)
+    metadata["settled"] = _settled(receipts)
     metadata["receipts"] = dg.MetadataValue.md(_table(receipts))
     metadata["checksum"] = ", ".join(f"{r.account}: {r.checksum}" for r in receipts)
     notices = _notices(receipts)
@@ -59,30 +60,34 @@ def rows_metadata(
     return metadata
 
 
-def raw_metadata(receipts: Sequence[Receipt], chunk: ChunkDone) -> dict[str, Any]:
+def _settled(receipts: Sequence[Receipt]) -> str:
+    """Whether nightly runs will ask for the day again."""
+    again = sorted(receipt.account for receipt in receipts if not receipt.settled)
+    return f"no: {', '.join(again)} will be asked again" if again else "yes: not asked again"
+
+
+def raw_metadata(receipts: Sequence[Receipt], cost: Cost) -> dict[str, Any]:
     """Metadata of a day's stored responses."""
     return {
         "extractions": ", ".join(str(receipt.extraction_id) for receipt in receipts),
         "accounts": ", ".join(sorted(receipt.account for receipt in receipts)),
         "asked at": dg.MetadataValue.timestamp(min(r.observed_at for r in receipts)),
-        **_cost(chunk),
+        **_cost(cost),
     }
 
 
-def _cost(chunk: ChunkDone) -> dict[str, Any]:
-    """What the run of days that the day was asked with cost."""
-    rows = sum(receipt.rows_received for receipt in chunk.committed)
-    days = len({receipt.day for receipt in chunk.committed})
-    cost: dict[str, Any] = {
-        "pages": chunk.tally.pages,
-        "requests": chunk.tally.requests,
-        "points": chunk.tally.points,
-        "seconds": round(chunk.seconds, 3),
-        "rows a second": round(rows / chunk.seconds) if chunk.seconds else 0,
+def _cost(cost: Cost) -> dict[str, Any]:
+    """What the windows cost that the day was asked in."""
+    metadata: dict[str, Any] = {
+        "pages": cost.pages,
+        "requests": cost.requests,
+        "points": cost.points,
+        "seconds": round(cost.seconds, 3),
+        "rows a second": round(cost.rows / cost.seconds) if cost.seconds else 0,
     }
-    if days > 1:
-        cost["cost covers"] = f"{days} days asked together"
-    return cost
+    if cost.days > 1:
+        metadata["cost covers"] = f"{cost.days} days asked together"
+    return metadata
 
 
 def _table(receipts: Sequence[Receipt]) -> str:

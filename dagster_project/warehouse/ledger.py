@@ -119,11 +119,13 @@ def end_extraction(
     tally: Tally,
     outcome: str,
     failure: str | None = None,
+    failure_kind: str | None = None,
 ) -> None:
-    """Close an extraction as ``complete`` or ``failed``, with what it cost."""
+    """Close an extraction with what it cost: complete, failed, split or abandoned."""
     connection.execute(
         "UPDATE ops.extraction SET requests = %s, points = %s, pages = %s, vendor_total = %s,"
-        " finished_at = clock_timestamp() + %s, outcome = %s, failure = %s, notes = %s"
+        " finished_at = clock_timestamp() + %s, outcome = %s, failure = %s,"
+        " failure_kind = %s, notes = %s"
         " WHERE extraction_id = %s",
         (
             tally.requests,
@@ -133,6 +135,7 @@ def end_extraction(
             clock.shift(),
             outcome,
             failure,
+            failure_kind,
             json.dumps(tally.notes, ensure_ascii=True, default=str) if tally.notes else None,
             extraction.extraction_id,
         ),
@@ -243,6 +246,13 @@ def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: 
                 receipt.checksum,
                 receipt.settled,
             ),
+        )
+    for source, account in {(receipt.source, receipt.account) for receipt in receipts}:
+        first = min(r.observed_at for r in receipts if (r.source, r.account) == (source, account))
+        connection.execute(
+            "INSERT INTO ops.account_start (source, account, first_observed_at)"
+            " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (source, account, first),
         )
 
 

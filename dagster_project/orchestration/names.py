@@ -1,0 +1,15 @@
+"""What a feed's op and job are called; they may not be called alike."""
+
+from __future__ import annotations
+
+from dagster_project.feed import Feed
+
+
+def op_name(feed: Feed) -> str:
+    """The op under a feed's assets."""
+    return f"load_{feed.source}"
+
+
+def job_name(feed: Feed) -> str:
+    """The job that asks the vendor and loads: both assets of a feed."""
+    return f"refresh_{feed.source}"

@@ -1,0 +1,76 @@
+"""What a nightly run asks for, and what it may leave for another night.
+
+A night's tick and the runs it requests look at the same ledger, a moment apart: the tick to choose
+partitions, each run to ask every account only for its own due days, so that an overlapping run, or the
+same tick once more, costs no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from dagster_project.days import ChunkDone
+from dagster_project.feed import Feed
+from dagster_project.planning import TODAY, YESTERDAY, Due, due_days, fitting_days, ranges_of
+from dagster_project.settings import Settings
+from dagster_project.warehouse.connection import Warehouse
+
+
+@dataclass(frozen=True)
+class Night:
+    """Ranges of days that one night's runs are to take, newest first, and why each day is due.
+
+    ``left`` counts the days of each account that wait for another night's budget.
+    """
+
+    ranges: list[tuple[date, date]]
+    reasons: dict[date, str]
+    left: dict[str, int]
+
+
+def due_of_accounts(feed: Feed, settings: Settings, warehouse: Warehouse) -> dict[str, Due]:
+    """What is due tonight, by account."""
+    with warehouse.connect(what="night", autocommit=True) as connection:
+        return {
+            account.label: due_days(connection, warehouse, feed, settings, account)
+            for account in feed.accounts(settings)
+        }
+
+
+def plan_night(feed: Feed, settings: Settings, warehouse: Warehouse) -> Night:
+    """What tonight's runs are to take: due days, as many as the budgets suffice for."""
+    due = due_of_accounts(feed, settings, warehouse)
+    days: dict[date, str] = {}
+    left = {}
+    with warehouse.connect(what="night", autocommit=True) as connection:
+        for label, of_account in due.items():
+            taken, waiting = fitting_days(connection, feed, settings, of_account)
+            days.update({day: of_account.days[day] for day in taken})
+            if waiting:
+                left[label] = len(waiting)
+    return Night(ranges_of(feed, days, settings.range_days), days, left)
+
+
+def may_wait(due: Mapping[str, Due], chunk: ChunkDone) -> bool:
+    """Whether all that the chunk says is that older days have to wait for another night's budget."""
+    return bool(chunk.left) and not any(
+        _is_newest(of_account, chunk.left)
+        for problem in chunk.problems
+        for label, of_account in due.items()
+        if label == problem.account
+    )
+
+
+def _is_newest(due: Due, days: Collection[date]) -> bool:
+    return any(due.days.get(day) in (YESTERDAY, TODAY) for day in days)
+
+
+def left_for_another_night(chunk: ChunkDone) -> str:
+    """The line of the event log that says so."""
+    account = chunk.problems[0].account
+    return (
+        f"account {account}: {len(chunk.left)} days from {min(chunk.left)} to {max(chunk.left)} wait"
+        f" for another night: {chunk.problems[0].what}"
+    )
