@@ -23,6 +23,8 @@ from queue import Empty, LifoQueue
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+import psycopg
+
 from dagster_project.errors import (
     AnswerNotTrusted,
     NothingStored,
@@ -291,7 +293,8 @@ class Walk:
             try:
                 for answer in self._stored(window, tally, extraction, ledger_connection):
                     if isinstance(answer, Restart):
-                        connection.rollback()
+                        if load is not None:
+                            load.abandon()
                         load = None
                         continue
                     if load is None:
@@ -299,7 +302,8 @@ class Walk:
                         load = self._begin(connection, window, extraction, wanted=wanted)
                     load.add(self.feed.to_batch(answer, window, self.context))
             except BaseException:
-                connection.rollback()
+                if load is not None:
+                    load.abandon()
                 raise
         if load is None:
             raise AnswerNotTrusted("the vendor's client came back without any answer.")
@@ -382,7 +386,8 @@ class Walk:
                         )
                         outcome = self._commit(load, connection, ledger_connection, Tally())
                 except WarehouseError as problem:
-                    connection.rollback()
+                    with suppress(psycopg.Error):
+                        connection.rollback()
                     outcome = Outcome(problems=[problem])
                 yield outcome
 
@@ -450,8 +455,12 @@ class Walk:
         load = self._begin(
             connection, window, extraction, wanted=wanted, skip=skip, is_replay=is_replay
         )
-        for answer in raw_store.stored_answers(ledger_connection, extraction.extraction_id):
-            load.add(self.feed.to_batch(answer, window, self.context))
+        try:
+            for answer in raw_store.stored_answers(ledger_connection, extraction.extraction_id):
+                load.add(self.feed.to_batch(answer, window, self.context))
+        except BaseException:
+            load.abandon()
+            raise
         return load
 
     def _commit(
@@ -490,7 +499,7 @@ class Walk:
                 load.extraction.account,
                 [day for day in load.superseded if day in (load.wanted_days or load.window.days)],
             )
-        return Outcome(receipts, list(problems), tally, [load.extraction])
+        return Outcome(receipts, list(problems), tally=tally, extractions=[load.extraction])
 
     def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:
         def bring_up_to_date(connection: Connection, receipts: list[Receipt]) -> None:
@@ -536,13 +545,10 @@ class Walk:
     def _connections(self) -> Iterator[tuple[Connection, Connection]]:
         """A ledger connection (commits at once) and a load connection; given back whole or closed."""
         with safe_errors():
-            try:
-                pair = self._idle.get_nowait()
-            except Empty:
-                pair = (
-                    self.warehouse.connect(what="ledger", autocommit=True),
-                    self.warehouse.connect(what="load"),
-                )
+            pair = self._idle_pair() or (
+                self.warehouse.connect(what="ledger", autocommit=True),
+                self.warehouse.connect(what="load"),
+            )
             try:
                 yield pair
             except BaseException:
@@ -550,6 +556,17 @@ class Walk:
                     connection.close()
                 raise
             self._idle.put(pair)
+
+    def _idle_pair(self) -> tuple[Connection, Connection] | None:
+        """A pair that is free and whole; one that a lost server broke is left behind."""
+        with suppress(Empty):
+            while True:
+                pair = self._idle.get_nowait()
+                if not any(connection.closed for connection in pair):
+                    return pair
+                for connection in pair:
+                    connection.close()
+        return None
 
 
 def split(window: Window, parts: int) -> list[Window]:

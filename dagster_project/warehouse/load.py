@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
@@ -206,6 +208,12 @@ class WindowLoad:
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)
         return receipts
+
+    def abandon(self) -> None:
+        """Undo the load at whatever point it is."""
+        self._writer.abandon()
+        with suppress(psycopg.Error):
+            self.connection.rollback()
 
     @property
     def fresh_rows(self) -> int:

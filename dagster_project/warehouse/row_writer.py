@@ -8,11 +8,12 @@ that only its monthly partitions are looked at.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 from psycopg import Copy, sql
 
@@ -23,6 +24,10 @@ from dagster_project.warehouse.row_index import Flags, spread_day
 from dagster_project.warehouse.standing import COPY_HEADER, COPY_TRAILER, of_window
 
 EnsureMonth = Callable[[Table, date], None]
+
+
+class GivenUp(Exception):
+    """Ends a COPY. The server logs its name as the reason, so it carries nothing."""
 
 
 class RowWriter:
@@ -143,6 +148,13 @@ class RowWriter:
             self._delete_rows()
         if self._updates:
             self._update_rows()
+
+    def abandon(self) -> None:
+        """End a COPY under way without its rows; until then psycopg's rollback would wait for ever."""
+        if self._copy is not None:
+            with suppress(psycopg.Error):
+                self._stack.__exit__(GivenUp, GivenUp(), None)
+            self._copy = None
 
     def _key(self, identity: tuple[int, int], day: int) -> bytes:
         high, low = identity
