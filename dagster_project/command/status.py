@@ -1,91 +1,131 @@
-"""``warehouse status``: one screen for every source and account."""
+"""``warehouse status``: one screen for every source and account; reads the ledger, asks no vendor."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_project.command.backfill import last_day
-from dagster_project.days import runs_of
-from dagster_project.feeds import FEEDS
+from dagster_project.health import AccountHealth, Health, health
 from dagster_project.orchestration import services
-from dagster_project.warehouse.overview import Standing, standings
+
+_TROUBLES_SHOWN = 20
 
 
 def status(*, sources: Sequence[str], as_json: bool) -> int:
-    """Print how every account stands; sources without credentials are named with what is missing."""
+    """Print how every account stands, and for all that is red the line that mends it."""
     settings = services.settings()
-    found: list[Standing] = []
-    left_out: dict[str, tuple[str, ...]] = {}
-    with services.ready_warehouse().connect(what="status", autocommit=True) as connection:
-        for feed in FEEDS:
-            if sources and feed.source not in sources:
-                continue
-            accounts = [account.label for account in feed.accounts(settings)]
-            if not accounts:
-                left_out[feed.source] = settings.missing.get(feed.source.split("_")[0], ())
-            until = last_day(feed, settings)
-            found += standings(connection, feed.source, accounts, until)
+    warehouse = services.ready_warehouse()
+    with warehouse.connect(what="status", autocommit=True) as connection:
+        found = health(settings, warehouse, connection, sources)
     if as_json:
-        click.echo(
-            json.dumps({"accounts": [s.as_json() for s in found], "left_out": left_out}, indent=2)
-        )
+        click.echo(json.dumps(_as_json(found), indent=2, ensure_ascii=False))
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     console.print(_table(found))
-    for source, missing in left_out.items():
-        console.print(f"{source}: left out, no credentials ({', '.join(missing)} not set)")
-    for standing in found:
-        for line in _details(standing):
-            console.print(line, markup=False)
+    for line in _lines(found):
+        console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
-def _table(found: Sequence[Standing]) -> Table:
+def _as_json(found: Health) -> dict[str, object]:
+    return {
+        "taken_at": found.taken_at.isoformat(timespec="seconds"),
+        "accounts": [_account_json(account) for account in found.accounts],
+        "left_out": found.left_out,
+        "alarms": [
+            {"subject": a.subject, "severity": a.severity, "what": a.what, "way_out": a.way_out}
+            for a in found.alarms
+        ],
+        "untold": {channel: count for channel, count, _ in found.untold},
+    }
+
+
+def _account_json(account: AccountHealth) -> dict[str, object]:
+    points = account.points
+    return {
+        **account.standing.as_json(),
+        "points": {"spent": points.spent, "held": points.held, "left": points.left}
+        if points
+        else None,
+        "wanted_left": account.wanted_left,
+        "troubles": [
+            {
+                "days": [day.isoformat() for day in trouble.days],
+                "why": trouble.why,
+                "told_in": trouble.told_in,
+                "way_out": trouble.way_out,
+            }
+            for trouble in account.troubles
+        ],
+        "notices": list(account.notices),
+    }
+
+
+def _table(found: Health) -> Table:
     table = Table()
     for name in ("source", "account", "last good day"):
-        table.add_column(name)
-    for name in ("days", "rows", "gaps", "unsettled", "rejects"):
+        table.add_column(name, no_wrap=True)
+    for name in (
+        "days",
+        "rows",
+        "gaps",
+        "unsettled",
+        "held",
+        "rejects",
+        "asked for",
+        "points left",
+    ):
         table.add_column(name, justify="right")
-    table.add_column("last loaded (UTC)")
-    for s in found:
+    table.add_column("last loaded (UTC)", no_wrap=True)
+    for account in found.accounts:
+        s, points = account.standing, account.points
         table.add_row(
             s.source,
             s.account,
-            str(s.last_day or "none"),
+            str(s.last_good_day or "none"),
             f"{s.days:,}",
             f"{s.rows:,}",
             str(len(s.gaps)),
             str(len(s.unsettled)),
+            str(len(s.held)),
             str(s.rejects),
+            str(account.wanted_left or ""),
+            "" if points is None else "no limit" if points.left is None else f"{points.left:,}",
             f"{s.last_loaded_at:%Y-%m-%d %H:%M}" if s.last_loaded_at else "never",
         )
     return table
 
 
-def _details(standing: Standing) -> list[str]:
+def _lines(found: Health) -> list[str]:
     """What is wrong, each with the line that mends it."""
-    who = f"{standing.source} {standing.account}"
-    lines = []
-    if standing.gaps:
-        spans = [_span(run) for run in runs_of(standing.gaps)]
+    lines = [
+        f"{source}: left out, no credentials ({', '.join(missing)} not set)"
+        for source, missing in found.left_out.items()
+    ]
+    for account in found.accounts:
+        s = account.standing
+        lines += [f"{s.source} {s.account}: {notice}" for notice in account.notices]
+        if s.failing and s.last_failed_at is not None:
+            lines.append(
+                f"{s.source} {s.account}: last attempt failed at"
+                f" {s.last_failed_at:%Y-%m-%d %H:%M} UTC: {s.last_failure}"
+            )
+    troubles = found.troubles
+    for trouble in troubles[:_TROUBLES_SHOWN]:
+        told = f" [{trouble.told_in}]" if trouble.told_in else ""
         lines.append(
-            f"{who}: no receipt for {', '.join(spans[:5])}{' …' if len(spans) > 5 else ''}:"
-            f" warehouse backfill --source {standing.source} --account {standing.account}"
-            f" --from {standing.gaps[0]} --to {standing.gaps[-1]}"
+            f"{trouble.source} {trouble.account} {trouble.shown_days}: {trouble.why}{told}\n"
+            f"    {trouble.way_out}"
         )
-    lines += [f"{who}: {day} is held: {reason}" for day, reason in standing.held]
-    failed, loaded = standing.last_failed_at, standing.last_loaded_at
-    if failed is not None and standing.last_failure and (loaded is None or failed > loaded):
-        lines.append(f"{who}: last failure {failed:%Y-%m-%d %H:%M} UTC: {standing.last_failure}")
+    if len(troubles) > _TROUBLES_SHOWN:
+        lines.append(f"and {len(troubles) - _TROUBLES_SHOWN} more (see --json)")
+    lines += [
+        f"{channel}: {count} alarms could not be told yet: {failure}"
+        for channel, count, failure in found.untold
+    ]
     return lines
-
-
-def _span(run: Sequence[date]) -> str:
-    return str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}"

@@ -6,17 +6,19 @@ import dagster as dg
 
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import alarms
+from dagster_project.orchestration import alarms, schedules, status_page
 from dagster_project.orchestration.assets import assets_of
+from dagster_project.orchestration.names import job_name
 from dagster_project.settings import Settings
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
     """Everything Dagster shows. Sources without credentials have assets, which say what is missing."""
     return dg.Definitions(
-        assets=[assets_of(feed, settings) for feed in FEEDS],
+        assets=[*(assets_of(feed, settings) for feed in FEEDS), status_page.status_asset()],
         jobs=[refresh_job(feed) for feed in FEEDS],
-        sensors=alarms.sensors(),
+        schedules=schedules.schedules_of(settings),
+        sensors=[*alarms.sensors(), status_page.status_sensor],
         executor=dg.in_process_executor,
     )
 
@@ -29,7 +31,3 @@ def refresh_job(feed: Feed) -> dg.UnresolvedAssetJobDefinition:
         description=f"{feed.title}: ask the vendor for days, store its answers, load their rows.",
         tags={"source": feed.source},
     )
-
-
-def job_name(feed: Feed) -> str:
-    return f"refresh_{feed.source}"

@@ -1,0 +1,186 @@
+"""The whole installation at a glance: what ``warehouse status`` and the status page both show.
+
+Grain: one ``Health`` a look, one ``AccountHealth`` a source and account; red days of one cause are told
+together, each with where it is told and the one line that mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+
+from dagster_project import clock
+from dagster_project.alarm import spans_text
+from dagster_project.days import runs_of
+from dagster_project.feed import Feed, Reach
+from dagster_project.feeds import FEEDS
+from dagster_project.model import ONE_DAY, Account, each_day
+from dagster_project.settings import Settings
+from dagster_project.warehouse import alarm_book, debts, ledger
+from dagster_project.warehouse.alarm_book import Alarm
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.overview import Red, Standing, standing_of
+
+
+@dataclass(frozen=True)
+class Points:
+    """API points of the account's present day: spent, set aside by windows under way, and left.
+
+    ``left`` None: not bounded. It counts whole calls.
+    """
+
+    spent: int
+    held: int
+    left: int | None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Days of one account that are red for one reason, and the line that mends them."""
+
+    source: str
+    account: str
+    days: tuple[date, ...]
+    why: str
+    told_in: str
+    way_out: str
+
+    @property
+    def shown_days(self) -> str:
+        return spans_text(self.days)
+
+
+@dataclass(frozen=True)
+class AccountHealth:
+    standing: Standing
+    points: Points | None
+    wanted_left: int
+    troubles: tuple[Trouble, ...]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Health:
+    """``left_out``: sources without credentials, with the settings that are missing."""
+
+    taken_at: datetime
+    accounts: tuple[AccountHealth, ...]
+    left_out: Mapping[str, Sequence[str]]
+    alarms: tuple[Alarm, ...]
+    untold: tuple[tuple[str, int, str | None], ...]
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        return [trouble for account in self.accounts for trouble in account.troubles]
+
+
+def health(
+    settings: Settings,
+    warehouse: Warehouse,
+    connection: Connection,
+    sources: Collection[str] = (),
+) -> Health:
+    """How all sources (or these) stand now; reads the ledger alone, asks no vendor."""
+    accounts: list[AccountHealth] = []
+    left_out: dict[str, Sequence[str]] = {}
+    for feed in FEEDS:
+        if sources and feed.source not in sources:
+            continue
+        if not feed.accounts(settings):
+            left_out[feed.source] = settings.missing.get(feed.source.split("_")[0], ())
+        accounts += [
+            _account_health(feed, settings, warehouse, connection, account)
+            for account in feed.accounts(settings)
+        ]
+    return Health(
+        taken_at=clock.now(),
+        accounts=tuple(accounts),
+        left_out=left_out,
+        alarms=tuple(alarm_book.open_alarms(connection)),
+        untold=tuple(alarm_book.undelivered(connection)),
+    )
+
+
+def _account_health(
+    feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection, account: Account
+) -> AccountHealth:
+    today = clock.today(account.time_zone)
+    until = today - ONE_DAY
+    standing = standing_of(
+        connection,
+        feed.source,
+        account.label,
+        until,
+        whole_history=feed.reach is Reach.HISTORY,
+    )
+    askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
+    lost = [day for day in standing.gaps if day not in askable]
+    receipts = ledger.standing_receipts(
+        connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
+    )
+    notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
+    if lost:
+        notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
+    red = [one for one in standing.red if one.day not in lost]
+    return AccountHealth(
+        standing=standing,
+        points=_points(feed, settings, connection, account),
+        wanted_left=_wanted_left(connection, standing, account, until),
+        troubles=tuple(_troubles(standing, red)),
+        notices=tuple(notices),
+    )
+
+
+def _points(
+    feed: Feed, settings: Settings, connection: Connection, account: Account
+) -> Points | None:
+    if not feed.points_a_call:
+        return None
+    spent, held = ledger.points_standing(connection, account, clock.today(account.time_zone))
+    calls = feed.calls_left(settings, connection, account)
+    return Points(spent, held, None if calls is None else calls * feed.points_a_call)
+
+
+def _wanted_left(connection: Connection, standing: Standing, account: Account, until: date) -> int:
+    """Days that a person asked the nights for and that no receipt tells of yet."""
+    wishes = debts.wanted(connection, account.source, account.label)
+    days = {day for wish in wishes for day in each_day(wish.first_day, min(wish.last_day, until))}
+    if not days:
+        return 0
+    return len(
+        days - ledger.day_states(connection, standing.source, standing.account, [*days]).keys()
+    )
+
+
+def _troubles(standing: Standing, red: Sequence[Red]) -> Iterator[Trouble]:
+    """Red days of one cause together; neighbouring days share a command."""
+
+    def cause(one: Red) -> tuple[str, str]:
+        return one.remedy, one.why
+
+    for (_, why), group in groupby(sorted(red, key=cause), key=cause):
+        of_cause = sorted(group, key=lambda one: one.day)
+        for run in runs_of([one.day for one in of_cause]):
+            inside = [one for one in of_cause if one.day in run]
+            yield Trouble(
+                source=standing.source,
+                account=standing.account,
+                days=tuple(run),
+                why=why,
+                told_in="; ".join(
+                    dict.fromkeys(filter(None, (one.told_in for one in inside[-3:])))
+                ),
+                way_out=_command(standing, inside[0], run[0], run[-1]),
+            )
+
+
+def _command(standing: Standing, red: Red, first: date, last: date) -> str:
+    verb = "replay" if red.remedy == "replay" else "backfill"
+    line = (
+        f"warehouse {verb} --source {standing.source} --account {standing.account}"
+        f" --from {first} --to {last}"
+    )
+    return f"{line} --accept-shrink" if red.remedy == "accept" else line
