@@ -155,4 +155,6 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).translate(_MARKS)
 
 
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|<>"})
+_MARKS = str.maketrans(
+    {mark: f"\\{mark}" for mark in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)

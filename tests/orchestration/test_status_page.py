@@ -1,0 +1,151 @@
+"""Status: what is red is told with its reason, where it is told, and the line that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from dagster_project.cli import warehouse as command
+from dagster_project.health import Health, health
+from dagster_project.orchestration import services, status_page
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
+from tests.operating import NO_SITE, SITE, House, again, days_back, operating
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(clock="now") as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    warehouse_with_dagster: Warehouse,
+    sandbox: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    settings = sandbox.settings_env()
+    given = {
+        **{name: value for name, value in settings.items() if name.startswith("CALLTOUCH")},
+        "CALLTOUCH_SITE_IDS": SITE,
+        "CALLTOUCH_DAILY_POINTS": "1000",
+    }
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+        yield running
+
+
+def look(house: House) -> Health:
+    with house.warehouse.connect(autocommit=True) as connection:
+        return health(services.settings(), house.warehouse, connection, ["calltouch"])
+
+
+def as_json() -> dict[str, Any]:
+    done = CliRunner().invoke(command, ["status", "--json"], standalone_mode=False)
+    assert done.return_value == 0, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def mended_by(house: House, line: str) -> None:
+    """Do what the line says, and find its days no longer red."""
+    words = line.split()
+    assert words[0] == "warehouse"
+    done = CliRunner().invoke(command, words[1:], standalone_mode=False)
+    assert done.return_value == 0, done.output
+
+
+def test_a_gap_is_red_until_the_line_beside_it_was_run(house: House) -> None:
+    first, second, third = days_back(3)
+    house.refresh([first])
+    house.refresh([third])
+    [account] = look(house).accounts
+    assert account.standing.gaps == (second,)
+    assert account.standing.last_good_day == first
+    [trouble] = account.troubles
+    assert trouble.days == (second,)
+    assert "never loaded" in trouble.why
+    mended_by(house, trouble.way_out)
+    [account] = look(house).accounts
+    assert account.troubles == ()
+    assert account.standing.last_good_day == third
+
+
+def test_points_that_were_spent_are_no_longer_left(house: House) -> None:
+    [before] = as_json()["accounts"]
+    house.refresh(days_back(2))
+    [after] = as_json()["accounts"]
+    assert before["points"] == {"spent": 0, "held": 0, "left": 1000}
+    assert after["points"]["spent"] > 0
+    assert after["points"]["left"] == 1000 - after["points"]["spent"]
+
+
+def test_sources_without_credentials_are_named_with_what_is_missing(house: House) -> None:
+    left_out = as_json()["left_out"]
+    assert left_out["tellody_activity"] == ["TELLODY_USERNAME", "TELLODY_PASSWORD"]
+    assert "TRUST_COMPANY_IDS" in left_out["trust"]
+
+
+def test_a_failed_attempt_on_a_day_that_stands_names_receipt_and_extraction(
+    house: House, sandbox: Sandbox
+) -> None:
+    days = days_back(1)
+    house.refresh(days)
+    token = sandbox.world.calltouch.config.token
+    sandbox.world.calltouch.config.token = "another"
+    try:
+        assert not house.refresh(days)
+    finally:
+        sandbox.world.calltouch.config.token = token
+    found = look(house)
+    [trouble] = found.troubles
+    assert "the rows before it stand" in trouble.why
+    [(receipt, extraction)] = house.rows(
+        "SELECT (SELECT receipt_id FROM ops.day_state),"
+        " (SELECT max(extraction_id) FROM ops.extraction)"
+    )
+    assert trouble.told_in == f"receipt {receipt}, extraction {extraction}"
+    assert f"`{trouble.way_out}`" in status_page.page(found)
+
+
+def test_the_page_is_written_when_something_on_it_changed_and_not_before(house: House) -> None:
+    def tick(cursor: str | None) -> tuple[str | None, list[Any]]:
+        context = dg.build_sensor_context(instance=house.instance, cursor=cursor)
+        done = status_page.status_sensor.evaluate_tick(context)
+        return done.cursor or cursor, list(done.asset_events)
+
+    cursor, [written] = tick(None)
+    assert SITE in written.metadata["status"].value
+    cursor, events = tick(cursor)
+    assert events == []
+    house.refresh(days_back(1))
+    cursor, [written] = tick(cursor)
+    assert written.asset_key == status_page.KEY
+    assert days_back(1)[0].isoformat() in written.metadata["status"].value
+
+
+def test_materializing_the_page_writes_it_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again(monkeypatch, CALLTOUCH_SITE_IDS=f"{SITE},{NO_SITE}")
+    done = dg.materialize([status_page.status_asset()], instance=house.instance)
+    assert done.success
+    event = house.instance.get_latest_materialization_event(status_page.KEY)
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert NO_SITE in str(event.asset_materialization.metadata["status"].value)
+
+
+def test_what_a_vendor_says_cannot_break_out_of_the_page() -> None:
+    said = "<img src=x onerror=1> | `x` [a](javascript:1)\nsecond line"
+    plain = status_page._plain(said)
+    assert "\n" not in plain
+    for mark in ("<img", " | ", "](", "`x`"):
+        assert mark not in plain
