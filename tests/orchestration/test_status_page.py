@@ -144,8 +144,6 @@ def test_materializing_the_page_writes_it_at_once(
 
 
 def test_what_a_vendor_says_cannot_break_out_of_the_page() -> None:
-    said = "<img src=x onerror=1> | `x` [a](javascript:1)\nsecond line"
-    plain = status_page._plain(said)
-    assert "\n" not in plain
-    for mark in ("<img", " | ", "](", "`x`"):
-        assert mark not in plain
+    said = "<img src=x> & | `x` [a](javascript:1)\nsecond line"
+    plain = "&lt;img src=x&gt; &amp; \\| \\`x\\` \\[a\\](javascript:1) second line"
+    assert status_page._plain(said) == plain
