@@ -6,7 +6,7 @@ import dagster as dg
 
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import alarms, schedules, status_page
+from dagster_project.orchestration import alarms, freshness, liveness, schedules, status_page
 from dagster_project.orchestration.assets import assets_of
 from dagster_project.orchestration.names import job_name
 from dagster_project.settings import Settings
@@ -18,7 +18,12 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         assets=[*(assets_of(feed, settings) for feed in FEEDS), status_page.status_asset()],
         jobs=[refresh_job(feed) for feed in FEEDS],
         schedules=schedules.schedules_of(settings),
-        sensors=[*alarms.sensors(), status_page.status_sensor],
+        sensors=[
+            *alarms.sensors(),
+            status_page.status_sensor,
+            liveness.dead_runs_sensor,
+            freshness.freshness_sensor,
+        ],
         executor=dg.in_process_executor,
     )
 

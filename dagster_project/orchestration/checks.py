@@ -16,7 +16,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
+from dagster_project import clock
 from dagster_project.feed import Feed, Walk
+from dagster_project.model import ONE_DAY
+from dagster_project.orchestration import freshness
 from dagster_project.warehouse.ledger import Receipt
 
 _DESCRIPTIONS = {
@@ -25,6 +28,7 @@ _DESCRIPTIONS = {
     "known_values": "No status or key that the code does not know.",
     "dates_inside": "No record dated outside of the window that was asked for.",
     "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
+    freshness.NAME: freshness.DESCRIPTION,
 }
 _OUTSIDE = "outside the asked window"
 _UNKNOWN = ("unknown_status", "unknown_key")
@@ -86,6 +90,15 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
     yield "dates_inside", outside == 0, warn, {"outside": outside}
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
+    if _is_newest(walk, day):
+        yield freshness.NAME, True, error, {"newest day": day.isoformat()}
+
+
+def _is_newest(walk: Walk, day: date) -> bool:
+    """Whether the source is fresh by this day; of older days nothing is said."""
+    if day < clock.today(walk.feed.time_zone(walk.settings)) - ONE_DAY:
+        return False
+    return day in freshness.newest_days(walk.feed, walk.settings, walk.warehouse)
 
 
 def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:

@@ -14,11 +14,17 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from dagster_project import clock
+from dagster_project.orchestration import services
+from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import Connection
 
-_GRACE = timedelta(minutes=2)
+_GRACE = timedelta(seconds=30)
+_LONGEST_WITHOUT_RUN = timedelta(days=1)
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 SOURCE_TAG = "source"
+INTERVAL_SECONDS = 60
 
 
 @contextmanager
@@ -45,19 +51,48 @@ def bury_dead_runs(
                 continue
             if record.update_timestamp.replace(tzinfo=UTC) > datetime.now(UTC) - grace:
                 continue
-            row = connection.execute(
-                "SELECT pg_try_advisory_lock(%s)", (_key(run.run_id),)
-            ).fetchone()
-            if row is None or not row[0]:
+            if not _is_free(connection, run.run_id):
                 continue
-            connection.execute("SELECT pg_advisory_unlock(%s)", (_key(run.run_id),))
             instance.report_run_failed(
                 run,
                 "The process of this run ended without a word: it was killed, or its host was lost."
                 " Days that it committed stay; re-execute it to do the others.",
             )
             dead.append(run.run_id)
+        abandon_dead_extractions(connection, grace)
     return dead
+
+
+def abandon_dead_extractions(connection: Connection, grace: timedelta = _GRACE) -> int:
+    """Close the extractions whose process is gone, however its run ended; answers how many."""
+    abandoned = 0
+    for run_id, started_at in ledger.runs_under_way(connection):
+        age = clock.now() - started_at
+        if age < (grace if run_id else _LONGEST_WITHOUT_RUN):
+            continue
+        if run_id is None or _is_free(connection, run_id):
+            abandoned += ledger.abandon(connection, run_id, started_at)
+    return abandoned
+
+
+def _is_free(connection: Connection, run_id: str) -> bool:
+    """Whether nobody holds the run's lock."""
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(run_id),)).fetchone()
+    if row is None or not row[0]:
+        return False
+    connection.execute("SELECT pg_advisory_unlock(%s)", (_key(run_id),))
+    return True
+
+
+@dg.sensor(
+    name="dead_runs",
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports runs as failed whose process was killed or whose host was lost.",
+)
+def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    dead = bury_dead_runs(context.instance, services.warehouse())
+    return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "no run has died")
 
 
 def _key(run_id: str) -> int:

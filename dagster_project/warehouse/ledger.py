@@ -142,6 +142,23 @@ def end_extraction(
     )
 
 
+def runs_under_way(connection: Connection) -> list[tuple[str | None, datetime]]:
+    """The runs of extractions that have not ended, each with its latest extraction's start."""
+    return connection.execute(
+        "SELECT run_id, max(started_at) FROM ops.extraction WHERE outcome = 'started' GROUP BY run_id"
+    ).fetchall()
+
+
+def abandon(connection: Connection, run_id: str | None, until: datetime) -> int:
+    """Close a run's extractions that began until then and whose process is gone; answers how many."""
+    return connection.execute(
+        "UPDATE ops.extraction SET outcome = 'abandoned', failure = 'its process died',"
+        " finished_at = clock_timestamp() + %s"
+        " WHERE outcome = 'started' AND run_id IS NOT DISTINCT FROM %s AND started_at <= %s",
+        (clock.shift(), run_id, until),
+    ).rowcount
+
+
 def latest_complete(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> dict[date, Extraction]:
