@@ -7,7 +7,7 @@ that load them. Of an error that nobody foresaw only the kind is told: its text 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -22,10 +22,11 @@ from dagster._core.storage.tags import (
 
 from dagster_project import clock, errors
 from dagster_project.alarm import backfill_lines, spans_text
-from dagster_project.feed import Feed
+from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import FEEDS
 from dagster_project.model import ONE_DAY, each_day, midnight
-from dagster_project.orchestration import services
+from dagster_project.orchestration import nights, services
+from dagster_project.orchestration.names import op_name
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.alarm_book import Alarm
@@ -121,6 +122,12 @@ def _not_loaded(connection: Connection, feed: Feed, run: dg.DagsterRun) -> dict[
     runs = [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
     committed = ledger.committed_by_runs(connection, feed.source, runs)
     left = {account: [day for day in days if (account, day) not in committed] for account in wanted}
+    if _config_of(feed, run).get("only_due") and feed.reach is not Reach.HISTORY:
+        due = nights.due_of_accounts(feed, settings, services.warehouse())
+        left = {
+            account: [day for day in days if day in due[account].days]
+            for account, days in left.items()
+        }
     return {account: days for account, days in left.items() if days}
 
 
@@ -134,11 +141,16 @@ def _days_of(run: dg.DagsterRun) -> list[date]:
     return list(each_day(date.fromisoformat(first), date.fromisoformat(last)))
 
 
-def _accounts_of(feed: Feed, settings: Settings, run: dg.DagsterRun) -> list[str]:
+def _config_of(feed: Feed, run: dg.DagsterRun) -> Mapping[str, Any]:
     config: Any = run.run_config
-    for name in ("ops", f"refresh_{feed.source}", "config"):
+    for name in ("ops", op_name(feed), "config"):
         config = config.get(name, {})
-    narrowed = config.get("accounts", [])
+    found: Mapping[str, Any] = config
+    return found
+
+
+def _accounts_of(feed: Feed, settings: Settings, run: dg.DagsterRun) -> list[str]:
+    narrowed = _config_of(feed, run).get("accounts", [])
     return [a.label for a in feed.accounts(settings) if not narrowed or a.label in narrowed]
 
 
