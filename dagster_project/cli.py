@@ -124,6 +124,14 @@ def status(**options: Any) -> int:
 
 
 @warehouse.command()
+def doctor() -> int:
+    """Look at all that the warehouse rests on: each line is good, or says the way to mend it."""
+    from dagster_project.command.doctor import doctor as command
+
+    return command()
+
+
+@warehouse.command()
 def migrate() -> int:
     """Bring the database's schema up to date; safe to run twice and by two processes at once."""
     from dagster_project.command.server import migrate as command

@@ -38,29 +38,33 @@ def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
 def bury_dead_runs(
     instance: dg.DagsterInstance, warehouse: Warehouse, *, grace: timedelta = _GRACE
 ) -> list[str]:
-    """Report runs as failed that are called started and hold no lock; answers their ids.
-
-    ``grace`` spares runs that have just been started and are about to take their lock.
-    """
-    records = instance.get_run_records(dg.RunsFilter(statuses=list(_ALIVE)))
-    dead = []
+    """Report dead runs as failed, and close their extractions; answers the runs' ids."""
     with warehouse.connect(what="liveness", autocommit=True) as connection:
-        for record in records:
-            run = record.dagster_run
-            if SOURCE_TAG not in run.tags:
-                continue
-            if record.update_timestamp.replace(tzinfo=UTC) > datetime.now(UTC) - grace:
-                continue
-            if not _is_free(connection, run.run_id):
-                continue
+        dead = dead_runs(instance, connection, grace)
+        for run in dead:
             instance.report_run_failed(
                 run,
                 "The process of this run ended without a word: it was killed, or its host was lost."
                 " Days that it committed stay; re-execute it to do the others.",
             )
-            dead.append(run.run_id)
         abandon_dead_extractions(connection, grace)
-    return dead
+    return [run.run_id for run in dead]
+
+
+def dead_runs(
+    instance: dg.DagsterInstance, connection: Connection, grace: timedelta = _GRACE
+) -> list[dg.DagsterRun]:
+    """Runs that are called started and hold no lock.
+
+    ``grace`` spares runs that have just been started and are about to take their lock.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=list(_ALIVE)))
+    begun = [
+        record.dagster_run
+        for record in records
+        if record.update_timestamp.replace(tzinfo=UTC) <= datetime.now(UTC) - grace
+    ]
+    return [run for run in begun if SOURCE_TAG in run.tags and _is_free(connection, run.run_id)]
 
 
 def abandon_dead_extractions(connection: Connection, grace: timedelta = _GRACE) -> int:

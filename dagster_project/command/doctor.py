@@ -1,0 +1,306 @@
+"""``warehouse doctor``: what the warehouse rests on, each in a line: good, or the way to mend it.
+
+It changes nothing, and asks vendors only what costs no points. It prints no secret: what a check found
+out is an error named by recovery, and those carry none.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import click
+import dagster as dg
+import requests
+
+from dagster_project.alarm import channels
+from dagster_project.errors import WarehouseError
+from dagster_project.feed import Feed
+from dagster_project.feeds import FEEDS
+from dagster_project.model import Tally
+from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration.instance import opened_instance
+from dagster_project.pseudonym import fingerprint
+from dagster_project.settings import Settings
+from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.warehouse import alarm_book
+from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.keys import pii_hash_key
+from dagster_project.warehouse.migrate import pending, security_gaps
+from dagster_project.warehouse.range_proofs import RangeProofs
+
+SERVER_CLOCK_SECONDS = 5.0
+VENDOR_CLOCK_SECONDS = 120.0
+LEAST_FREE_BYTES = 2 << 30
+QUEUED_FOR_TOO_LONG = timedelta(hours=1)
+_COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    about: str
+    state: Literal["good", "note", "wrong"]
+    text: str
+    way_out: str | None = None
+
+
+Check = Callable[[Settings, Warehouse], Iterator[Finding]]
+
+
+def doctor() -> int:
+    """Print every finding; 1 if anything is wrong, 2 if settings are."""
+    settings = services.settings()
+    findings = list(_sources(settings))
+    try:
+        warehouse = services.warehouse()
+    except WarehouseError as error:
+        findings.append(_failed("Postgres", error))
+    else:
+        for about, check in _CHECKS:
+            findings += _guarded(about, check, settings, warehouse)
+    for finding in findings:
+        mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
+        way_out = f" Way out: {finding.way_out}" if finding.way_out else ""
+        click.echo(f"{mark} {finding.about}: {finding.text}{way_out}")
+    return 1 if any(finding.state == "wrong" for finding in findings) else 0
+
+
+def _guarded(
+    about: str, check: Check, settings: Settings, warehouse: Warehouse
+) -> Iterator[Finding]:
+    try:
+        with safe_errors():
+            yield from check(settings, warehouse)
+    except WarehouseError as error:
+        yield _failed(about, error)
+    except Exception as error:  # noqa: BLE001
+        # Its text may hold anything, an address with its password too.
+        yield Finding(about, "wrong", f"the check ended with {type(error).__name__}.")
+
+
+def _failed(about: str, error: WarehouseError) -> Finding:
+    return Finding(about, "wrong", error.what, error.way_out or error.recovery)
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    with_credentials = [feed.source for feed in FEEDS if feed.accounts(settings)]
+    if with_credentials:
+        yield Finding("settings", "good", f"sources: {', '.join(with_credentials)}.")
+    else:
+        yield Finding("settings", "wrong", "no source has credentials.", "set those of one.")
+    for name, missing in settings.missing.items():
+        text = f"{name} is left out: {', '.join(missing)} not set."
+        yield Finding("settings", "note", text)
+    if not channels(settings.alarms):
+        text = "alarms are told to nobody: ALARM_WEBHOOK_URL and ALARM_EMAIL_TO are not set."
+        yield Finding("settings", "note", text)
+
+
+def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        before = time.time()
+        row = connection.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
+            " extract(epoch FROM clock_timestamp()), current_user"
+        ).fetchone()
+        after = time.time()
+    assert row is not None
+    number, version, clock, role = row
+    if number < 150000:
+        yield Finding("Postgres", "wrong", f"version {version}.", "use PostgreSQL 15 or later.")
+    else:
+        yield Finding("Postgres", "good", f"version {version}, working as {role}.")
+    off = float(clock) - (before + after) / 2
+    yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + (after - before))
+
+
+def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
+    text = f"{whose} and this machine's differ by {abs(off):.1f} s."
+    if abs(off) <= bound:
+        return Finding(about, "good", text)
+    return Finding(about, "wrong", text, "set both by NTP: days and points hang on it.")
+
+
+def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    waiting = pending(warehouse)
+    if waiting:
+        text = f"{len(waiting)} migrations wait ({', '.join(waiting[:3])} …)."
+        yield Finding("schema", "wrong", text, "run `warehouse migrate`.")
+    else:
+        yield Finding("schema", "good", "up to date.")
+
+
+def _privileges(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    gaps = security_gaps(warehouse)
+    for gap, mend in gaps:
+        yield Finding("roles", "wrong", f"{gap}.", f"as an administrator: {mend};")
+    if not gaps:
+        yield Finding("roles", "good", "nothing is open to everybody that should not be.")
+
+
+def _key(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute("SELECT fingerprint FROM ops.pii_key").fetchone()
+    if row is None:
+        yield Finding("PII key", "note", "nothing was loaded with it yet.")
+    elif row[0] == fingerprint(pii_hash_key(settings)):
+        yield Finding("PII key", "good", "the one that this warehouse was loaded with.")
+    else:
+        yield Finding(
+            "PII key",
+            "wrong",
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            "restore the key; to change it: `warehouse rekey`.",
+        )
+
+
+def _credentials(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    for feed in FEEDS:
+        if not feed.accounts(settings):
+            continue
+        client: Any = feed.client(settings, warehouse)
+        try:
+            yield from _lets_in(feed, settings, client)
+        finally:
+            client.close()
+
+
+def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
+    """Calltouch refuses by site, so each is asked; the others sign in once for all accounts."""
+    by_account = feed.source == "calltouch"
+    accounts = feed.accounts(settings)
+    for account in accounts if by_account else accounts[:1]:
+        who = f"{feed.source} {account.label}" if by_account else feed.source
+        tally = Tally()
+        try:
+            if by_account:
+                client.check(account, tally)
+            else:
+                client.check(tally)
+        except WarehouseError as error:
+            yield _failed(who, error)
+            continue
+        cost = f"{tally.requests} requests, {tally.points} points"
+        yield Finding(who, "good", f"the vendor accepts the credentials ({cost}).")
+
+
+def _range_proof(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    trust = settings.trust
+    if trust is None:
+        return
+    params = ",".join(trust.range_params)
+    proof = standing(RangeProofs(warehouse).load("trust", trust.base_url, params))
+    if proof is None:
+        text = f"whether ranges ({params}) are honoured is not known yet: the first run finds out."
+        yield Finding("trust ranges", "note", text)
+        return
+    text = f"{proof.state} ({params}), asked {proof.asked_at:%Y-%m-%d %H:%M} UTC: {proof.reason}"
+    if proof.state == "honoured":
+        yield Finding("trust ranges", "good", text)
+    else:
+        way_out = "daily figures need the right names: ask the vendor, set TRUST_RANGE_PARAMS."
+        yield Finding("trust ranges", "note", text, way_out)
+
+
+def _vendor_clocks(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    """By the Date header of any answer; no credential is sent along."""
+    urls: dict[str, str] = {}
+    if settings.calltouch:
+        urls["Calltouch"] = settings.calltouch.base_url
+    if settings.tellody:
+        urls["Tellody"] = settings.tellody.base_url
+    if settings.trust:
+        urls["Trust"] = settings.trust.base_url
+    for vendor, url in urls.items():
+        try:
+            before = time.time()
+            reply = requests.head(url, timeout=10, allow_redirects=False)
+            said = parsedate_to_datetime(reply.headers["Date"]).timestamp()
+        except (requests.RequestException, KeyError, ValueError) as error:
+            text = f"{urlsplit(url).hostname} does not tell its time ({type(error).__name__})."
+            yield Finding("clock", "note", text)
+            continue
+        off = said + 0.5 - (before + time.time()) / 2
+        yield _clock("clock", f"{vendor}'s clock", off, VENDOR_CLOCK_SECONDS)
+
+
+def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(Path(place))
+    text = f"{usage.free / (1 << 30):.1f} GiB free at {place}."
+    if usage.free < LEAST_FREE_BYTES:
+        yield Finding("disk", "wrong", text, "free some; loads stop when it is full.")
+    else:
+        yield Finding("disk", "good", text)
+
+
+def _dagster(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with opened_instance(settings, warehouse) as instance:
+        count = instance.get_runs_count()
+        yield Finding("Dagster", "good", f"its storage answers, {count} runs.")
+        if instance.telemetry_enabled:
+            text = "telemetry is on."
+            yield Finding(
+                "Dagster", "wrong", text, "set telemetry: enabled: false in dagster.yaml."
+            )
+        else:
+            yield Finding("Dagster", "good", "telemetry is off.")
+        yield _daemon(instance)
+        yield from _runs(instance, warehouse)
+
+
+def _daemon(instance: dg.DagsterInstance) -> Finding:
+    statuses = instance.get_daemon_statuses()
+    silent = sorted(name for name, status in statuses.items() if not status.healthy)
+    if silent:
+        text = "its daemon does not run: no schedule, no alarm, no queued run goes on."
+        return Finding("Dagster", "note", text, "start `warehouse ui`, or the daemon's service.")
+    return Finding("Dagster", "good", "its daemon runs.")
+
+
+def _runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        for run in liveness.dead_runs(instance, connection):
+            text = f"run {run.run_id} is called started, and its process is gone."
+            way_out = "the daemon ends it within a minute; so does any `warehouse backfill`."
+            yield Finding("runs", "wrong", text, way_out)
+    queued = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING],
+            created_before=datetime.now(UTC) - QUEUED_FOR_TOO_LONG,
+        ),
+        limit=20,
+    )
+    for record in queued:
+        text = f"run {record.dagster_run.run_id} has waited for more than an hour."
+        yield Finding("runs", "wrong", text, "start the daemon, or cancel the run in the UI.")
+
+
+def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        for channel, count, failure in alarm_book.undelivered(connection):
+            text = f"{count} alarms could not be told by {channel}: {failure}."
+            yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
+
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("Postgres", _connection),
+    ("schema", _migrations),
+    ("roles", _privileges),
+    ("PII key", _key),
+    ("credentials", _credentials),
+    ("trust ranges", _range_proof),
+    ("clock", _vendor_clocks),
+    ("disk", _disk),
+    ("Dagster", _dagster),
+    ("alarms", _alarms),
+)
