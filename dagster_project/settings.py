@@ -6,7 +6,6 @@ A source without credentials is ``None`` here and left out everywhere. Secrets a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError
+from dagster_project.given import given_settings
 
 DEFAULT_HOME = ".warehouse"
 
@@ -128,11 +127,7 @@ def load_settings(
     Raises:
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
     """
-    given: dict[str, str] = {}
-    if dotenv is not None and dotenv.is_file():
-        given.update({k: v for k, v in dotenv_values(dotenv).items() if v is not None})
-    given.update(os.environ if environment is None else environment)
-    return _Reader({name: value.strip() for name, value in given.items()}).settings()
+    return _Reader(given_settings(environment, dotenv)).settings()
 
 
 class _Reader:
