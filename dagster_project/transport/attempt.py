@@ -6,6 +6,7 @@ described in our own words and dropped: none of them is the cause or context of 
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -150,15 +151,15 @@ class Single:
         raise failure
 
     def _read(self, response: requests.Response) -> bytes:
-        body = bytearray()
+        body = io.BytesIO()  # hands its bytes out without a second copy of them
         for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > self.max_bytes:
+            if body.tell() + len(chunk) > self.max_bytes:
                 raise AnswerNotTrusted(
                     f"{self.request} answers more than {self.max_bytes >> 20} MB.",
                     way_out="ask for a shorter window.",
                 )
-        return bytes(body)
+            body.write(chunk)
+        return body.getvalue()
 
     def _judged(self, reply: Reply) -> Reply:
         fault: Transient | None = None

@@ -9,6 +9,19 @@ slot is moved to this moment where the limit allows, else forfeited and another 
 a time, and only for slots less than ``HORIZON`` ahead, so that a 429 seen by one process holds
 back all within that time.
 
+Why not ``pyrate-limiter`` (4.5.1), which has a Postgres bucket: its answer is a permit, not an
+instant. Nobody notices that the sender woke late or had to connect first, the limit is decided
+under a table lock that fails instead of queueing, and waiting is polling. Four processes of twelve
+threads at 5 a second, 25 s on two cores, 1 s latency, against a sliding second:
+
+==================================  ===========  ==========  ====================
+what                                429          a second    requests a process
+==================================  ===========  ==========  ====================
+pyrate, 5 in 1.00 s / busy machine  5 / 6        4.88 / 4.68  12 to 106
+pyrate, 5 in 1.04 s / busy machine  0 / 9        4.66 / 4.58  8 to 85
+this / busy machine                 0 / 0        4.86 / 4.86  21 to 46
+==================================  ===========  ==========  ====================
+
 **Points.** See ``points``.
 """
 
@@ -51,6 +64,8 @@ class SlotStore(Protocol):
 
 class LimitStore(SlotStore, PointStore, Protocol):
     """All that the governor needs kept."""
+
+    def close(self) -> None: ...
 
 
 class ClockMap:
@@ -201,6 +216,10 @@ class Governor:
         """How many slots this process missed since it began, and how many of them were forfeited."""
         lanes = self._lanes.values()
         return sum(lane.missed for lane in lanes), sum(lane.forfeited for lane in lanes)
+
+    def close(self) -> None:
+        """Let go of the store's connection; it is made again by whoever still asks."""
+        self._store.close()
 
     def _lane(self, limiter: str, per_second: float) -> _Lane:
         with self._guard:

@@ -134,6 +134,8 @@ class ScriptedServer:
         return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # else it accepts one more
         self._listener.close()
         for connection in list(self._connections):
             with suppress(OSError):

@@ -153,6 +153,8 @@ class Client:
 
     def close(self) -> None:
         self._session.close()
+        if self._governor is not None:
+            self._governor.close()
 
     def _reading(
         self, site: CalltouchSite, days: tuple[date, date], limits: Limits
