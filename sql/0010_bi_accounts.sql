@@ -30,7 +30,7 @@ CREATE TABLE mart.account (
     site_id bigint UNIQUE,
     time_zone text NOT NULL,
     currency text,
-    label text,
+    label text NOT NULL,
     PRIMARY KEY (vendor, account)
 );
 COMMENT ON TABLE mart.account IS 'Every vendor account that was ever loaded. Source: the pipeline''s settings; labels: the user''s CSV.';
@@ -39,12 +39,12 @@ COMMENT ON COLUMN mart.account.account IS 'Calltouch site, Tellody account label
 COMMENT ON COLUMN mart.account.site_id IS 'The same as a number, for Calltouch; NULL for the others.';
 COMMENT ON COLUMN mart.account.time_zone IS 'Time zone whose calendar days the account''s days are (tz database name).';
 COMMENT ON COLUMN mart.account.currency IS 'Currency of the account''s amounts; NULL: not set, unknown.';
-COMMENT ON COLUMN mart.account.label IS 'Name given by the user; NULL: none.';
+COMMENT ON COLUMN mart.account.label IS 'Name given by the user, or else the account itself.';
 
 -- A role is held to ops.bi_grant when a row there names it or a role it belongs to. The user that
 -- signed in counts beside the role it works as: SET ROLE to a wider role gains nothing.
 CREATE VIEW mart.visible_account WITH (security_barrier) AS
-SELECT a.vendor, a.account, a.site_id, a.time_zone, a.currency, coalesce(a.label, a.account) AS label
+SELECT a.vendor, a.account, a.site_id, a.time_zone, a.currency, a.label
 FROM mart.account a
 WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_roles who
@@ -104,24 +104,5 @@ COMMENT ON COLUMN mart.date_day.iso_weekday IS 'Weekday, 1 is Monday.';
 COMMENT ON COLUMN mart.date_day.weekday_name IS 'Weekday in English.';
 COMMENT ON COLUMN mart.date_day.is_weekend IS 'Saturday or Sunday.';
 COMMENT ON COLUMN mart.date_day.same_day_last_year IS 'The same weekday 52 weeks earlier, for comparisons year over year.';
-
-CREATE FUNCTION mart.register_account(
-    of_vendor text, of_account text, in_zone text, in_currency text DEFAULT NULL
-) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    INSERT INTO mart.account AS a (vendor, account, site_id, time_zone, currency)
-    SELECT of_vendor, of_account,
-        CASE WHEN of_vendor = 'calltouch' THEN of_account::bigint END, in_zone, in_currency
-    WHERE NOT EXISTS (
-        SELECT FROM mart.account old
-        WHERE old.vendor = of_vendor AND old.account = of_account AND old.time_zone = in_zone
-          AND old.currency IS NOT DISTINCT FROM coalesce(in_currency, old.currency))
-    ON CONFLICT (vendor, account) DO UPDATE
-        SET time_zone = excluded.time_zone, currency = coalesce(excluded.currency, a.currency);
-END;
-COMMENT ON FUNCTION mart.register_account IS 'Make an account known to bi, or correct its time zone and currency.';
-REVOKE ALL ON FUNCTION mart.register_account FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION mart.register_account TO warehouse_loader;
 
 RESET ROLE;

@@ -10,16 +10,22 @@ CREATE TABLE mart.template (
     site_id bigint NOT NULL,
     template_id uuid NOT NULL,
     masked_text text,
-    guessed_category text NOT NULL DEFAULT 'unlabelled',
-    published_at timestamptz NOT NULL DEFAULT now(),
+    guessed_category text NOT NULL,
+    label text NOT NULL,
+    category text NOT NULL,
+    campaign text,
+    published_at timestamptz DEFAULT now(),
     PRIMARY KEY (site_id, template_id)
 );
-COMMENT ON TABLE mart.template IS 'Texts that at least 20 distinct recipients of a site had, variable parts masked. Source: warehouse.calltouch_sms.';
+COMMENT ON TABLE mart.template IS 'Texts that at least 20 distinct recipients of a site had, variable parts masked, and a row (rare) for all others of the site. Source: warehouse.calltouch_sms.';
 COMMENT ON COLUMN mart.template.site_id IS 'Calltouch site.';
 COMMENT ON COLUMN mart.template.template_id IS 'Pseudonym of the masked text; all zeros: (rare).';
 COMMENT ON COLUMN mart.template.masked_text IS 'The text with digits, links, e-mails, mixed tokens and codes masked; NULL: no longer kept.';
 COMMENT ON COLUMN mart.template.guessed_category IS 'Category guessed from the text where the user gave none.';
-COMMENT ON COLUMN mart.template.published_at IS 'When the 20th recipient was seen, UTC instant.';
+COMMENT ON COLUMN mart.template.label IS 'Name given by the user, or else the masked text.';
+COMMENT ON COLUMN mart.template.category IS 'Category given by the user, or else the guess; rare: the (rare) row.';
+COMMENT ON COLUMN mart.template.campaign IS 'Campaign given by the user; NULL: none.';
+COMMENT ON COLUMN mart.template.published_at IS 'When the 20th recipient was seen, UTC instant; NULL: the (rare) row.';
 
 CREATE TABLE mart.template_label (
     template_id uuid PRIMARY KEY,

@@ -64,6 +64,18 @@ RETURN CASE
     THEN 'code' ELSE 'unlabelled' END;
 COMMENT ON FUNCTION mart.guess_category IS 'code where the text seems to carry a one-time code, else unlabelled: a guess until the user names the template.';
 
+CREATE FUNCTION mart.named(
+    of_template uuid, sample text,
+    OUT template_id uuid, OUT guess text, OUT label text, OUT category text, OUT campaign text
+) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT of_template, g.guess, coalesce(l.label, '(text no longer kept)'),
+        coalesce(l.category, g.guess), l.campaign
+    FROM (SELECT mart.guess_category(sample) AS guess) g
+    LEFT JOIN mart.template_label l ON l.template_id = of_template;
+END;
+COMMENT ON FUNCTION mart.named IS 'What a template just made public is called and counted as, before its masked text is known.';
+
 -- A site's first load knows no public template, and would carry each recipient of each of them
 -- through the one pass: a sample finds the frequent ones beforehand.
 CREATE FUNCTION mart.publish_sampled(of_site bigint, of_days date[])
@@ -81,8 +93,10 @@ BEGIN
         SELECT seen.template_id, min(seen.message) AS message FROM seen
         GROUP BY seen.template_id HAVING count(DISTINCT seen.recipient) >= 20
     ), added AS (
-        INSERT INTO mart.template (site_id, template_id, guessed_category)
-        SELECT of_site, common.template_id, mart.guess_category(common.message) FROM common
+        INSERT INTO mart.template
+            (site_id, template_id, guessed_category, label, category, campaign)
+        SELECT of_site, n.template_id, n.guess, n.label, n.category, n.campaign
+        FROM common, mart.named(common.template_id, common.message) n
         ON CONFLICT DO NOTHING RETURNING template_id
     ), tallied AS (
         DELETE FROM mart.rare_template r USING common
@@ -116,8 +130,10 @@ BEGIN
         SELECT tally.template_id, tally.message, tally.before FROM tally
         WHERE cardinality(tally.recipients) >= 20
     ), added AS (
-        INSERT INTO mart.template (site_id, template_id, guessed_category)
-        SELECT of_site, common.template_id, mart.guess_category(common.message) FROM common
+        INSERT INTO mart.template
+            (site_id, template_id, guessed_category, label, category, campaign)
+        SELECT of_site, n.template_id, n.guess, n.label, n.category, n.campaign
+        FROM common, mart.named(common.template_id, common.message) n
     ), counted_out AS (
         DELETE FROM mart.rare_template r USING common
         WHERE r.site_id = of_site AND r.template_id = common.template_id

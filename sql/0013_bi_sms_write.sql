@@ -7,21 +7,31 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '00000000-0000-0000-0000-000000000000'::uuid;
 COMMENT ON FUNCTION mart.rare_id IS 'The template_id that stands for all rare templates.';
 
-CREATE FUNCTION mart.split_address(text, OUT head text, OUT tail text)
-LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION mart.register_account(
+    of_vendor text, of_account text, in_zone text, in_currency text DEFAULT NULL
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT part[1], part[2] FROM regexp_match($1,
-        '^(\{name\}|[А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+(?: [А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+){0,2})(,.*)$') AS part;
+    INSERT INTO mart.account AS a (vendor, account, site_id, time_zone, currency, label)
+    SELECT of_vendor, of_account,
+        CASE WHEN of_vendor = 'calltouch' THEN of_account::bigint END, in_zone, in_currency,
+        of_account
+    WHERE NOT EXISTS (
+        SELECT FROM mart.account old
+        WHERE old.vendor = of_vendor AND old.account = of_account AND old.time_zone = in_zone
+          AND old.currency IS NOT DISTINCT FROM coalesce(in_currency, old.currency))
+    ON CONFLICT (vendor, account) DO UPDATE
+        SET time_zone = excluded.time_zone, currency = coalesce(excluded.currency, a.currency);
+    INSERT INTO mart.template
+    SELECT a.site_id, mart.rare_id(), '(rare)', 'rare', '(rare)', 'rare', NULL, NULL
+    FROM mart.account a
+    WHERE a.vendor = of_vendor AND a.account = of_account AND a.site_id IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM mart.template t
+        WHERE t.site_id = a.site_id AND t.template_id = mart.rare_id())
+    ON CONFLICT DO NOTHING;
 END;
-COMMENT ON FUNCTION mart.split_address(text) IS 'A text that begins with one to three capitalised words and a comma, cut before the comma; else NULLs.';
-
-CREATE VIEW mart.template_category AS
-SELECT t.site_id, t.template_id, coalesce(l.category, t.guessed_category) AS category
-FROM mart.template t LEFT JOIN mart.template_label l USING (template_id);
-COMMENT ON VIEW mart.template_category IS 'The category of each public template: the user''s, else the guess.';
-COMMENT ON COLUMN mart.template_category.site_id IS 'Calltouch site.';
-COMMENT ON COLUMN mart.template_category.template_id IS 'Template.';
-COMMENT ON COLUMN mart.template_category.category IS 'Its category.';
+COMMENT ON FUNCTION mart.register_account IS 'Make an account known to bi, or correct its time zone and currency.';
 
 CREATE FUNCTION mart.write_sms_day(of_site bigint, of_days date[], cells mart.sms_cell[])
 RETURNS void
@@ -69,8 +79,7 @@ BEGIN
         SELECT c.sent_on, extract(hour FROM c.from_instant AT TIME ZONE in_zone) AS hour,
             coalesce(p.category, 'rare') AS category, c.outcome, sum(c.messages) AS messages
         FROM unnest(cells) c
-        LEFT JOIN mart.template_category p
-            ON p.site_id = of_site AND p.template_id = c.template_id
+        LEFT JOIN mart.template p ON p.site_id = of_site AND p.template_id = c.template_id
         GROUP BY 1, 2, 3, 4
     ) counted;
     DELETE FROM mart.sms_hour old USING (
@@ -127,7 +136,7 @@ DECLARE
     cells mart.sms_cell[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('mart of site ' || of_site, 0));
-    IF NOT EXISTS (SELECT FROM mart.template WHERE site_id = of_site) THEN
+    IF NOT EXISTS (SELECT FROM mart.template WHERE site_id = of_site AND category <> 'rare') THEN
         RETURN QUERY SELECT * FROM mart.publish_sampled(of_site, of_days);
     END IF;
     cells := ARRAY(SELECT c FROM mart.sms_cells(of_site, of_days, in_zone,
@@ -153,28 +162,5 @@ BEGIN ATOMIC
     GROUP BY d.sent_on, d.outcome;
 END;
 COMMENT ON FUNCTION mart.observe_unchanged IS 'Record that these days were asked for again and stood as before.';
-
-CREATE FUNCTION mart.name_templates(of_site bigint, ids uuid[], texts text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    UPDATE mart.template t
-    SET masked_text = regexp_replace(given.masked,
-        '[А-ЯЁ][а-яё]+(-[А-ЯЁ][а-яё]+)? ([А-ЯЁ][а-яё]+(ич|вна|чна|шна)\M)', '{name}', 'g')
-    FROM unnest(ids, texts) AS given (template_id, masked)
-    WHERE t.site_id = of_site AND t.template_id = given.template_id;
-    -- Texts that differ in the word before their first comma alone begin with a form of address.
-    UPDATE mart.template t
-    SET masked_text = '{name}' || addressed.tail
-    FROM (
-        SELECT split.tail FROM mart.template x, mart.split_address(x.masked_text) AS split
-        WHERE x.site_id = of_site AND split.head IS NOT NULL
-        GROUP BY split.tail HAVING count(DISTINCT split.head) >= 2
-    ) addressed
-    WHERE t.site_id = of_site AND (mart.split_address(t.masked_text)).tail = addressed.tail
-      AND t.masked_text NOT LIKE '{name},%';
-END
-$$;
-COMMENT ON FUNCTION mart.name_templates IS 'Set the masked texts of templates just made public, and mask the names that they address.';
 
 RESET ROLE;

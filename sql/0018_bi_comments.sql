@@ -124,6 +124,6 @@ GRANT SELECT ON bi_pii.sms TO warehouse_bi_pii;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mart FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mart.register_account, mart.refresh_sms, mart.observe_unchanged,
     mart.name_templates, mart.refresh_messaging, mart.take_stale, mart.mark_stale,
-    mart.refresh_month, mart.recount, mart.label_accounts, mart.label_templates TO warehouse_loader;
+    mart.refresh_month, mart.renew_statistics, mart.recount, mart.label_accounts, mart.label_templates TO warehouse_loader;
 
 RESET ROLE;

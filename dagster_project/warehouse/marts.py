@@ -67,7 +67,7 @@ def refresh_stale(connection: Connection, mask: Mask) -> int:
         with connection.transaction():
             taken = connection.execute("SELECT * FROM mart.take_stale()").fetchone()
             if taken is None:
-                return months
+                break
             site, month, days = taken
             if days:
                 published = connection.execute(
@@ -76,6 +76,9 @@ def refresh_stale(connection: Connection, mask: Mask) -> int:
                 _name_templates(connection, site, published, mask)
             connection.execute("SELECT mart.refresh_month(%s, %s)", (site, month))
         months += 1
+    if months:
+        connection.execute("SELECT mart.renew_statistics()")
+    return months
 
 
 def recount(connection: Connection, site_ids: Sequence[int], days: Sequence[date]) -> None:
