@@ -17,6 +17,7 @@ from dagster_project.pseudonym import pseudonym, sub_key
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
 from dagster_project.vendors.calltouch.outcomes import outcome_of
+from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.templates import template_of
 
@@ -34,6 +35,7 @@ class RowContext:
     def __init__(self, recipient_key: bytes, template_key: bytes | None) -> None:
         self.recipient_key = recipient_key
         self.template_key = template_key
+        self.phones = PhoneMemory(recipient_key)
         self.statuses = StatusMemory()
         self.tails = TailMemory(template_key)
         self._clocks: dict[ZoneInfo, LocalClock] = {}
@@ -49,6 +51,35 @@ class RowContext:
         if zone not in self._clocks:
             self._clocks[zone] = LocalClock(zone)
         return self._clocks[zone]
+
+
+class PhoneMemory(dict[str, tuple[bytes, bytes]]):
+    """By a phone as written: its encoded field; and that with those up to ``recipient``."""
+
+    def __init__(self, recipient_key: bytes) -> None:
+        super().__init__()
+        self.recipient_key = recipient_key
+
+    def __missing__(self, phone: str) -> tuple[bytes, bytes]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        number = read_number(phone)
+        recipient = pseudonym(self.recipient_key, number.identity.encode())
+        field = encode("text", phone)
+        fields = (
+            field,
+            b"".join(
+                (
+                    field,
+                    encode("text", number.e164),
+                    encode("text", number.country),
+                    encode("uuid", recipient),
+                )
+            ),
+        )
+        if len(field) <= LONGEST_REMEMBERED:
+            self[phone] = fields
+        return fields
 
 
 class StatusMemory(dict[tuple[str, str], tuple[bytes, bool]]):

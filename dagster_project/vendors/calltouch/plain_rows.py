@@ -1,10 +1,9 @@
 """Rows of the usual form, a page at a time: what ``rows.encode_one`` says, by columns.
 
-Of the usual form are rows with a phone of eleven digits that starts as Russian mobiles and
-Kazakhstan's numbers do, a second written ``dd-mm-yyyy HH:MM:SS`` within the window, and texts that
-Postgres can store. The fields of such a row up to ``recipient`` have a fixed length: NumPy lays
-them out as one structure. The three that vary follow: the status, from memory; the message; the
-template and segments, from memory.
+Of the usual form are rows with a second written ``dd-mm-yyyy HH:MM:SS`` within the window, and with
+texts that Postgres can store. Their fields up to ``sent_at`` have a fixed length, and so have those
+up to ``recipient`` where the phone is a plain number: NumPy lays them out as structures. An unusual
+phone, the status, the template and the segments come from memory.
 """
 
 from __future__ import annotations
@@ -27,11 +26,13 @@ from dagster_project.vendors.calltouch.pages import Page, Sms
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
 
 Characters = NDArray[np.uint8]
+Structures = np.ndarray[tuple[int], np.dtype[np.void]]
 
 PHONE: Final = 11
 E164: Final = 12
 SECOND: Final = 19
 KEY: Final = 16
+MICROSECONDS: Final = 1_000_000
 
 _HEAD: Final = np.dtype(
     [
@@ -43,6 +44,10 @@ _HEAD: Final = np.dtype(
         ("sms_key", "u1", KEY),
         ("sent_at_size", ">i4"),
         ("sent_at", ">i8"),
+    ]
+)
+_NUMBER: Final = np.dtype(
+    [
         ("phone_size", ">i4"),
         ("phone", "u1", PHONE),
         ("phone_e164_size", ">i4"),
@@ -53,25 +58,25 @@ _HEAD: Final = np.dtype(
         ("recipient", "u1", PSEUDONYM_SIZE),
     ]
 )
-_NAMES: Final = [name for name in _HEAD.names or () if not name.endswith("_size")]
-_KEY_INPUT: Final = np.dtype(
+_KEYED_PHONE: Final = np.dtype(
     [("phone_size", ">i4"), ("phone", "u1", PHONE), ("second", "u1", SECOND)]
 )
+
 _ZERO: Final = np.uint8(ord("0"))
 _BEGINS_PLAIN: Final = np.zeros((256, 256), np.bool_)
-_COUNTRIES: Final = np.zeros((128, 2), np.uint8)
+_COUNTRIES: Final = np.zeros((256, 2), np.uint8)
 for _digit, _country in COUNTRY_OF_SECOND_DIGIT.items():
     _COUNTRIES[ord(_digit)] = tuple(_country.encode())
     _BEGINS_PLAIN[[ord("7"), ord("8")], ord(_digit)] = True
 _PLUS_SEVEN: Final = np.frombuffer(b"+7", np.uint8)
+_NO_PHONE: Final = "?" * PHONE
 _DASH: Final = ord("-")
-MICROSECONDS: Final = 1_000_000
 
 
 class PlainRows(NamedTuple):
     """Rows of the usual form, by columns; ``wall`` is what ``seconds`` say, in seconds since 2000."""
 
-    phones: Characters
+    phones: list[str]
     seconds: Characters
     wall: NDArray[np.int64]
     statuses: list[str]
@@ -79,23 +84,24 @@ class PlainRows(NamedTuple):
     messages: list[bytes]
 
 
-def choose_plain(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
-    """The page's plain rows, and the positions of the others."""
-    rows, others = _of_usual_lengths(page)
-    phones = _matrix("".join([row.phoneNumber for row in rows]), PHONE)
+def encode_plain(page: Page, window: Window, context: RowContext) -> tuple[Batch, list[int]]:
+    """The batch of the page's rows of the usual form, in their order; and where the others are."""
+    plain, others = _choose(page, window)
+    return _encode(plain, window, context), others
+
+
+def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
+    rows, others = _with_usual_texts(page)
     seconds = _matrix("".join([row.dateSent for row in rows]), SECOND)
     wall, plain = read_wall_times(seconds)
-    plain &= (phones - _ZERO < 10).all(axis=1)
-    plain &= _BEGINS_PLAIN[phones[:, 0], phones[:, 1]]
     plain &= wall >= day_number(window.first_day) * DAY
     plain &= wall < (day_number(window.last_day) + 1) * DAY
     if not plain.all():
-        places = np.delete(np.arange(len(page.rows)), others)[~plain]
-        others = sorted(others + places.tolist())
+        others = sorted(others + np.delete(np.arange(len(page.rows)), others)[~plain].tolist())
         rows = [row for row, is_plain in zip(rows, plain.tolist(), strict=True) if is_plain]
-        phones, seconds, wall = phones[plain], seconds[plain], wall[plain]
+        seconds, wall = seconds[plain], wall[plain]
     return PlainRows(
-        phones,
+        [row.phoneNumber for row in rows],
         seconds,
         wall,
         [row.smsStatus for row in rows],
@@ -104,27 +110,24 @@ def choose_plain(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
     ), others
 
 
-def _of_usual_lengths(page: Page) -> tuple[list[Sms], list[int]]:
-    """Rows whose phone and second are as long as plain ones, texts storable; and where others are."""
-    phones = set(map(len, [row.phoneNumber for row in page.rows]))
-    seconds = set(map(len, [row.dateSent for row in page.rows]))
-    if page.clean and phones <= {PHONE} and seconds <= {SECOND}:
+def _with_usual_texts(page: Page) -> tuple[list[Sms], list[int]]:
+    """Rows with a second of the usual length and storable texts; and where the others are."""
+    if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
         return page.rows, []
     usual, others = [], []
     for place, row in enumerate(page.rows):
-        fits = len(row.phoneNumber) == PHONE and len(row.dateSent) == SECOND
-        if fits and (page.clean or all(map(is_storable, astuple(row)))):
+        if len(row.dateSent) == SECOND and (page.clean or is_storable("".join(astuple(row)))):
             usual.append(row)
         else:
             others.append(place)
     return usual, others
 
 
-def encode_plain(plain: PlainRows, window: Window, context: RowContext) -> Batch:
-    """The batch of plain rows, in their order."""
+def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
     counts: Counter[str] = Counter()
     days = (plain.wall // DAY).astype(np.int32)
-    keys = _keys(plain)
+    numbers, keyed_phones = _numbers(plain, context)
+    keys = _keys(keyed_phones, plain.messages)
     statuses = list(
         map(context.statuses.__getitem__, zip(plain.statuses, plain.details, strict=True))
     )
@@ -132,6 +135,7 @@ def encode_plain(plain: PlainRows, window: Window, context: RowContext) -> Batch
     sizes = np.fromiter(map(len, plain.messages), ">i4", len(days))
     fields = zip(
         _heads(plain, days, keys, window, context, counts),
+        numbers,
         [encoded for encoded, _ in statuses],
         sizes.view("V4").tolist(),
         plain.messages,
@@ -145,24 +149,8 @@ def encode_plain(plain: PlainRows, window: Window, context: RowContext) -> Batch
         records=records,
         hashes=np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records)),
         observed=[is_final for _, is_final in statuses],
-        received=len(records),
         counts=counts,
     )
-
-
-def _keys(plain: PlainRows) -> bytes:
-    """The rows' ``sms_key``, one after the other."""
-    inputs = np.empty(len(plain.wall), _KEY_INPUT)
-    inputs["phone_size"] = PHONE
-    inputs["phone"] = plain.phones
-    inputs["second"] = plain.seconds
-    inputs["second"][:, [2, 5]] = _DASH
-    openings = inputs.view(f"V{_KEY_INPUT.itemsize}").tolist()
-    digests = [
-        sha256(opening + message).digest()
-        for opening, message in zip(openings, plain.messages, strict=True)
-    ]
-    return _matrix(b"".join(digests), 32)[:, :KEY].tobytes()
 
 
 def _heads(
@@ -173,32 +161,71 @@ def _heads(
     context: RowContext,
     counts: Counter[str],
 ) -> list[bytes]:
-    """The encoded fields ``sent_on`` to ``recipient`` of each row."""
-    heads = np.empty(len(days), _HEAD)
-    for name in _NAMES:
-        heads[f"{name}_size"] = _HEAD[name].itemsize
+    """The encoded fields ``sent_on`` to ``sent_at`` of each row."""
+    clock = context.clock(window.account.time_zone)
+    heads = _sized(_HEAD, len(days))
     heads["sent_on"] = days
     heads["site_id"] = int(window.account.label)
     heads["sms_key"] = _matrix(keys, KEY)
-    clock = context.clock(window.account.time_zone)
     heads["sent_at"] = clock.to_utc(plain.wall, counts) * MICROSECONDS
-    heads["phone"] = plain.phones
-    heads["phone_e164"] = e164 = _e164(plain.phones)
-    heads["country"] = _COUNTRIES[plain.phones[:, 1]]
-    identities = e164.view(f"V{E164}").ravel().tolist()
-    recipients = pseudonyms(context.recipient_key, identities)
-    heads["recipient"] = _matrix(b"".join(recipients), PSEUDONYM_SIZE)
-    return heads.view(f"V{_HEAD.itemsize}").tolist()
+    return _pieces(heads)
 
 
-def _e164(phones: Characters) -> Characters:
-    numbers = np.empty((len(phones), E164), np.uint8)
-    numbers[:, :2] = _PLUS_SEVEN
-    numbers[:, 2:] = phones[:, 1:]
-    return numbers
+def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
+    """The encoded fields ``phone`` to ``recipient``; and phone and second as they enter the key."""
+    phones = _phone_characters(plain.phones)
+    e164 = np.empty((len(phones), E164), np.uint8)
+    e164[:, :2] = _PLUS_SEVEN
+    e164[:, 2:] = phones[:, 1:]
+    recipients = pseudonyms(context.recipient_key, e164.view(f"V{E164}").ravel().tolist())
+    numbers = _sized(_NUMBER, len(phones))
+    numbers["phone"] = phones
+    numbers["phone_e164"] = e164
+    numbers["country"] = _COUNTRIES[phones[:, 1]]
+    numbers["recipient"] = _matrix(b"".join(recipients), PSEUDONYM_SIZE)
+    keyed = _sized(_KEYED_PHONE, len(phones))
+    keyed["phone"] = phones
+    keyed["second"] = plain.seconds
+    keyed["second"][:, [2, 5]] = _DASH
+    fields, keyed_phones = _pieces(numbers), _pieces(keyed)
+    is_plain = (phones - _ZERO < 10).all(axis=1) & _BEGINS_PLAIN[phones[:, 0], phones[:, 1]]
+    for place in np.flatnonzero(~is_plain).tolist():
+        phone, fields[place] = context.phones[plain.phones[place]]
+        keyed_phones[place] = phone + keyed_phones[place][-SECOND:]
+    return fields, keyed_phones
+
+
+def _phone_characters(phones: list[str]) -> Characters:
+    """Eleven characters a phone; question marks where it has more or fewer."""
+    if not set(map(len, phones)) <= {PHONE}:
+        phones = [phone if len(phone) == PHONE else _NO_PHONE for phone in phones]
+    return _matrix("".join(phones), PHONE)
+
+
+def _keys(keyed_phones: list[bytes], messages: list[bytes]) -> bytes:
+    """The rows' ``sms_key``, one after the other."""
+    digests = [
+        sha256(keyed_phone + message).digest()
+        for keyed_phone, message in zip(keyed_phones, messages, strict=True)
+    ]
+    return _matrix(b"".join(digests), 32)[:, :KEY].tobytes()
 
 
 def _matrix(characters: str | bytes, width: int) -> Characters:
     if isinstance(characters, str):
         characters = characters.encode("ascii", "replace")
     return np.frombuffer(characters, np.uint8).reshape(-1, width)
+
+
+def _sized(layout: np.dtype[np.void], count: int) -> Structures:
+    """``count`` structures whose ``…_size`` fields hold what they have to."""
+    structures = np.empty(count, layout)
+    for name in layout.names or ():
+        if name.endswith("_size"):
+            structures[name] = layout[name.removesuffix("_size")].itemsize
+    return structures
+
+
+def _pieces(structures: Structures) -> list[bytes]:
+    pieces: list[bytes] = structures.view(f"V{structures.itemsize}").tolist()
+    return pieces

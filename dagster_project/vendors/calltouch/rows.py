@@ -37,7 +37,6 @@ from dagster_project.vendors.calltouch.pages import (
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.plain_rows import (
     KEY,
-    choose_plain,
     encode_plain,
 )
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -80,8 +79,7 @@ def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
         NotAPage: the answer holds no rows; a client that proved its pages never yields one.
     """
     page = answer.decoded if isinstance(answer.decoded, Page) else decode_page(answer.body)
-    plain, others = choose_plain(page, window)
-    batch = encode_plain(plain, window, context)
+    batch, others = encode_plain(page, window, context)
     batch.received = page.received
     batch.rejects += page.rejects
     batch.counts.update(page.counts)
