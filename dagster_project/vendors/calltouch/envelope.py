@@ -10,6 +10,7 @@ taken out: the account's name in the no-access text, runs of digits, e-mail addr
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -28,10 +29,13 @@ SOURCE = "calltouch"
 SHOWN = 300
 VIOLATIONS_SHOWN = 5
 HEAD, TAIL = 512, 64
+LARGEST_ERROR = 1 << 16
 
 NAMED_USER = re.compile(r"(Пользователь\s).+?(\sне имеет доступа)", re.DOTALL | re.IGNORECASE)
 DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
 EMAIL = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
+
+TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 NO_ACCESS = re.compile(r"не имеет доступа|нет доступа|access denied", re.IGNORECASE)
 MISSING_FIELD = re.compile(r"не указано обязательное поле|обязательн\w+ пол", re.IGNORECASE)
@@ -57,7 +61,8 @@ def judge(reply: Reply) -> None:
         try:
             decode_page(reply.body)
         except NotJson:
-            failure = _spoilt(reply)
+            document = _indulgent(reply.body)
+            failure = error_of(document, reply) if document else _spoilt(reply)
         except NotAPage as other:
             failure = error_of(other.document, reply)
         if failure is not None:
@@ -107,6 +112,18 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
     if POINTS_SPENT.search(message):
         return QuotaSpent(f"the vendor says that the day's points are spent: {text}")
     return _by_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
+
+
+def _indulgent(body: bytes) -> Any:
+    """An error's JSON with a comma too many, as the document prints one; None if it is none."""
+    if len(body) > LARGEST_ERROR:
+        return None
+    try:
+        text = TRAILING_COMMA.sub(r"\1", body.decode("utf-8-sig"))
+        document = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _spoilt(reply: Reply) -> WarehouseError | Transient:

@@ -54,6 +54,28 @@ VALIDATION = """{"meta": [], "data": {"type": "validationError", "apiErrorData":
   "validationErrorData": {"violations": [
     {"fieldPath": "dateFrom", "message": "Значение не может быть больше текущего дня"},
     {"fieldPath": "dateTo", "message": "Значение не должно быть пустым."}]}}}"""
+PRINTED = """{
+    "meta": [],
+    "data": {
+        "type": "validationError",
+        "apiErrorData": null,
+        "validationErrorData": {
+            "violations": [
+                {
+                    "fieldPath": "dateTo",
+                    "message": "Значение не может быть меньше dateFrom",
+                },
+                {
+                    "fieldPath": "phoneNumbers",
+                    "message": "Эта коллекция должна содержать больше или равно 1 элементу"
+                }
+
+
+            ]
+        }
+    }
+}
+"""
 API_ERROR = """{"meta": [], "data": {"type": "apiError", "apiErrorData": {"errorCode": 1,
   "errorMessage": "Синтаксическая ошибка JSON в запросе или запрос пустой",
   "errorDescription": null}, "validationErrorData": null}}"""
@@ -65,6 +87,7 @@ DOCUMENTED: list[tuple[str, type[WarehouseError], str]] = [
     (NO_ACCESS, AccessDenied, "не имеет доступа к данному методу API"),
     (BAD_CREDENTIALS, CredentialsRefused, "Invalid credentials."),
     (VALIDATION, RequestRefused, "«dateFrom» «Значение не может быть больше текущего дня»"),
+    (PRINTED, RequestRefused, "«dateTo» «Значение не может быть меньше dateFrom»"),
     (API_ERROR, RequestRefused, "error 1 «Синтаксическая ошибка JSON в запросе"),
     (MISSING, RequestRefused, "обязательное поле dateTo"),
     (POINTS, QuotaSpent, "Превышен суточный лимит баллов API"),
