@@ -1,0 +1,153 @@
+"""A session used by many threads, given up, and held at a gate."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dagster_project.errors import (
+    RequestRefused,
+    TryLater,
+)
+from dagster_project.model import Tally
+from dagster_project.transport.session import (
+    Abandoned,
+    Gate,
+    Outcome,
+    Request,
+    RetryPolicy,
+    Session,
+    Timeouts,
+    Transient,
+    decode_json,
+)
+from tests.transport.scripted_server import (
+    Asked,
+    Play,
+    drip_body,
+    hang,
+    hang_up,
+    reply,
+    reset,
+    serving,
+    serving_script,
+)
+from tests.transport.sessions import GOOD, Pauses, session
+
+
+@pytest.mark.parametrize("play", [hang(5.0), drip_body(200, 0.05), reply("", 503)])
+def test_an_exchange_given_up_ends_at_once(play: Play) -> None:
+    stop = threading.Event()
+    patient = Session(timeouts=Timeouts(5, 5, 10), retry=RetryPolicy(first_wait=20))
+    with serving(play) as server:
+        threading.Timer(0.2, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(Abandoned):
+            patient.send(Request("GET", server.url), tally=Tally(), stop=stop)
+        assert time.monotonic() - began < 1.0
+        with pytest.raises(Abandoned):
+            patient.send(Request("GET", server.url), tally=Tally(), stop=stop)
+    assert len(server.asked) == 1
+
+
+def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
+    def script(asked: Asked) -> Play:
+        return reply(json.dumps(asked.params), 503 if asked.number % 7 == 0 else 200)
+
+    tally, http = Tally(), session()
+    with serving_script(script) as server, ThreadPoolExecutor(12) as pool:
+
+        def ask(number: int) -> Any:
+            request = Request("GET", server.url, params={"n": number})
+            return http.send(request, tally=tally, sequence=number, judge=decode_json)
+
+        answers = list(pool.map(ask, range(200)))
+    assert [answer.decoded for answer in answers] == [{"n": str(n)} for n in range(200)]
+    assert tally.requests == len(server.asked) > 200
+
+
+class Remembering(Gate):
+    """Notes what it is asked; lets a request go at the third question."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.outcomes: list[Outcome] = []
+
+    def before(self) -> None:
+        self.calls.append("before")
+
+    def depart(self) -> bool:
+        self.calls.append("depart")
+        return Counter(self.calls)["depart"] % 3 == 0
+
+    def left(self) -> None:
+        self.calls.append("left")
+
+    def after(self, outcome: Outcome) -> None:
+        self.calls.append("after")
+        self.outcomes.append(outcome)
+
+
+def test_a_gate_is_passed_by_every_attempt_and_told_its_outcome() -> None:
+    gate, tally = Remembering(), Tally()
+    with serving(reply("", 429, {"Retry-After": "3"}), reset(), reply(GOOD)) as server:
+        session().send(Request("GET", server.url), tally=tally, gate=gate)
+    assert gate.calls == ["before", "depart", "depart", "depart", "left", "after"] * 3
+    assert [outcome.sent for outcome in gate.outcomes] == [True, True, True]
+    assert [outcome.retry_after for outcome in gate.outcomes] == [3.0, None, None]
+    statuses = [outcome.reply.status if outcome.reply else None for outcome in gate.outcomes]
+    assert statuses == [429, None, 200]
+    assert [type(outcome.error) for outcome in gate.outcomes] == [Transient, Transient, type(None)]
+
+
+def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it_waited() -> None:
+    """The idle connection dies while the second request waits for its slot."""
+    closing = threading.Event()
+
+    def once(connection: Any) -> None:
+        reply(GOOD)(connection)
+        closing.wait(5)
+        hang_up(connection)
+
+    class Waits(Gate):
+        waited = False
+
+        def depart(self) -> bool:
+            if not self.waited:
+                closing.set()
+                time.sleep(0.1)
+            self.waited, before = True, self.waited
+            return before
+
+    tally, pauses = Tally(), Pauses()
+    with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
+        http = session(pauses)
+        http.send(Request("GET", server.url), tally=tally)
+        http.send(Request("GET", server.url), tally=tally, gate=Waits())
+    assert (tally.requests, pauses) == (2, [])
+
+
+def test_a_gate_that_refuses_stops_the_exchange_before_anything_is_sent() -> None:
+    class Shut(Gate):
+        def before(self) -> None:
+            raise RequestRefused("not today")
+
+    with serving(reply(GOOD)) as server, pytest.raises(RequestRefused):
+        session().send(Request("GET", server.url), tally=Tally(), gate=Shut())
+    assert server.asked == []
+
+
+def test_a_gate_learns_that_nothing_was_sent() -> None:
+    with serving(reply()) as server:
+        url = server.url
+    gate = Remembering()
+    with pytest.raises(TryLater):
+        session().send(Request("GET", url), tally=Tally(), gate=gate, attempts=1)
+    assert gate.calls == ["before", "after"]
+    assert not gate.outcomes[0].sent
