@@ -6,7 +6,14 @@ import dagster as dg
 
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import alarms, freshness, liveness, schedules, status_page
+from dagster_project.orchestration import (
+    alarms,
+    freshness,
+    liveness,
+    retention,
+    schedules,
+    status_page,
+)
 from dagster_project.orchestration.assets import assets_of
 from dagster_project.orchestration.names import job_name
 from dagster_project.settings import Settings
@@ -16,8 +23,8 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     """Everything Dagster shows. Sources without credentials have assets, which say what is missing."""
     return dg.Definitions(
         assets=[*(assets_of(feed, settings) for feed in FEEDS), status_page.status_asset()],
-        jobs=[refresh_job(feed) for feed in FEEDS],
-        schedules=schedules.schedules_of(settings),
+        jobs=[*(refresh_job(feed) for feed in FEEDS), retention.retention_job],
+        schedules=[*schedules.schedules_of(settings), retention.retention_schedule],
         sensors=[
             *alarms.sensors(),
             status_page.status_sensor,

@@ -1,0 +1,44 @@
+"""The nightly job ``retention``: prunes responses, receipts and Dagster's log, and reduces personal data.
+
+It runs at a quiet hour, in small transactions beside whatever loads. The days that everything is kept
+are settings (``RAW_RETENTION_DAYS`` and its like); what was pruned is in the run's log.
+"""
+
+import dagster as dg
+
+from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration.dagster_log import prune_log
+from dagster_project.warehouse.prune import prune
+
+JOB = "retention"
+
+
+@dg.op(description="Delete what is older than the settings keep it.")
+def prune_old(context: dg.OpExecutionContext) -> None:
+    settings, warehouse = services.settings(), services.warehouse()
+    retention = settings.retention
+    with liveness.alive(warehouse, context.run.run_id):
+        with warehouse.connect(what="retention", autocommit=True) as connection:
+            gone = prune(connection, retention, {})
+        for table, rows in sorted(gone.items()):
+            context.log.info(f"{table}: {rows} rows pruned")
+        for kind, number in sorted(prune_log(context.instance, retention.dagster_days).items()):
+            context.log.info(f"Dagster's log: {number} {kind} pruned")
+
+
+@dg.job(
+    name=JOB,
+    tags={liveness.SOURCE_TAG: "warehouse"},
+    description="Prune stored responses, receipts and Dagster's log; reduce personal data.",
+)
+def retention_job() -> None:
+    prune_old()
+
+
+retention_schedule = dg.ScheduleDefinition(
+    name="retention_nightly",
+    job=retention_job,
+    cron_schedule="40 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
