@@ -28,7 +28,16 @@ from dagster_project.warehouse.postgres_url import read_url, write_url
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ["APP", "BI_ROLES", "DAGSTER", "LOADER", "Login", "Warehouse", "safe_errors"]
+__all__ = [
+    "APP",
+    "BI_ROLES",
+    "DAGSTER",
+    "LOADER",
+    "Login",
+    "Warehouse",
+    "safe_errors",
+    "storage_url",
+]
 
 LOADER = "warehouse_loader"
 APP = "warehouse_app"
@@ -177,7 +186,7 @@ class Warehouse:
     def dagster_url(self) -> str:
         """SQLAlchemy's URL of Dagster's own database, with its password: never print it."""
         if self.dagster is not None:
-            return self.dagster.get_secret_value()
+            return storage_url(self.dagster)
         login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin
         place = {**KEEPALIVES, **self.place}
         return write_url(
@@ -214,6 +223,13 @@ class Warehouse:
                 raise
         server = embedded.ensure_running(self.home)
         return _try_connect({**parameters, "port": server.port}, autocommit)
+
+
+def storage_url(url: SecretStr) -> str:
+    """``DAGSTER_URL`` in SQLAlchemy's form, with verified TLS where it leaves this machine."""
+    place = {**KEEPALIVES, **read_url(url.get_secret_value(), "DAGSTER_URL")}
+    user, password = place.pop("user", None), place.pop("password", None)
+    return write_url("postgresql+psycopg2", place, user, password, place["dbname"])
 
 
 def _try_connect(
