@@ -36,6 +36,7 @@ def execute(*, command: Sequence[str]) -> int:
         prepare_home(services.settings(), services.warehouse())
     if broker := given.get(BROKER_URL):
         os.environ[BROKER_URL] = broker
+        os.environ.pop(f"{BROKER_URL}_FILE", None)
         os.environ[RESULTS_URL] = f"db+{os.environ[STORAGE_URL]}"
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     try:
