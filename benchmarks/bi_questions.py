@@ -35,6 +35,7 @@ from dagster_project.warehouse.migrate import migrate
 LAST_DAY = date(2026, 6, 30)
 SITES = (101, 102, 103, 104, 105)
 GOAL_MS = 100
+PATIENCE_MS = 10_000
 SCRATCH = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
 
 # Five sites of unequal size; forty templates a site, the first ones frequent; 3 % personal texts;
@@ -283,12 +284,11 @@ def report(warehouse: Warehouse) -> int:
 
 
 def median_ms(connection: psycopg.Connection[Any], question: str, times: int) -> float:
-    """Median over ``times`` askings, after one that warms the cache where there are many."""
-    values = {"last": LAST_DAY}
-    taken = []
-    for _ in range(times):
+    """Median over ``times`` askings; a question that takes ten seconds is asked once."""
+    taken: list[float] = []
+    while len(taken) < times and sum(taken) < PATIENCE_MS:
         started = time.perf_counter()
-        connection.execute(question, values).fetchall()
+        connection.execute(question, {"last": LAST_DAY}).fetchall()
         taken.append(1000 * (time.perf_counter() - started))
     return statistics.median(taken)
 
