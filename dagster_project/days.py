@@ -40,7 +40,7 @@ STOPPING_SECONDS = 10.0
 HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
 """After one of these the account's other windows of the run would fail alike: they are not asked."""
 FAILURES_IN_A_ROW = 3
-"""So many windows that the vendor was not able to answer, and it is taken to be down."""
+"""So many windows in a row, and the vendor (or the database) is taken to be down."""
 
 
 @dataclass
@@ -213,10 +213,10 @@ class DayRunner:
             yield outcome
             if any(isinstance(problem, HOPELESS) for problem in outcome.problems):
                 return
-            down = any(isinstance(problem, TryLater) for problem in outcome.problems)
+            down = [problem for problem in outcome.problems if isinstance(problem, TryLater)]
             in_a_row = in_a_row + 1 if down else 0
             if in_a_row == FAILURES_IN_A_ROW:
-                yield Outcome(problems=[self._given_up(account)])
+                yield Outcome(problems=[self._given_up(account, down[-1])])
                 break
         if left:
             yield Outcome(problems=[self._no_room(account, left, refusal)], left=left)
@@ -259,10 +259,10 @@ class DayRunner:
             ),
         )
 
-    def _given_up(self, account: Account) -> WarehouseError:
+    def _given_up(self, account: Account, last: WarehouseError) -> WarehouseError:
         return TryLater(
-            f"{FAILURES_IN_A_ROW} windows in a row were not answered: the vendor is taken to be down,"
-            " and the account's other days of this run were not asked for.",
+            f"{FAILURES_IN_A_ROW} windows in a row failed, and the account's other days of this run"
+            f" were not asked for. The last of them: {last.what}",
             source=self.feed.source,
             account=account.label,
             way_out="run again later; a nightly run takes what is missing by itself.",

@@ -487,18 +487,19 @@ class Walk:
                 is_replay=load.is_replay,
             )
             return self._commit(again, connection, ledger_connection, tally, [*problems, *held])
-        connection.commit()
-        if load.fresh_rows:
-            fresh = [receipt.day for receipt in receipts if receipt.rows_inserted]
-            refresh_statistics(ledger_connection, self.feed.table, fresh)
         if load.superseded:
             # A later observation stands already: for these days there was nothing left to do.
             receipts += ledger.standing_receipts(
-                ledger_connection,
+                connection,
                 self.feed.source,
                 load.extraction.account,
                 [day for day in load.superseded if day in (load.wanted_days or load.window.days)],
             )
+        connection.commit()
+        if load.fresh_rows:
+            fresh = [r.day for r in receipts if r.rows_inserted and not r.already_there]
+            with suppress(psycopg.Error):  # what is committed has not failed
+                refresh_statistics(ledger_connection, self.feed.table, fresh)
         return Outcome(receipts, list(problems), tally=tally, extractions=[load.extraction])
 
     def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:
