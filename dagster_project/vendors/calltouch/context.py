@@ -148,7 +148,6 @@ class TailMemory(dict[bytes, bytes]):
 _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
 _SLASH: Final = ord("/")
-_LEVEL_LINK: Final = b"0.aa/"
 _LINKS_AT_MOST: Final = 4
 
 
@@ -156,15 +155,16 @@ def _level_links(text: bytes) -> bytes:
     """The first links that begin a word, as far as their characters count once in an SMS."""
     slash = text.find(_SLASH)
     for _ in range(_LINKS_AT_MOST):
-        if slash < 0:
-            break
-        start = max(text.rfind(b" ", 0, slash), text.rfind(b"\n", 0, slash)) + 1
-        link = _LINK.match(text, start)
+        link = _LINK.match(text, text.rfind(b" ", 0, slash) + 1) or _LINK.match(
+            text, text.rfind(b"\n", 0, slash) + 1
+        )
         end = slash + 1
         if link is not None and link.end() > slash:
-            end = link.end()
-            text = text[:start] + _LEVEL_LINK.ljust(end - start, b"0") + text[end:]
+            start, end = link.span()
+            text = text[:start] + b"0.aa/".ljust(end - start, b"0") + text[end:]
         slash = text.find(_SLASH, end)
+        if slash < 0:
+            break
     return text
 
 
