@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dagster_project.errors import WarehouseError
+from dagster_project.observability import configure_logs
 
 
 class Day(click.ParamType[date]):
@@ -213,9 +215,45 @@ def sandbox(**options: Any) -> int:
     return command(**options)
 
 
+@warehouse.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(**options: Any) -> int:
+    """Become a program that needs Dagster's storage: warehouse exec -- dagster-webserver …"""
+    from dagster_project.command.stack import execute as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@click.option(
+    "--passwords",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with a file <login>_password for each login.",
+)
+def logins(**options: Any) -> int:
+    """Let the pipeline, Dagster and BI sign in on a server of yours, as its administrator."""
+    from dagster_project.command.stack import logins as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Serve them on this port; 0: a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve them on.")
+def metrics(**options: Any) -> int:
+    """How things stand in Prometheus' text format: printed once, or served with --port."""
+    from dagster_project.command.metrics import metrics as command
+
+    return command(**options)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turns errors into one line and an exit status."""
     try:
+        configure_logs()
         status = warehouse.main(args=arguments, prog_name="warehouse", standalone_mode=False)
     except click.ClickException as error:
         error.show()

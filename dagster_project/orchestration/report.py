@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_project import observability
 from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
@@ -151,8 +152,24 @@ def progress(
             f" {chunk.tally.requests} requests, {chunk.tally.points} points,"
             f" {chunk.seconds:.1f} s"
         )
+    for account, of_account in _by_account(receipts).items():
+        observability.tell_loaded(
+            context.run_id,
+            feed.source,
+            account,
+            observability.window_of([receipt.day for receipt in of_account]),
+            **{label.replace(" ", "_"): count for label, count in _totals(of_account).items()},
+        )
     for problem in chunk.problems:
         context.log.error(f"{type(problem).__name__}: {problem}")
+        observability.tell_problem(context.run_id, feed.source, problem)
+
+
+def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:
+    found: dict[str, list[Receipt]] = {}
+    for receipt in receipts:
+        found.setdefault(receipt.account, []).append(receipt)
+    return found
 
 
 def failure(feed: Feed, problems: Sequence[WarehouseError]) -> dg.Failure:

@@ -33,7 +33,8 @@ from dagster_project.transport.exchange import (
 )
 from dagster_project.transport.redaction import describe, is_certificate_error, reveal
 
-TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
+TOO_MANY_REQUESTS = 429
+TRANSIENT_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
 CHUNK_BYTES = 1 << 16
 
 Pause = Callable[[float, threading.Event | None], None]
@@ -95,6 +96,11 @@ class Single:
     def _count(self) -> None:
         with _counting:
             self.tally.requests += 1
+
+    def _note_limited(self) -> None:
+        """None should ever come; the extraction's notes and ``warehouse metrics`` tell of it."""
+        with _counting:
+            self.tally.notes["answers_429"] = self.tally.notes.get("answers_429", 0) + 1
 
     def _prepare(self) -> requests.PreparedRequest:
         request = self.request
@@ -169,6 +175,8 @@ class Single:
         except Transient as raised:
             fault = raised
         status = reply.status
+        if status == TOO_MANY_REQUESTS:
+            self._note_limited()
         if status in TRANSIENT_STATUSES:
             fault = Transient(f"HTTP {status}" + (f", {fault.what}" if fault else ""))
         if fault is not None:
