@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from time import monotonic
 from uuid import uuid4
 
 import click
 
+from dagster_project import clock
 from dagster_project.command.progress import Progress
 from dagster_project.days import ChunkDone, chunks_of, runs_of
 from dagster_project.errors import SettingsError, WarehouseError
@@ -34,7 +35,8 @@ class Done:
     rejected: int = 0
     requests: int = 0
     points: int = 0
-    seconds: float = 0.0
+    began: float = field(default_factory=monotonic)
+    ended: float | None = None
     runs: list[str] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
     failed: bool = False
@@ -56,6 +58,11 @@ class Done:
         self.problems += chunk.problems
 
     @property
+    def seconds(self) -> float:
+        """Since it began, until now or until its end."""
+        return (self.ended or monotonic()) - self.began
+
+    @property
     def changed(self) -> bool:
         return bool(self.inserted or self.updated or self.deleted)
 
@@ -71,23 +78,37 @@ def backfill(
     accept_shrink: bool,
     oldest_first: bool,
 ) -> int:
-    """Load the days; answers the exit status."""
+    """Load the days; answers the exit status. At Ctrl-C it says what stands, and ends."""
     settings = services.settings()
     feeds = chosen_feeds(settings, sources, accounts)
     for feed in feeds:
         check_days(feed, settings, first, last)
-    done = run(
-        feeds,
-        list(each_day(first, last)),
-        ask=ask,
-        accounts=accounts,
-        chunk_days=chunk_days,
-        accept_shrink=accept_shrink,
-        oldest_first=oldest_first,
-    )
+    done: list[Done] = []
+    try:
+        run(
+            feeds,
+            list(each_day(first, last)),
+            ask=ask,
+            accounts=accounts,
+            chunk_days=chunk_days,
+            accept_shrink=accept_shrink,
+            oldest_first=oldest_first,
+            results=done,
+        )
+    except KeyboardInterrupt:
+        for line in summary_lines(done):
+            click.echo(line, err=True)
+        click.echo(_after_interrupt(done), err=True)
+        raise
     for line in summary_lines(done):
         click.echo(line)
     return 1 if any(part.failed for part in done) else 0
+
+
+def _after_interrupt(done: Sequence[Done]) -> str:
+    text = "interrupted: what is committed stays; the same command does the whole range again"
+    runs = [run for part in done for run in part.runs]
+    return f"{text}, re-executing run {runs[-1]} in the UI only the rest" if runs else text
 
 
 def run(
@@ -99,21 +120,27 @@ def run(
     chunk_days: int | None = None,
     accept_shrink: bool = False,
     oldest_first: bool = False,
+    results: list[Done] | None = None,
 ) -> list[Done]:
-    """Range runs of these feeds over these days, one after another, with progress on the way."""
+    """Range runs of these feeds over these days, one after another, with progress on the way.
+
+    ``results`` is filled as they come, and answered.
+    """
     from dagster_project.definitions import defs
     from dagster_project.orchestration import launch, liveness, report
     from dagster_project.orchestration.instance import opened_instance
 
     settings = services.settings()
     warehouse = services.ready_warehouse()
-    results = []
+    results = [] if results is None else results
     with opened_instance(settings, warehouse) as instance:
         liveness.bury_dead_runs(instance, warehouse)
         for feed in feeds:
             done = Done(feed)
-            began = monotonic()
-            with Progress(feed.source, len(days)) as progress:
+            results.append(done)
+            chosen = [a.label for a in feed.accounts(settings) if a.label in accounts]
+            asked = len(chosen) or len(feed.accounts(settings))
+            with Progress(feed.source, len(days), asked) as progress:
 
                 def heard(chunk: ChunkDone, done: Done = done, bar: Progress = progress) -> None:
                     done.add(chunk)
@@ -131,16 +158,13 @@ def run(
                             run_id=run_id,
                             ask=ask,
                             config={
-                                "accounts": [
-                                    a.label for a in feed.accounts(settings) if a.label in accounts
-                                ],
+                                "accounts": chosen,
                                 "accept_shrink": accept_shrink,
                                 "oldest_first": oldest_first,
                             },
                         )
                     done.failed |= not success
-            done.seconds = monotonic() - began
-            results.append(done)
+            done.ended = monotonic()
     return results
 
 
@@ -216,7 +240,7 @@ def check_days(feed: Feed, settings: Settings, first: date, last: date) -> None:
 
 def last_day(feed: Feed, settings: Settings) -> date:
     """The newest day that can be asked for: yesterday in the source's zone, or today."""
-    today = datetime.now(feed.time_zone(settings)).date()
+    today = clock.today(feed.time_zone(settings))
     return today if feed.loads_today else today - timedelta(days=1)
 
 
@@ -224,7 +248,8 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
     """What the runs did, a line a source, and what went wrong with the way out."""
     lines = []
     for done in results:
-        rate = f", {done.received / done.seconds:,.0f} rows/s" if done.seconds else ""
+        seconds = done.seconds
+        rate = f", {done.received / seconds:,.0f} rows/s" if seconds else ""
         changes = (
             f"{done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted,"
             f" {done.unchanged:,} unchanged"
@@ -234,7 +259,7 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
         rejected = f", {done.rejected:,} rejected" if done.rejected else ""
         lines.append(
             f"{done.feed.source}: {done.days} days, {changes}{rejected};"
-            f" {done.requests} requests, {done.points} points, {done.seconds:.1f} s{rate}"
+            f" {done.requests} requests, {done.points} points, {seconds:.1f} s{rate}"
         )
         lines += [f"  {type(p).__name__}: {p}" for p in done.problems]
         if done.failed:

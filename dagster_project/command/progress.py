@@ -14,12 +14,16 @@ _LINE_EVERY_SECONDS = 5.0
 
 
 class Progress:
-    """Counts days of one source as they commit, with rows and requests so far."""
+    """Counts days of one source as they commit, with rows and requests so far.
 
-    def __init__(self, title: str, days: int) -> None:
+    A day counts once all of its accounts have it; they go side by side.
+    """
+
+    def __init__(self, title: str, days: int, accounts: int = 1) -> None:
         self.title = title
         self.days = days
-        self.done = 0
+        self.accounts = accounts
+        self.committed = 0
         self.rows = 0
         self.requests = 0
         self._started = monotonic()
@@ -41,10 +45,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    @property
+    def done(self) -> int:
+        return min(self.committed // self.accounts, self.days)
+
     def advance(self, chunk: ChunkDone) -> None:
         """Take in a chunk that has ended."""
-        committed = len({receipt.day for receipt in chunk.committed})
-        self.done = min(self.done + committed, self.days)
+        self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
         self.rows += sum(receipt.rows_received for receipt in chunk.committed)
         self.requests += chunk.tally.requests
         if self._bar is not None:

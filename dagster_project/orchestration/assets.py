@@ -17,7 +17,14 @@ from pydantic import Field
 from dagster_project.days import ChunkDone, DayRunner
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feed import Feed, Reach, Walk
-from dagster_project.orchestration import checks, liveness, nights, report, services
+from dagster_project.orchestration import (
+    checks,
+    interrupts,
+    liveness,
+    nights,
+    report,
+    services,
+)
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.planning import Due
@@ -114,6 +121,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
     load = dg.AssetKey(feed.asset) in context.selected_asset_keys
     problems: list[WarehouseError] = []
     with (
+        interrupts.noted(context),
         liveness.alive(services.warehouse(), context.run_id),
         services.opened_walk(
             feed, run_id=context.run_id, accept_shrink=config.accept_shrink

@@ -24,6 +24,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed
+from dagster_project.orchestration import interrupts
 from dagster_project.orchestration.names import job_name, op_name
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
@@ -43,6 +44,10 @@ def launch(
     """Run neighbouring days of a feed to their end; answers whether all of it succeeded.
 
     ``ask``: both assets (the vendor is asked); otherwise the rows alone (a replay).
+
+    Raises:
+        KeyboardInterrupt: the person at the terminal stopped it; the run is canceled, what it had
+            committed stays.
     """
     keys = [dg.AssetKey(feed.asset)] + ([dg.AssetKey(feed.raw_asset)] if ask else [])
     job = definitions.resolve_job_def(job_name(feed))
@@ -56,7 +61,10 @@ def launch(
         remote_job_origin=_origin(job_name(feed)),
         job_code_origin=None,
     )
-    result = execute_run(InMemoryJob(subset), run, instance, raise_on_error=False)
+    with interrupts.from_terminal() as terminal:
+        result = execute_run(InMemoryJob(subset), run, instance, raise_on_error=False)
+    if terminal.interrupted:
+        raise KeyboardInterrupt
     return bool(result.success)
 
 
