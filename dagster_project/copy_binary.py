@@ -5,8 +5,8 @@ the length -1. A record is the fields of a table's ``columns`` in order, without
 fields that opens a tuple on the wire: the loader writes that, since it appends fields of its own.
 
 Nothing is rounded or guessed: a value that Postgres cannot hold exactly raises ``Unencodable``.
-Calltouch's rows, a million at a time, are built column by column in ``vendors/calltouch/rows.py``
-from the same constants.
+Calltouch's rows, a million at a time, are laid out by columns in
+``vendors/calltouch/plain_rows.py``, to the same bytes.
 """
 
 from __future__ import annotations

@@ -25,6 +25,11 @@ REMEMBERED: Final = 16_384
 LONGEST_REMEMBERED: Final = 2_048
 STATUS_SHOWN: Final = 40
 
+_TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
+_SLASH: Final = ord("/")
+_LINKS_AT_MOST: Final = 4
+
 
 class RowContext:
     """Keys and memories for the rows of any account; one thread at a time.
@@ -82,40 +87,26 @@ class PhoneMemory(dict[str, tuple[bytes, bytes]]):
         return fields
 
 
-class StatusMemory(dict[tuple[str, str], tuple[bytes, bool]]):
-    """By status and detail: the encoded fields ``status`` to ``is_final``, and whether it is final.
+class StatusMemory(dict[tuple[str, str], tuple[bytes, bool, bool]]):
+    """By status and detail: the encoded fields ``status`` to ``is_final``, whether it is final, known."""
 
-    ``strange`` holds the pairs that the table of outcomes does not know.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.strange: set[tuple[str, str]] = set()
-
-    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bool]:
+    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bool, bool]:
         if len(self) >= REMEMBERED:
             self.clear()
-            self.strange.clear()
         outcome = outcome_of(*pair)
-        if not outcome.known:
-            self.strange.add(pair)
         texts = (*pair, outcome.outcome, outcome.reason)
         encoded = b"".join(encode("text", text) for text in texts) + boolean(outcome.is_final)
+        fields = encoded, outcome.is_final, outcome.known
         if len(encoded) <= LONGEST_REMEMBERED:
-            self[pair] = encoded, outcome.is_final
-        return encoded, outcome.is_final
-
-    def count_strange(self, pairs: Iterable[tuple[str, str]], counts: Counter[str]) -> None:
-        """Report the pairs that went by their status alone."""
-        if self.strange:
-            for pair, times in Counter(filter(self.strange.__contains__, pairs)).items():
-                count_status(counts, pair, times=times)
+            self[pair] = fields
+        return fields
 
 
-def count_status(counts: Counter[str], pair: tuple[str, str], *, times: int = 1) -> None:
-    count_name(
-        counts, "unknown_status", " + ".join(part[:STATUS_SHOWN] for part in pair), times=times
-    )
+def count_strange(pairs: Iterable[tuple[str, str]], counts: Counter[str]) -> None:
+    """Report pairs that the table of outcomes does not know, and that went by their status."""
+    for pair, times in Counter(pairs).items():
+        name = " + ".join(part[:STATUS_SHOWN] for part in pair)
+        count_name(counts, "unknown_status", name, times=times)
 
 
 class TailMemory(dict[bytes, bytes]):
@@ -143,12 +134,6 @@ class TailMemory(dict[bytes, bytes]):
         zeroed = [message.translate(_TO_ZEROS) for message in messages]
         levelled = [_level_links(text) if _SLASH in text else text for text in zeroed]
         return list(map(self.__getitem__, levelled))
-
-
-_TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
-_LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
-_SLASH: Final = ord("/")
-_LINKS_AT_MOST: Final = 4
 
 
 def _level_links(text: bytes) -> bytes:

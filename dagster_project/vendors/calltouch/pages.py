@@ -93,6 +93,7 @@ class _Envelope(msgspec.Struct):
     data: _Data
 
 
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_whole = msgspec.json.Decoder(_Envelope).decode
 
 
@@ -106,7 +107,7 @@ def decode_page(body: bytes) -> Page:
     body = body.removeprefix(BOM)
     try:
         data = _decode_whole(body).data
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return decode_row_by_row(body)
     return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, b"\\u0000" not in body)
 
@@ -124,7 +125,6 @@ class _SmsAndMore(msgspec.Struct, gc=False):
 _decode_row = msgspec.json.Decoder(Sms).decode
 _decode_more = msgspec.json.Decoder(_SmsAndMore).decode
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_row_by_row(body: bytes) -> Page:
@@ -147,6 +147,16 @@ def decode_row_by_row(body: bytes) -> Page:
     for name, times in names.items():
         count_name(page.counts, "unknown_key", name[:KEY_SHOWN], times=times)
     return page
+
+
+def places_of_rows(body: bytes) -> list[tuple[int, int]]:
+    """Where the elements of ``data.smsDetails`` begin and end in a body without a BOM, in order.
+
+    Raises:
+        NotAPage: it has none.
+    """
+    levelled = _LONE_SURROGATE.sub(_stand_in, body)
+    return list(_places(_open_envelope(levelled, body)[2], levelled))
 
 
 _LONE_SURROGATE: Final = re.compile(
@@ -185,11 +195,16 @@ def _whole(source: bytes | None) -> int | None:
 
 def _with_sources(rows: list[bytes], levelled: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Each row beside what stands at its place in the body as received."""
+    for row, (start, end) in zip(rows, _places(rows, levelled), strict=True):
+        yield row, body[start:end]
+
+
+def _places(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]:
     end = max(levelled.find(b"smsDetails"), 0)
     for row in rows:
         start = levelled.find(row, end)
         end = start + len(row)
-        yield row, body[start:end]
+        yield start, end
 
 
 def _decode_indulgently(source: bytes, names: Counter[str]) -> Sms | Reject:

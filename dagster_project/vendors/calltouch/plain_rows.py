@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from hashlib import sha256
+from itertools import compress
+from operator import not_
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from dagster_project.model import Batch, Window, day_number
 from dagster_project.pseudonym import PSEUDONYM_SIZE, pseudonyms
 from dagster_project.storable import is_storable
-from dagster_project.vendors.calltouch.context import RowContext
+from dagster_project.vendors.calltouch.context import RowContext, count_strange
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
 from dagster_project.vendors.calltouch.pages import Page, Sms
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
@@ -128,15 +130,17 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
     days = (plain.wall // DAY).astype(np.int32)
     numbers, keyed_phones = _numbers(plain, context)
     keys = _keys(keyed_phones, plain.messages)
-    statuses = list(
-        map(context.statuses.__getitem__, zip(plain.statuses, plain.details, strict=True))
-    )
-    context.statuses.count_strange(zip(plain.statuses, plain.details, strict=True), counts)
+    pairs = zip(plain.statuses, plain.details, strict=True)
+    statuses = list(map(context.statuses.__getitem__, pairs))
+    known = [is_known for _, _, is_known in statuses]
+    if not all(known):
+        pairs = zip(plain.statuses, plain.details, strict=True)
+        count_strange(compress(pairs, map(not_, known)), counts)
     sizes = np.fromiter(map(len, plain.messages), ">i4", len(days))
     fields = zip(
         _heads(plain, days, keys, window, context, counts),
         numbers,
-        [encoded for encoded, _ in statuses],
+        [encoded for encoded, _, _ in statuses],
         sizes.view("V4").tolist(),
         plain.messages,
         context.tails.of(plain.messages),
@@ -148,7 +152,7 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
         keys=keys,
         records=records,
         hashes=np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records)),
-        observed=[is_final for _, is_final in statuses],
+        observed=[is_final for _, is_final, _ in statuses],
         counts=counts,
     )
 
