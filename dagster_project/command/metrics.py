@@ -105,7 +105,11 @@ def serve(read: Reader, host: str, port: int) -> None:
 
 
 def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]:
-    """What stands, by account; accounts that are configured and never loaded have a lag alone."""
+    """What stands, by account: those that are configured, and those that were ever loaded.
+
+    It needs no vendor's credentials; without them a site's days are those of its source's zone. An
+    account that was never loaded has a lag alone.
+    """
     lag = Metric("warehouse_lag_days", "Ended days since the newest loaded one; 0: up to date.")
     gaps = Metric("warehouse_gap_days", "Days without a receipt since the first loaded one.")
     rows = Metric("warehouse_rows", "Rows that stand.")
@@ -115,10 +119,11 @@ def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]
     rejected = Metric("warehouse_rejected_records", "Records that could not be loaded, and stand.")
     stands = measures.stands(connection)
     for feed in FEEDS:
-        for account in feed.accounts(settings):
-            who = {"source": feed.source, "account": account.label}
-            due = clock.today(account.time_zone) - ONE_DAY
-            one = stands.get((feed.source, account.label))
+        zones = {account.label: account.time_zone for account in feed.accounts(settings)}
+        for label in zones | {label: None for source, label in stands if source == feed.source}:
+            who = {"source": feed.source, "account": label}
+            due = clock.today(zones.get(label) or feed.time_zone(settings)) - ONE_DAY
+            one = stands.get((feed.source, label))
             if one is None:
                 lag.add((due - settings.start_date).days + 1, **who)
                 continue
