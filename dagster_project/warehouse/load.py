@@ -403,6 +403,12 @@ class WindowLoad:
         )
 
 
+def checksum_of(standing: StandingRows) -> str:
+    """The checksum of rows that stand, as a receipt of their load would have it."""
+    mixed = (standing.hashes * np.uint64(_MULTIPLIER)) ^ standing.identities.mixed
+    return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"
+
+
 def lock_days(connection: Connection, source: str, account: str, days: Sequence[date]) -> None:
     """Hold these days against other loads until the transaction ends; in ascending order, so without deadlock."""
     keys = [_lock_key(source, account, day) for day in sorted(days)]

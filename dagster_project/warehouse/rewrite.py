@@ -1,0 +1,159 @@
+"""Rows changed where they stand, otherwise than by a load: erased, reduced, given new pseudonyms.
+
+Grain: one account and day, one transaction, under the same lock as a load of that day. A changed row is
+written as a load would write it (its columns, its hash), so that the next load finds it unchanged; the
+day's checksum follows. When it was first loaded and first seen final stays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import xxhash
+from psycopg import sql
+
+from dagster_project.copy_binary import encode, encode_record, pack_integer
+from dagster_project.model import Account, Table, Window
+from dagster_project.privacy import Values
+from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.load import checksum_of, lock_days
+from dagster_project.warehouse.standing import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    of_window,
+    read_standing,
+)
+
+Change = Callable[[Values], Values | None]
+ROWS_AT_ONCE = 10_000
+
+
+def rewrite_day(
+    connection: Connection, table: Table, account: Account, day: date, change: Change
+) -> int:
+    """Let ``change`` say what each row of the day becomes (None: what it is); how many it changed.
+
+    The caller commits. ``table`` numbers equal rows by ``occurrence``.
+    """
+    lock_days(connection, account.source, account.label, [day])
+    window = Window(day, day, account)
+    _make_room(connection, table)
+    changed = 0
+    for rows in _portions(connection, table, window):
+        changed += _collect(connection, table, rows, change)
+    if changed:
+        connection.execute("ANALYZE rewritten_row")
+        connection.execute(_renumber(table, window))
+        connection.execute(_apply(table, window))
+        checksum = checksum_of(read_standing(connection, table, window, ()))
+        connection.execute(
+            "UPDATE ops.day_state SET checksum = %s"
+            " WHERE source = %s AND account = %s AND day = %s",
+            (checksum, account.source, account.label, day),
+        )
+    connection.execute("DROP TABLE rewritten_row")
+    return changed
+
+
+def _make_room(connection: Connection, table: Table) -> None:
+    connection.execute(
+        sql.SQL(
+            "CREATE TEMP TABLE rewritten_row ON COMMIT DROP AS SELECT {key} AS old_key,"
+            " occurrence AS old_occurrence, {columns}, content_hash, occurrence"
+            " FROM warehouse.{table} WITH NO DATA"
+        ).format(
+            key=sql.SQL(table.key_sql), columns=_names(table), table=sql.Identifier(table.name)
+        )
+    )
+
+
+def _portions(
+    connection: Connection, table: Table, window: Window
+) -> Iterator[list[dict[str, Any]]]:
+    names = [column.name for column in table.columns]
+    with connection.cursor(name="rows_to_rewrite") as cursor:
+        cursor.execute(
+            sql.SQL("SELECT {}, occurrence FROM warehouse.{} WHERE {}").format(
+                _names(table), sql.Identifier(table.name), of_window(table, window)
+            )
+        )
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield [dict(zip([*names, "occurrence"], row, strict=True)) for row in rows]
+
+
+def _collect(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], change: Change
+) -> int:
+    head = (len(table.columns) + 4).to_bytes(2, "big")
+    lines = []
+    for row in rows:
+        occurrence = row.pop("occurrence")
+        new = change(row)
+        if new is None:
+            continue
+        record = encode_record(table, new, Counter())
+        content_hash = xxhash.xxh3_64_intdigest(record).to_bytes(8, "big")
+        number = pack_integer(4, occurrence)
+        lines.append(
+            b"".join(
+                (head, encode("uuid", row[table.key_sql]), number, record)
+                + (b"\0\0\0\x08", content_hash, number)
+            )
+        )
+    if lines:
+        with connection.cursor().copy("COPY rewritten_row FROM STDIN (FORMAT binary)") as copy:
+            copy.write(COPY_HEADER)
+            copy.write(b"".join(lines))
+            copy.write(COPY_TRAILER)
+    return len(lines)
+
+
+def _renumber(table: Table, window: Window) -> sql.Composed:
+    """Rows that come to equal others are numbered after those that stand."""
+    return sql.SQL(
+        "UPDATE rewritten_row r SET occurrence = n.number FROM ("
+        " SELECT c.old_key, c.old_occurrence, row_number() OVER (PARTITION BY c.{key}"
+        "  ORDER BY c.old_key, c.old_occurrence) + coalesce((SELECT count(*)"
+        "  FROM warehouse.{table} t WHERE {where} AND t.{key} = c.{key} AND NOT EXISTS (SELECT"
+        "   FROM rewritten_row x WHERE x.old_key = t.{key} AND x.old_occurrence = t.occurrence)), 0)"
+        "  AS number FROM rewritten_row c) n"
+        " WHERE n.old_key = r.old_key AND n.old_occurrence = r.old_occurrence"
+        " AND n.number <> r.occurrence"
+    ).format(
+        key=sql.Identifier(table.key_sql),
+        table=sql.Identifier(table.name),
+        where=_of_table(table, window),
+    )
+
+
+def _apply(table: Table, window: Window) -> sql.Composed:
+    names = [column.name for column in table.columns]
+    changing = [n for n in names if n not in (table.day_column, table.account_column)]
+    return sql.SQL(
+        "UPDATE warehouse.{table} t SET {sets}, changed_at = now() FROM rewritten_row r"
+        " WHERE {where} AND t.{key} = r.old_key AND t.occurrence = r.old_occurrence"
+    ).format(
+        table=sql.Identifier(table.name),
+        sets=sql.SQL(", ").join(
+            sql.SQL("{0} = r.{0}").format(sql.Identifier(name))
+            for name in (*changing, "content_hash", "occurrence")
+        ),
+        where=_of_table(table, window),
+        key=sql.Identifier(table.key_sql),
+    )
+
+
+def _of_table(table: Table, window: Window) -> sql.Composed:
+    return sql.SQL("t.{day} = {first} AND t.{account} = {label}").format(
+        day=sql.Identifier(table.day_column),
+        first=sql.Literal(window.first_day),
+        account=sql.Identifier(table.account_column),
+        label=sql.Literal(int(window.account.label)),
+    )
+
+
+def _names(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)

@@ -1,0 +1,206 @@
+"""What loads go by for privacy, and how a change of it reaches the loads that are under way.
+
+Every load of personal data works in an *epoch*: it holds a shared advisory lock on it until it has
+committed. Who changes the rules (an erasure, a new key) begins a new epoch, lets new loads go on at once
+under the new rules, and waits for those of earlier epochs before it looks at what is stored.
+
+The key of the suppression list is random, and stands in the database sealed under ``PII_HASH_KEY``:
+a new key seals it anew, and the list, whose numbers nobody knows any more, stays good.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from hashlib import blake2b
+
+from dagster_project import clock
+from dagster_project.errors import SettingsError
+from dagster_project.model import ONE_DAY, Account
+from dagster_project.privacy import HASH_BYTES, Identity, Rules, Suppression
+from dagster_project.pseudonym import sub_key
+from dagster_project.warehouse.ledger import Connection
+
+EPOCH_CLASS = 1347373391
+KEY_BYTES = 32
+TAG_BYTES = 16
+POLL_SECONDS = 0.2
+
+
+@contextmanager
+def rules(connection: Connection, account: Account, secret: str, pii_days: int) -> Iterator[Rules]:
+    """The rules that a load of this account goes by, unchanged while it lasts.
+
+    ``connection`` commits by itself, and is the load's own until it has committed.
+
+    Raises:
+        SettingsError: pseudonyms are being recomputed.
+    """
+    epoch = _enter(connection)
+    try:
+        _refuse_while_rekeying(connection)
+        master = master_key(connection, secret)
+        row = connection.execute(
+            "SELECT max(day) FROM ops.day_state WHERE source = %s AND account = %s"
+            " AND reduced_at IS NOT NULL",
+            (account.source, account.label),
+        ).fetchone()
+        reduced = row[0] + ONE_DAY if row is not None and row[0] is not None else date.min
+        limit = reduced_before(account, pii_days)
+        yield Rules(_suppression(connection, master), max(limit, reduced), reduction_key(master))
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+
+
+def reduced_before(account: Account, pii_days: int) -> date:
+    """The first day that is not older than the limit."""
+    return clock.today(account.time_zone) - timedelta(days=pii_days)
+
+
+def _enter(connection: Connection) -> int:
+    """Take the lock of the present epoch, and see that it is still the present one."""
+    epoch = _epoch(connection)
+    while True:
+        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+        now = _epoch(connection)
+        if now == epoch:
+            return epoch
+        connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+        epoch = now
+
+
+def _epoch(connection: Connection) -> int:
+    row = connection.execute("SELECT epoch FROM ops.privacy").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _refuse_while_rekeying(connection: Connection) -> None:
+    row = connection.execute("SELECT next_fingerprint FROM ops.pii_key").fetchone()
+    if row is not None and row[0] is not None:
+        raise SettingsError(
+            "pseudonyms are being recomputed with a new key; loads wait until that is finished.",
+            way_out="let `warehouse rekey` finish; if it was stopped, run it again.",
+        )
+
+
+def new_epoch(connection: Connection) -> int:
+    """Begin a new epoch, in the caller's transaction."""
+    row = connection.execute("UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def wait_for_earlier(
+    connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
+) -> None:
+    """Until no load of an earlier epoch is under way."""
+    told = False
+    while True:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid < %s AND l.objsubid = 2"
+            " AND l.granted AND d.datname = current_database()",
+            (EPOCH_CLASS, epoch),
+        ).fetchone()
+        if row is None or not row[0]:
+            return
+        if not told:
+            report(f"waiting for {row[0]} loads that began before …")
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def suppress(
+    connection: Connection, identities: Sequence[Identity], secret: str, erasure_id: int
+) -> Suppression:
+    """Put numbers on the list; answers the whole list."""
+    master = master_key(connection, secret)
+    key = Suppression(_key(master, "suppression"))
+    for number, tail in identities:
+        connection.execute(
+            "INSERT INTO ops.suppressed_number (number_hash, tail_hash, tail_length, erasure_id)"
+            " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                key.hash_of(number),
+                key.hash_of(tail) if tail else None,
+                len(tail) if tail else None,
+                erasure_id,
+            ),
+        )
+    return _suppression(connection, master)
+
+
+def _suppression(connection: Connection, master: bytes) -> Suppression:
+    rows = connection.execute(
+        "SELECT number_hash, tail_hash, tail_length FROM ops.suppressed_number"
+    ).fetchall()
+    return Suppression(
+        _key(master, "suppression"),
+        frozenset(bytes(row[0]) for row in rows),
+        frozenset(bytes(row[1]) for row in rows if row[1] is not None),
+        tuple(sorted({int(row[2]) for row in rows if row[2] is not None})),
+    )
+
+
+def master_key(connection: Connection, secret: str) -> bytes:
+    """The key that the list and reduced identities hang on; made when first asked for.
+
+    Raises:
+        SettingsError: it was sealed under another ``PII_HASH_KEY``.
+    """
+    sealed = _sealed(connection)
+    if sealed is None:
+        connection.execute(
+            "UPDATE ops.privacy SET sealed_key = %s WHERE sealed_key IS NULL",
+            (seal(secrets.token_bytes(KEY_BYTES), secret),),
+        )
+        sealed = _sealed(connection)
+        assert sealed is not None
+    return unseal(sealed, secret)
+
+
+def _sealed(connection: Connection) -> bytes | None:
+    row = connection.execute("SELECT sealed_key FROM ops.privacy").fetchone()
+    return None if row is None or row[0] is None else bytes(row[0])
+
+
+def reduction_key(master: bytes) -> bytes:
+    return _key(master, "reduction")
+
+
+def _key(master: bytes, purpose: str) -> bytes:
+    return blake2b(purpose.encode(), key=master, digest_size=KEY_BYTES).digest()
+
+
+def seal(key: bytes, secret: str) -> bytes:
+    """The key under the secret: a nonce, the key mixed with its stream, and a tag over both."""
+    nonce = secrets.token_bytes(HASH_BYTES)
+    mixed = _xor(key, _stream(secret, nonce))
+    return nonce + mixed + _tag(secret, nonce + mixed)
+
+
+def unseal(sealed: bytes, secret: str) -> bytes:
+    nonce, mixed = sealed[:HASH_BYTES], sealed[HASH_BYTES:-TAG_BYTES]
+    if not secrets.compare_digest(_tag(secret, nonce + mixed), sealed[-TAG_BYTES:]):
+        raise SettingsError(
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
+        )
+    return _xor(mixed, _stream(secret, nonce))
+
+
+def _stream(secret: str, nonce: bytes) -> bytes:
+    return blake2b(nonce, key=sub_key(secret, "seal"), digest_size=KEY_BYTES).digest()
+
+
+def _tag(secret: str, text: bytes) -> bytes:
+    return blake2b(text, key=sub_key(secret, "seal tag"), digest_size=TAG_BYTES).digest()
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
