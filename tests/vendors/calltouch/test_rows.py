@@ -21,7 +21,12 @@ from hypothesis import strategies as st
 from dagster_project.copy_binary import encode
 from dagster_project.model import Account, Answer, Batch, Reject, Window, day_number
 from dagster_project.pseudonym import pseudonym, sub_key
-from dagster_project.vendors.calltouch.context import REMEMBERED, RowContext, template_id
+from dagster_project.vendors.calltouch.context import (
+    REMEMBERED,
+    RowContext,
+    TailMemory,
+    template_id,
+)
 from dagster_project.vendors.calltouch.instants import EPOCH
 from dagster_project.vendors.calltouch.outcomes import PAIRS, outcome_of
 from dagster_project.vendors.calltouch.pages import KEYS, decode_page
@@ -149,7 +154,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
 PIECES = st.sampled_from(
     ["Ваш код: ", "4", "12", "https://a.ru/x", "http://b.c/д", "(https://e.f/g", "shop.ru/", "q1w2",
      "a.bc/~[", " ", "\n", "\u00a0", "x@y.ru", "пароль ", "code=", "и/или", "`", "🔥", "€", "{", "a.b.cd/1?code ",
-     "Слово", "/", "www.a.b", "0.aa/", ".", "-", "٣", "https://x@почта", "\u2028"]
+     "Слово", "/", "www.a.b", "0.aa/", ".", "-", "٣", "https://x@почта", "\u2028",
+     "a.bc/^", "l" * 75, "ж" * 31]
 )  # fmt: skip
 MESSAGES = ANY_TEXT | st.lists(PIECES, max_size=12).map("".join)
 PLAIN_PHONES = st.from_regex(r"\A[78][79][0-9]{9}\Z")
@@ -367,6 +373,31 @@ def test_what_is_remembered_between_pages_is_bounded_and_changes_no_row() -> Non
     assert len(context.statuses) <= REMEMBERED
     assert first.records == again.records
     assert len(first.counts) == 21
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.bc/x[1] ",
+        "https://a.bc/x^~{2}|",
+        "a.bc/x€7",
+        "a.bc/`",
+        "\nshop.ru/s/8?a=b#c ",
+        "shop.ru/x/y a.bc/z",
+        "http://почта.рф/3",
+        "и/или x.y 1/2",
+    ],
+)
+def test_what_is_remembered_of_a_text_fits_every_text_that_looks_alike(text: str) -> None:
+    key = sub_key(SECRET, "template")
+    memory = TailMemory(key)
+    for filler in ("l", "ж"):
+        for count in range(40, 165):
+            message = f"{text}{filler * count}"
+            expected = encode("uuid", template_id(message, key)) + encode(
+                "smallint", segments_of(message)
+            )
+            assert memory.of([message.encode()]) == [expected]
 
 
 def test_long_texts_are_not_remembered() -> None:
