@@ -1,0 +1,166 @@
+"""The proxy's own configuration in a real nginx: nobody passes without the right password."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import free_port
+
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+
+
+class Webserver:
+    """Stands where Dagster's webserver does: answers with its name, the path, and what it was sent."""
+
+    def __init__(self, name: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = f"{name} {self.path} authorization={self.headers.get('Authorization')}"
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    port: int
+    health_port: int
+    passwords: dict[str, str]
+
+    def get(
+        self, path: str, user: str | None = None, password: str | None = None
+    ) -> tuple[int, str]:
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}")
+        if user is not None:
+            who = f"{user}:{self.passwords[user] if password is None else password}"
+            request.add_header("Authorization", f"Basic {base64.b64encode(who.encode()).decode()}")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    for program in ("nginx", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    folder = tmp_path_factory.mktemp("proxy")
+    # nginx's workers are another user than root: the way to the password files has to be open.
+    for above in [folder, *folder.parents][:4]:
+        above.chmod(above.stat().st_mode | 0o111)
+    secrets = folder / "secrets"
+    made = subprocess.run(
+        ["sh", str(DOCKER / "make-secrets"), str(secrets)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    secrets.chmod(0o711)
+    operators, viewers = Webserver("operators"), Webserver("viewers")
+    port, health_port = free_port(), free_port()
+    config = (DOCKER / "nginx.conf").read_text()
+    for here, there in {
+        "listen 8443": f"listen 127.0.0.1:{port}",
+        "127.0.0.1:8081": f"127.0.0.1:{health_port}",
+        "webserver:3000": f"127.0.0.1:{operators.port}",
+        "viewer:3000": f"127.0.0.1:{viewers.port}",
+        "/run/secrets": str(secrets),
+        "/var/run/nginx.pid": str(folder / "nginx.pid"),
+    }.items():
+        assert here in config
+        config = config.replace(here, there)
+    (folder / "nginx.conf").write_text(config)
+    nginx = subprocess.Popen(
+        ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"],
+        stderr=(folder / "error.log").open("w"),
+    )
+    found = Proxy(port, health_port, dict(re.findall(r"user (\w+), password (\S+)", made.stdout)))
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                found.get("/")
+                break
+            except OSError:
+                assert nginx.poll() is None, (folder / "error.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield found
+    finally:
+        nginx.terminate()
+        nginx.wait(timeout=20)
+        operators.close()
+        viewers.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/graphql", "/view", "/view/", "/view/graphql", "/dagit_info"]
+)
+def test_without_a_password_every_path_is_closed(proxy: Proxy, path: str) -> None:
+    status, body = proxy.get(path)
+    # A redirect tells nothing; what it leads to asks.
+    assert status == 401
+    assert "operators" not in body
+
+
+def test_a_wrong_password_is_as_good_as_none(proxy: Proxy) -> None:
+    assert proxy.get("/", "operator", "wrong")[0] == 401
+    assert proxy.get("/", "operator", proxy.passwords["viewer"])[0] == 401
+
+
+def test_an_operator_reaches_the_ui_and_the_password_goes_no_further(proxy: Proxy) -> None:
+    assert proxy.get("/runs", "operator") == (200, "operators /runs authorization=None")
+
+
+def test_a_viewer_reaches_the_read_only_ui_alone(proxy: Proxy) -> None:
+    assert proxy.get("/view/runs", "viewer") == (200, "viewers /view/runs authorization=None")
+    assert proxy.get("/runs", "viewer")[0] == 401
+    assert proxy.get("/graphql", "viewer")[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/view/../graphql", "/view/..%2fgraphql", "//graphql", "/view/%2e%2e/graphql"]
+)
+def test_no_spelling_of_a_path_takes_a_viewer_to_the_operators_ui(proxy: Proxy, path: str) -> None:
+    status, body = proxy.get(path, "viewer")
+    assert status != 200 or body.startswith("viewers ")
+
+
+def test_an_operator_may_look_as_well(proxy: Proxy) -> None:
+    assert proxy.get("/view/", "operator")[0] == 200
+
+
+def test_its_health_is_told_on_loopback_alone(proxy: Proxy) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.health_port}/healthy", timeout=5) as ok:
+        assert ok.status == 204
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{proxy.health_port}/graphql", timeout=5)
