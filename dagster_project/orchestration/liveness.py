@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from dagster_project import clock
+from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
@@ -64,7 +65,14 @@ def dead_runs(
         for record in records
         if record.update_timestamp.replace(tzinfo=UTC) <= datetime.now(UTC) - grace
     ]
-    return [run for run in begun if SOURCE_TAG in run.tags and _is_free(connection, run.run_id)]
+    return [run for run in begun if _is_ours(run) and _is_free(connection, run.run_id)]
+
+
+def _is_ours(run: dg.DagsterRun) -> bool:
+    """Whether it takes a lock: a backfill from the UI gives its runs no tag of ours."""
+    chosen = run.asset_selection or frozenset()
+    loads = {key for feed in FEEDS for key in (feed.asset, feed.raw_asset)}
+    return SOURCE_TAG in run.tags or any(tuple(key.path) in loads for key in chosen)
 
 
 def abandon_dead_extractions(connection: Connection, grace: timedelta = _GRACE) -> int:
