@@ -30,6 +30,9 @@ soak: $(STAMP)
 bi: $(STAMP)
 	@$(BIN)/python bi/start.py
 
+fleet: $(STAMP)
+	@$(BIN)/python -m tests.fleet
+
 stop: $(STAMP)
 	@$(BIN)/warehouse stop
 	@$(BIN)/warehouse --demo stop

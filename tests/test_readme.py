@@ -1,0 +1,67 @@
+"""The README lags behind nothing: every command, make target and setting is in it, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dagster_project.cli import warehouse
+from dagster_project.settings import load_settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EXAMPLE = (ROOT / ".env.example").read_text()
+SETTING = re.compile(
+    r"\b(?:WAREHOUSE|CALLTOUCH|TELLODY|TRUST|ALARM|PII|RAW|RECEIPT|DAGSTER)_[A-Z_]*[A-Z]\b"
+)
+INTERNAL = {"WAREHOUSE_CLOCK_FILE", "DAGSTER_HOME", "WAREHOUSE_DAGSTER_STORAGE_URL"}
+
+
+def settings_of_the_code() -> set[str]:
+    found = SETTING.findall((ROOT / "dagster_project/settings.py").read_text())
+    return {name.removesuffix("_FILE") for name in found} - INTERNAL
+
+
+@pytest.mark.parametrize("verb", sorted(warehouse.commands))
+def test_every_verb_is_in_the_readme(verb: str) -> None:
+    assert re.search(rf"`warehouse {verb}\b", README), f"README.md does not name warehouse {verb}"
+
+
+def test_the_readme_names_no_verb_that_does_not_exist() -> None:
+    named = set(re.findall(r"`warehouse ([a-z]+)\b", README))
+    assert named <= set(warehouse.commands)
+
+
+@pytest.mark.parametrize("name", sorted(settings_of_the_code()))
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert f"`{name}" in README, f"README.md does not explain {name}"
+
+
+def test_the_readme_and_the_example_name_no_setting_that_does_not_exist() -> None:
+    known = settings_of_the_code()
+    prose = README.partition("<!-- dictionary -->")[0]
+    named = {
+        name.removesuffix("_FILE") for text in (prose, EXAMPLE) for name in SETTING.findall(text)
+    }
+    assert {name for name in named if name not in known} <= INTERNAL
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`make ([a-z]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("http") or (ROOT / link).exists(), link
+
+
+def test_defaults_in_the_readme_are_those_of_the_code() -> None:
+    settings = load_settings({}, None)
+    assert f"| `WAREHOUSE_START_DATE` | `{settings.start_date}` |" in README
+    assert f"| `WAREHOUSE_RANGE_DAYS` | `{settings.range_days}` |" in README
+    assert f"| `RAW_RETENTION_DAYS` | `{settings.retention.raw_days}` |" in README
+    assert f"| `PII_RETENTION_DAYS` | `{settings.retention.pii_days}` |" in README
