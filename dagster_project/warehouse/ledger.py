@@ -168,6 +168,7 @@ def latest_complete(
         " FROM unnest(%s::date[]) AS d(day) CROSS JOIN LATERAL ("
         "   SELECT x.* FROM ops.extraction x WHERE x.source = %s AND x.account = %s"
         "   AND x.outcome = 'complete' AND d.day BETWEEN x.first_day AND x.last_day"
+        "   AND d.day >= coalesce(x.reduced_before, x.first_day)"
         "   AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = x.extraction_id)"
         "   ORDER BY x.started_at DESC LIMIT 1) e",
         (list(days), source, account),

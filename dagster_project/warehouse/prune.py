@@ -66,6 +66,7 @@ def _disposable(
         "    SELECT x.extraction_id FROM ops.extraction x"
         "    WHERE x.source = d.source AND x.account = d.account AND x.outcome = 'complete'"
         "    AND d.day BETWEEN x.first_day AND x.last_day"
+        "    AND d.day >= coalesce(x.reduced_before, x.first_day)"
         "    AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = x.extraction_id)"
         "    ORDER BY x.started_at DESC LIMIT 1) e"
         "  WHERE d.source = %(source)s AND d.account = %(account)s AND d.day >= %(kept_from)s)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from dagster_project.model import Reject
@@ -73,3 +73,42 @@ _UPSERT_REJECT = (
     " day = excluded.day, times_in_window = excluded.times_in_window,"
     " last_extraction_id = excluded.last_extraction_id, last_seen_at = now(), resolved_at = NULL"
 )
+
+
+def redact_rejects(
+    connection: Connection,
+    source: str,
+    change: Callable[[str], str | None],
+    before: date | None = None,
+) -> int:
+    """Let ``change`` say what each original becomes (None: what it is); how many it changed.
+
+    ``before``: of earlier days alone, and of records of no day that were not seen since. Where two
+    records come to be one, the later one stands. ``connection`` commits by itself.
+    """
+    rows = connection.execute(
+        "SELECT account, record_sha256, reason, original FROM ops.rejected_record"
+        " WHERE source = %s AND (%s::date IS NULL"
+        "  OR coalesce(day, (last_seen_at AT TIME ZONE 'UTC')::date) < %s)",
+        (source, before, before),
+    ).fetchall()
+    changed = 0
+    for account, digest, reason, original in rows:
+        new = change(original)
+        if new is None:
+            continue
+        new_digest = hashlib.sha256(new.encode("utf-8", "surrogatepass")).digest()
+        with connection.transaction():
+            connection.execute(
+                "DELETE FROM ops.rejected_record WHERE source = %s AND account = %s"
+                " AND record_sha256 = %s AND reason = %s",
+                (source, account, new_digest, reason),
+            )
+            connection.execute(
+                "UPDATE ops.rejected_record SET original = %s, record_sha256 = %s,"
+                " redacted_at = now() WHERE source = %s AND account = %s AND record_sha256 = %s"
+                " AND reason = %s",
+                (storable(new, Counter()), new_digest, source, account, digest, reason),
+            )
+        changed += 1
+    return changed

@@ -15,7 +15,7 @@ from typing import Any
 import xxhash
 from psycopg import sql
 
-from dagster_project.copy_binary import encode, encode_record, pack_integer
+from dagster_project.copy_binary import encode, encode_record, pack_integer, pack_length
 from dagster_project.model import Account, Table, Window
 from dagster_project.privacy import Values
 from dagster_project.warehouse.ledger import Connection
@@ -29,6 +29,7 @@ from dagster_project.warehouse.standing import (
 
 Change = Callable[[Values], Values | None]
 ROWS_AT_ONCE = 10_000
+_EIGHT = pack_length(8)
 
 
 def rewrite_day(
@@ -97,12 +98,8 @@ def _collect(
         record = encode_record(table, new, Counter())
         content_hash = xxhash.xxh3_64_intdigest(record).to_bytes(8, "big")
         number = pack_integer(4, occurrence)
-        lines.append(
-            b"".join(
-                (head, encode("uuid", row[table.key_sql]), number, record)
-                + (b"\0\0\0\x08", content_hash, number)
-            )
-        )
+        key = encode("uuid", row[table.key_sql])
+        lines.append(b"".join((head, key, number, record, _EIGHT, content_hash, number)))
     if lines:
         with connection.cursor().copy("COPY rewritten_row FROM STDIN (FORMAT binary)") as copy:
             copy.write(COPY_HEADER)

@@ -1,0 +1,228 @@
+"""Erasing people: their numbers taken out of responses, rejects and rows, and kept out from then on.
+
+First the numbers go on the suppression list, and a new epoch begins: loads that begin now keep them out by
+themselves. When the loads of before have ended, everything stored is gone through. Each step is small,
+commits by itself and does nothing twice, so an erasure that was stopped is finished by giving the same
+numbers again; until then its receipt stays open.
+
+No number enters a statement: what is looked for are pseudonyms, and texts whose last digits fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import zstandard
+from psycopg import sql
+
+from dagster_project.model import Account, Table
+from dagster_project.privacy import Identity, Personal, Rules, Suppression, Values
+from dagster_project.pseudonym import fingerprint
+from dagster_project.warehouse import suppression
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import CODE_VERSION, Connection
+from dagster_project.warehouse.rejects import redact_rejects
+from dagster_project.warehouse.rewrite import rewrite_day
+
+LAST_DIGITS = 4
+MOST_PATTERNS = 50
+BETWEEN = r"[^0-9A-Za-zА-Яа-яЁё]{0,3}"
+_ANY_NUMBER = f"[0-9]({BETWEEN}[0-9]){{6}}"
+_LEVEL = 1
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What of the warehouse holds a feed's personal data. ``context`` is what its rows are made with.
+
+    ``account_of`` knows every label that was ever loaded, configured still or not.
+    """
+
+    source: str
+    table: Table
+    account_of: Callable[[str], Account]
+    personal: Personal
+    context: Any
+
+    def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
+        """Takes these numbers out of a rejected record."""
+        return lambda original: self.personal.redact_reject(original, suppressed)
+
+    def accounts(self, connection: Connection) -> list[Account]:
+        """Every account that has loaded days."""
+        rows = connection.execute(
+            "SELECT DISTINCT account FROM ops.day_state WHERE source = %s ORDER BY account",
+            (self.source,),
+        )
+        return [self.account_of(row[0]) for row in rows.fetchall()]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure did; also its receipt."""
+
+    erasure_id: int
+    numbers: int
+    rows: int = 0
+    responses: int = 0
+    rejects: int = 0
+    days: tuple[tuple[str, date], ...] = ()
+
+
+def forget(
+    warehouse: Warehouse,
+    secret: str,
+    identities: Sequence[Identity],
+    belongings: Sequence[Belongings],
+    report: Report = lambda line: None,
+) -> Erased:
+    """Erase these people, and keep them out from now on."""
+    with warehouse.connect(what="forget") as connection:
+        done = Erased(_open_receipt(connection, len(identities), secret), len(identities))
+        suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
+        epoch = suppression.new_epoch(connection)
+        connection.commit()
+        master = suppression.master_key(connection, secret)
+        connection.commit()
+    rules = Rules(suppressed, date.min, suppression.reduction_key(master))
+    with (
+        warehouse.connect(what="forget", autocommit=True) as books,
+        warehouse.connect(what="forget") as connection,
+    ):
+        suppression.wait_for_earlier(books, epoch, report)
+        for part in belongings:
+            report(f"{part.source}: stored responses …")
+            done = replace(done, responses=done.responses + _responses(books, part, suppressed))
+            report(f"{part.source}: rejected records …")
+            rejects = redact_rejects(books, part.source, part.without(suppressed))
+            done = replace(done, rejects=done.rejects + rejects)
+            report(f"{part.source}: rows …")
+            done = _rows(connection, part, rules, identities, done)
+        _close_receipt(books, done)
+    return done
+
+
+def _open_receipt(connection: Connection, numbers: int, secret: str) -> int:
+    row = connection.execute(
+        "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version) VALUES (%s, %s, %s)"
+        " RETURNING erasure_id",
+        (numbers, fingerprint(secret), CODE_VERSION),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _close_receipt(connection: Connection, done: Erased) -> None:
+    """What it counts is what this erasure did; all that was left open before is done by it, too."""
+    connection.execute(
+        "UPDATE ops.erasure SET finished_at = now(), rows_erased = %s, responses = %s, rejects = %s,"
+        " days = %s WHERE erasure_id = %s",
+        (done.rows, done.responses, done.rejects, len(done.days), done.erasure_id),
+    )
+
+
+def _responses(connection: Connection, part: Belongings, suppressed: Suppression) -> int:
+    """Rewrite stored responses that hold a number; one at a time, each committed."""
+    changed = 0
+    for place in stored_places(connection, part.source):
+        changed += rewrite_response(
+            connection, place, lambda body: part.personal.redact_body(body, suppressed)
+        )
+    return changed
+
+
+Place = tuple[int, int, int]
+
+
+def stored_places(connection: Connection, source: str) -> Iterator[Place]:
+    yield from connection.execute(
+        "SELECT r.extraction_id, r.attempt, r.sequence FROM raw.response r"
+        " JOIN ops.extraction e USING (extraction_id) WHERE e.source = %s"
+        " ORDER BY r.extraction_id, r.attempt, r.sequence",
+        (source,),
+    ).fetchall()
+
+
+def rewrite_response(
+    connection: Connection, place: Place, change: Callable[[bytes], bytes | None]
+) -> bool:
+    """Whether ``change`` had another body for the response; size and hash stay the received one's."""
+    row = connection.execute(
+        "SELECT body FROM raw.response WHERE extraction_id = %s AND attempt = %s AND sequence = %s",
+        place,
+        binary=True,
+    ).fetchone()
+    if row is None:
+        return False
+    body = change(zstandard.ZstdDecompressor().decompress(row[0]))
+    if body is None:
+        return False
+    connection.execute(
+        "UPDATE raw.response SET body = %b, redacted_at = now()"
+        " WHERE extraction_id = %s AND attempt = %s AND sequence = %s",
+        (zstandard.ZstdCompressor(level=_LEVEL).compress(body), *place),
+    )
+    return True
+
+
+def _rows(
+    connection: Connection,
+    part: Belongings,
+    rules: Rules,
+    identities: Sequence[Identity],
+    done: Erased,
+) -> Erased:
+    """Rewrite rows day by day, each committed; the marts are told which days to count afresh."""
+    gone = frozenset(part.personal.pseudonym_of(one, part.context) for one in identities)
+    for label, day in _days_with(connection, part, gone, identities):
+        account = part.account_of(label)
+
+        def change(values: Values, account: Account = account) -> Values | None:
+            return part.personal.erase_row(values, account, part.context, rules, gone)
+
+        rows = rewrite_day(connection, part.table, account, day, change)
+        connection.commit()
+        if rows:
+            done = replace(done, rows=done.rows + rows, days=(*done.days, (label, day)))
+    connection.execute(
+        "SELECT mart.forget_recipients(%s::uuid[])", ([recipient.hex() for recipient in gone],)
+    )
+    connection.commit()
+    return done
+
+
+def _days_with(
+    connection: Connection,
+    part: Belongings,
+    gone: frozenset[bytes],
+    identities: Sequence[Identity],
+) -> list[tuple[str, date]]:
+    """Accounts and days with rows of these recipients, or texts that may hold their numbers."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT {account}::text, {day} FROM warehouse.{table}"
+            " WHERE recipient = ANY(%s::uuid[]) OR message ~ %s ORDER BY 1, 2"
+        ).format(
+            account=sql.Identifier(part.table.account_column),
+            day=sql.Identifier(part.table.day_column),
+            table=sql.Identifier(part.table.name),
+        ),
+        ([recipient.hex() for recipient in gone], text_pattern(identities)),
+    ).fetchall()
+    connection.commit()
+    return rows
+
+
+def text_pattern(identities: Sequence[Identity]) -> str:
+    """Texts that may hold one of the numbers, by its last digits alone; any number, where there are many."""
+    endings = {one.tail[-LAST_DIGITS:] for one in identities if one.tail}
+    if not endings:
+        return "$."
+    if len(endings) > MOST_PATTERNS:
+        return _ANY_NUMBER
+    return "|".join(BETWEEN.join(ending) for ending in sorted(endings))
