@@ -78,8 +78,9 @@ class Feed:
     ``settle_days`` is how long a day may still change; ``settles_at_once`` names receipts of days that
     can never be read again. ``window_days`` and ``window_rows`` bound what is asked and committed
     together. ``rows_a_call`` is how many rows a call answers with at most (0: a call costs the same
-    whatever it answers), ``points_a_call`` what it costs, ``calls_left`` how many fit into what is
-    left of an account's day (None: not bounded). ``night_days``: of days that are due, those that
+    whatever it answers), ``points_a_call`` what it costs, ``daily_calls`` how many fit into an
+    account's day and ``calls_left`` into what is left of it (None: not bounded); ``count`` asks how many
+    rows a window holds, at the price of a call. ``night_days``: of days that are due, those that
     the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
     """
 
@@ -99,9 +100,13 @@ class Feed:
     window_rows: int = 200_000
     rows_a_call: int = 0
     points_a_call: int = 0
+    daily_calls: Callable[[Settings, Account], int | None] = field(
+        default=lambda settings, account: None
+    )
     calls_left: Callable[[Settings, Connection, Account], int | None] = field(
         default=lambda settings, connection, account: None
     )
+    count: Callable[[Client, Window, Tally], int] | None = None
     night_days: Callable[[Settings, Warehouse, date, Collection[date]], Collection[date]] = field(
         default=lambda settings, warehouse, today, days: [day for day in days if day < today]
     )
