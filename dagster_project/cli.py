@@ -70,7 +70,7 @@ def warehouse(context: click.Context, demo: bool) -> None:
 @click.option(
     "--chunk-days",
     type=click.IntRange(min=1),
-    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 31).",
+    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 366).",
 )
 @click.option(
     "--accept-shrink",
@@ -78,11 +78,47 @@ def warehouse(context: click.Context, demo: bool) -> None:
     help="Take days that came back with far fewer rows than they had.",
 )
 @click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
-def backfill(**options: Any) -> int:
+@click.option(
+    "--spread",
+    is_flag=True,
+    help="Leave it to the nightly runs: those of these days that are missing, within the budget.",
+)
+@click.option("--withdraw", is_flag=True, help="Take back what --spread noted within these days.")
+def backfill(*, spread: bool, withdraw: bool, **options: Any) -> int:
     """Ask the vendors for days and load them, newest first, as runs that show in Dagster's UI."""
+    if spread or withdraw:
+        return _wish(spread=spread, withdraw=withdraw, **options)
     from dagster_project.command.backfill import backfill as command
 
     return command(ask=True, **options)
+
+
+def _wish(*, spread: bool, withdraw: bool, **options: Any) -> int:
+    """Note a wish for the nightly runs, or take it back."""
+    from dagster_project.command import plan
+
+    given = [name for name in ("chunk_days", "accept_shrink", "oldest_first") if options.pop(name)]
+    if given or (spread and withdraw):
+        raise click.UsageError(
+            "--spread and --withdraw go with --source, --account, --from and --to alone."
+        )
+    return plan.spread(**options) if spread else plan.withdraw(**options)
+
+
+@warehouse.command()
+@source_option
+@from_option
+@to_option
+@account_option
+@click.option(
+    "--probe", is_flag=True, help="Ask the vendor how many rows unread days hold: a few calls."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def plan(**options: Any) -> int:
+    """What a backfill would cost: requests, points, nights and minutes, and how sure that is."""
+    from dagster_project.command.plan import plan as command
+
+    return command(**options)
 
 
 @warehouse.command()
@@ -100,7 +136,7 @@ def backfill(**options: Any) -> int:
 @click.option(
     "--chunk-days",
     type=click.IntRange(min=1),
-    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 31).",
+    help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 366).",
 )
 @click.option(
     "--accept-shrink",

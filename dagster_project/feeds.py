@@ -79,17 +79,33 @@ def open_trust(settings: Settings, warehouse: Warehouse) -> Client:
     return trust_client.Client(settings.trust, proofs=RangeProofs(warehouse))
 
 
+def _calltouch_points(settings: Settings, account: Account) -> int | None:
+    sites = settings.calltouch.sites if settings.calltouch else ()
+    return next((s.daily_points for s in sites if str(s.site_id) == account.label), None)
+
+
+def calltouch_daily_calls(settings: Settings, account: Account) -> int | None:
+    """Calls that fit into the site's points of a day."""
+    budget = _calltouch_points(settings, account)
+    return None if budget is None else budget // calltouch_client.POINTS_A_CALL
+
+
 def calltouch_calls_left(
     settings: Settings, connection: Connection, account: Account
 ) -> int | None:
     """Calls that fit into what is left of the site's points today."""
-    sites = settings.calltouch.sites if settings.calltouch else ()
-    budget = next((s.daily_points for s in sites if str(s.site_id) == account.label), None)
+    budget = _calltouch_points(settings, account)
     if budget is None:
         return None
     today = clock.today(account.time_zone)
     spent, held = ledger.points_standing(connection, account, today)
     return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
+
+
+def calltouch_count(client: Client, window: Window, tally: Tally) -> int:
+    """How many SMS the vendor counts in a window."""
+    assert isinstance(client, calltouch_client.Client)
+    return client.count(window, tally)
 
 
 def trust_night_days(
@@ -174,7 +190,9 @@ FEEDS: Final[tuple[Feed, ...]] = (
         window_days=400,
         rows_a_call=calltouch_client.ROWS_A_PAGE,
         points_a_call=calltouch_client.POINTS_A_CALL,
+        daily_calls=calltouch_daily_calls,
         calls_left=calltouch_calls_left,
+        count=calltouch_count,
     ),
     Feed(
         source="tellody_activity",

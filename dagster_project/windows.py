@@ -20,7 +20,7 @@ from typing import Literal
 
 from dagster_project.model import ONE_DAY
 
-Basis = Literal["receipt", "weekday", "mean", "unknown"]
+Basis = Literal["receipt", "counted", "weekday", "mean", "unknown"]
 ENOUGH_OF_A_WEEKDAY = 3
 
 
