@@ -43,9 +43,10 @@ from dagster_project.model import (
     Tally,
     Window,
 )
+from dagster_project.privacy import Personal, Rules
 from dagster_project.settings import Settings
 from dagster_project.settling import is_settled
-from dagster_project.warehouse import ledger, raw_store
+from dagster_project.warehouse import ledger, raw_store, suppression
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
 from dagster_project.warehouse.load import DaysShrank, ShrinkGuard, WindowLoad, refresh_statistics
@@ -81,7 +82,8 @@ class Feed:
     whatever it answers), ``points_a_call`` what it costs, ``daily_calls`` how many fit into an
     account's day and ``calls_left`` into what is left of it (None: not bounded); ``count`` asks how many
     rows a window holds, at the price of a call. ``night_days``: of days that are due, those that
-    the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
+    the vendor can be asked for, by what is known without asking it; ``answerable`` asks it. ``personal``
+    takes personal data out, where the feed holds any.
     """
 
     source: str
@@ -113,6 +115,7 @@ class Feed:
     answerable: Callable[[Client, Account, Collection[date], Tally], Collection[date]] | None = None
     settles_at_once: Callable[[Receipt], bool] = field(default=lambda receipt: False)
     loads_today: bool = False
+    personal: Personal | None = None
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})
 
 
@@ -259,7 +262,7 @@ class Walk:
             yield Outcome(problems=[refusal], left=[day for w in left for day in w.days])
 
     def _ask(self, window: Window, wanted: Collection[date] | None, cost: Tally) -> Outcome:
-        with self._connections() as pair, _at(window):
+        with self._connections() as pair, _at(window), self._rules(pair[0], window.account):
             return self._refresh(window, wanted, cost, *pair)
 
     def _aim(self) -> int:
@@ -305,7 +308,7 @@ class Walk:
                     if load is None:
                         self._check_size(window, tally)
                         load = self._begin(connection, window, extraction, wanted=wanted)
-                    load.add(self.feed.to_batch(answer, window, self.context))
+                    load.add(self._to_batch(answer, window))
             except BaseException:
                 if load is not None:
                     load.abandon()
@@ -321,6 +324,7 @@ class Walk:
             with (
                 self._connections() as (ledger_connection, _),
                 _at(window),
+                self._rules(ledger_connection, window.account),
                 self._extraction(window, ledger_connection, tally) as (extraction, _),
             ):
                 for _answer in self._stored(window, tally, extraction, ledger_connection):
@@ -385,7 +389,7 @@ class Walk:
                 window = Window(extraction.first_day, extraction.last_day, account)
                 wanted = {day for day, from_ in latest.items() if from_ == extraction}
                 try:
-                    with _at(window):
+                    with _at(window), self._rules(ledger_connection, account):
                         load = self._load_stored(
                             ledger_connection, connection, window, extraction, wanted, ()
                         )
@@ -412,9 +416,58 @@ class Walk:
                 raise Stopped
             if isinstance(answer, Restart):
                 attempt += 1
-            else:
-                raw_store.store(ledger_connection, extraction.extraction_id, attempt, answer)
-            yield answer
+                yield answer
+                continue
+            clean = self._redacted(answer)
+            raw_store.store(ledger_connection, extraction.extraction_id, attempt, clean)
+            yield clean
+
+    @contextmanager
+    def _rules(self, connection: Connection, account: Account) -> Iterator[None]:
+        """What this thread's window goes by for privacy, until it has committed."""
+        if self.feed.personal is None:
+            yield
+            return
+        days = self.settings.retention.pii_days
+        with suppression.rules(connection, account, self._pii_key, days) as rules:
+            self._local.rules = rules
+            try:
+                yield
+            finally:
+                self._local.rules = None
+
+    def _redacted(self, answer: Answer) -> Answer:
+        """The answer without the numbers that were erased: what is stored, and read."""
+        rules: Rules | None = getattr(self._local, "rules", None)
+        if self.feed.personal is None or rules is None or not rules.suppression:
+            return answer
+        return self.feed.personal.redact(answer, rules.suppression)
+
+    def _to_batch(self, answer: Answer, window: Window) -> Batch:
+        """The answer's rows, those of old days reduced."""
+        batch = self.feed.to_batch(answer, window, self.context)
+        rules: Rules | None = getattr(self._local, "rules", None)
+        if self.feed.personal is None or rules is None:
+            return batch
+        if window.first_day >= rules.reduced_before:
+            return batch
+        return self.feed.personal.reduce_batch(
+            batch, window, rules.reduced_before, rules.reduction_key
+        )
+
+    def _refuse_reduced(
+        self,
+        connection: Connection,
+        extraction: Extraction,
+        window: Window,
+        wanted: Collection[date],
+    ) -> None:
+        """A reduction may have come between choosing the responses and locking their days."""
+        if self.feed.personal is None or not wanted:
+            return
+        before = ledger.reduced_before(connection, extraction)
+        if before is not None and min(wanted) < before:
+            raise _nothing_stored(self.feed.source, window.account, min(wanted))
 
     def _begin(
         self,
@@ -461,8 +514,9 @@ class Walk:
             connection, window, extraction, wanted=wanted, skip=skip, is_replay=is_replay
         )
         try:
+            self._refuse_reduced(ledger_connection, extraction, window, wanted)
             for answer in raw_store.stored_answers(ledger_connection, extraction.extraction_id):
-                load.add(self.feed.to_batch(answer, window, self.context))
+                load.add(self._to_batch(self._redacted(answer), window))
         except BaseException:
             load.abandon()
             raise

@@ -15,6 +15,7 @@ from dagster_project.transport.governor import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
+from dagster_project.vendors.calltouch.personal import PERSONAL
 from dagster_project.vendors.calltouch.templates import template_of
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
@@ -185,6 +186,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         accounts=calltouch_accounts,
         client=open_calltouch,
         row_context=lambda settings, key: RowContext.of(key),
+        personal=PERSONAL,
         to_batch=calltouch_rows.to_batch,
         settle_days=lambda settings: settings.calltouch.settle_days if settings.calltouch else 7,
         window_days=400,

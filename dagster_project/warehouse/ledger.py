@@ -341,3 +341,12 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
     values = dict(zip(_RECEIPT_COLUMNS, row, strict=True))
     values["notes"] = values["notes"] or {}
     return Receipt(**values, already_there=True)
+
+
+def reduced_before(connection: Connection, extraction: Extraction) -> date | None:
+    """Days before this one are no longer in the extraction's stored responses; None: all are."""
+    row = connection.execute(
+        "SELECT reduced_before FROM ops.extraction WHERE extraction_id = %s",
+        (extraction.extraction_id,),
+    ).fetchone()
+    return None if row is None else row[0]

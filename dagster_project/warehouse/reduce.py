@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, timedelta
 
 from dagster_project import clock
-from dagster_project.model import Account
+from dagster_project.model import Account, each_day
 from dagster_project.warehouse import suppression
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.erase import Belongings, rewrite_response
 from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.load import lock_days
 from dagster_project.warehouse.rejects import redact_rejects
 from dagster_project.warehouse.rewrite import rewrite_day
 
@@ -93,15 +94,16 @@ def _reduce_responses(
         return part.personal.reduce_body(body, limit)
 
     windows = connection.execute(
-        "SELECT e.extraction_id FROM ops.extraction e WHERE e.source = %s AND e.account = %s"
-        " AND e.first_day < %s AND e.last_day >= %s AND e.outcome <> 'started'"
+        "SELECT e.extraction_id, e.first_day FROM ops.extraction e WHERE e.source = %s"
+        " AND e.account = %s AND e.first_day < %s AND e.last_day >= %s AND e.outcome <> 'started'"
         " AND coalesce(e.reduced_before, e.first_day) < %s"
         " AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = e.extraction_id)",
         (account.source, account.label, limit, limit, limit),
     ).fetchall()
     connection.commit()
     changed = 0
-    for (extraction_id,) in windows:
+    for extraction_id, first_day in windows:
+        lock_days(connection, account.source, account.label, list(each_day(first_day, limit)))
         connection.execute(
             "UPDATE ops.extraction SET reduced_before = %s WHERE extraction_id = %s",
             (limit, extraction_id),
