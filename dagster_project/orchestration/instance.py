@@ -44,6 +44,10 @@ run_monitoring:
   cancel_timeout_seconds: 60
   max_resume_run_attempts: 0
   poll_interval_seconds: 30
+run_retries:
+  enabled: true
+  max_retries: 0
+  retry_on_asset_or_op_failure: false
 retention:
   schedule:
     purge_after_days: 90
@@ -80,6 +84,4 @@ def opened_instance(settings: Settings, warehouse: Warehouse) -> dg.DagsterInsta
 
 def keep_connections(instance: dg.DagsterInstance) -> None:
     """Let the storage keep its connections: by itself it opens one for every event, 7 ms each."""
-    instance.optimize_for_webserver(
-        statement_timeout=60_000, pool_recycle=600, max_overflow=4
-    )
+    instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=600, max_overflow=4)
