@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -186,6 +187,7 @@ class Walk:
         self._stopping = threading.Event()
         self._opening = threading.Lock()
         self._idle: LifoQueue[tuple[Connection, Connection]] = LifoQueue()
+        self._fresh_days: set[date] = set()
 
     def __enter__(self) -> Walk:
         return self
@@ -193,6 +195,8 @@ class Walk:
     def __exit__(self, *exc: object) -> None:
         if self._client is not None:
             self._client.close()
+        with suppress(WarehouseError):
+            self.refresh_statistics()
         self.months.close()
         with suppress(Empty):
             while True:
@@ -217,6 +221,13 @@ class Walk:
     def stop(self) -> None:
         """Give up what is under way after its next answer, and ask for nothing more."""
         self._stopping.set()
+
+    def refresh_statistics(self) -> None:
+        """Renew the planner's statistics of months that grew: once a walk, not once a window."""
+        days, self._fresh_days = sorted(self._fresh_days), set()
+        if days:
+            with self.reading() as connection:
+                refresh_statistics(connection, self.feed.table, days)
 
     def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:
         """Ask the vendor for the window and make the warehouse equal to its answer; see ``parts``."""
@@ -298,17 +309,21 @@ class Walk:
     ) -> Outcome:
         load: WindowLoad | None = None
         with self._extraction(window, ledger_connection, cost) as (extraction, tally):
+            asked = self._answers(window, tally, extraction, ledger_connection)
             try:
-                for answer in self._stored(window, tally, extraction, ledger_connection):
-                    if isinstance(answer, Restart):
-                        if load is not None:
-                            load.abandon()
-                        load = None
-                        continue
-                    if load is None:
-                        self._check_size(window, tally)
-                        load = self._begin(connection, window, extraction, wanted=wanted)
-                    load.add(self._to_batch(answer, window))
+                with closing(asked) as answers:
+                    for answer, stored in answers:
+                        if isinstance(answer, Restart):
+                            if load is not None:
+                                load.abandon()
+                            load = None
+                            continue
+                        if load is None:
+                            self._check_size(window, tally)
+                            load = self._begin(connection, window, extraction, wanted=wanted)
+                        batch = self._to_batch(answer, window)
+                        stored.result()
+                        load.add(batch)
             except BaseException:
                 if load is not None:
                     load.abandon()
@@ -327,8 +342,10 @@ class Walk:
                 self._rules(ledger_connection, window.account),
                 self._extraction(window, ledger_connection, tally) as (extraction, _),
             ):
-                for _answer in self._stored(window, tally, extraction, ledger_connection):
-                    pass
+                asked = self._answers(window, tally, extraction, ledger_connection)
+                with closing(asked) as answers:
+                    for _, stored in answers:
+                        stored.result()
                 bare = [
                     Receipt(
                         self.feed.source,
@@ -400,27 +417,29 @@ class Walk:
                     outcome = Outcome(problems=[problem])
                 yield outcome
 
-    def _stored(
+    def _answers(
         self,
         window: Window,
         tally: Tally,
         extraction: Extraction,
         ledger_connection: Connection,
-    ) -> Iterator[Answer | Restart]:
-        """The client's answers, each stored before it is handed on."""
+    ) -> Generator[tuple[Answer | Restart, Future[None]], None, None]:
+        """The client's answers, each with the storing of it, which has begun."""
         attempt = 1
+        nothing_to_store: Future[None] = Future()
+        nothing_to_store.set_result(None)
         if self._stopping.is_set():
             raise Stopped
-        for answer in self.client.extract(window, tally):
-            if self._stopping.is_set():
-                raise Stopped
-            if isinstance(answer, Restart):
-                attempt += 1
-                yield answer
-                continue
-            clean = self._redacted(answer)
-            raw_store.store(ledger_connection, extraction.extraction_id, attempt, clean)
-            yield clean
+        with raw_store.Storing(ledger_connection, extraction.extraction_id) as storing:
+            for answer in self.client.extract(window, tally):
+                if self._stopping.is_set():
+                    raise Stopped
+                if isinstance(answer, Restart):
+                    attempt += 1
+                    yield answer, nothing_to_store
+                else:
+                    clean = self._redacted(answer)
+                    yield clean, storing.store(attempt, clean)
 
     @contextmanager
     def _rules(self, connection: Connection, account: Account) -> Iterator[None]:
@@ -556,9 +575,9 @@ class Walk:
             )
         connection.commit()
         if load.fresh_rows:
-            fresh = [r.day for r in receipts if r.rows_inserted and not r.already_there]
-            with suppress(psycopg.Error):  # what is committed has not failed
-                refresh_statistics(ledger_connection, self.feed.table, fresh)
+            self._fresh_days.update(
+                r.day for r in receipts if r.rows_inserted and not r.already_there
+            )
         return Outcome(receipts, list(problems), tally=tally, extractions=[load.extraction])
 
     def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:

@@ -3,6 +3,9 @@
 Grain: one row an HTTP answer, by extraction, attempt and sequence. Bodies are zstd-compressed and
 hashed; requests are kept without credentials. A window whose pages contradicted each other is asked
 again under a higher attempt: of a complete extraction, the highest attempt is the true one.
+
+Compressing and sending a page takes as long as reading its rows, and needs no interpreter meanwhile:
+``Storing`` does it in a thread of its own. Rows are written only after their answer is stored.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -44,6 +48,24 @@ def store(
             zstandard.ZstdCompressor(level=_LEVEL).compress(body),
         ),
     )
+
+
+class Storing:
+    """Stores an extraction's answers in the background, one after another, each committed at once."""
+
+    def __init__(self, connection: psycopg.Connection[Any], extraction_id: int) -> None:
+        self._connection, self._extraction_id = connection, extraction_id
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    def store(self, attempt: int, answer: Answer) -> Future[None]:
+        """Begin to store; the result is there when the answer stands, or raises what went wrong."""
+        return self._thread.submit(store, self._connection, self._extraction_id, attempt, answer)
+
+    def __enter__(self) -> Storing:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
 
 def stored_answers(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Answer]:

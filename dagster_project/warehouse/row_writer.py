@@ -23,6 +23,8 @@ from dagster_project.warehouse.ledger import Connection
 from dagster_project.warehouse.row_index import Flags, spread_day
 from dagster_project.warehouse.standing import COPY_HEADER, COPY_TRAILER, of_window
 
+_HASH_FIELD = np.dtype([("size", ">i4"), ("hash", ">u8")])
+
 EnsureMonth = Callable[[Table, date], None]
 
 
@@ -74,27 +76,18 @@ class RowWriter:
         self._stream().write(self._rows(batch, observed, positions))
 
     def _rows(self, batch: Batch, observed: Flags, positions: NDArray[np.intp]) -> bytes:
-        middle = self._occurrence(1)
-        closes = [middle + tail for tail in self._tails]
-        head = self._head
-        hashes = batch.hashes.astype(">u8").tobytes()
+        hashes = np.empty(len(positions), _HASH_FIELD)
+        hashes["size"] = 8
+        hashes["hash"] = batch.hashes[positions]
+        closes = [self._occurrence(1) + tail for tail in self._tails]
         records = batch.records
-        if len(positions) == len(records):
-            pairs = zip(records, range(0, len(hashes), 8), observed.tolist(), strict=True)
-        else:
-            at = positions.tolist()
-            pairs = zip(
-                [records[n] for n in at],
-                [n * 8 for n in at],
-                observed[positions].tolist(),
-                strict=True,
-            )
-        return b"".join(
-            [
-                b"%b%b\0\0\0\x08%b%b" % (head, record, hashes[start : start + 8], closes[final])
-                for record, start, final in pairs
-            ]
-        )
+        if len(positions) < len(records):
+            records = [records[at] for at in positions.tolist()]
+        pieces = [self._head] * (4 * len(records))
+        pieces[1::4] = records
+        pieces[2::4] = hashes.view(f"V{_HASH_FIELD.itemsize}").tolist()
+        pieces[3::4] = map(closes.__getitem__, observed[positions].tolist())
+        return b"".join(pieces)
 
     def copy_one(
         self, day: int, record: bytes, content_hash: int, observed: bool, occurrence: int
