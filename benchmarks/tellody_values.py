@@ -4,7 +4,7 @@ All three do the same work on the same decoded values: UTC instant, the day in t
 in the account's, and each of the 18 derived fields held against ``millis``. Runs are interleaved;
 what counts is the ratio of medians. CPU seconds, so that neighbours on the machine do not show.
 
-    .venv/bin/python benchmarks/tellody_values.py [values]
+    .venv/bin/python -m benchmarks.tellody_values [values]
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def medians(ways: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float]
     }
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+def tables(count: int) -> dict[str, dict[str, Callable[[], Any]]]:
+    """The ways to do each of the two, on so many values."""
     draw = random.Random(1)
     zones = ["Europe/Athens"] * 8 + ["America/Santiago", "Australia/Lord_Howe"]
     purchases = [
@@ -172,19 +172,23 @@ def main() -> None:
     ]
     body = f'{{"data":[{",".join(p.to_json() for p in purchases)}],"count":{count}}}'.encode()
     values = [purchase.date() for purchase in purchases]
-    tables = {
+    return {
         "Joda dates": {
             "product": lambda: product_dates(values),
             "plain loop": lambda: plain_dates(values),
             "pandas": lambda: pandas_dates(values),
         },
-        "Purchase rows, from the body to what COPY takes (the product also hashes and checks them)": {
+        "purchase rows, from the body to what COPY takes (the product also hashes and checks them)": {
             "product": lambda: product_rows(body),
             "plain loop": lambda: plain_rows(body),
             "pandas": lambda: pandas_rows(body),
         },
     }
-    for title, ways in tables.items():
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    for title, ways in tables(count).items():
         found = medians(ways)
         own = found["product"][0]
         print(title)

@@ -1,0 +1,1 @@
+"""The product beside its peers and its limits: see ``benchmarks/README.md`` and ``make bench``."""

@@ -1,0 +1,61 @@
+"""``python -m benchmarks [PART …]``: the product beside its peers and its limits, one table.
+
+Each part builds a scratch warehouse of its own on loopback and removes it; all of them together take
+20 to 25 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
+are smaller (10 million rows of memory, 50 million of standing rows), ``--rows`` for another size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from benchmarks import first_load, nights, sizes, startup, under_limit, values
+from benchmarks.table import Line, show
+
+Options = argparse.Namespace
+
+PARTS: dict[str, Callable[[Options], Iterator[Line]]] = {
+    "load": lambda o: first_load.first_load(o.rows, o.rounds, o.peer_rows, o.peer_rounds),
+    "rerun": lambda o: first_load.rerun(o.rows, o.rounds),
+    "limit": lambda o: under_limit.under_limit(o.pages),
+    "memory": lambda o: sizes.memory(10_000_000 if o.full else 3_000_000),
+    "startup": lambda o: startup.startup(o.rounds),
+    "values": lambda o: values.values(),
+    "scale": lambda o: sizes.scale(50_000_000 if o.full else 6_000_000, o.rounds),
+    "night": lambda o: nights.night(o.rounds),
+    "readers": lambda o: nights.readers(o.rounds),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rows", type=int, default=1_000_000, help="SMS of a first load")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-rows", type=int, default=200_000, help="SMS that dlt loads")
+    parser.add_argument("--peer-rounds", type=int, default=2)
+    parser.add_argument("--pages", type=int, default=100, help="pages under the vendor's limit")
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    lines: list[Line] = []
+    busy = [f"{os.getloadavg()[0]:.1f}"]
+    for part in options.parts or PARTS:
+        begun = time.monotonic()
+        print(f"{part} …", flush=True)
+        found = list(PARTS[part](options))
+        show(found, f"{part}: {time.monotonic() - begun:.0f} s")
+        lines += found
+        busy.append(f"{os.getloadavg()[0]:.1f}")
+    if len(options.parts) != 1:
+        show(lines, "all parts")
+    print(f"{os.cpu_count()} cores; load average before and after each part: {', '.join(busy)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,42 @@
+"""Part ``limit``: pages a second under a vendor that answers after 1 s and allows 5 requests a second.
+
+The bound: with a budget of 5 a second, N pages cannot all have left before (N - 5) / 5 seconds (a
+burst of 5 is allowed after idleness), and the last answer comes 1 s later. The vendor counts by a
+sliding second and answers 429 to what is too much, as the real one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from benchmarks.first_load import load
+from benchmarks.scene import FIRST_DAY, product, sms_scene
+from benchmarks.table import Line
+
+PER_SECOND = 5
+LATENCY = 1.0
+PAGES_A_DAY = 10
+
+
+def under_limit(pages: int) -> Iterator[Line]:
+    days = max(1, pages // PAGES_A_DAY)
+    with sms_scene(PAGES_A_DAY, PER_SECOND) as (scene, vendor), product(scene) as worker:
+        load(scene, worker, (FIRST_DAY - timedelta(days=1), FIRST_DAY - timedelta(days=1)))
+        vendor.set(latency=LATENCY, limit=PER_SECOND)
+        run = load(scene, worker, (FIRST_DAY, FIRST_DAY + timedelta(days=days - 1)))
+        counted = vendor.set(latency=0, limit=None)
+    asked = counted["pages"]
+    bound = asked / ((asked - PER_SECOND) / PER_SECOND + LATENCY)
+    rate = asked / run.seconds
+    yield Line(
+        f"{asked} pages, {LATENCY:.0f} s latency, {PER_SECOND} requests a second",
+        f"{rate:.2f} pages/s, {counted['refused']} answers of 429",
+        f"bound: {bound:.2f} pages/s",
+        f"{rate / bound:.0%} of it",
+        ">= 95 %, no 429",
+        rate / bound >= 0.95 and not counted["refused"],
+        f"most in a second: {counted['most_in_a_second']}",
+        f"{run.cpu:.1f} + {run.server_cpu:.1f} s",
+        f"{run.peak_mb:.0f} MB",
+    )

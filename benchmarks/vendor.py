@@ -1,0 +1,203 @@
+"""A vendor that costs next to nothing: Calltouch's pages as bytes made beforehand, in a process of its own.
+
+    python -m benchmarks.vendor --pages-a-day 10 [--latency 1] [--limit 5]
+
+Every day of every site holds ``pages_a_day`` pages of 10,000 SMS. A few pages are drawn at the start;
+a page asked for is one of those with its day and three digits of each phone set by NumPy, and kept
+while there is room. Two versions of each exist: in the second, 2 % of the statuses have matured.
+
+``POST /_set {"version": 1, "latency": 0.5, "limit": 5}`` changes it on the way and answers what was
+counted since the last time: pages, answers of 429, and the largest number in any second.
+It prints its port, and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import deque
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS = 10_000
+DRAWN = 10
+SHARE_CHANGED = 0.02
+SHARE_REPEATED = 0.001
+KEPT = 120
+PENDING = ("sent", "Передано оператору")
+STATUSES = (
+    (("delivered", "Доставлено"), 87),
+    (("error", "Невозможно доставить"), 5),
+    (("error", "Недоступный номер"), 3),
+    (("sent", "Просрочено"), 2),
+    (PENDING, 3),
+)
+NAMES = ("Анна", "Сергей Петрович", "Екатерина", "Дмитрий", "Ольга Ивановна", "Павел")
+TEXTS = (
+    "{name}, ждём вас завтра в клинике «Улыбка» в {hour}:30. Отменить запись: +7 495 000-{n:04}",
+    "Ваш код авторизации: {n:06}. Никому его не сообщайте",
+    "{name}, заказ №{n} собран и ждет вас до конца недели. К оплате {m} р. Пункт выдачи открыт до 21:00",
+    "Распродажа до -70% в «Тёплом доме» только до воскресенья. Подробнее: https://tdom.example/s/{n:x}",
+    "Заказ №{n} передан курьеру, будет у вас сегодня до {hour}:00. Отследить: https://tdom.example/t/{n:x}",
+    "{name}, дарим {m} бонусов! Спишите до 30% чека: tdom.example/b/{n:x}\nОтказ от рассылки: tdom.example/u",
+    "Your parcel {n} is on its way and arrives today before {hour}:00. Track it: https://tdom.example/p/{n:x}",
+    'Новая коллекция "Лён и хлопок" уже в магазинах; приходите за подарком с {hour} до 21 часов',
+)
+
+
+class DrawnPage:
+    """A page's rows as bytes, and where in them days and phones stand."""
+
+    def __init__(self, number: int, version: int) -> None:
+        draw = random.Random(number)
+        change = random.Random(f"changed {number}")
+        rows: list[bytes] = []
+        self.days, self.phones = np.empty(ROWS, np.int64), np.empty(ROWS, np.int64)
+        at = 0
+        row: dict[str, str] = {}
+        for place in range(ROWS):
+            if not row or draw.random() >= SHARE_REPEATED:
+                row = _row(draw)
+            shown = row
+            if change.random() < SHARE_CHANGED and version:
+                status, detail = PENDING if row["smsStatus"] == "delivered" else STATUSES[0][0]
+                shown = {**row, "smsStatus": status, "smsStatusDetail": detail}
+            text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+            self.phones[place] = at + text.index(b'"phoneNumber":"') + len('"phoneNumber":"') + 2
+            self.days[place] = at + text.index(b'"dateSent":"') + len('"dateSent":"')
+            rows.append(text)
+            at += len(text) + 1
+        self.bytes = np.frombuffer(b",".join(rows), np.uint8)
+
+    def of(self, day: date, group: int) -> bytes:
+        page: NDArray[np.uint8] = self.bytes.copy()
+        written = np.frombuffer(f"{day:%d-%m-%Y}".encode(), np.uint8)
+        page[self.days[:, None] + np.arange(10)] = written
+        # Pages are drawn ten times over: three digits keep their phones apart.
+        page[self.phones[:, None] + np.arange(3)] = np.frombuffer(f"{group:03}".encode(), np.uint8)
+        return page.tobytes()
+
+
+def _row(draw: random.Random) -> dict[str, str]:
+    (status, detail) = draw.choices([s for s, _ in STATUSES], [w for _, w in STATUSES])[0]
+    hour = draw.randrange(8, 22)
+    text = draw.choice(TEXTS).format(
+        name=draw.choice(NAMES), hour=hour, n=draw.randrange(10**6), m=draw.randrange(100, 9000)
+    )
+    return {
+        "phoneNumber": f"79{draw.randrange(10**9):09}",
+        "dateSent": f"01-04-2024 {hour:02}:{draw.randrange(60):02}:{draw.randrange(60):02}",
+        "smsStatus": status,
+        "smsStatusDetail": detail,
+        "smsMessage": text,
+    }
+
+
+class Vendor:
+    """What every connection shares."""
+
+    def __init__(self, pages_a_day: int, latency: float, limit: float | None) -> None:
+        self.pages_a_day = pages_a_day
+        self.settings = {"version": 0, "latency": latency, "limit": limit}
+        self.drawn = {
+            (number, version): DrawnPage(number, version)
+            for number in range(min(DRAWN, pages_a_day))
+            for version in (0, 1)
+        }
+        self.page_of = lru_cache(maxsize=KEPT)(self._page_of)
+        self.recent: deque[float] = deque()
+        self.forget()
+
+    def forget(self) -> None:
+        self.counts = {"pages": 0, "refused": 0, "most_in_a_second": 0}
+        self.recent.clear()
+
+    def _page_of(self, day: date, number: int, version: int) -> bytes:
+        group, drawn = divmod(number, min(DRAWN, self.pages_a_day))
+        return self.drawn[drawn, version].of(day, group)
+
+    def page(self, asked: dict[str, object]) -> bytes:
+        first, last = (
+            datetime.strptime(str(asked[name])[:10], "%d-%m-%Y").date()  # noqa: DTZ007
+            for name in ("dateFrom", "dateTo")
+        )
+        pages = ((last - first).days + 1) * self.pages_a_day
+        number = int(str(asked.get("pageOfResult", 1)))
+        ahead, of_day = divmod(number - 1, self.pages_a_day)
+        rows = b""
+        if number <= pages:
+            version = int(self.settings["version"] or 0)
+            rows = self.page_of(first + timedelta(days=ahead), of_day, version)
+        self.counts["pages"] += 1
+        tail = f'],"totalCountSms":{pages * ROWS},"pageOfResult":{number}}}}}'.encode()
+        return b"".join((b'{"data":{"smsDetails":[', rows, tail))
+
+    def is_too_many(self) -> bool:
+        now = time.monotonic()
+        while self.recent and now - self.recent[0] >= 1:
+            self.recent.popleft()
+        limit = self.settings["limit"]
+        if limit and len(self.recent) >= limit:
+            self.counts["refused"] += 1
+            return True
+        self.recent.append(now)
+        self.counts["most_in_a_second"] = max(self.counts["most_in_a_second"], len(self.recent))
+        return False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                size = next(
+                    int(line[15:])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length:")
+                )
+                body = await reader.readexactly(size)
+                status, answer = await self.answer(head, json.loads(body))
+                writer.write(
+                    b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                    % (status, len(answer))
+                )
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def answer(self, head: bytes, asked: dict[str, object]) -> tuple[bytes, bytes]:
+        if head.startswith(b"POST /_set "):
+            told = json.dumps(self.counts).encode()
+            self.settings.update(asked)  # type: ignore[arg-type]
+            self.forget()
+            return b"200 OK", told
+        if self.is_too_many():
+            return b"429 Too Many Requests", b'{"message":"Too many requests"}'
+        page = self.page(asked)
+        if self.settings["latency"]:
+            await asyncio.sleep(float(self.settings["latency"]))
+        return b"200 OK", page
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.vendor")
+    parser.add_argument("--pages-a-day", type=int, default=10)
+    parser.add_argument("--latency", type=float, default=0)
+    parser.add_argument("--limit", type=float)
+    options = parser.parse_args()
+    vendor = Vendor(options.pages_a_day, options.latency, options.limit)
+    server = await asyncio.start_server(vendor.serve, "127.0.0.1", 0, limit=1 << 20)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
