@@ -170,6 +170,22 @@ def doctor() -> int:
 
 
 @warehouse.command()
+def forget() -> int:
+    """Erase people for good: their numbers, one a line, are read from standard input."""
+    from dagster_project.command.forget import forget as command
+
+    return command()
+
+
+@warehouse.command()
+def rekey() -> int:
+    """Compute every pseudonym anew with PII_HASH_KEY_NEW; can be interrupted and run again."""
+    from dagster_project.command.rekey import rekey as command
+
+    return command()
+
+
+@warehouse.command()
 def migrate() -> int:
     """Bring the database's schema up to date; safe to run twice and by two processes at once."""
     from dagster_project.command.server import migrate as command

@@ -15,8 +15,7 @@ from dagster_project.transport.governor import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
-from dagster_project.vendors.calltouch.personal import PERSONAL
-from dagster_project.vendors.calltouch.templates import template_of
+from dagster_project.vendors.calltouch.personal import PERSONAL, shown_template
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
 from dagster_project.vendors.trust import client as trust_client
@@ -152,7 +151,7 @@ def marts_keeper(settings: Settings) -> AfterRows:
     currency = settings.tellody.currency if settings.tellody else None
 
     def after_rows(connection: Connection, account: Account, receipts: list[Receipt]) -> None:
-        marts.after_load(connection, account, receipts, mask=template_of, currency=currency)
+        marts.after_load(connection, account, receipts, mask=shown_template, currency=currency)
 
     return after_rows
 
@@ -160,7 +159,7 @@ def marts_keeper(settings: Settings) -> AfterRows:
 def refresh_stale_marts(walk: Walk) -> int:
     """Count afresh what a load could only mark (months of reach and of bad numbers)."""
     with walk.reading() as connection:
-        return marts.refresh_stale(connection, template_of)
+        return marts.refresh_stale(connection, shown_template)
 
 
 def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:

@@ -6,20 +6,30 @@ are settings (``RAW_RETENTION_DAYS`` and its like); what was pruned is in the ru
 
 import dagster as dg
 
-from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration import liveness, personal, services
 from dagster_project.orchestration.dagster_log import prune_log
+from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.prune import prune
+from dagster_project.warehouse.reduce import limits, reduce_old
 
 JOB = "retention"
 
 
-@dg.op(description="Delete what is older than the settings keep it.")
+@dg.op(
+    description="Reduce personal data of old days; delete what is older than the settings keep it."
+)
 def prune_old(context: dg.OpExecutionContext) -> None:
     settings, warehouse = services.settings(), services.warehouse()
     retention = settings.retention
+    key = pii_hash_key(settings)
+    check_fingerprint(warehouse, key)
+    holders = personal.belongings(settings, key)
     with liveness.alive(warehouse, context.run.run_id):
+        reduced = reduce_old(warehouse, key, holders, retention.pii_days)
+        for what, number in sorted(reduced.items()):
+            context.log.info(f"personal data of old days: {number} {what} reduced")
         with warehouse.connect(what="retention", autocommit=True) as connection:
-            gone = prune(connection, retention, {})
+            gone = prune(connection, retention, limits(connection, holders, retention.pii_days))
         for table, rows in sorted(gone.items()):
             context.log.info(f"{table}: {rows} rows pruned")
         for kind, number in sorted(prune_log(context.instance, retention.dagster_days).items()):

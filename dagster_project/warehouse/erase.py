@@ -83,6 +83,7 @@ def forget(
 ) -> Erased:
     """Erase these people, and keep them out from now on."""
     with warehouse.connect(what="forget") as connection:
+        suppression.refuse_while_rekeying(connection)
         done = Erased(_open_receipt(connection, len(identities), secret), len(identities))
         suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
         epoch = suppression.new_epoch(connection)

@@ -21,7 +21,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model import Account
 from dagster_project.warehouse.ledger import Connection, Receipt
 
-Mask = Callable[[str], str]
+Mask = Callable[[str], str | None]
 
 SMS_SOURCE = "calltouch"
 ROWS_AT_ONCE = 500_000

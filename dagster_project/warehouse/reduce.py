@@ -32,6 +32,7 @@ def reduce_old(
         warehouse.connect(what="reduce", autocommit=True) as books,
         warehouse.connect(what="reduce") as connection,
     ):
+        suppression.refuse_while_rekeying(books)
         # A load that began before midnight holds a day for young that is old by now.
         suppression.wait_for_earlier(books, suppression.new_epoch(books))
         key = suppression.reduction_key(suppression.master_key(books, secret))

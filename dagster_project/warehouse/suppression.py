@@ -41,7 +41,7 @@ def rules(connection: Connection, account: Account, secret: str, pii_days: int) 
     """
     epoch = _enter(connection)
     try:
-        _refuse_while_rekeying(connection)
+        refuse_while_rekeying(connection)
         master = master_key(connection, secret)
         row = connection.execute(
             "SELECT max(day) FROM ops.day_state WHERE source = %s AND account = %s"
@@ -79,11 +79,12 @@ def _epoch(connection: Connection) -> int:
     return int(row[0])
 
 
-def _refuse_while_rekeying(connection: Connection) -> None:
+def refuse_while_rekeying(connection: Connection) -> None:
+    """Nothing else may touch pseudonyms meanwhile."""
     row = connection.execute("SELECT next_fingerprint FROM ops.pii_key").fetchone()
     if row is not None and row[0] is not None:
         raise SettingsError(
-            "pseudonyms are being recomputed with a new key; loads wait until that is finished.",
+            "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
             way_out="let `warehouse rekey` finish; if it was stopped, run it again.",
         )
 

@@ -50,6 +50,7 @@ from dagster_project.vendors.calltouch.pages import (
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.rows import erased_text, instant_of, sms_key
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.templates import template_of
 
 _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
 _REDUCED_TEXT: Final = encode("text", REDUCED)
@@ -327,6 +328,11 @@ def rekey_row(values: Values, context: RowContext) -> Values:
 def _recipient(phone: str, context: RowContext) -> UUID:
     number = read_number(phone).identity
     return UUID(bytes=pseudonym(context.recipient_key, number.encode("utf-8", "surrogatepass")))
+
+
+def shown_template(text: str) -> str | None:
+    """The template of a text; None where the text was taken out."""
+    return None if text in (ERASED, REDUCED) else template_of(text)
 
 
 PERSONAL: Final = Personal(
