@@ -52,7 +52,7 @@ $$;
 COMMENT ON FUNCTION mart.sms_cells IS 'The days'' SMS counted in one pass. finals_from and finals_before bound the day of asking: rows first seen final within it.';
 
 CREATE FUNCTION mart.tail_bits(pseudonym uuid) RETURNS integer
-LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ('x' || right(pseudonym::text, 8))::bit(32)::integer;
 COMMENT ON FUNCTION mart.tail_bits IS 'The last 32 bits of a pseudonym: enough to tell 20 recipients apart, too few to look one up.';
 

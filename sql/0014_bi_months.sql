@@ -9,24 +9,35 @@ CREATE FUNCTION mart.take_stale() RETURNS TABLE (of_site bigint, of_month date, 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    next_one mart.stale;
+    note record;
+    is_busy boolean := false;
 BEGIN
-    SELECT * INTO next_one FROM mart.stale ORDER BY stale_id LIMIT 1 FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
+    FOR note IN
+        SELECT s.site_id, s.month FROM mart.stale s GROUP BY 1, 2 ORDER BY min(s.stale_id)
+    LOOP
+        IF NOT pg_try_advisory_xact_lock(hashtextextended('months of site ' || note.site_id, 0)) THEN
+            is_busy := true;
+            CONTINUE;
+        END IF;
+        WITH taken AS (
+            DELETE FROM mart.stale s WHERE s.site_id = note.site_id AND s.month = note.month
+            RETURNING s.day
+        )
+        SELECT note.site_id, note.month,
+            coalesce(array_agg(DISTINCT t.day) FILTER (WHERE t.day IS NOT NULL), '{}')
+        INTO of_site, of_month, of_days FROM taken t HAVING count(*) > 0;
+        IF FOUND THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END LOOP;
+    IF is_busy THEN
+        of_site := NULL;
+        RETURN NEXT;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('months of site ' || next_one.site_id, 0));
-    RETURN QUERY
-    WITH taken AS (
-        DELETE FROM mart.stale s
-        WHERE s.site_id = next_one.site_id AND s.month = next_one.month
-        RETURNING s.day
-    )
-    SELECT next_one.site_id, next_one.month,
-        coalesce(array_agg(DISTINCT t.day) FILTER (WHERE t.day IS NOT NULL), '{}') FROM taken t;
 END
 $$;
-COMMENT ON FUNCTION mart.take_stale IS 'Take the next month of a site out of the queue, and the days of it whose additive marts are stale; no row when nothing is left.';
+COMMENT ON FUNCTION mart.take_stale IS 'Take a month of a site out of the queue, and the days of it whose additive marts are stale. No row: nothing is left; a row of NULLs: what is left belongs to sites that other sessions are counting.';
 
 CREATE FUNCTION mart.mark_stale(sites bigint[], days date[], months_only boolean) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

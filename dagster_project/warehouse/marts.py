@@ -13,6 +13,7 @@ their texts masked and written to ``mart``: nothing is kept there of the others.
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from uuid import UUID
@@ -25,6 +26,8 @@ Mask = Callable[[str], str | None]
 
 SMS_SOURCE = "calltouch"
 ROWS_AT_ONCE = 500_000
+PATIENCE_SECONDS = 300.0
+BUSY_SECONDS = 0.2
 ACCOUNT_COLUMNS = ("vendor", "account", "label")
 TEMPLATE_COLUMNS = ("template_id", "label", "category", "campaign")
 
@@ -60,22 +63,25 @@ def refresh_stale(connection: Connection, mask: Mask) -> int:
     """Work off the queue of months and days to be counted afresh; answers how many months there were.
 
     ``connection`` is one that commits by itself; each month is a transaction of its own. Safe in
-    several processes at once.
+    several processes at once: they share the work, and what another one is at is waited for.
     """
     months = 0
+    give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         with connection.transaction():
             taken = connection.execute("SELECT * FROM mart.take_stale()").fetchone()
             if taken is None:
                 break
             site, month, days = taken
-            if days:
-                published = connection.execute(
-                    "SELECT * FROM mart.recount(%s, %s::date[])", (site, days)
-                ).fetchall()
-                _name_templates(connection, site, published, mask)
-            connection.execute("SELECT mart.refresh_month(%s, %s)", (site, month))
-        months += 1
+            if site is not None:
+                _count_afresh(connection, site, month, days, mask)
+        if site is not None:
+            months += 1
+            give_up = time.monotonic() + PATIENCE_SECONDS
+        elif time.monotonic() > give_up:
+            break
+        else:
+            time.sleep(BUSY_SECONDS)
     if months:
         connection.execute("SELECT mart.renew_statistics()")
     return months
@@ -138,6 +144,17 @@ def _refresh_sms(
         connection.execute(
             "SELECT mart.observe_unchanged(%s, %s::date[], %s)", (site, unchanged, asked_on)
         )
+
+
+def _count_afresh(
+    connection: Connection, site: int, month: date, days: Sequence[date], mask: Mask
+) -> None:
+    if days:
+        published = connection.execute(
+            "SELECT * FROM mart.recount(%s, %s::date[])", (site, days)
+        ).fetchall()
+        _name_templates(connection, site, published, mask)
+    connection.execute("SELECT mart.refresh_month(%s, %s)", (site, month))
 
 
 def _portions(receipts: Sequence[Receipt]) -> Iterator[list[date]]:

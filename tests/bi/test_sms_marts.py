@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -232,3 +233,29 @@ def test_readers_see_rows_and_marts_change_together(loads: Loads, readers: Reade
         )
         connection.rollback()
     assert readers.one("SELECT sum(messages) FROM bi.sms_day") == 1
+
+
+def test_several_processes_work_off_the_queue_together_and_leave_nothing(
+    loads: Loads, readers: Readers
+) -> None:
+    for site in range(101, 105):
+        for month in (3, 4, 5):
+            loads.sms(date(2024, month, 1), [sms("+1"), sms("+2")], site)
+    with ThreadPoolExecutor(4) as pool:
+        counted = sum(pool.map(lambda _: loads.count_months(), range(4)))
+    assert counted == 12
+    months = "SELECT count(*), sum(recipients) FROM bi.sms_reach WHERE category = 'all'"
+    assert readers.ask(months) == [(12, 24)]
+    with loads.warehouse.connect_admin() as connection:
+        assert connection.execute("SELECT count(*) FROM mart.stale").fetchone() == (0,)
+
+
+def test_a_note_left_while_its_month_is_counted_is_not_lost(loads: Loads, readers: Readers) -> None:
+    loads.sms(DAY, [sms("+1")])
+    with loads.warehouse.connect() as slow:
+        assert slow.execute("SELECT of_site FROM mart.take_stale()").fetchone() == (101,)
+        loads.sms(NEXT, [sms("+2")])
+        slow.execute("SELECT mart.refresh_month(101, '2024-04-01')")
+        slow.commit()
+    assert loads.count_months() == 1
+    assert readers.one("SELECT recipients FROM bi.sms_reach WHERE category = 'all'") == 2
