@@ -13,10 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 
 from dagster_project import clock
+from dagster_project.abreast import Job, abreast
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -25,10 +27,12 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.feed import Feed, Outcome, Reach, Stopped, Walk
+from dagster_project.feed import Feed, Reach
 from dagster_project.model import Account, Tally, Window
 from dagster_project.planning import expectation, limits_of
 from dagster_project.settings import Settings
+from dagster_project.walk import Walk
+from dagster_project.walk_parts import FEWEST_ABREAST, Outcome, Stopped
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
 from dagster_project.windows import chunks_of, next_window, planned_windows, runs_of
@@ -39,6 +43,8 @@ SIDE_BY_SIDE = 4
 STOPPING_SECONDS = 10.0
 HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
 """After one of these the account's other windows of the run would fail alike: they are not asked."""
+MOST_ABREAST = 6
+ROWS_ABREAST = 200_000
 FAILURES_IN_A_ROW = 3
 """So many windows in a row, and the vendor (or the database) is taken to be down."""
 
@@ -79,6 +85,22 @@ class ChunkDone:
     left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+
+
+class _Pace:
+    """How many windows of an account may be under way at once: one, until the vendor was seen to
+    answer and while it does not; several where no budget decides which of them comes next."""
+
+    def __init__(self) -> None:
+        self.is_clear = False
+        self._width = 1
+
+    def suit(self, rows: int) -> None:
+        """As many as suit windows of so many rows, to bound memory."""
+        self._width = max(FEWEST_ABREAST, min(ROWS_ABREAST // max(rows, 1), MOST_ABREAST))
+
+    def width(self) -> int:
+        return self._width if self.is_clear else 1
 
 
 Step = Callable[[Account, Collection[date]], Iterator[Outcome]]
@@ -205,25 +227,30 @@ class DayRunner:
         left: list[date] = []
         refusal: WarehouseError | None = None
         in_a_row = 0
-        for outcome in self._windows_in_turn(account, set(days), left, tally):
+        pace, todo = _Pace(), set(days)
+        windows = self._windows_in_turn(account, todo, left, tally, pace)
+        hopeless = False
+        for outcome in abreast(windows, pace.width, MOST_ABREAST):
             if outcome.left:
                 left += outcome.left
                 refusal = refusal or outcome.problems[0]
                 continue
             yield outcome
+            pace.is_clear = not outcome.problems
             if any(isinstance(problem, HOPELESS) for problem in outcome.problems):
-                return
+                hopeless = True
+                todo.clear()
             down = [problem for problem in outcome.problems if isinstance(problem, TryLater)]
             in_a_row = in_a_row + 1 if down else 0
             if in_a_row == FAILURES_IN_A_ROW:
                 yield Outcome(problems=[self._given_up(account, down[-1])])
-                break
-        if left:
+                todo.clear()
+        if left and not hopeless:
             yield Outcome(problems=[self._no_room(account, left, refusal)], left=left)
 
     def _windows_in_turn(
-        self, account: Account, todo: set[date], left: list[date], tally: Tally
-    ) -> Iterator[Outcome]:
+        self, account: Account, todo: set[date], left: list[date], tally: Tally, pace: _Pace
+    ) -> Iterator[Job[Outcome]]:
         """The days in windows, each chosen by what the ones before it told of rows and points."""
         limits = limits_of(self.feed)
         while todo:
@@ -238,7 +265,9 @@ class DayRunner:
                 left += todo - set(passed)
                 return
             todo -= {*window, *passed}
-            yield from self.walk.parts(Window(window[0], window[-1], account), None, tally)
+            if calls is None and self.feed.reach is Reach.RANGE:
+                pace.suit(sum(rows[day].rows for day in window))
+            yield partial(self.walk.parts, Window(window[0], window[-1], account), None, tally)
             tally = Tally()
 
     def _no_room(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from dagster_project import clock
-from dagster_project.feed import AfterRows, Client, Feed, Reach, Walk
+from dagster_project.feed import Client, Feed, Reach
 from dagster_project.model import ONE_DAY, Account, Tally, Window
 from dagster_project.settings import Settings
 from dagster_project.transport.governor import Governor
@@ -22,6 +22,8 @@ from dagster_project.vendors.trust import client as trust_client
 from dagster_project.vendors.trust import rows as trust_rows
 from dagster_project.vendors.trust.range_proof import standing
 from dagster_project.vendors.trust.rows import ROLLING_WEEK
+from dagster_project.walk import Walk
+from dagster_project.walk_parts import AfterRows
 from dagster_project.warehouse import ledger, marts
 from dagster_project.warehouse.budget import Budget
 from dagster_project.warehouse.connection import Warehouse

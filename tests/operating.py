@@ -73,6 +73,13 @@ class House:
             config=config,
         )
 
+    def failure(self) -> str:
+        """What the last run said of its failure."""
+        run_id = self.instance.get_run_records(limit=1)[0].dagster_run.run_id
+        return "\n".join(
+            entry.message for entry in self.instance.all_logs(run_id) if entry.level >= 40
+        )
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.warehouse.connect_admin() as connection:
             return connection.execute(query.encode(), values).fetchall()

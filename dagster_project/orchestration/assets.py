@@ -16,7 +16,7 @@ from pydantic import Field
 
 from dagster_project.days import ChunkDone, DayRunner
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.feed import Feed, Reach, Walk
+from dagster_project.feed import Feed, Reach
 from dagster_project.orchestration import (
     checks,
     interrupts,
@@ -29,6 +29,7 @@ from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.planning import Due
 from dagster_project.settings import Settings
+from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
 

@@ -17,9 +17,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from dagster_project import clock
-from dagster_project.feed import Feed, Walk
+from dagster_project.feed import Feed
 from dagster_project.model import ONE_DAY
 from dagster_project.orchestration import freshness
+from dagster_project.walk import Walk
 from dagster_project.warehouse.ledger import Receipt
 
 _DESCRIPTIONS = {

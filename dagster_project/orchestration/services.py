@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import cache
 
 from dagster_project.errors import SettingsError
-from dagster_project.feed import Feed, Walk
+from dagster_project.feed import Feed
 from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.settings import Settings, load_settings
+from dagster_project.walk import Walk
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.migrate import migrate, pending

@@ -20,11 +20,12 @@ from psycopg import sql
 
 from dagster_project.days import DayRunner
 from dagster_project.errors import Unexpected, WarehouseError
-from dagster_project.feed import Feed, Reach, Walk
+from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import marts_keeper
 from dagster_project.model import ONE_DAY, Account, Answer, Batch, Window
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.settings import Settings, load_settings
+from dagster_project.walk import Walk
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import Receipt
 from tests.conformance.played import DAYS, EARLIER, NOW, PLAYED, Row, forget_sign_ins

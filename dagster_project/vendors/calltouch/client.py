@@ -2,7 +2,7 @@
 
 Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
 tells the total; the pages after it are fetched side by side under the governor and handed out as
-they come, at most ``THREADS`` of them waiting. A reading whose pages contradict each other
+they come, at most ``THREADS`` of them waiting, of all windows together. A reading whose pages contradict each other
 (``proof``) is given up with a ``Restart`` and the window read again, a few times.
 
 Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
@@ -81,6 +81,7 @@ class Client:
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
+        self._room = threading.Semaphore(THREADS)
 
     def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
         """Every page of the window, page 1 first, the others as they come.
@@ -170,7 +171,9 @@ class Client:
         if limits.points is not None and proof.pages > 1:
             limits.points.reserve(proof.pages - 1)
         fetch = partial(self._ask, site, days, limits)
-        with closing(side_by_side(fetch, range(2, proof.pages + 1), THREADS)) as answers:
+        with closing(
+            side_by_side(fetch, range(2, proof.pages + 1), THREADS, self._room)
+        ) as answers:
             for answer in answers:
                 page = _decoded(answer)
                 proof.take(page, answer.sequence)

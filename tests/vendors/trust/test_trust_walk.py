@@ -11,12 +11,14 @@ import psycopg
 import pytest
 
 from dagster_project.errors import AccessDenied, VendorCannotAnswer
-from dagster_project.feed import Feed, Outcome, Walk
+from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
 from dagster_project.model import RangeProof
 from dagster_project.settings import Settings, load_settings
 from dagster_project.vendors.trust.client import Client
 from dagster_project.vendors.trust.rows import TABLE
+from dagster_project.walk import Walk
+from dagster_project.walk_parts import Outcome
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.range_proofs import RangeProofs
 

@@ -1,0 +1,160 @@
+"""What the walk is made of besides its steps: outcomes, cut windows, and failures told safely."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from dagster_project.errors import (
+    NothingStored,
+    SuspiciouslyShrunk,
+    Unexpected,
+    WarehouseError,
+)
+from dagster_project.model import (
+    ONE_DAY,
+    Account,
+    Tally,
+    Window,
+)
+from dagster_project.warehouse import ledger
+from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
+
+
+@dataclass
+class Outcome:
+    """What a walk ended with: receipts of the days that committed, and what went wrong with others.
+
+    ``left`` are days for which the budget had no room; a problem among ``problems`` says so.
+    """
+
+    receipts: list[Receipt] = field(default_factory=list)
+    problems: list[WarehouseError] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    extractions: list[Extraction] = field(default_factory=list)
+    left: list[date] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.receipts += other.receipts
+        self.problems += other.problems
+        self.left += other.left
+        self.extractions += other.extractions
+        self.tally.requests += other.tally.requests
+        self.tally.points += other.tally.points
+        self.tally.pages += other.tally.pages
+
+
+FEWEST_ABREAST = 2
+"""Windows of one account under way at once, however big: one commits while the next one arrives."""
+MOST_WINDOWS = 8
+"""Windows under way at once in a walk, each on two connections."""
+
+
+class TooManyRows(Exception):
+    """The first page told of more rows than one transaction should hold."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        super().__init__(f"{rows} rows")
+
+
+class Stopped(BaseException):
+    """Whoever runs the walk was told to stop: the window under way is given up."""
+
+
+AfterRows = Callable[[Connection, Account, list[Receipt]], None]
+"""What is brought up to date with new rows, inside their transaction."""
+
+
+def split(window: Window, parts: int) -> list[Window]:
+    """The window in at most so many runs of days of about equal length, newest first."""
+    days = window.days
+    length = max(1, -(-len(days) // parts))
+    starts = range(0, len(days), length)
+    return [
+        Window(days[at], days[min(at + length, len(days)) - 1], window.account)
+        for at in reversed(starts)
+    ]
+
+
+def without(window: Window, newest: Window | None) -> list[Window]:
+    """What is left of a window without its newest days."""
+    if newest is None:
+        return [window]
+    return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
+
+
+def how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
+    """An extraction's outcome, why, and the kind of failure."""
+    if isinstance(error, TooManyRows):
+        return "split", str(error), None
+    if not isinstance(error, Exception):
+        return "abandoned", "interrupted", None
+    kind = type(error).__name__
+    return "failed", str(error)[:2000] if isinstance(error, WarehouseError) else kind, kind
+
+
+@contextmanager
+def located(window: Window) -> Iterator[None]:
+    """Name the source, account and window in what is raised inside."""
+    account = window.account
+    try:
+        with safe_errors():
+            yield
+    except WarehouseError as error:
+        error.at(source=account.source, account=account.label, window=window)
+        raise
+    except TooManyRows:
+        raise
+    except Exception as error:  # noqa: BLE001
+        # A bug: its message may quote a row, so only its kind and place are told.
+        raise Unexpected(
+            f"unexpected {type(error).__name__} at {_place(error)}.",
+            source=account.source,
+            account=account.label,
+            window=window,
+            way_out="this is a defect: report it with the lines above; the old rows stand.",
+        ) from None
+
+
+def _place(error: BaseException) -> str:
+    """Files and lines of the innermost frames, without any value."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
+
+
+def hold(
+    connection: Connection, extraction: Extraction, day: date, rows: tuple[int, int]
+) -> SuspiciouslyShrunk:
+    """Note that the day's new answer is held back; what to raise for it."""
+    before, after = rows
+    reason = f"had {before} rows, came back with {after}"
+    ledger.hold_day(connection, extraction.source, extraction.account, day, reason)
+    return SuspiciouslyShrunk(
+        f"the day {reason}: held, its old rows stand.",
+        source=extraction.source,
+        account=extraction.account,
+        window=day,
+        way_out=(
+            f"if the vendor is right: warehouse backfill --source {extraction.source}"
+            f" --account {extraction.account} --from {day} --to {day} --accept-shrink"
+        ),
+    )
+
+
+def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
+    return NothingStored(
+        "no complete response of this day is stored; its rows stand as they are.",
+        source=source,
+        account=account.label,
+        window=day,
+        way_out=(
+            f"ask the vendor again: warehouse backfill --source {source}"
+            f" --account {account.label} --from {day} --to {day}"
+        ),
+    )
