@@ -126,7 +126,8 @@ class Scene:
                 " ops.extraction, ops.rejected_record CASCADE"
             )
             tables = connection.execute(
-                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'mart'"
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+                " WHERE schemaname = 'mart' AND tablename NOT IN ('source_channel', 'date_day')"
             ).fetchall()
             if tables:
                 connection.execute("TRUNCATE " + ", ".join(name for (name,) in tables) + " CASCADE")

@@ -44,7 +44,7 @@ def startup(rounds: int) -> Iterator[Line]:
 
 
 def sandbox_env(sandbox: SandboxProcess) -> dict[str, str]:
-    env = dict(sandbox.get("/_sandbox/settings"))
+    env = dict(sandbox.get("settings"))
     return {**env, "CALLTOUCH_REQUESTS_PER_SECOND": "500"}
 
 
