@@ -42,7 +42,7 @@ class RowContext:
         self.template_key = template_key
         self.phones = PhoneMemory(recipient_key)
         self.statuses = StatusMemory()
-        self.tails = TailMemory(template_key)
+        self.tails = None if template_key is None else TailMemory(template_key)
         self._clocks: dict[ZoneInfo, LocalClock] = {}
 
     @classmethod
@@ -116,16 +116,16 @@ class TailMemory(dict[bytes, bytes]):
     field: a template masks digits and links, and all these characters take equal space.
     """
 
-    def __init__(self, template_key: bytes | None) -> None:
+    def __init__(self, template_key: bytes) -> None:
         super().__init__()
         self.template_key = template_key
 
     def __missing__(self, levelled: bytes) -> bytes:
         if len(self) >= REMEMBERED:
             self.clear()
-        message = levelled.decode()
-        template = None if self.template_key is None else template_id(message, self.template_key)
-        fields = encode("uuid", template) + encode("smallint", segments_of(message))
+        text = levelled.decode()
+        template = encode("uuid", template_id(text, self.template_key))
+        fields = template + encode("smallint", segments_of(text))
         if len(levelled) <= LONGEST_REMEMBERED:
             self[levelled] = fields
         return fields

@@ -26,6 +26,7 @@ from dagster_project.vendors.calltouch.context import RowContext, count_strange
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
 from dagster_project.vendors.calltouch.pages import Page, Sms
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
+from dagster_project.vendors.calltouch.segments import segments_of_all
 
 Characters = NDArray[np.uint8]
 Structures = np.ndarray[tuple[int], np.dtype[np.void]]
@@ -64,6 +65,11 @@ _KEYED_PHONE: Final = np.dtype(
     [("phone_size", ">i4"), ("phone", "u1", PHONE), ("second", "u1", SECOND)]
 )
 
+_TAIL: Final = np.dtype(
+    [("template_id_size", ">i4"), ("segments_size", ">i4"), ("segments", ">i2")]
+)
+NULL_SIZE: Final = -1
+
 _ZERO: Final = np.uint8(ord("0"))
 _BEGINS_PLAIN: Final = np.zeros((256, 256), np.bool_)
 _COUNTRIES: Final = np.zeros((256, 2), np.uint8)
@@ -83,6 +89,7 @@ class PlainRows(NamedTuple):
     wall: NDArray[np.int64]
     statuses: list[str]
     details: list[str]
+    texts: list[str]
     messages: list[bytes]
 
 
@@ -102,13 +109,15 @@ def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
         others = sorted(others + np.delete(np.arange(len(page.rows)), others)[~plain].tolist())
         rows = [row for row, is_plain in zip(rows, plain.tolist(), strict=True) if is_plain]
         seconds, wall = seconds[plain], wall[plain]
+    texts = [row.smsMessage for row in rows]
     return PlainRows(
         [row.phoneNumber for row in rows],
         seconds,
         wall,
         [row.smsStatus for row in rows],
         [row.smsStatusDetail for row in rows],
-        [row.smsMessage.encode() for row in rows],
+        texts,
+        [text.encode() for text in texts],
     ), others
 
 
@@ -143,7 +152,7 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
         [encoded for encoded, _, _ in statuses],
         sizes.view("V4").tolist(),
         plain.messages,
-        context.tails.of(plain.messages),
+        _tails(plain, context),
         strict=True,
     )
     records = list(map(b"".join, fields))
@@ -199,6 +208,16 @@ def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[b
     return fields, keyed_phones
 
 
+def _tails(plain: PlainRows, context: RowContext) -> list[bytes]:
+    """The encoded fields ``template_id`` and ``segments``."""
+    if context.tails is not None:
+        return context.tails.of(plain.messages)
+    tails = _sized(_TAIL, len(plain.texts))
+    tails["template_id_size"] = NULL_SIZE
+    tails["segments"] = segments_of_all(plain.texts, plain.messages)
+    return _pieces(tails)
+
+
 def _phone_characters(phones: list[str]) -> Characters:
     """Eleven characters a phone; question marks where it has more or fewer."""
     if not set(map(len, phones)) <= {PHONE}:
@@ -224,9 +243,11 @@ def _matrix(characters: str | bytes, width: int) -> Characters:
 def _sized(layout: np.dtype[np.void], count: int) -> Structures:
     """``count`` structures whose ``…_size`` fields hold what they have to."""
     structures = np.empty(count, layout)
-    for name in layout.names or ():
-        if name.endswith("_size"):
-            structures[name] = layout[name.removesuffix("_size")].itemsize
+    names = layout.names or ()
+    for name in names:
+        value = name.removesuffix("_size")
+        if value != name and value in names:
+            structures[name] = layout[value].itemsize
     return structures
 
 
