@@ -1,0 +1,60 @@
+"""Keeps the schema of a release, with rows in it, for the tests of all later versions.
+
+``python -m tests.upgrade.snapshot 0.1.0``, once, when that version is released: it writes
+``snapshots/0.1.0.sql.gz`` (a plain dump, without roles) and what a census of its rows said. From then
+on the files in ``sql/`` that it holds are never changed: the test says so if one is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from dagster_project.warehouse.cluster import bundled_binaries
+from tests.conftest import PostgresServer
+from tests.upgrade.rows import census, fill
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+
+
+def main(version: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-snapshot-")).resolve()
+    folder.chmod(0o711)
+    server = PostgresServer("18", bundled_binaries(), folder)
+    try:
+        take(server, SNAPSHOTS, version)
+    finally:
+        server.close()
+
+
+def take(server: PostgresServer, folder: Path, version: str) -> None:
+    """Today's schema with rows, as ``VERSION.sql.gz`` and ``VERSION.json``."""
+    warehouse = server.fresh()
+    fill(warehouse)
+    dump = subprocess.run(
+        [str(bundled_binaries() / "pg_dump"), "--format=plain", warehouse.database],
+        env=environment(server),
+        check=True,
+        capture_output=True,
+    ).stdout
+    folder.mkdir(exist_ok=True)
+    (folder / f"{version}.sql.gz").write_bytes(gzip.compress(dump, mtime=0))
+    (folder / f"{version}.json").write_text(json.dumps(census(warehouse), indent=2) + "\n")
+    server.drop(warehouse)
+
+
+def environment(server: PostgresServer) -> dict[str, str]:
+    return {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(server.port),
+        "PGUSER": "postgres",
+        "PGPASSWORD": server.passwords["postgres"].get_secret_value(),
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,111 @@
+"""A warehouse that holds rows is migrated from any earlier schema, and loses none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from dagster_project.warehouse.cluster import bundled_binaries
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.migrate import migrate, sql_folder
+from tests.conftest import PostgresServer
+from tests.upgrade.rows import census, fill
+from tests.upgrade.snapshot import SNAPSHOTS, environment, take
+
+CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
+FIRST_WITH_ALL_TABLES = "0007"
+CUTS = [
+    path.name[:4]
+    for path in sorted(sql_folder().glob("*.sql"))
+    if path.name >= FIRST_WITH_ALL_TABLES
+][:-1]
+TODAY = "today"
+RELEASES = sorted(path.name.removesuffix(".sql.gz") for path in SNAPSHOTS.glob("*.sql.gz"))
+
+
+def up_to(revision: str, server: PostgresServer, folder: Path) -> Path:
+    """The migrations up to this one, as an earlier version had them."""
+    folder.mkdir()
+    for path in server.sql.glob("*.sql"):
+        if path.name[:4] <= revision:
+            shutil.copy(path, folder)
+    return folder
+
+
+@pytest.mark.both_servers
+def test_rows_survive_all_migrations_that_come_after_them(
+    server: PostgresServer, scratch: Path
+) -> None:
+    """From the first schema that had every table."""
+    assert_survives(server, scratch, CUTS[0])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("revision", CUTS[1:])
+def test_rows_survive_from_every_revision(
+    server: PostgresServer, scratch: Path, revision: str
+) -> None:
+    assert_survives(server, scratch, revision)
+
+
+def assert_survives(server: PostgresServer, scratch: Path, revision: str) -> None:
+    warehouse = server.on(f"upgrade_from_{revision}")
+    try:
+        migrate(warehouse, folder=up_to(revision, server, scratch / "earlier"))
+        fill(warehouse)
+        before = census(warehouse)
+        assert all(count for count, _ in before.values())
+        applied = migrate(warehouse, folder=server.sql)
+        assert [name[:4] for name in applied] == [
+            path.name[:4] for path in sorted(server.sql.glob("*.sql")) if path.name[:4] > revision
+        ]
+        assert census(warehouse) == before
+        assert migrate(warehouse, folder=server.sql) == []
+    finally:
+        server.drop(warehouse)
+
+
+@pytest.mark.parametrize("version", [TODAY, *RELEASES])
+def test_a_released_schema_is_migrated_with_its_rows(
+    server: PostgresServer, scratch: Path, version: str
+) -> None:
+    assert server.template
+    folder = SNAPSHOTS
+    if version == TODAY:
+        folder = scratch / "snapshots"
+        take(server, folder, version)
+    warehouse = server.on("upgrade_of_" + version.replace(".", "_"))
+    try:
+        restore(server, warehouse, folder / f"{version}.sql.gz")
+        migrate(warehouse, folder=server.sql)
+        assert census(warehouse) == json.loads((folder / f"{version}.json").read_text())
+    finally:
+        server.drop(warehouse)
+
+
+def restore(server: PostgresServer, warehouse: Warehouse, dump: Path) -> None:
+    with server.template.connect_admin(database="postgres") as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(warehouse.database)))
+    subprocess.run(
+        [
+            *(str(bundled_binaries() / "psql"), "--quiet", "--no-psqlrc", "--single-transaction"),
+            *("--set", "ON_ERROR_STOP=1", "--output", "/dev/null", warehouse.database),
+        ],
+        env=environment(server),
+        input=gzip.decompress(dump.read_bytes()),
+        check=True,
+    )
+
+
+def test_every_release_left_its_schema_behind() -> None:
+    headings = re.findall(r"^## (\d+\.\d+\.\d+) — (.+)$", CHANGELOG.read_text(), re.M)
+    assert headings
+    released = {version for version, when in headings if when != "unreleased"}
+    assert released <= set(RELEASES), "python -m tests.upgrade.snapshot VERSION was not run"
