@@ -100,7 +100,7 @@ def _begin(connection: Connection, keys: Keys) -> bool:
 
 def _seed(connection: Connection, part: Belongings, old_part: Belongings, keys: Keys) -> None:
     """What is known beforehand: the pseudonym of the erased, and templates that are public."""
-    erased = {"phone": ERASED, "template_id": None, "message": ERASED}
+    erased = {"phone": ERASED, "message": ERASED}
     old = old_part.personal.rekey_row(erased, old_part.context)["recipient"]
     new = part.personal.rekey_row(erased, part.context)["recipient"]
     known: Known = {("recipient", old): new}

@@ -1,7 +1,8 @@
 """Calltouch's personal data taken out: of pages, rows and rejects, for good or because of their age.
 
 An SMS to an erased number keeps its day, hour, status and segments: ``phone`` and text become
-``(erased)``, the second is cut to the hour, recipient and template are no one's. Where an erased number
+``(erased)``, the text with as many points after it as make it cost what it did; the second is cut to
+the hour; the recipient is the one that all erased share. Where an erased number
 stands in the text of an SMS to somebody else, its digits become 0. Either is done to the page, so that
 the rows made of it, and their keys, are the same at every load and replay.
 
@@ -48,7 +49,7 @@ from dagster_project.vendors.calltouch.pages import (
     places_of_rows,
 )
 from dagster_project.vendors.calltouch.phones import read_number
-from dagster_project.vendors.calltouch.rows import erased_text, instant_of, sms_key
+from dagster_project.vendors.calltouch.rows import instant_of, sms_key
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.templates import template_of
 
@@ -58,7 +59,14 @@ _KEY: Final = slice(24, 40)
 _PHONE_AT: Final = 52
 _JSON: Final = json.JSONDecoder(strict=False)
 
+_MORE_SEGMENTS: Final = 153
+"""Characters of GSM-7 that each segment of a text of several holds."""
 _Change = Callable[[bytes], bytes | None]
+
+
+def erased_text(segments: int) -> str:
+    """What stands for the text of an SMS to an erased number."""
+    return ERASED if segments < 2 else ERASED.ljust(_MORE_SEGMENTS * (segments - 1) + 1, ".")
 
 
 def identify(typed: str) -> Identity | None:
@@ -139,7 +147,7 @@ def _redact_value(value: Any, suppression: Suppression) -> Any:
 
 def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
     kept = {key: _scrubbed(value[key], suppression) for key in KEYS if key in value}
-    kept["phoneNumber"] = ERASED
+    kept["phoneNumber"] = ERASED if isinstance(value["phoneNumber"], str) else 0
     wall = _wall_of(value)
     if wall is not None:
         kept["dateSent"] = write_wall_time(wall.replace(minute=0, second=0))
@@ -274,17 +282,17 @@ def erase_row(
     if values["recipient"].bytes in gone:
         if phone == ERASED:
             return None
-        wall = wall.replace(minute=0, second=0, microsecond=0)
+        wall, text = wall.replace(minute=0, second=0), erased_text(values["segments"])
         erased = {
             **values,
             "phone": ERASED,
             "phone_e164": None,
             "country": None,
             "recipient": UUID(bytes=pseudonym(context.recipient_key, ERASED.encode())),
-            "message": ERASED,
-            "template_id": None,
+            "message": text,
+            "template_id": _template(text, context),
             "sent_at": instant_of(wall, account.time_zone, context, Counter()),
-            "sms_key": UUID(bytes=sms_key(ERASED, wall, erased_text(values["segments"]))),
+            "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
         }
         return reduce_row(erased, rules.reduction_key) if reduced else erased
     if reduced:
@@ -316,13 +324,15 @@ def rekey_row(values: Values, context: RowContext) -> Values:
     """The row's pseudonyms under another key, as far as number and text are still there."""
     if values["phone"] == REDUCED:
         return {}
-    if values["phone"] == ERASED:
-        return {"recipient": _recipient(ERASED, context)}
-    found: dict[str, Any] = {"recipient": _recipient(values["phone"], context)}
-    if values["template_id"] is not None and context.template_key is not None:
-        template = template_id(values["message"], context.template_key)
-        found["template_id"] = UUID(bytes=template)
-    return found
+    return {
+        "recipient": _recipient(values["phone"], context),
+        "template_id": _template(values["message"], context),
+    }
+
+
+def _template(text: str, context: RowContext) -> UUID | None:
+    key = context.template_key
+    return None if key is None else UUID(bytes=template_id(text, key))
 
 
 def _recipient(phone: str, context: RowContext) -> UUID:
@@ -332,7 +342,7 @@ def _recipient(phone: str, context: RowContext) -> UUID:
 
 def shown_template(text: str) -> str | None:
     """The template of a text; None where the text was taken out."""
-    return None if text in (ERASED, REDUCED) else template_of(text)
+    return None if text.startswith((ERASED, REDUCED)) else template_of(text)
 
 
 PERSONAL: Final = Personal(

@@ -12,7 +12,6 @@ dated, or does not belong to the window, is rejected with its characters as rece
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -24,7 +23,6 @@ import xxhash
 
 from dagster_project.copy_binary import POSTGRES_EPOCH_INSTANT, encode_record, pack_length
 from dagster_project.model import Answer, Batch, Column, Reject, Table, Window, day_number
-from dagster_project.privacy import ERASED
 from dagster_project.pseudonym import pseudonym
 from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.context import RowContext, count_strange, template_id
@@ -125,7 +123,7 @@ def encode_one(row: Sms, window: Window, context: RowContext, counts: Counter[st
         "sent_at": instant_of(wall, window.account.time_zone, context, counts),
         **_recipient(row.phoneNumber, context),
         **_status(row, counts),
-        **_message(row, context, counts),
+        **_message(storable(row.smsMessage, counts), context),
     }
     record = encode_record(TABLE, values, counts)
     return EncodedRow(day_number(day), values["sms_key"], record, values["is_final"])
@@ -175,24 +173,13 @@ def _status(row: Sms, counts: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _message(row: Sms, context: RowContext, counts: Counter[str]) -> dict[str, Any]:
-    erased = _ERASED_TEXT.fullmatch(row.smsMessage) if row.phoneNumber == ERASED else None
-    if erased is not None:
-        return {"message": ERASED, "template_id": None, "segments": int(erased[1])}
-    message, key = storable(row.smsMessage, counts), context.template_key
+def _message(message: str, context: RowContext) -> dict[str, Any]:
+    key = context.template_key
     return {
         "message": message,
         "template_id": None if key is None else template_id(message, key),
         "segments": segments_of(message),
     }
-
-
-def erased_text(segments: int) -> str:
-    """What stands for the text of an SMS to an erased number: it still says what the SMS cost."""
-    return f"(erased: {segments} segments)"
-
-
-_ERASED_TEXT: Final = re.compile(r"\(erased: ([0-9]{1,4}) segments\)")
 
 
 def _add_others(

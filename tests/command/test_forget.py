@@ -1,0 +1,286 @@
+"""Erasure: nothing of the number remains anywhere, nothing brings it back, and the counts stay true."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import zstandard
+from click.testing import CliRunner, Result
+
+from dagster_project.cli import warehouse as command
+from dagster_project.errors import SettingsError
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
+from tests.operating import SITE, House, days_back, operating
+
+DIGITS = "9201234567"
+STANDING = (
+    "SELECT sent_on, sms_key, content_hash, sent_at, phone, phone_e164, country, recipient, status,"
+    " outcome, reason, message, template_id, segments"
+    " FROM warehouse.calltouch_sms ORDER BY 1, 2, 3"
+)
+COUNTS = (
+    "SELECT sent_on, outcome, count(*), sum(segments) FROM warehouse.calltouch_sms"
+    " GROUP BY 1, 2 ORDER BY 1, 2"
+)
+LONG_TEXT = "Уважаемый Иван, ваш заказ собран и ждёт вас по адресу: улица Ленина, дом 5. " * 2
+
+
+def sms(day: date, phone: Any, text: str, second: int = 0, status: str = "delivered") -> bytes:
+    row = {
+        "phoneNumber": phone,
+        "dateSent": f"{day:%d-%m-%Y} 09:{second // 60:02}:{second % 60:02}",
+        "smsStatus": status,
+        "smsStatusDetail": "Доставлено" if status == "delivered" else "Ожидание статуса",
+        "smsMessage": text,
+    }
+    return json.dumps(row, ensure_ascii=second % 2 == 0).encode()
+
+
+def a_day(day: date, *, waiting: str = "waiting") -> list[bytes]:
+    """Thirty SMS to others, and all the ways in which a person can be in a day."""
+    others = [sms(day, f"7921000{n:04}", f"Ваш заказ {n} готов", n) for n in range(30)]
+    own = [
+        sms(day, "79201234567", LONG_TEXT, 40),
+        sms(day, "79201234567", LONG_TEXT, 40, waiting),
+        sms(day, "+7 (920) 123-45-67", "Код 4411", 41),
+        sms(day, "8-920-123-45-67", "Код 4412", 42, "waiting"),
+        sms(day, "9201234567", "Код 4413", 43),
+    ]
+    mentions = [
+        sms(day, "79219999991", "Перезвоните: +7 920 123-45-67, Иван", 50),
+        sms(day, "79219999992", "тел.8(920)1234567;код 12", 51),
+        sms(day, "79219999993", "заказ 55589201234567 готов", 52),
+        sms(day, "79219999994", "9 2 0 1 2 3 4 5 6 7", 53),
+        sms(day, "79219999995", "позвоните 8 800 555-35-35", 54),
+    ]
+    unreadable = [
+        sms(day, 79201234567, "число вместо текста", 60),
+        sms(day, "79219999996", "x", 61).replace(b'"delivered"', b"null"),
+        json.dumps({"phoneNumber": None, "note": "мой номер 8 920 123 45 67"}).encode(),
+    ]
+    return others + own + mentions + unreadable
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(clock="now") as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    warehouse_with_dagster: Warehouse,
+    sandbox: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    settings = sandbox.settings_env()
+    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
+    given["CALLTOUCH_SITE_IDS"] = SITE
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+        yield running
+    sandbox.world.calltouch.redraw(undo_changes=True)
+
+
+@pytest.fixture
+def days(house: House, sandbox: Sandbox) -> list[date]:
+    """Two loaded days with the person in them."""
+    found = days_back(2)
+    for day in found:
+        sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
+    assert house.refresh(found), house.failure()
+    assert traces(house), "before the erasure the number is there to be found"
+    return found
+
+
+def forget(*numbers: str) -> Result:
+    given = "\n".join(numbers)
+    return CliRunner().invoke(
+        command, ["forget"], input=given, standalone_mode=False, catch_exceptions=False
+    )
+
+
+def traces(house: House, digits: str = DIGITS) -> list[str]:
+    """Every place of both databases that holds the number, whatever stands between its digits."""
+    found = []
+    for database in (house.warehouse.database, house.warehouse.dagster_database):
+        with house.warehouse.connect_admin(database=database) as connection:
+            for table in _tables(connection):
+                for (text,) in connection.execute(f"SELECT t::text FROM {table} t".encode()):
+                    if digits in re.sub("[^0-9]", "", text):
+                        found.append(table)
+    for (body,) in house.rows("SELECT body FROM raw.response"):
+        text = zstandard.ZstdDecompressor().decompress(body).decode()
+        if any(digits in re.sub("[^0-9]", "", row) for row in _elements(text)):
+            found.append("a stored body")
+    return sorted(set(found))
+
+
+def _tables(connection: psycopg.Connection[Any]) -> list[str]:
+    """All but the stored bodies, whose bytes say nothing until they are decompressed."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            " AND (schemaname, tablename) <> ('raw', 'response')"
+        )
+    ]
+
+
+def _elements(text: str) -> list[str]:
+    document = json.loads(text)
+    return [json.dumps(row, ensure_ascii=False) for row in document["data"]["smsDetails"]]
+
+
+def last_receipts(house: House, days: list[date]) -> list[tuple[Any, ...]]:
+    return house.rows(
+        "SELECT rows_inserted + rows_updated + rows_deleted, rows_received FROM ops.load_receipt"
+        " WHERE receipt_id IN (SELECT receipt_id FROM ops.day_state) ORDER BY day"
+    )
+
+
+def test_nothing_of_the_number_remains_and_the_counts_stay(house: House, days: list[date]) -> None:
+    counts = house.rows(COUNTS)
+    reported = house.rows("SELECT sum(messages), sum(segments) FROM bi.sms_day")
+    done = forget("+7 920 123-45-67")
+    assert done.return_value == 0
+    assert traces(house) == []
+    assert house.rows(COUNTS) == counts
+    assert house.rows("SELECT sum(messages), sum(segments) FROM bi.sms_day") == reported
+    erased = house.rows(
+        "SELECT DISTINCT phone_e164, country, recipient IN (SELECT recipient"
+        "  FROM warehouse.calltouch_sms WHERE phone <> '(erased)'), date_part('minute', sent_at)"
+        " FROM warehouse.calltouch_sms WHERE phone = '(erased)'"
+    )
+    assert erased == [(None, None, False, 0.0)]
+    [(count,)] = house.rows("SELECT count(*) FROM warehouse.calltouch_sms WHERE phone = '(erased)'")
+    assert count == 5 * len(days)
+    assert DIGITS not in re.sub("[^0-9]", "", done.stdout)
+
+
+def test_a_reload_and_a_replay_write_nothing_and_bring_nothing_back(
+    house: House, days: list[date]
+) -> None:
+    forget("89201234567")
+    standing = house.rows(STANDING)
+    assert house.refresh(days)
+    assert house.rows(STANDING) == standing
+    assert [written for written, _ in last_receipts(house, days)] == [0, 0]
+    [(total,)] = house.rows(
+        "SELECT vendor_total FROM ops.extraction ORDER BY extraction_id DESC LIMIT 1"
+    )
+    undated = len(days)  # one unreadable record a day says nothing of its day
+    assert sum(received for _, received in last_receipts(house, days)) + undated == total
+    assert house.replay(days)
+    assert house.rows(STANDING) == standing
+    assert [written for written, _ in last_receipts(house, days)] == [0, 0]
+    assert traces(house) == []
+
+
+def test_rows_lost_after_the_erasure_come_out_of_the_stored_responses_as_they_stood(
+    house: House, days: list[date]
+) -> None:
+    forget("89201234567")
+    standing = house.rows(STANDING)
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("DELETE FROM warehouse.calltouch_sms")
+    assert house.replay(days)
+    assert house.rows(STANDING) == standing
+
+
+def test_a_new_day_is_stored_without_the_number_and_a_status_still_ripens(
+    house: House, days: list[date], sandbox: Sandbox
+) -> None:
+    forget("89201234567")
+    new = days_back(3)[0]
+    sandbox.world.calltouch.replace_day(int(SITE), new, a_day(new))
+    assert house.refresh([new])
+    assert traces(house) == []
+    before = dict(
+        house.rows(
+            f"SELECT outcome, count(*) FROM ({STANDING}) s WHERE sent_on = '{new}' GROUP BY 1"
+        )
+    )
+    sandbox.world.calltouch.replace_day(int(SITE), new, a_day(new, waiting="delivered"))
+    assert house.refresh([new])
+    after = dict(
+        house.rows(
+            f"SELECT outcome, count(*) FROM ({STANDING}) s WHERE sent_on = '{new}' GROUP BY 1"
+        )
+    )
+    assert after["delivered"] == before["delivered"] + 1
+    [(written,)] = house.rows(
+        "SELECT rows_inserted + rows_updated + rows_deleted FROM ops.load_receipt"
+        " ORDER BY receipt_id DESC LIMIT 1"
+    )
+    assert written == 1
+
+
+def test_others_keep_their_rows_and_their_texts_but_for_the_digits(
+    house: House, days: list[date]
+) -> None:
+    forget("89201234567")
+    texts = [
+        row[0]
+        for row in house.rows(
+            "SELECT message FROM warehouse.calltouch_sms WHERE phone LIKE '7921999999%%'"
+            " AND sent_on = %s ORDER BY phone",
+            days[0],
+        )
+    ]
+    assert texts == [
+        "Перезвоните: +7 000 000-00-00, Иван",
+        "тел.8(000)0000000;код 12",
+        "заказ 55580000000000 готов",
+        "0 0 0 0 0 0 0 0 0 0",
+        "позвоните 8 800 555-35-35",
+    ]
+    [(others,)] = house.rows(
+        "SELECT count(*) FROM warehouse.calltouch_sms WHERE phone LIKE '7921000%%'"
+    )
+    assert others == 30 * len(days)
+
+
+def test_the_receipt_says_how_much_and_not_whose(house: House, days: list[date]) -> None:
+    forget("89201234567", "", "+79201234567")
+    [(numbers, rows, responses, rejects, count, finished)] = house.rows(
+        "SELECT numbers, rows_erased, responses, rejects, days, finished_at IS NOT NULL"
+        " FROM ops.erasure"
+    )
+    assert numbers == 1, "the same number in two masks is one"
+    assert rows == 9 * len(days)
+    assert (responses > 0, rejects > 0, count, finished) == (True, True, len(days), True)
+
+
+def test_forgetting_again_finds_nothing_and_a_second_person_does_not_disturb_the_first(
+    house: House, days: list[date]
+) -> None:
+    forget("89201234567")
+    assert "0 rows of 0 days, 0 stored responses and 0 rejected" in forget("89201234567").stdout
+    forget("79210000007")
+    assert traces(house, "9210000007") == []
+    assert traces(house) == []
+    standing = house.rows(STANDING)
+    house.refresh(days)
+    assert house.rows(STANDING) == standing
+
+
+def test_a_line_that_is_no_number_stops_before_anything_is_done(
+    house: House, days: list[date]
+) -> None:
+    with pytest.raises(SettingsError, match="line 2 is not a telephone number") as raised:
+        forget("89201234567", "Иван 12")
+    assert "Иван" not in str(raised.value)
+    with pytest.raises(SettingsError, match="holds no number"):
+        forget("")
+    assert house.rows("SELECT count(*) FROM ops.erasure") == [(0,)]
+    assert traces(house)
