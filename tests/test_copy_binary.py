@@ -32,6 +32,7 @@ DECIMALS = st.one_of(
         st.integers(-60, 60),
     ),
 )
+FIRST_AND_LAST = (datetime(1, 1, 3), datetime(9999, 12, 29))  # noqa: DTZ001
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": STORABLE,
     "json": st.sampled_from(["null", '{"a": "\\u0000\\ud800"}', " [1,\n1.50] ", '"ё"']),
@@ -41,11 +42,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "smallint": st.integers(-(2**15), 2**15 - 1),
     "boolean": st.booleans(),
     "date": st.dates(),
-    "timestamptz": st.datetimes(
-        datetime(1, 1, 3),
-        datetime(9999, 12, 29),
-        timezones=OFFSETS,  # noqa: DTZ001
-    ),
+    "timestamptz": st.datetimes(*FIRST_AND_LAST, timezones=OFFSETS),
     "uuid": st.uuids(),
     "numeric": DECIMALS,
 }
