@@ -1,0 +1,126 @@
+"""Nights with Dagster's real daemon and webserver: outages, budgets, kills and clock changes.
+
+The short form plays three nights and a rerun from the UI; the long one (``make soak``) ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from dagster_project.sandbox.calltouch_site import Site
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from tests.conftest import PostgresServer
+from tests.installation import Installation, installed, write_instance
+from tests.nights import ONE_NIGHT, Nights, PlayedClock, observed_at, sms_of, truth_of
+from tests.operating import operating
+
+ATHENS = ZoneInfo("Europe/Athens")
+SITE, OTHER = "601", "602"
+CHANGE = date(2024, 10, 27)
+"""The day of 25 hours."""
+SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+
+def night(day: date) -> datetime:
+    """Ten to three, after every schedule of the zone has ticked."""
+    return datetime(day.year, day.month, day.day, 2, 50, tzinfo=ATHENS)
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Sandbox]:
+    sites = [Site(int(site), zone=str(ATHENS), ordinary=40) for site in (SITE, OTHER)]
+    calltouch = {"sites": sites, "ugly_share": 0}
+    with running_sandbox(clock=night(CHANGE), calltouch=calltouch) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def installation(
+    server: PostgresServer, vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    warehouse = server.fresh()
+    server.add_dagster(warehouse)
+    folder = tmp_path_factory.mktemp("installation")
+    write_instance(folder)
+    played = PlayedClock(folder)
+    played.go(night(CHANGE - 2 * ONE_NIGHT), vendors)
+    env = vendors.settings_env()
+    given = {name: value for name, value in env.items() if name.startswith("CALLTOUCH_")}
+    given |= {**played.setting, "CALLTOUCH_TIMEZONE": str(ATHENS), "DAGSTER_HOME": str(folder)}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        operating(warehouse, folder, patch, given) as house,
+        installed(Nights(house, vendors, played), folder) as running,
+    ):
+        running.start_daemon()
+        running.start_webserver()
+        yield running
+    server.drop(warehouse)
+
+
+def test_three_nights_end_right(installation: Installation, vendors: Sandbox) -> None:
+    """An ordinary night, one in which the vendor is down, and the one after the clock changed."""
+    nights = installation.nights
+    installation.until(installation.nightly_schedules, "the daemon takes up no schedule")
+    [first] = installation.pass_night(night(CHANGE - ONE_NIGHT), 1)
+    assert first.status == SUCCESS
+    assert list(nights.settled(SITE)) == [CHANGE - 2 * ONE_NIGHT]
+
+    vendors.world.faults.add("outage", match={"vendor": "calltouch"}, times=None)
+    [second] = installation.pass_night(night(CHANGE), 1)
+    assert second.status == FAILURE
+    vendors.world.faults.clear()
+
+    [third] = installation.pass_night(night(CHANGE + ONE_NIGHT), 1)
+    assert third.status == SUCCESS
+    assert list(nights.settled(SITE)) == [CHANGE - n * ONE_NIGHT for n in (2, 1, 0)]
+    every_day_is_right(installation)
+    every_call_is_accounted_for(installation)
+
+
+def every_day_is_right(installation: Installation) -> None:
+    """Each day holds what the vendor told when it was last asked for it."""
+    nights = installation.nights
+    calltouch = nights.sandbox.world.calltouch
+    for site in (SITE, OTHER):
+        for day in nights.settled(site):
+            at = observed_at(nights.house, site, day)
+            truth = truth_of(calltouch.rows(int(site), day, day, at))
+            assert sms_of(nights.house, site, ATHENS, day) == truth, (site, day)
+
+
+def every_call_is_accounted_for(installation: Installation) -> None:
+    """Requests in extractions, and points in the ledger, as the vendor counted them."""
+    house, stats = installation.nights.house, installation.nights.sandbox.world.stats
+    [(requests, points)] = house.rows("SELECT sum(requests), sum(points) FROM ops.extraction")
+    assert requests == stats.requests("calltouch")
+    ledger = dict(house.rows("SELECT spent_on, sum(points)::int FROM ops.point_ledger GROUP BY 1"))
+    told: dict[date, int] = {}
+    for spent in stats.as_dict()["points"]:
+        day = date.fromisoformat(spent["day"])
+        told[day] = told.get(day, 0) + spent["points"]
+    assert {day: n for day, n in ledger.items() if n} == told
+    assert points == sum(told.values())
+
+
+def test_a_run_that_failed_is_executed_again_from_the_ui_for_the_rest_alone(
+    installation: Installation, vendors: Sandbox
+) -> None:
+    nights = installation.nights
+    nights.begin_anew(night(date(2024, 9, 20)))
+    days = [date(2024, 9, n) for n in range(10, 18)]
+    vendors.world.faults.add("no_access", match={"account": OTHER}, times=None)
+    assert not nights.house.refresh(days)
+    vendors.world.faults.clear()
+    [failed] = nights.house.instance.get_runs(limit=1)
+    nights.asked()
+    again = installation.wait_for(installation.reexecute(failed.run_id))
+    assert again.status == SUCCESS
+    assert {account for account, _, _ in nights.asked()} == {OTHER}
+    assert list(nights.settled(OTHER)) == days
+    every_day_is_right(installation)
