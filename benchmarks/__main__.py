@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -40,6 +42,7 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=100, help="pages under the vendor's limit")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # scratch servers are stopped even then
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     lines: list[Line] = []

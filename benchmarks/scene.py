@@ -97,6 +97,7 @@ class Scene:
             **{k: v for k, v in os.environ.items() if not k.startswith(("CALLTOUCH", "T", "WARE"))},
             "WAREHOUSE_HOME": str(home),
             "WAREHOUSE_START_DATE": "2019-01-01",
+            "PII_RETENTION_DAYS": "36500",  # rows as received, of whatever year
             **vendor_env,
         }
         self.settings = load_settings(self.env, dotenv=None)

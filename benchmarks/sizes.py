@@ -82,7 +82,8 @@ def scale(standing: int, rounds: int) -> Iterator[Line]:
 
 def fill(scene: Scene, rows: int) -> None:
     """Five years of another site, spread evenly, that end with the month of the days to be loaded."""
-    first = date(FIRST_DAY.year - YEARS, FIRST_DAY.month + 1, 1)
+    number_of_month = 12 * FIRST_DAY.year + FIRST_DAY.month - 12 * YEARS
+    first = date(number_of_month // 12, number_of_month % 12 + 1, 1)
     with scene.admin() as connection:
         connection.autocommit = True
         connection.execute("SET synchronous_commit = off")
