@@ -68,10 +68,7 @@ class TestImage:
         words = [word for word, _ in dockerfile]
         last = dockerfile[len(words) - words[::-1].index("FROM") :]
         assert ("USER", "10001:10001") in last
-        assert [word for word, _ in last if word in ("HEALTHCHECK", "ENTRYPOINT")] == [
-            "HEALTHCHECK",
-            "ENTRYPOINT",
-        ]
+        assert [word for word, _ in last].count("HEALTHCHECK") == 1
         after = [word for word, _ in last[last.index(("USER", "10001:10001")) :]]
         assert "RUN" not in after
         assert "COPY" not in after
@@ -183,7 +180,8 @@ class TestStack:
         from dagster_project.cli import warehouse
 
         for name, service in services_of(stack, *(OF_THE_IMAGE - {"migrate"})).items():
-            assert service["command"][0] in warehouse.commands, name
+            assert service["command"][0] == "warehouse", name
+            assert service["command"][1] in warehouse.commands, name
 
     def test_dagsters_instance_is_the_command_lines_but_for_what_it_says(self) -> None:
         own = yaml.safe_load(INSTANCE_YAML)

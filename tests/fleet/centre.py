@@ -230,8 +230,10 @@ class Centre:
     def _start_broker(self) -> None:
         config = self.folder / "redis.conf"
         config.write_text(
-            f"bind {CENTRE}\nport {self.broker_port}\nrequirepass {self.passwords['broker']}\n"
-            f"save ''\nappendonly no\ndir {self.folder}\n"
+            f"bind {CENTRE}\nport 0\ntls-port {self.broker_port}\ntls-auth-clients no\n"
+            f"tls-cert-file {self.folder / 'ca.crt'}\ntls-key-file {self.folder / 'server.key'}\n"
+            f"tls-ca-cert-file {self.folder / 'ca.crt'}\n"
+            f"requirepass {self.passwords['broker']}\nsave ''\nappendonly no\ndir {self.folder}\n"
         )
         with (self.logs / "broker.log").open("ab") as log:
             self._children.append(
@@ -267,7 +269,8 @@ class Centre:
             "admin_url": url("postgres", "warehouse"),
             "warehouse_url": url("warehouse_app", "warehouse"),
             "dagster_url": url("warehouse_dagster", "warehouse_dagster"),
-            "broker_url": f"redis://:{self.passwords['broker']}@{CENTRE}:{self.broker_port}/0",
+            "broker_url": f"rediss://:{self.passwords['broker']}@{CENTRE}:{self.broker_port}/0"
+            f"?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={self.folder / 'ca.crt'}",
             "pii_hash_key": KEY,
             "warehouse_app_password": self.passwords["warehouse_app"],
             "warehouse_dagster_password": self.passwords["warehouse_dagster"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -162,10 +163,15 @@ def true_rows(centre: Centre) -> Counter[tuple[object, ...]]:
                 instant(row["dateSent"]),
                 row["phoneNumber"],
                 row["smsStatus"],
-                row["smsMessage"].replace("\0", "␀"),
+                as_kept(row["smsMessage"]),
             ] += 1
     return rows
 
 
 def instant(text: str) -> datetime:
     return datetime.strptime(text, "%d-%m-%Y %H:%M:%S").replace(tzinfo=ZONE).astimezone(UTC)
+
+
+def as_kept(text: str) -> str:
+    """What Postgres cannot hold is kept as the README says."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text.replace("\0", "\u2400"))
