@@ -93,13 +93,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION mart.forget_recipients IS 'Take these recipients out of the tallies of rare templates.';
 
-CREATE FUNCTION mart.public_templates() RETURNS TABLE (template_id uuid, masked_text text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT DISTINCT t.template_id, t.masked_text FROM mart.template t WHERE t.masked_text IS NOT NULL;
-END;
-COMMENT ON FUNCTION mart.public_templates IS 'Public templates whose masked text is kept.';
-
 -- The tallies of rare templates begin anew: their recipients are pseudonyms under the old key.
 CREATE FUNCTION mart.rekey_templates() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -116,10 +109,8 @@ END
 $$;
 COMMENT ON FUNCTION mart.rekey_templates IS 'Give templates their new pseudonyms, as ops.rekeyed_pseudonym has them.';
 
-REVOKE ALL ON FUNCTION mart.forget_recipients(uuid[]), mart.public_templates(),
-    mart.rekey_templates() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION mart.forget_recipients(uuid[]), mart.public_templates(),
-    mart.rekey_templates() TO warehouse_loader;
+REVOKE ALL ON FUNCTION mart.forget_recipients(uuid[]), mart.rekey_templates() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION mart.forget_recipients(uuid[]), mart.rekey_templates() TO warehouse_loader;
 GRANT SELECT, UPDATE ON ops.privacy TO warehouse_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.erasure, ops.suppressed_number, ops.rekeyed_day,
     ops.rekeyed_pseudonym TO warehouse_loader;

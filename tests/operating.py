@@ -27,7 +27,7 @@ from aiosmtpd.controller import Controller
 from dagster_project import clock
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import services
+from dagster_project.orchestration import alarm_news, services
 from dagster_project.orchestration.build import definitions_of
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.launch import launch
@@ -76,9 +76,10 @@ class House:
     def failure(self) -> str:
         """What the last run said of its failure."""
         run_id = self.instance.get_run_records(limit=1)[0].dagster_run.run_id
-        return "\n".join(
-            entry.message for entry in self.instance.all_logs(run_id) if entry.level >= 40
-        )
+        lines = [entry.message for entry in self.instance.all_logs(run_id) if entry.level >= 40]
+        with self.warehouse.connect() as connection:
+            alarm = alarm_news.of_run(self.instance, connection, run_id)
+        return "\n".join([*lines, alarm.what if alarm else ""])
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.warehouse.connect_admin() as connection:

@@ -6,8 +6,8 @@ side by side until the end), and the warehouse's key changes in the last transac
 
 Recipients and templates are computed anew from number and text. Reduced rows have neither: they take
 over what the rows that have them came to, and else a keyed hash of the old pseudonym. So a person whose
-every row is reduced keeps one pseudonym, and becomes another person when a new SMS comes. The
-suppression list hangs on a key of its own, which is sealed anew.
+every row is reduced keeps one pseudonym, and becomes another person when a new SMS comes; so does a
+template that only reduced rows have, and with it the label that a user gave it. The suppression list hangs on a key of its own, which is sealed anew.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def rekey(
             return 0
         suppression.wait_for_earlier(books, suppression.new_epoch(books), report)
         for part, old_part in zip(belongings, before, strict=True):
-            _seed(books, part, old_part, keys)
+            _seed(books, part, old_part)
         days = _days_left(books, belongings)
         for number, (part, account, day) in enumerate(days, start=1):
             _rekey_day(connection, part, account, day, keys)
@@ -98,16 +98,12 @@ def _begin(connection: Connection, keys: Keys) -> bool:
     return True
 
 
-def _seed(connection: Connection, part: Belongings, old_part: Belongings, keys: Keys) -> None:
-    """What is known beforehand: the pseudonym of the erased, and templates that are public."""
+def _seed(connection: Connection, part: Belongings, old_part: Belongings) -> None:
+    """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
     erased = {"phone": ERASED, "message": ERASED}
     old = old_part.personal.rekey_row(erased, old_part.context)["recipient"]
     new = part.personal.rekey_row(erased, part.context)["recipient"]
-    known: Known = {("recipient", old): new}
-    template_key = sub_key(keys.new, "template")
-    for template_id, text in connection.execute("SELECT * FROM mart.public_templates()"):
-        known["template", template_id] = UUID(bytes=pseudonym(template_key, text.encode()))
-    _remember(connection, known)
+    _remember(connection, {("recipient", old): new})
 
 
 def _days_left(
