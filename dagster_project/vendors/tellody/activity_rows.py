@@ -46,7 +46,8 @@ ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 UNKNOWN_KEY: Final = "unknown_key:"
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
-MAX_BIGINT: Final = 2**63 - 1
+LARGEST_TOTAL: Final = 2**60
+"""All six added up still are a bigint."""
 
 _WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
@@ -107,8 +108,8 @@ def day_asked(request: Mapping[str, Any]) -> date:
 def _total(key: str, value: bytes | None) -> int:
     if value is None:
         raise _untrusted(f"{key} is missing")
-    if not _WHOLE_NUMBER.fullmatch(value) or not 0 <= int(value) <= MAX_BIGINT:
-        raise _untrusted(f"{key} is no whole number from 0")
+    if not _WHOLE_NUMBER.fullmatch(value) or not 0 <= int(value) <= LARGEST_TOTAL:
+        raise _untrusted(f"{key} is no whole number from 0 to 2^60")
     return int(value)
 
 
