@@ -1,0 +1,139 @@
+"""Reduction: old days lose numbers and texts for good, and keep all that is counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from dagster_project.orchestration.retention import retention_job
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
+from tests.operating import SITE, House, again, days_back, operating
+
+STANDING = "SELECT * FROM warehouse.calltouch_sms ORDER BY sent_on, sms_key, occurrence"
+CONTENT = (
+    "SELECT sent_on, sms_key, content_hash, phone, message FROM warehouse.calltouch_sms"
+    " ORDER BY 1, 2, 3"
+)
+KEPT = (
+    "SELECT sent_on, sent_at, country, recipient, status, status_detail, outcome, reason, is_final,"
+    " template_id, segments FROM warehouse.calltouch_sms ORDER BY 1, 2, 4, 5, 6, 10"
+)
+TAKEN_OUT = "SELECT DISTINCT phone, phone_e164, message FROM warehouse.calltouch_sms"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(clock="now") as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    warehouse_with_dagster: Warehouse,
+    sandbox: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    """An installation that keeps personal data for long, until a test says otherwise."""
+    settings = sandbox.settings_env()
+    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
+    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_RETENTION_DAYS": "400"}
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+        yield running
+    sandbox.world.calltouch.redraw(undo_changes=True)
+
+
+def unreadable(day: date) -> bytes:
+    row = {"phoneNumber": None, "dateSent": f"{day:%d-%m-%Y} 10:00:00", "smsMessage": "Иван, 8 920"}
+    return json.dumps(row).encode()
+
+
+def night(house: House) -> list[str]:
+    done = retention_job.execute_in_process(instance=house.instance)
+    assert done.success
+    return [entry.message for entry in house.instance.all_logs(done.run_id)]
+
+
+def written(house: House) -> Any:
+    [(rows,)] = house.rows(
+        "SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM ops.load_receipt"
+        " WHERE receipt_id IN (SELECT receipt_id FROM ops.day_state)"
+    )
+    return rows
+
+
+def test_an_old_day_loses_number_and_text_keeps_what_is_counted_and_stays_reduced(
+    house: House, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = days_back(100, 99)
+    sandbox.world.calltouch.insert_rows(int(SITE), days[0], [unreadable(days[0])])
+    assert house.refresh(days), house.failure()
+    kept, reported = house.rows(KEPT), house.rows("SELECT sum(messages) FROM bi.sms_day")
+    again(monkeypatch, PII_RETENTION_DAYS="90")
+    lines = night(house)
+    assert any("2 days reduced" in line for line in lines)
+    assert house.rows(TAKEN_OUT) == [("(reduced)", None, "(reduced)")]
+    assert house.rows(KEPT) == kept
+    assert house.rows("SELECT sum(messages) FROM bi.sms_day") == reported
+    [(original, redacted)] = house.rows(
+        "SELECT original, redacted_at IS NOT NULL FROM ops.rejected_record"
+    )
+    assert original.startswith("(reduced ")
+    assert redacted
+    assert house.rows("SELECT count(*) FROM raw.response") == [(0,)], "responses of old days go"
+    standing = house.rows(STANDING)
+    assert not house.replay(days)
+    assert "no complete response" in house.failure()
+    for limit in ("90", "400"):
+        again(monkeypatch, PII_RETENTION_DAYS=limit)
+        assert house.refresh(days), house.failure()
+        assert house.rows(STANDING) == standing, "reloaded, it stays reduced"
+        assert written(house) == 0
+    assert house.replay(days), house.failure()
+    assert house.rows(STANDING) == standing
+    assert house.rows("SELECT count(*) FROM ops.rejected_record") == [(1,)]
+
+
+def test_an_old_day_is_reduced_before_it_is_first_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = days_back(100)[:2]
+    again(monkeypatch, PII_RETENTION_DAYS="90")
+    assert house.refresh(days), house.failure()
+    assert house.rows(TAKEN_OUT) == [("(reduced)", None, "(reduced)")]
+    standing = house.rows(STANDING)
+    night(house)
+    assert house.rows(STANDING) == standing
+    assert house.rows("SELECT count(*) FROM ops.day_state WHERE reduced_at IS NULL") == [(0,)]
+
+
+def test_of_a_window_across_the_limit_the_young_days_can_still_be_replayed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = days_back(92, 89)
+    old, young = days[:2], days[2:]
+    assert house.refresh(days), house.failure()
+    assert house.rows("SELECT count(*) FROM ops.extraction") == [(1,)], "one window"
+    again(monkeypatch, PII_RETENTION_DAYS="90")
+    night(house)
+    [(body,)] = house.rows("SELECT body FROM raw.response")
+    rows = json.loads(zstandard.ZstdDecompressor().decompress(body))["data"]["smsDetails"]
+    by_day = {f"{day:%d-%m-%Y}": day for day in days}
+    for row in rows:
+        is_old = by_day[row["dateSent"][:10]] in old
+        assert (row["phoneNumber"] == "(reduced)") == is_old
+        assert (row["smsMessage"] == "(reduced)") == is_old
+    standing = house.rows(CONTENT)
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("DELETE FROM warehouse.calltouch_sms WHERE sent_on >= %s", (young[0],))
+    assert house.replay(young), house.failure()
+    assert house.rows(CONTENT) == standing
+    assert not house.replay(old)
+    assert "no complete response" in house.failure()
