@@ -59,14 +59,17 @@ _KEY: Final = slice(24, 40)
 _PHONE_AT: Final = 52
 _JSON: Final = json.JSONDecoder(strict=False)
 
+_ONE_SEGMENT: Final = 160
 _MORE_SEGMENTS: Final = 153
-"""Characters of GSM-7 that each segment of a text of several holds."""
+"""Characters of GSM-7 that a text of one segment holds, and each segment of a longer one."""
 _Change = Callable[[bytes], bytes | None]
 
 
 def erased_text(segments: int) -> str:
     """What stands for the text of an SMS to an erased number."""
-    return ERASED if segments < 2 else ERASED.ljust(_MORE_SEGMENTS * (segments - 1) + 1, ".")
+    if segments < 2:
+        return ERASED
+    return ERASED.ljust(max(_MORE_SEGMENTS * (segments - 1), _ONE_SEGMENT) + 1, ".")
 
 
 def identify(typed: str) -> Identity | None:
