@@ -163,9 +163,8 @@ def test_a_batch_is_reduced_as_its_rows_are() -> None:
         assert by_value is not None
         assert encode_record(TABLE, by_value, Counter()) == reduced.records[at]
         assert by_value["sms_key"].bytes == reduced.keys[at * 16 : at * 16 + 16]
-    assert len(set(reduced.keys[at : at + 16] for at in range(0, len(reduced.keys), 16))) == len(
-        rows
-    )
+    keys = {reduced.keys[at : at + 16] for at in range(0, len(reduced.keys), 16)}
+    assert len(keys) == len(rows)
 
 
 def test_days_that_are_not_old_are_left_as_they_are() -> None:
