@@ -7,6 +7,7 @@ carries a secret, a phone number or a message text: vendor bodies and Postgres' 
 
 from __future__ import annotations
 
+from datetime import date
 from typing import ClassVar
 
 
@@ -109,6 +110,19 @@ class SuspiciouslyShrunk(AnswerNotTrusted):
     """A day came back with far fewer rows than it had: held until a person takes it."""
 
     recovery = "look, then run again with --accept-shrink"
+
+    def __init__(self, day: date, before: int, after: int, *, source: str, account: str) -> None:
+        self.day, self.before, self.after = day, before, after
+        super().__init__(
+            f"the day had {before} rows and came back with {after}: held, its old rows stand.",
+            source=source,
+            account=account,
+            window=day,
+            way_out=(
+                f"if the vendor is right: warehouse backfill --source {source} --account {account}"
+                f" --from {day} --to {day} --accept-shrink"
+            ),
+        )
 
 
 class NothingStored(WarehouseError):

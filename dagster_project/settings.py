@@ -99,7 +99,11 @@ class RetentionSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``."""
+    """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``.
+
+    A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
+    them is held; a share of 0 holds none.
+    """
 
     home: Path
     warehouse_url: SecretStr | None
@@ -113,6 +117,8 @@ class Settings:
     dagster_url: SecretStr | None = None
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    hold_below_share: float = 0.5
+    hold_from_rows: int = 1000
 
     @property
     def embedded(self) -> bool:
@@ -154,6 +160,8 @@ class _Reader:
             warehouse_url=url,
             start_date=self.day("WAREHOUSE_START_DATE", "2024-01-01"),
             range_days=self.integer("WAREHOUSE_RANGE_DAYS", "366") or 1,
+            hold_below_share=self.share("WAREHOUSE_HOLD_BELOW_SHARE", "0.5"),
+            hold_from_rows=self.integer("WAREHOUSE_HOLD_FROM_ROWS", "1000"),
             pii_hash_key=key,
             calltouch=self.calltouch(),
             tellody=self.tellody(),
@@ -358,6 +366,16 @@ class _Reader:
         if not 0 < number < float("inf"):
             raise SettingsError(f"{name} must be above 0: {value!r}.")
         return number
+
+    def share(self, name: str, default: str) -> float:
+        value = self.text(name, default)
+        try:
+            share = float(value)
+        except ValueError as error:
+            raise SettingsError(f"{name} is not a number: {value!r}.") from error
+        if not 0 <= share <= 1:
+            raise SettingsError(f"{name} must be from 0 to 1: {value!r}.")
+        return share
 
     def integers(self, name: str) -> tuple[int, ...]:
         parts = [part.strip() for part in self.given.get(name, "").split(",") if part.strip()]

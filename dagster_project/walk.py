@@ -73,14 +73,17 @@ class Walk:
         *,
         run_id: str | None = None,
         accept_shrink: bool = False,
-        guard: ShrinkGuard | None = None,
         after_rows: AfterRows | None = None,
     ) -> None:
         self.feed = feed
         self.settings = settings
         self.warehouse = warehouse
         self.run_id = run_id
-        self.guard = None if accept_shrink else (guard or ShrinkGuard())
+        self.guard = (
+            None
+            if accept_shrink
+            else ShrinkGuard(settings.hold_from_rows, settings.hold_below_share)
+        )
         self.after_rows = after_rows
         self._pii_key = pii_key
         self._local = threading.local()

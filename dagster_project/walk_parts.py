@@ -133,18 +133,10 @@ def hold(
 ) -> SuspiciouslyShrunk:
     """Note that the day's new answer is held back; what to raise for it."""
     before, after = rows
+    source, account = extraction.source, extraction.account
     reason = f"had {before} rows, came back with {after}"
-    ledger.hold_day(connection, extraction.source, extraction.account, day, reason)
-    return SuspiciouslyShrunk(
-        f"the day {reason}: held, its old rows stand.",
-        source=extraction.source,
-        account=extraction.account,
-        window=day,
-        way_out=(
-            f"if the vendor is right: warehouse backfill --source {extraction.source}"
-            f" --account {extraction.account} --from {day} --to {day} --accept-shrink"
-        ),
-    )
+    ledger.hold_day(connection, source, account, day, reason)
+    return SuspiciouslyShrunk(day, before, after, source=source, account=account)
 
 
 def nothing_stored(source: str, account: Account, day: date) -> NothingStored:

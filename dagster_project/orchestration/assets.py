@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_project.days import ChunkDone, DayRunner
-from dagster_project.errors import SettingsError, WarehouseError
+from dagster_project.errors import SettingsError, SuspiciouslyShrunk, WarehouseError
 from dagster_project.feed import Feed, Reach
 from dagster_project.orchestration import (
     checks,
@@ -215,3 +215,6 @@ def _log(
             )
             for evaluation in checks.evaluations(context, walk, day, receipts):
                 context.log_event(evaluation)
+    for day in {p.day for p in chunk.problems if isinstance(p, SuspiciouslyShrunk)}:
+        for evaluation in checks.held(context, walk, day):
+            context.log_event(evaluation)

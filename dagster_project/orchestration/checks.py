@@ -6,7 +6,7 @@ logged, each with its day and the materialization it speaks of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from statistics import median
 from typing import Any
@@ -21,6 +21,7 @@ from dagster_project.feed import Feed
 from dagster_project.model import ONE_DAY
 from dagster_project.orchestration import freshness
 from dagster_project.walk import Walk
+from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
 
 _DESCRIPTIONS = {
@@ -28,6 +29,7 @@ _DESCRIPTIONS = {
     "no_rejects": "Every record of the day could be loaded.",
     "known_values": "No status or key that the code does not know.",
     "dates_inside": "No record dated outside of the window that was asked for.",
+    "not_shrunk": "No answer of the day is held back because it lost too many of the day's rows.",
     "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
     freshness.NAME: freshness.DESCRIPTION,
 }
@@ -51,9 +53,21 @@ def evaluations(
     context: dg.AssetExecutionContext, walk: Walk, day: date, receipts: Sequence[Receipt]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The day's evaluations; log them right after its materialization."""
-    feed = walk.feed
+    return _evaluations(context, walk.feed, day, _results(walk, day, receipts))
+
+
+def held(
+    context: dg.AssetExecutionContext, walk: Walk, day: date
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The evaluation of a day of which an answer is held back: its old rows and materialization stand."""
+    return _evaluations(context, walk.feed, day, [_held(walk, day)])
+
+
+def _evaluations(
+    context: dg.AssetExecutionContext, feed: Feed, day: date, results: Iterable[_Result]
+) -> Iterator[dg.AssetCheckEvaluation]:
     target = _target(context, dg.AssetKey(feed.asset), day.isoformat())
-    for name, passed, severity, metadata in _results(walk, day, receipts):
+    for name, passed, severity, metadata in results:
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(feed.asset),
             check_name=name,
@@ -90,9 +104,18 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     yield "known_values", not unknown, warn, unknown
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
     yield "dates_inside", outside == 0, warn, {"outside": outside}
+    yield _held(walk, day)
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
     if _is_newest(walk, day):
         yield freshness.NAME, True, error, {"newest day": day.isoformat()}
+
+
+def _held(walk: Walk, day: date) -> _Result:
+    """Of any account: a run narrowed to the others does not hide it."""
+    with walk.reading() as connection:
+        reasons = ledger.held_answers(connection, walk.feed.source, day)
+    told = {f"account {account}": reason for account, reason in reasons.items()}
+    return "not_shrunk", not told, dg.AssetCheckSeverity.ERROR, told
 
 
 def _is_newest(walk: Walk, day: date) -> bool:

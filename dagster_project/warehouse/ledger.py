@@ -301,6 +301,16 @@ def hold_day(connection: Connection, source: str, account: str, day: date, reaso
     )
 
 
+def held_answers(connection: Connection, source: str, day: date) -> dict[str, str]:
+    """By account, why a newer answer for the day was not taken."""
+    rows = connection.execute(
+        "SELECT account, held FROM ops.day_state"
+        " WHERE source = %s AND day = %s AND held IS NOT NULL ORDER BY account",
+        (source, day),
+    ).fetchall()
+    return dict(rows)
+
+
 def committed_by_runs(
     connection: Connection, source: str, run_ids: Sequence[str]
 ) -> Mapping[tuple[str, date], Receipt]:

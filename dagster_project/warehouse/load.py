@@ -55,8 +55,8 @@ class DaysShrank(Exception):
 class ShrinkGuard:
     """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held."""
 
-    from_rows: int = 1000
-    keep_share: float = 0.5
+    from_rows: int
+    keep_share: float
 
     def objects(self, before: int, after: int) -> bool:
         return before >= self.from_rows and after < before * self.keep_share

@@ -215,8 +215,8 @@ def test_a_shrunken_day_is_refused_before_anything_is_written(warehouse: Warehou
     rows = [Sms(FIRST, n) for n in range(1, 1001)]
     load(warehouse, rows, page=500)
     with pytest.raises(DaysShrank) as caught:
-        load(warehouse, rows[:499], page=500, guard=ShrinkGuard())
+        load(warehouse, rows[:499], page=500, guard=ShrinkGuard(1000, 0.5))
     assert caught.value.shrunk == {FIRST: (1000, 499)}
     assert standing(warehouse) == Counter(rows)
-    load(warehouse, rows[:500], page=500, guard=ShrinkGuard())
+    load(warehouse, rows[:500], page=500, guard=ShrinkGuard(1000, 0.5))
     assert len(standing(warehouse)) == 500
