@@ -381,8 +381,7 @@ class Walk:
         if self.feed.personal is None:
             yield
             return
-        days = self.settings.retention.pii_days
-        with suppression.rules(connection, account, self._pii_key, days) as rules:
+        with suppression.rules(connection, account, self._pii_key) as rules:
             self._local.rules = rules
             try:
                 yield

@@ -123,9 +123,9 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
     problems: list[WarehouseError] = []
     with (
         interrupts.noted(context),
-        liveness.alive(services.warehouse(), context.run_id),
+        liveness.alive(services.warehouse(), context.run.run_id),
         services.opened_walk(
-            feed, run_id=context.run_id, accept_shrink=config.accept_shrink
+            feed, run_id=context.run.run_id, accept_shrink=config.accept_shrink
         ) as walk,
     ):
         already: Mapping[tuple[str, date], Receipt] = {}
@@ -176,7 +176,7 @@ def _check_accounts(feed: Feed, settings: Settings, wanted: list[str]) -> None:
 
 def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
     """The runs that this one re-executes, itself included (a step may be retried)."""
-    tries = [context.run_id]
+    tries = [context.run.run_id]
     run = context.run
     while run is not None and run.parent_run_id is not None and run.parent_run_id not in tries:
         tries.append(run.parent_run_id)

@@ -154,7 +154,7 @@ def progress(
         )
     for account, of_account in _by_account(receipts).items():
         observability.tell_loaded(
-            context.run_id,
+            context.run.run_id,
             feed.source,
             account,
             observability.window_of([receipt.day for receipt in of_account]),
@@ -162,7 +162,7 @@ def progress(
         )
     for problem in chunk.problems:
         context.log.error(f"{type(problem).__name__}: {problem}")
-        observability.tell_problem(context.run_id, feed.source, problem)
+        observability.tell_problem(context.run.run_id, feed.source, problem)
 
 
 def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:

@@ -31,8 +31,11 @@ POLL_SECONDS = 0.2
 
 
 @contextmanager
-def rules(connection: Connection, account: Account, secret: str, pii_days: int) -> Iterator[Rules]:
+def rules(connection: Connection, account: Account, secret: str) -> Iterator[Rules]:
     """The rules that a load of this account goes by, unchanged while it lasts.
+
+    Days up to the newest that was reduced come in reduced; old days that never were are loaded as
+    the vendor answers, and reduced by the schedule in their turn.
 
     ``connection`` commits by itself, and is the load's own until it has committed.
 
@@ -49,8 +52,7 @@ def rules(connection: Connection, account: Account, secret: str, pii_days: int) 
             (account.source, account.label),
         ).fetchone()
         reduced = row[0] + ONE_DAY if row is not None and row[0] is not None else date.min
-        limit = reduced_before(account, pii_days)
-        yield Rules(_suppression(connection, master), max(limit, reduced), reduction_key(master))
+        yield Rules(_suppression(connection, master), reduced, reduction_key(master))
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))

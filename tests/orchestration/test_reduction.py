@@ -101,15 +101,17 @@ def test_an_old_day_loses_number_and_text_keeps_what_is_counted_and_stays_reduce
     assert house.rows("SELECT count(*) FROM ops.rejected_record") == [(1,)]
 
 
-def test_an_old_day_is_reduced_before_it_is_first_written(
+def test_an_old_day_is_loaded_as_answered_and_reduced_in_its_turn_for_good(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = days_back(100)[:2]
     again(monkeypatch, PII_RETENTION_DAYS="90")
     assert house.refresh(days), house.failure()
+    assert ("(reduced)", None, "(reduced)") not in house.rows(TAKEN_OUT)
+    night(house)
     assert house.rows(TAKEN_OUT) == [("(reduced)", None, "(reduced)")]
     standing = house.rows(STANDING)
-    night(house)
+    assert house.refresh(days), house.failure()
     assert house.rows(STANDING) == standing
     assert house.rows("SELECT count(*) FROM ops.day_state WHERE reduced_at IS NULL") == [(0,)]
 
