@@ -13,13 +13,14 @@ replay, and where what is stored is rewritten: so a rerun of an unchanged day st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from dagster_project.model import Account, Answer, Batch, Window
+from dagster_project.pseudonym import pseudonyms
 
 ERASED: Final = "(erased)"
 REDUCED: Final = "(reduced)"
@@ -27,8 +28,9 @@ LONGEST_TAIL: Final = 10
 SHORTEST_TAIL: Final = 7
 HASH_BYTES: Final = 16
 
-_BETWEEN_DIGITS = r"[\s()\[\].,/+_‐‑‒–—\u00a0-]{0,3}"
-_DIGIT_RUN: Final = re.compile(f"[0-9](?:{_BETWEEN_DIGITS}[0-9]){{{SHORTEST_TAIL - 1},}}")
+_BETWEEN_DIGITS = r"[\s()\[\].,/+_‐‑‒–—\u00a0-]{0,3}+"
+_NO_DIGIT: Final = re.compile("[^0-9]")
+_DIGIT_RUN: Final = re.compile(f"[0-9](?:{_BETWEEN_DIGITS}[0-9]){{{SHORTEST_TAIL - 1},}}+")
 
 
 class Identity(NamedTuple):
@@ -56,39 +58,45 @@ class Suppression:
         return bool(self.numbers)
 
     def hash_of(self, text: str) -> bytes:
-        return blake2b(
-            text.encode("utf-8", "surrogatepass"), key=self.key, digest_size=HASH_BYTES
-        ).digest()
+        return blake2b(_bytes(text), key=self.key, digest_size=HASH_BYTES).digest()
 
     def has(self, number: str) -> bool:
         return self.hash_of(number) in self.numbers
 
+    def among(self, numbers: Collection[str]) -> set[str]:
+        """Those of many numbers that are on the list."""
+        hashes = pseudonyms(self.key, map(_bytes, numbers))
+        return {n for n, found in zip(numbers, hashes, strict=True) if found in self.numbers}
+
     def without(self, text: str) -> str:
         """The text with 0 for every digit of a suppressed number, so that its template and length stay."""
-        if not self.tails:
-            return text
-        places = sorted(place for run in _DIGIT_RUN.finditer(text) for place in self._found(run))
-        if not places:
+        if not self.occurs_in(text):
             return text
         letters = list(text)
-        for place in places:
-            letters[place] = "0"
+        for run in _DIGIT_RUN.finditer(text):
+            places = [at for at in range(*run.span()) if "0" <= text[at] <= "9"]
+            for start, length in self._found("".join(text[at] for at in places)):
+                for at in places[start : start + length]:
+                    letters[at] = "0"
         return "".join(letters)
 
     def occurs_in(self, text: str) -> bool:
         """Whether any number of the list stands in the text."""
         if not self.tails:
             return False
-        return any(True for run in _DIGIT_RUN.finditer(text) for _ in self._found(run))
+        runs = {_NO_DIGIT.sub("", run) for run in set(_DIGIT_RUN.findall(text))}
+        return any(True for digits in runs for _ in self._found(digits))
 
-    def _found(self, run: re.Match[str]) -> Iterator[int]:
-        """Places of the digits of suppressed numbers, with those before them that belong to the number."""
-        places = [at for at in range(*run.span()) if "0" <= run.string[at] <= "9"]
-        digits = "".join(run.string[at] for at in places)
+    def _found(self, digits: str) -> Iterator[tuple[int, int]]:
+        """Where suppressed numbers begin in a run of digits, and how long they are."""
         for length in self.tail_lengths:
             for start in range(len(digits) - length + 1):
                 if self.hash_of(digits[start : start + length]) in self.tails:
-                    yield from places[start : start + length]
+                    yield start, length
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True)

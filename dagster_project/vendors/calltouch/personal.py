@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import date, datetime
-from struct import unpack_from
+from struct import Struct
 from typing import Any, Final
 from uuid import UUID
 
@@ -48,16 +48,23 @@ from dagster_project.vendors.calltouch.pages import (
     decode_page,
     places_of_rows,
 )
-from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT, read_number
 from dagster_project.vendors.calltouch.rows import instant_of, sms_key
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.templates import template_of
 
 _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
 _REDUCED_TEXT: Final = encode("text", REDUCED)
-_KEY: Final = slice(24, 40)
 _PHONE_AT: Final = 52
+_FIXED_RECIPIENT: Final = 20
+_FIXED_FINAL: Final = 5
+_length: Final = Struct(">i").unpack_from
 _JSON: Final = json.JSONDecoder(strict=False)
+_APART: Final = "\n\x00\n\x00"
+"""More than can stand between two digits of a number."""
+_PLAIN_STARTS: Final = frozenset(
+    first + second for first in "78" for second in COUNTRY_OF_SECOND_DIGIT
+)
 
 _ONE_SEGMENT: Final = 160
 _MORE_SEGMENTS: Final = 153
@@ -101,30 +108,45 @@ def _redacted(body: bytes, page: Page | None, suppression: Suppression) -> bytes
         page = page or decode_page(body)
     except NotAPage:
         return None
-    if _is_free_of(page, suppression):
+    suspects = _suspects(page, suppression)
+    if not suspects:
         return None
-    return _rewritten(body, lambda source: _redact_source(source, suppression))
+    return _rewritten(body, lambda source: _redact_source(source, suppression), suspects)
 
 
-def _is_free_of(page: Page, suppression: Suppression) -> bool:
-    """Whether a page of the usual form holds no suppressed number; the others are looked at by row."""
+def _suspects(page: Page, suppression: Suppression) -> Collection[int]:
+    """Places of elements that hold a suppressed number; all, where the page is not of the usual form."""
+    rows = page.rows
     if page.rejects or page.sources:
-        return False
-    numbers = {row.phoneNumber for row in page.rows}
-    if any(suppression.has(read_number(number).identity) for number in numbers):
-        return False
-    texts = "\n\x00\n\x00".join(row.smsMessage for row in page.rows)
-    statuses = "\n\x00\n\x00".join({row.smsStatus + row.smsStatusDetail for row in page.rows})
-    return not suppression.occurs_in(texts) and not suppression.occurs_in(statuses)
+        return range(page.received)
+    numbers = [_identity(row.phoneNumber) for row in rows]
+    own = suppression.among(set(numbers))
+    suspects = {place for place, number in enumerate(numbers) if number in own} if own else set()
+    for texts in (
+        [row.smsMessage for row in rows],
+        [row.smsStatus + _APART + row.smsStatusDetail for row in rows],
+    ):
+        if suppression.occurs_in(_APART.join(set(texts))):
+            suspects |= {at for at, text in enumerate(texts) if suppression.occurs_in(text)}
+    return suspects
 
 
-def _rewritten(body: bytes, change: _Change) -> bytes | None:
+def _identity(phone: str) -> str:
+    """What ``read_number`` says, at once for nearly all."""
+    if len(phone) == 11 and phone[:2] in _PLAIN_STARTS and phone.isascii() and phone.isdecimal():
+        return f"+7{phone[1:]}"
+    return read_number(phone).identity
+
+
+def _rewritten(
+    body: bytes, change: _Change, suspects: Collection[int] | None = None
+) -> bytes | None:
     """The page with those elements changed for which ``change`` has something; None: for none."""
     body = body.removeprefix(BOM)
     parts: list[bytes] = []
     kept_until = 0
-    for start, end in places_of_rows(body):
-        new = change(body[start:end])
+    for place, (start, end) in enumerate(places_of_rows(body)):
+        new = change(body[start:end]) if suspects is None or place in suspects else None
         if new is not None:
             parts += [body[kept_until:start], new]
             kept_until = end
@@ -226,15 +248,17 @@ def reduce_reject(original: str, key: bytes) -> str | None:
 
 def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
     """The batch with the rows of days before ``before`` reduced, rejects too."""
-    old = np.flatnonzero(batch.days < day_number(before)).tolist()
-    keys = bytearray(batch.keys)
-    new_keys = pseudonyms(key, [batch.keys[at * 16 : at * 16 + 16] for at in old])
-    for at, new_key in zip(old, new_keys, strict=True):
-        record = _reduced_record(batch.records[at], new_key)
+    is_old = batch.days < day_number(before)
+    places = np.flatnonzero(is_old)
+    old_keys = np.frombuffer(batch.keys, "V16")
+    new_keys = pseudonyms(key, old_keys[places].tolist())
+    changed = list(map(_reduced_record, [batch.records[at] for at in places.tolist()], new_keys))
+    new_hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, changed), np.uint64, len(changed))
+    keys, batch.hashes = old_keys.copy(), batch.hashes.copy()
+    keys[places] = np.frombuffer(b"".join(new_keys), "V16")
+    batch.keys, batch.hashes[places] = keys.tobytes(), new_hashes
+    for at, record in zip(places.tolist(), changed, strict=True):
         batch.records[at] = record
-        batch.hashes[at] = xxhash.xxh3_64_intdigest(record)
-        keys[at * 16 : at * 16 + 16] = new_key
-    batch.keys = bytes(keys)
     batch.rejects = [
         _reduced_reject(reject, key) if (reject.day or window.first_day) < before else reject
         for reject in batch.rejects
@@ -249,28 +273,18 @@ def _reduced_reject(reject: Reject, key: bytes) -> Reject:
 def _reduced_record(record: bytes, new_key: bytes) -> bytes:
     """Fields of fixed places up to ``sent_at``; then phone, E.164, country, recipient, four of status,
     ``is_final``, text, template and segments, each with its length before it."""
-    at = _after(record, _after(record, _PHONE_AT))
+    at = _PHONE_AT
+    at += 4 + _length(record, at)[0]
+    at += 4 + max(_length(record, at)[0], 0)
     middle = at
-    for _ in range(7):
-        at = _after(record, at)
-    rest = _after(record, at)
-    return b"".join(
-        (
-            record[: _KEY.start],
-            new_key,
-            record[_KEY.stop : _PHONE_AT],
-            _REDUCED_PHONE,
-            record[middle:at],
-            _REDUCED_TEXT,
-            record[rest:],
-        )
-    )
-
-
-def _after(record: bytes, at: int) -> int:
-    """Where the field after the one at this place begins."""
-    length: int = unpack_from(">i", record, at)[0]
-    return at + 4 + max(length, 0)
+    at += 4 + max(_length(record, at)[0], 0) + _FIXED_RECIPIENT
+    at += 4 + _length(record, at)[0]
+    at += 4 + _length(record, at)[0]
+    at += 4 + _length(record, at)[0]
+    at += 4 + max(_length(record, at)[0], 0) + _FIXED_FINAL
+    rest = at + 4 + _length(record, at)[0]
+    head, kept, tail = record[40:_PHONE_AT] + _REDUCED_PHONE, record[middle:at], record[rest:]
+    return record[:24] + new_key + head + kept + _REDUCED_TEXT + tail
 
 
 def erase_row(
