@@ -22,7 +22,7 @@ ui: $(STAMP)
 	@$(BIN)/warehouse ui
 
 bench: $(STAMP)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(PART)
 
 soak: $(STAMP)
 	@$(BIN)/python -m pytest -m soak --timeout 7200 tests
