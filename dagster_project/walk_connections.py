@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, LifoQueue
 
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 from dagster_project.warehouse.ledger import Connection
 
 
@@ -22,8 +22,8 @@ class ConnectionPairs:
         """A ledger connection (commits at once) and a load connection; given back whole or closed."""
         with safe_errors():
             pair = self._idle_pair() or (
-                self._warehouse.connect(what="ledger", autocommit=True),
-                self._warehouse.connect(what="load"),
+                self._warehouse.connect(what="ledger", autocommit=True, patience=PATIENCE_SECONDS),
+                self._warehouse.connect(what="load", patience=PATIENCE_SECONDS),
             )
             try:
                 yield pair

@@ -18,7 +18,7 @@ from dagster_project import clock
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
 from dagster_project.warehouse import ledger
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.ledger import Connection
 
 _GRACE = timedelta(seconds=30)
@@ -31,7 +31,7 @@ INTERVAL_SECONDS = 60
 @contextmanager
 def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Hold the run's lock."""
-    with warehouse.connect(what="run", autocommit=True) as connection:
+    with warehouse.connect(what="run", autocommit=True, patience=PATIENCE_SECONDS) as connection:
         connection.execute("SELECT pg_advisory_lock_shared(%s)", (_key(run_id),))
         yield
 

@@ -10,6 +10,7 @@ mode between the pipeline and Postgres does not do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = [
     "BI_ROLES",
     "DAGSTER",
     "LOADER",
+    "PATIENCE_SECONDS",
     "Login",
     "Warehouse",
     "safe_errors",
@@ -42,6 +44,8 @@ __all__ = [
 LOADER = "warehouse_loader"
 APP = "warehouse_app"
 DAGSTER = "warehouse_dagster"
+PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 2.0
 BI_ROLES = ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii")
 
 KEEPALIVES: Mapping[str, str] = {
@@ -151,8 +155,12 @@ class Warehouse:
         what: str = "pipeline",
         lock_timeout: float = 0,
         statement_timeout: float = 0,
+        patience: float = 0,
     ) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection for the pipeline, working as ``role``; timeouts in seconds, 0 is none.
+
+        For ``patience`` seconds it is tried again: a host that is cut off for a while, or a server
+        that is started anew, need not cost the window.
 
         Raises:
             SettingsError: password, database or role are not accepted.
@@ -163,7 +171,14 @@ class Warehouse:
             "statement_timeout": f"{round(statement_timeout * 1000)}ms",
             **({"role": role} if role else {}),
         }
-        return self._connect(self.pipeline, what, autocommit, self.database, session)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self._connect(self.pipeline, what, autocommit, self.database, session)
+            except TryLater:
+                if time.monotonic() + RETRY_SECONDS > deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
 
     def connect_admin(
         self, *, autocommit: bool = True, database: str | None = None, what: str = "admin"

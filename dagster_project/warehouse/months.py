@@ -11,7 +11,7 @@ from datetime import date
 from threading import Lock
 
 from dagster_project.model import Table
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.ledger import Connection
 
 
@@ -30,7 +30,9 @@ class MonthKeeper:
             if (table.name, month) in self._known:
                 return
             if self._connection is None or self._connection.closed:
-                self._connection = self._warehouse.connect(what="months", autocommit=True)
+                self._connection = self._warehouse.connect(
+                    what="months", autocommit=True, patience=PATIENCE_SECONDS
+                )
             self._connection.execute(
                 "SELECT ops.ensure_month(%s::regclass, %s)", (f"warehouse.{table.name}", month)
             )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from dagster_project.errors import (
 )
 from dagster_project.settings import load_settings
 from dagster_project.warehouse.connection import Warehouse, safe_errors
+from tests.conftest import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 PHONE = "79209383654"
@@ -219,8 +222,10 @@ def test_dagster_has_a_database_that_no_other_role_may_connect_to(
 
 
 def test_dagsters_url_may_be_set(warehouse: Warehouse) -> None:
-    own = SecretStr("postgresql+psycopg2://dagster@elsewhere/dagster")
-    assert Warehouse.at("postgresql://u@127.0.0.1/w", own).dagster_url() == own.get_secret_value()
+    own = SecretStr("postgresql://dagster@elsewhere/dagster")
+    given = Warehouse.at("postgresql://u@127.0.0.1/w", own).dagster_url()
+    assert given.startswith("postgresql+psycopg2://dagster@elsewhere/dagster?")
+    assert "sslmode=verify-full" in given
     derived = Warehouse.at("postgresql://u:p%40ss@127.0.0.1:5/w?sslmode=require").dagster_url()
     assert derived.startswith("postgresql+psycopg2://u:p%40ss@127.0.0.1:5/w_dagster?")
     assert "sslmode=require" in derived
@@ -251,3 +256,32 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def test_a_patient_connection_is_made_once_the_server_is_back() -> None:
+    """And without patience it is told at once that there is none."""
+    port = free_port()
+    found = Warehouse.at(f"postgresql://nobody@127.0.0.1:{port}/nothing")
+    began = time.monotonic()
+    with pytest.raises(TryLater):
+        found.connect()
+    assert time.monotonic() - began < 2
+    asked: list[int] = []
+
+    def greet() -> None:
+        """Says no like a server that is up: the wait was for that, not for a right answer."""
+        time.sleep(1)
+        with socket.create_server(("127.0.0.1", port)) as server:
+            client, _ = server.accept()
+            with client:
+                asked.append(len(client.recv(1024)))
+                client.sendall(
+                    b"E\x00\x00\x00\x32SFATAL\x00C28P01\x00Mpassword authentication failed\x00\x00"
+                )
+
+    thread = threading.Thread(target=greet)
+    thread.start()
+    with pytest.raises(WarehouseError):
+        found.connect(patience=8)
+    thread.join(timeout=10)
+    assert asked
