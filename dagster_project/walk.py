@@ -377,7 +377,10 @@ class Walk:
 
     @contextmanager
     def _rules(self, connection: Connection, account: Account) -> Iterator[None]:
-        """What this thread's window goes by for privacy, until it has committed."""
+        """What this thread's window goes by for privacy, until it has committed.
+
+        Outside of it nothing of a feed that holds personal data can be stored or read: that raises.
+        """
         if self.feed.personal is None:
             yield
             return
@@ -386,21 +389,21 @@ class Walk:
             try:
                 yield
             finally:
-                self._local.rules = None
+                del self._local.rules
 
     def _redacted(self, answer: Answer) -> Answer:
         """The answer without the numbers that were erased: what is stored, and read."""
-        rules: Rules | None = getattr(self._local, "rules", None)
-        if self.feed.personal is None or rules is None or not rules.suppression:
+        if self.feed.personal is None:
             return answer
-        return self.feed.personal.redact(answer, rules.suppression)
+        rules: Rules = self._local.rules
+        return self.feed.personal.redact(answer, rules.suppression) if rules.suppression else answer
 
     def _to_batch(self, answer: Answer, window: Window) -> Batch:
         """The answer's rows, those of old days reduced."""
         batch = self.feed.to_batch(answer, window, self.context)
-        rules: Rules | None = getattr(self._local, "rules", None)
-        if self.feed.personal is None or rules is None:
+        if self.feed.personal is None:
             return batch
+        rules: Rules = self._local.rules
         if window.first_day >= rules.reduced_before:
             return batch
         return self.feed.personal.reduce_batch(

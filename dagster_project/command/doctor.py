@@ -294,6 +294,27 @@ def _runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Findin
         yield Finding("runs", "wrong", text, "start the daemon, or cancel the run in the UI.")
 
 
+def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM ops.erasure e WHERE finished_at IS NULL AND NOT EXISTS ("
+            "  SELECT FROM ops.erasure n WHERE n.erasure_id > e.erasure_id"
+            "  AND n.finished_at IS NOT NULL)),"
+            " (SELECT count(*) FROM ops.suppressed_number),"
+            " EXISTS (SELECT FROM ops.pii_key WHERE next_fingerprint IS NOT NULL)"
+        ).fetchone()
+    assert row is not None
+    open_erasures, suppressed, rekeying = row
+    if open_erasures:
+        text = f"{open_erasures} erasures were not finished."
+        yield Finding("privacy", "wrong", text, "`warehouse forget` with the same numbers again.")
+    else:
+        yield Finding("privacy", "good", f"{suppressed} numbers are kept out of every answer.")
+    if rekeying:
+        text = "a rekey is under way, or was stopped; loads are refused until it is finished."
+        yield Finding("privacy", "wrong", text, "`warehouse rekey` with the same new key again.")
+
+
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         for channel, count, failure in alarm_book.undelivered(connection):
@@ -313,4 +334,5 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", _disk),
     ("Dagster", _dagster),
     ("alarms", _alarms),
+    ("privacy", _privacy),
 )
