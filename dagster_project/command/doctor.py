@@ -9,24 +9,22 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
-import dagster as dg
 import requests
 
 from dagster_project.alarm import channels
+from dagster_project.command.doctor_dagster import dagster
+from dagster_project.command.findings import Finding
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
 from dagster_project.model import Tally
-from dagster_project.orchestration import liveness, services
-from dagster_project.orchestration.instance import opened_instance
+from dagster_project.orchestration import services
 from dagster_project.pseudonym import fingerprint
 from dagster_project.settings import Settings
 from dagster_project.vendors.trust.range_proof import standing
@@ -39,16 +37,7 @@ from dagster_project.warehouse.range_proofs import RangeProofs
 SERVER_CLOCK_SECONDS = 5.0
 VENDOR_CLOCK_SECONDS = 120.0
 LEAST_FREE_BYTES = 2 << 30
-QUEUED_FOR_TOO_LONG = timedelta(hours=1)
 _COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    about: str
-    state: Literal["good", "note", "wrong"]
-    text: str
-    way_out: str | None = None
 
 
 Check = Callable[[Settings, Warehouse], Iterator[Finding]]
@@ -252,54 +241,10 @@ def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("disk", "good", text)
 
 
-def _dagster(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with opened_instance(settings, warehouse) as instance:
-        count = instance.get_runs_count()
-        yield Finding("Dagster", "good", f"its storage answers, {count} runs.")
-        if instance.telemetry_enabled:
-            text = "telemetry is on."
-            yield Finding(
-                "Dagster", "wrong", text, "set telemetry: enabled: false in dagster.yaml."
-            )
-        else:
-            yield Finding("Dagster", "good", "telemetry is off.")
-        yield _daemon(instance)
-        yield from _runs(instance, warehouse)
-
-
-def _daemon(instance: dg.DagsterInstance) -> Finding:
-    statuses = instance.get_daemon_statuses()
-    silent = sorted(name for name, status in statuses.items() if not status.healthy)
-    if silent:
-        text = "its daemon does not run: no schedule, no alarm, no queued run goes on."
-        return Finding("Dagster", "note", text, "start `warehouse ui`, or the daemon's service.")
-    return Finding("Dagster", "good", "its daemon runs.")
-
-
-def _runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        for run in liveness.dead_runs(instance, connection):
-            text = f"run {run.run_id} is called started, and its process is gone."
-            way_out = "the daemon ends it within a minute; so does any `warehouse backfill`."
-            yield Finding("runs", "wrong", text, way_out)
-    queued = instance.get_run_records(
-        dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING],
-            created_before=datetime.now(UTC) - QUEUED_FOR_TOO_LONG,
-        ),
-        limit=20,
-    )
-    for record in queued:
-        text = f"run {record.dagster_run.run_id} has waited for more than an hour."
-        yield Finding("runs", "wrong", text, "start the daemon, or cancel the run in the UI.")
-
-
 def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         row = connection.execute(
-            "SELECT (SELECT count(*) FROM ops.erasure e WHERE finished_at IS NULL AND NOT EXISTS ("
-            "  SELECT FROM ops.erasure n WHERE n.erasure_id > e.erasure_id"
-            "  AND n.finished_at IS NOT NULL)),"
+            "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
             " (SELECT count(*) FROM ops.suppressed_number),"
             " EXISTS (SELECT FROM ops.pii_key WHERE next_fingerprint IS NOT NULL)"
         ).fetchone()
@@ -332,7 +277,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("trust ranges", _range_proof),
     ("clock", _vendor_clocks),
     ("disk", _disk),
-    ("Dagster", _dagster),
+    ("Dagster", dagster),
     ("alarms", _alarms),
     ("privacy", _privacy),
 )

@@ -104,7 +104,7 @@ def forget(
             done = replace(done, rejects=done.rejects + rejects)
             report(f"{part.source}: rows …")
             done = _rows(connection, part, rules, identities, done)
-        _close_receipt(books, done)
+        _close_receipt(books, done, [suppressed.hash_of(one.number) for one in identities])
     return done
 
 
@@ -118,12 +118,18 @@ def _open_receipt(connection: Connection, numbers: int, secret: str) -> int:
     return int(row[0])
 
 
-def _close_receipt(connection: Connection, done: Erased) -> None:
-    """What it counts is what this erasure did; all that was left open before is done by it, too."""
+def _close_receipt(connection: Connection, done: Erased, numbers: Sequence[bytes]) -> None:
+    """Also of earlier erasures that were stopped, where all of their numbers were given again."""
     connection.execute(
         "UPDATE ops.erasure SET finished_at = now(), rows_erased = %s, responses = %s, rejects = %s,"
         " days = %s WHERE erasure_id = %s",
         (done.rows, done.responses, done.rejects, len(done.days), done.erasure_id),
+    )
+    connection.execute(
+        "UPDATE ops.erasure e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS ("
+        " SELECT FROM ops.suppressed_number s WHERE s.erasure_id = e.erasure_id"
+        " AND s.number_hash <> ALL (%s::bytea[]))",
+        (list(numbers),),
     )
 
 

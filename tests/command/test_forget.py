@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from dagster_project.cli import warehouse as command
 from dagster_project.errors import SettingsError
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse import erase
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import SITE, House, days_back, operating
 
@@ -272,6 +273,29 @@ def test_forgetting_again_finds_nothing_and_a_second_person_does_not_disturb_the
     standing = house.rows(STANDING)
     house.refresh(days)
     assert house.rows(STANDING) == standing
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_an_erasure_that_was_killed_stays_open_until_the_same_number_is_given_again(
+    house: House, days: list[date], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "_rows", killed)
+        with pytest.raises(Killed):
+            forget("89201234567")
+    assert traces(house), "its rows are still to be done"
+    forget("79210000007")
+    unfinished = "SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL"
+    assert house.rows(unfinished) == [(1,)], "another person's erasure does not close it"
+    forget("+7 920 123 45 67")
+    assert house.rows(unfinished) == [(0,)]
+    assert traces(house) == []
 
 
 def test_a_line_that_is_no_number_stops_before_anything_is_done(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dagster_project.copy_binary import encode_record
 from dagster_project.model import Account, Answer, Window
 from dagster_project.privacy import Suppression, identity_of
-from dagster_project.vendors.calltouch import personal
+from dagster_project.vendors.calltouch import personal, redaction
 from dagster_project.vendors.calltouch.context import RowContext
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.rows import TABLE, to_batch
@@ -74,7 +74,7 @@ def answer(body: bytes) -> Answer:
     ["79201234567", "+7 (920) 123-45-67", "8-920-123-45-67", "9201234567", "8 920 123 45 67"],
 )
 def test_the_persons_own_sms_is_erased_in_any_mask(written: str) -> None:
-    body = personal.redact_body(page(row(written, "Код 4411")), suppressing(NUMBER))
+    body = redaction.redact_body(page(row(written, "Код 4411")), suppressing(NUMBER))
     assert body is not None
     [erased] = rows_of(body)
     assert erased["phoneNumber"] == "(erased)"
@@ -85,7 +85,7 @@ def test_the_persons_own_sms_is_erased_in_any_mask(written: str) -> None:
 
 @pytest.mark.parametrize("segments", [1, 2, 3, 10])
 def test_an_erased_text_costs_as_many_segments_as_it_did(segments: int) -> None:
-    text = personal.erased_text(segments)
+    text = redaction.erased_text(segments)
     assert segments_of(text) == segments
     assert text.startswith("(erased)")
 
@@ -104,7 +104,7 @@ def test_in_a_text_the_digits_become_zeros_and_template_and_segments_stay(before
 
 def test_a_page_without_such_a_number_comes_back_as_it_is() -> None:
     whole = answer(page(row(), row("79201234568"), row(text="8 800 555-35-35, заказ 1234567890")))
-    assert personal.redact(whole, suppressing(NUMBER)) is whole
+    assert redaction.redact(whole, suppressing(NUMBER)) is whole
 
 
 def test_what_is_not_of_the_usual_form_is_looked_through_too() -> None:
@@ -117,12 +117,12 @@ def test_what_is_not_of_the_usual_form_is_looked_through_too() -> None:
         89201234567,
         row("79210000001", "\ud83d +79201234567"),
     ]
-    body = personal.redact_body(page(*odd[:6]), suppressing(NUMBER))
+    body = redaction.redact_body(page(*odd[:6]), suppressing(NUMBER))
     assert body is not None
     assert "9201234567" not in "".join(filter(str.isdigit, body.decode()))
     assert len(rows_of(body)) == 6
     lone = json.dumps({"data": {"totalCountSms": 1, "smsDetails": [odd[6]]}}).encode()
-    body = personal.redact_body(lone, suppressing(NUMBER))
+    body = redaction.redact_body(lone, suppressing(NUMBER))
     assert body is not None
     assert b"9201234567" not in body
 
@@ -141,9 +141,9 @@ def test_redaction_keeps_every_row_and_finds_nothing_the_second_time(rows: list[
     data = {"totalCountSms": len(rows), "smsDetails": rows}
     body = json.dumps({"data": data}).encode()
     suppressed = suppressing(NUMBER)
-    once = personal.redact_body(body, suppressed)
+    once = redaction.redact_body(body, suppressed)
     if once is not None:
-        assert personal.redact_body(once, suppressed) is None
+        assert redaction.redact_body(once, suppressed) is None
         assert len(rows_of(once)) == len(rows)
     batch = to_batch(answer(once or body), WINDOW, RowContext.of(SECRET))
     assert batch.received == len(rows)
