@@ -186,6 +186,20 @@ def rekey() -> int:
 
 
 @warehouse.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+def labels(**options: Any) -> int:
+    """Name accounts and templates in schema bi, from CSV files."""
+    from dagster_project.command.labels import labels as command
+
+    return command(**options)
+
+
+@warehouse.command()
 def migrate() -> int:
     """Bring the database's schema up to date; safe to run twice and by two processes at once."""
     from dagster_project.command.server import migrate as command

@@ -1,0 +1,42 @@
+"""``warehouse labels``: what accounts and templates are called in ``bi``, from CSV files of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dagster_project.errors import SettingsError
+from dagster_project.orchestration import services
+from dagster_project.vendors.calltouch.templates import template_of
+from dagster_project.warehouse import marts
+from dagster_project.warehouse.connection import safe_errors
+
+
+def labels(*, files: Sequence[Path]) -> int:
+    """Take the files, all or none, then count afresh the days whose categories changed."""
+    texts = [_text(file) for file in files]
+    warehouse = services.ready_warehouse()
+    with (
+        safe_errors("labelling"),
+        warehouse.connect(autocommit=True, what="labels") as connection,
+    ):
+        with connection.transaction():
+            changed = [
+                marts.load_labels(connection, text.splitlines(keepends=True), file.name)
+                for file, text in zip(files, texts, strict=True)
+            ]
+        months = marts.refresh_stale(connection, template_of)
+    for file, count in zip(files, changed, strict=True):
+        click.echo(f"{file.name}: {count} labels changed")
+    if months:
+        click.echo(f"{months} months counted afresh")
+    return 0
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file.name} is not UTF-8.", way_out="save it as CSV UTF-8.") from None
