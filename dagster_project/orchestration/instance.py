@@ -68,7 +68,7 @@ def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ[STORAGE_URL] = warehouse.dagster_url()
     path = home / "dagster.yaml"
-    if not given and (not path.exists() or path.read_text() != INSTANCE_YAML):
+    if not path.exists() or (not given and path.read_text() != INSTANCE_YAML):
         with NamedTemporaryFile("w", dir=home, delete=False) as file:
             file.write(INSTANCE_YAML)
         Path(file.name).replace(path)
