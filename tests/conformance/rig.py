@@ -56,9 +56,8 @@ class Rig:
         self.warehouse = warehouse
         self.played = PLAYED[feed.source]
         self.days = DAYS
-        self.settings = load_settings(
-            {**sandbox.settings_env(), "WAREHOUSE_START_DATE": str(DAYS[0])}, dotenv=None
-        )
+        given = {"WAREHOUSE_START_DATE": str(DAYS[0]), "PII_RETENTION_DAYS": "100000"}
+        self.settings = load_settings({**sandbox.settings_env(), **given}, dotenv=None)
         self.feed = replace(feed, client=self._client)
         self.accounts = feed.accounts(self.settings)
 
