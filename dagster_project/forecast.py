@@ -108,7 +108,7 @@ def forecast(
         account=account.label,
         days=len(days),
         by_rows=feed.rows_a_call > 0,
-        bases=Counter(day.basis for day in expected.values()),
+        bases=dict(Counter(day.basis for day in expected.values())),
         rows=sum(day.rows for day in expected.values()),
         requests=requests,
         low=low,

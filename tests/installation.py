@@ -25,7 +25,7 @@ from dagster_project.orchestration.schedules import NIGHT_TAG
 from tests.conftest import free_port
 from tests.nights import Nights
 
-PATIENCE = 240.0
+PATIENCE = 400.0
 ROOT = Path(__file__).resolve().parents[1]
 
 

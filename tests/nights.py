@@ -17,11 +17,20 @@ import dagster as dg
 import pytest
 
 from dagster_project.clock import CLOCK_FILE
-from dagster_project.model import each_day
+from dagster_project.model import Account, each_day
 from dagster_project.orchestration import services
 from dagster_project.sandbox.server import Sandbox
-from tests.operating import House
+from tests.operating import House, feed_of
 
+MOSCOW = ZoneInfo("Europe/Moscow")
+QUIET, OTHER = "501", "502"
+BUSY = "503"
+"""Each of its days fills a page, and so costs a call of its own."""
+NIGHT = datetime(2024, 5, 10, 2, 30, tzinfo=MOSCOW)
+YESTERDAY = date(2024, 5, 9)
+"""Yesterday in the first night."""
+SANTIAGO_NIGHT = datetime(2024, 5, 10, 2, 45, tzinfo=ZoneInfo("America/Santiago"))
+ONE_NIGHT = timedelta(days=1)
 EMPTIED = (
     *("raw.response", "ops.extraction", "ops.load_receipt", "ops.day_state", "ops.rejected_record"),
     *("ops.account_start", "ops.wanted_range", "ops.point_ledger", "ops.point_reservation"),
@@ -200,4 +209,12 @@ def _stored(text: str) -> str:
     return "".join("�" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
 
 
-ONE_NIGHT = timedelta(days=1)
+def days(first: int, last: int = 1) -> list[date]:
+    """Counted back from the first night's today: 1 is yesterday. Ascending."""
+    return [NIGHT.date() - timedelta(days=n) for n in range(first, last - 1, -1)]
+
+
+def account_of(house: House, source: str = "calltouch") -> Account:
+    """The one account that the house is set up with."""
+    [account] = feed_of(source).accounts(house.settings)
+    return account

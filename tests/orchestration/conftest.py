@@ -1,0 +1,46 @@
+"""The house in which nights are played, one for each file of tests; every test begins it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dagster_project.sandbox.calltouch_site import Site
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from tests.conftest import PostgresServer
+from tests.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
+from tests.operating import operating
+
+
+@pytest.fixture(scope="module")
+def night_vendors() -> Iterator[Sandbox]:
+    full = {str(NIGHT.date() + n * ONE_NIGHT): 10_000 for n in range(-10, 10)}
+    sites = [Site(int(QUIET), ordinary=30), Site(int(OTHER), ordinary=20)]
+    sites.append(Site(int(BUSY), counts=full))
+    calltouch = {"sites": sites, "late_share": 0, "vanishing_share": 0, "ugly_share": 0}
+    with running_sandbox(clock=NIGHT, calltouch=calltouch) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def module_nights(
+    server: PostgresServer, night_vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nights]:
+    warehouse = server.fresh()
+    server.add_dagster(warehouse)
+    folder = tmp_path_factory.mktemp("nights")
+    with pytest.MonkeyPatch.context() as patch:
+        played = PlayedClock(folder)
+        played.go(NIGHT, night_vendors)
+        given = {**night_vendors.settings_env(), **played.setting, "CALLTOUCH_SITE_IDS": QUIET}
+        with operating(warehouse, folder, patch, given) as house:
+            yield Nights(house, night_vendors, played)
+    server.drop(warehouse)
+
+
+@pytest.fixture
+def nights(module_nights: Nights) -> Nights:
+    """The first night of an empty warehouse."""
+    module_nights.begin_anew(NIGHT)
+    return module_nights
