@@ -16,6 +16,7 @@ from datetime import date
 from functools import partial
 from queue import SimpleQueue
 from time import monotonic
+from typing import Any
 
 from dagster_project import clock
 from dagster_project.abreast import Job, abreast
@@ -51,7 +52,10 @@ FAILURES_IN_A_ROW = 3
 
 @dataclass
 class Cost:
-    """What the windows cost that a day was asked in, one for each account, and the days they cover."""
+    """What the windows cost that a day was asked in, one for each account, and the days they cover.
+
+    ``notes`` is what the vendors' clients noted while they asked, such as Trust's proof of ranges.
+    """
 
     requests: int = 0
     points: int = 0
@@ -59,6 +63,7 @@ class Cost:
     seconds: float = 0.0
     rows: int = 0
     days: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def add(self, other: Cost) -> None:
         self.requests += other.requests
@@ -67,6 +72,7 @@ class Cost:
         self.seconds += other.seconds
         self.rows += other.rows
         self.days = max(self.days, other.days)
+        self.notes |= other.notes
 
 
 @dataclass
@@ -359,6 +365,7 @@ class _Board:
             seconds,
             sum(receipt.rows_received for receipt in outcome.receipts),
             len(outcome.receipts),
+            dict(outcome.tally.notes),
         )
         for receipt in outcome.receipts:
             self._receipts[receipt.day][account.label] = receipt

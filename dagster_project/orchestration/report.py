@@ -88,6 +88,10 @@ def _cost(cost: Cost) -> dict[str, Any]:
     }
     if cost.days > 1:
         metadata["cost covers"] = f"{cost.days} days asked together"
+    if cost.notes:
+        metadata["noted while asking"] = dg.MetadataValue.json(
+            {name: str(note) for name, note in cost.notes.items()}
+        )
     return metadata
 
 
