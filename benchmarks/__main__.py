@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 from benchmarks import first_load, nights, sizes, startup, under_limit, values
@@ -46,18 +47,26 @@ def main() -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     lines: list[Line] = []
+    failed: list[str] = []
     busy = [f"{os.getloadavg()[0]:.1f}"]
     for part in options.parts or PARTS:
         begun = time.monotonic()
         print(f"{part} …", flush=True)
-        found = list(PARTS[part](options))
+        found: list[Line] = []
+        try:
+            found.extend(PARTS[part](options))
+        except Exception:  # noqa: BLE001 - the other parts have their say
+            traceback.print_exc()
+            failed.append(part)
         show(found, f"{part}: {time.monotonic() - begun:.0f} s")
         lines += found
         busy.append(f"{os.getloadavg()[0]:.1f}")
     if len(options.parts) != 1:
         show(lines, "all parts")
     print(f"{os.cpu_count()} cores; load average before and after each part: {', '.join(busy)}")
-    return 0
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

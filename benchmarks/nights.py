@@ -94,7 +94,7 @@ class Reader(threading.Thread):
     def run(self) -> None:
         with self.made.admin() as connection:
             connection.autocommit = True
-            while not self.stop.is_set():
+            while not (self.answers and self.stop.is_set()):
                 begun = time.perf_counter()
                 row = connection.execute(COUNT, (self.day,)).fetchone()
                 self.taken.append(time.perf_counter() - begun)

@@ -9,6 +9,7 @@ from functools import cache
 from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed
 from dagster_project.feeds import marts_keeper, refresh_stale_marts
+from dagster_project.heaps import keep_few_heaps
 from dagster_project.settings import Settings, load_settings
 from dagster_project.walk import Walk
 from dagster_project.warehouse.connection import Warehouse
@@ -54,6 +55,7 @@ def opened_walk(
     Raises:
         SettingsError: the PII key is not the one that this warehouse was loaded with.
     """
+    keep_few_heaps()
     key = pii_hash_key(settings())
     check_fingerprint(warehouse(), key)
     with Walk(

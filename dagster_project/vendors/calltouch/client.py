@@ -2,8 +2,8 @@
 
 Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
 tells the total; the pages after it are fetched side by side under the governor and handed out as
-they come, at most ``THREADS`` of them waiting, of all windows together. A reading whose pages contradict each other
-(``proof``) is given up with a ``Restart`` and the window read again, a few times.
+they come, at most ``AT_HAND`` of them at a time, of all windows together. A reading whose pages
+contradict each other (``proof``) is given up with a ``Restart`` and the window read again, a few times.
 
 Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
 been handed out, what is really to come, so that whoever takes it may ask for less instead. What does
@@ -49,6 +49,8 @@ from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
 __all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
 
 THREADS = 12
+AT_HAND = 10
+"""Answers that exist at once, of all windows together: a page of SMS takes megabytes."""
 READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
@@ -81,7 +83,7 @@ class Client:
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._room = threading.Semaphore(THREADS)
+        self._room = threading.Semaphore(AT_HAND)
 
     def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
         """Every page of the window, page 1 first, the others as they come.
