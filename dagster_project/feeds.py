@@ -26,7 +26,7 @@ from dagster_project.walk import Walk
 from dagster_project.walk_parts import AfterRows
 from dagster_project.warehouse import ledger, marts
 from dagster_project.warehouse.budget import Budget
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.ledger import Connection, Receipt
 from dagster_project.warehouse.range_proofs import RangeProofs
 
@@ -43,7 +43,9 @@ def open_calltouch(settings: Settings, warehouse: Warehouse) -> Client:
     assert settings.calltouch is not None
 
     def expected_pages(window: Window) -> int:
-        with warehouse.connect(what="plan", autocommit=True) as connection:
+        with warehouse.connect(
+            what="plan", autocommit=True, patience=PATIENCE_SECONDS
+        ) as connection:
             return ledger.expected_pages(connection, window, calltouch_client.ROWS_A_PAGE)
 
     return calltouch_client.Client(
