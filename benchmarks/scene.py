@@ -208,8 +208,17 @@ def scene(vendor_env: dict[str, str]) -> Iterator[Scene]:
     try:
         yield Scene(home, vendor_env)
     finally:
+        _end_children()  # one that still runs would start the server again
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _end_children() -> None:
+    """End the programs that a part left running; the server is stopped in its own way."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name() != "postgres":
+                child.kill()
 
 
 @contextmanager
