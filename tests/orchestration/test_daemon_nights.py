@@ -66,6 +66,7 @@ def installation(
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.soak
 def test_three_nights_end_right(installation: Installation, vendors: Sandbox) -> None:
     """An ordinary night, one in which the vendor is down, and the one after the clock changed."""
     nights = installation.nights
