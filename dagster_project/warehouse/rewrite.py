@@ -46,6 +46,7 @@ def rewrite_day(
     for rows in _portions(connection, table, window):
         changed += _collect(connection, table, rows, change)
     if changed:
+        connection.execute("CREATE INDEX ON rewritten_row (old_key, old_occurrence)")
         connection.execute("ANALYZE rewritten_row")
         connection.execute(_renumber(table, window))
         connection.execute(_apply(table, window))
