@@ -143,6 +143,8 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 context.log.info(nights.left_for_another_night(chunk))
             else:
                 problems += chunk.problems
+        if load and (freshness := checks.fresh(walk)):
+            context.log_event(freshness)
     if problems:
         raise report.failure(feed, problems)
 

@@ -16,9 +16,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
-from dagster_project import clock
 from dagster_project.feed import Feed
-from dagster_project.model import ONE_DAY
 from dagster_project.orchestration import freshness
 from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
@@ -31,7 +29,6 @@ _DESCRIPTIONS = {
     "dates_inside": "No record dated outside of the window that was asked for.",
     "not_shrunk": "No answer of the day is held back because it lost too many of the day's rows.",
     "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
-    freshness.NAME: freshness.DESCRIPTION,
 }
 _OUTSIDE = "outside the asked window"
 _UNKNOWN = ("unknown_status", "unknown_key")
@@ -42,11 +39,20 @@ _ENOUGH_ROWS = 100
 def specs_of(
     feed: Feed, rows: dg.AssetSpec, partitions: dg.PartitionsDefinition[str]
 ) -> list[dg.AssetCheckSpec]:
-    """The checks of a feed's rows, each by day."""
-    return [
+    """The checks of a feed's rows, each by day; ``fresh`` is of the source."""
+    by_day = [
         dg.AssetCheckSpec(name, asset=rows.key, description=description, partitions_def=partitions)
         for name, description in _DESCRIPTIONS.items()
     ]
+    fresh = dg.AssetCheckSpec(freshness.NAME, asset=rows.key, description=freshness.DESCRIPTION)
+    return [*by_day, fresh]
+
+
+def fresh(walk: Walk) -> dg.AssetCheckEvaluation | None:
+    """How the source stands at the end of a run; None while nothing of it was ever loaded."""
+    with walk.reading() as connection:
+        found = freshness.freshness(connection, walk.warehouse, walk.feed, walk.settings)
+    return None if found is None else freshness.evaluation(walk.feed, found)
 
 
 def evaluations(
@@ -106,8 +112,6 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     yield "dates_inside", outside == 0, warn, {"outside": outside}
     yield _held(walk, day)
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
-    if _is_newest(walk, day):
-        yield freshness.NAME, True, error, {"newest day": day.isoformat()}
 
 
 def _held(walk: Walk, day: date) -> _Result:
@@ -116,13 +120,6 @@ def _held(walk: Walk, day: date) -> _Result:
         reasons = ledger.held_answers(connection, walk.feed.source, day)
     told = {f"account {account}": reason for account, reason in reasons.items()}
     return "not_shrunk", not told, dg.AssetCheckSeverity.ERROR, told
-
-
-def _is_newest(walk: Walk, day: date) -> bool:
-    """Whether the source is fresh by this day; of older days nothing is said."""
-    if day < clock.today(walk.feed.time_zone(walk.settings)) - ONE_DAY:
-        return False
-    return day in freshness.newest_days(walk.feed, walk.settings, walk.warehouse)
 
 
 def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:

@@ -25,6 +25,8 @@ storage:
       env: {STORAGE_URL}
 telemetry:
   enabled: false
+nux:
+  enabled: false
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager

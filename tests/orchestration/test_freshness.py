@@ -1,4 +1,4 @@
-"""The checks as an operator meets them: each by day, fresh of the newest day alone."""
+"""The checks as an operator meets them: each by day, fresh of judged by the newest day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Checks:
             )
         )
 
-    def since(self) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    def since(self) -> dict[tuple[str, str | None], dg.AssetCheckEvaluation]:
         """Evaluations since last asked for, by check and day."""
         found = {}
         for record in sorted(self._records(), key=lambda record: record.storage_id):
@@ -65,11 +65,13 @@ def test_every_check_is_recorded_for_its_day_and_its_materialization(
 ) -> None:
     assert nights.house.refresh(days(3))
     found = checks.since()
-    by_day = {"complete", "no_rejects", "known_values", "dates_inside", "plausible_volume"}
-    assert by_day <= {name for name, _ in found}
+    by_day = {name for name, day in found if day is not None}
+    assert by_day >= {"complete", "no_rejects", "known_values", "dates_inside", "plausible_volume"}
     for name in by_day:
-        assert {day for check, day in found if check == name} >= {str(day) for day in days(3)}
-    for (_, day), evaluation in found.items():
+        assert {day for check, day in found if check == name} == {str(day) for day in days(3)}
+    for (name, day), evaluation in found.items():
+        if name == "fresh":
+            continue
         target = evaluation.target_materialization_data
         assert target is not None
         records = nights.house.instance.fetch_materializations(
@@ -78,12 +80,20 @@ def test_every_check_is_recorded_for_its_day_and_its_materialization(
         assert target.storage_id == records[0].storage_id
 
 
-def test_a_run_says_fresh_of_the_newest_day_alone(nights: Nights, checks: Checks) -> None:
+def test_each_run_says_how_the_source_stands_by_its_newest_day(
+    nights: Nights, checks: Checks
+) -> None:
     assert nights.house.refresh(days(3))
-    assert [day for name, day in checks.since() if name == "fresh"] == [str(YESTERDAY)]
+    assert checks.since()["fresh", None].passed
     nights.go(NIGHT + ONE_NIGHT)
     assert nights.house.refresh(days(3))
-    assert [day for name, day in checks.since() if name == "fresh"] == []
+    assert checks.since()["fresh", None].passed, "the night's run has until the morning"
+    nights.go(NIGHT + ONE_NIGHT + MORNING)
+    assert nights.house.refresh(days(3))
+    told = checks.since()["fresh", None]
+    assert not told.passed, "an old day that is rerun makes nothing fresh"
+    assert told.metadata["newest day due"].value == str(NIGHT.date())
+    assert told.metadata[f"last good day of {QUIET}"].value == str(YESTERDAY)
 
 
 def test_a_source_that_nobody_loads_is_told_stale_though_no_run_began(
@@ -92,19 +102,18 @@ def test_a_source_that_nobody_loads_is_told_stale_though_no_run_began(
     assert nights.house.refresh(days(3))
     [told] = checks.look()
     assert told.passed
-    assert told.partition == str(YESTERDAY)
     assert checks.look() == [], "told once"
+    nights.go(NIGHT + MORNING)
+    [told] = checks.look()
+    assert told.passed
     nights.go(NIGHT + ONE_NIGHT)
-    assert checks.look() == [], "the night's run has until the morning"
+    assert checks.look() == []
     nights.go(NIGHT + ONE_NIGHT + MORNING)
     [told] = checks.look()
     assert not told.passed
     assert told.severity == dg.AssetCheckSeverity.ERROR
-    assert told.partition == str(NIGHT.date())
-    assert told.metadata[f"account {QUIET}"].value == f"last good day: {YESTERDAY}"
+    assert told.partition is None
     assert checks.look() == []
-    assert nights.house.refresh(days(3)), "an old day is rerun"
-    assert checks.look() == [], "which makes nothing fresh"
     assert nights.house.refresh([NIGHT.date()])
     [told] = checks.look()
     assert told.passed
@@ -118,8 +127,8 @@ def test_one_account_behind_is_named(
     nights.go(NIGHT + MORNING)
     [told] = checks.look()
     assert not told.passed
-    assert told.metadata[f"account {OTHER}"].value == "last good day: none"
-    assert f"account {QUIET}" not in told.metadata
+    assert told.metadata[f"last good day of {OTHER}"].value == "none"
+    assert told.metadata[f"last good day of {QUIET}"].value == str(YESTERDAY)
 
 
 def test_a_source_that_was_never_loaded_is_not_called_stale(checks: Checks) -> None:
