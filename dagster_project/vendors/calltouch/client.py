@@ -49,7 +49,7 @@ from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
 __all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
 
 THREADS = 12
-AT_HAND = 10
+AT_HAND = 7
 """Answers that exist at once, of all windows together: a page of SMS takes megabytes."""
 READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
