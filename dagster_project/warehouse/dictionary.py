@@ -2,7 +2,8 @@
 
 Grain: one table or view a section, one column a line, schema by schema: ``bi`` first, which is for
 readers. Partitions are left out. ``python -m dagster_project.warehouse.dictionary --write README.md``
-replaces what stands between the markers; a test fails when the README lags behind the database.
+replaces what stands between the markers, each schema folded; a test fails when the README lags
+behind the database.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from dagster_project.warehouse.ledger import Connection
 
 BEGIN, END = "<!-- dictionary -->", "<!-- /dictionary -->"
 SCHEMAS = ("bi", "bi_pii", "warehouse", "raw", "ops")
-OPEN = ("bi",)
 
 COMMENTS = """
 SELECT n.nspname, c.relname, c.relkind = 'v', obj_description(c.oid, 'pg_class'), a.attname,
@@ -71,8 +71,6 @@ def put_into(text: str, tables: str) -> str:
 def _schema(schema: str, lines: Sequence[Line]) -> str:
     sections = [_table(list(of_table)) for _, of_table in groupby(lines, key=lambda line: line[1])]
     body = "\n\n".join(sections)
-    if schema in OPEN:
-        return f"### Schema `{schema}`\n\n{body}"
     return f"<details><summary>Schema <code>{schema}</code></summary>\n\n{body}\n\n</details>"
 
 

@@ -35,7 +35,7 @@ def test_readme_repeats_the_databases_comments(warehouse: Warehouse) -> None:
 def test_bi_stands_first_and_names_column_type_and_meaning(warehouse: Warehouse) -> None:
     with warehouse.connect(what="test") as connection:
         text = dictionary.dictionary(connection)
-    assert text.startswith("### Schema `bi`")
+    assert text.startswith("<details><summary>Schema <code>bi</code>")
     assert "| `price_per_credit` | numeric | amount / credits, six decimals;" in text
     assert "calltouch_sms_2" not in text
 
