@@ -6,11 +6,11 @@ know feeds alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from dagster_project.model import (
@@ -44,6 +44,24 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+RECORDS: Final = "records"
+"""The figure that counts records: rows that stand, and those that were rejected."""
+
+
+@dataclass(frozen=True)
+class WholeMonth:
+    """How the vendor answers for many days in one call, to hold the sum of its days against.
+
+    ``figures`` answers with ``RECORDS``, or with sums by column of the feed's table (None: not
+    reported). ``doubtful`` are columns of which nobody has documented that days add up: a difference
+    warns. ``distinct`` count distinct things and need not add up: whether they do is told, no more.
+    """
+
+    figures: Callable[[Client, Window, Tally], Mapping[str, int | None]]
+    doubtful: frozenset[str] = frozenset()
+    distinct: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Feed:
     """One kind of answer of one vendor and the table it is loaded into.
@@ -57,7 +75,8 @@ class Feed:
     whatever it answers), ``points_a_call`` what it costs, ``daily_calls`` how many fit into an
     account's day and ``calls_left`` into what is left of it (None: not bounded); ``count`` asks how many
     rows a window holds, at the price of a call. ``night_days``: of days that are due, those that
-    the vendor can be asked for, by what is known without asking it; ``answerable`` asks it. ``personal``
+    the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
+    ``whole_month``: finished months are held against the vendor (``reconcile.py``). ``personal``
     takes personal data out, where the feed holds any.
     """
 
@@ -90,5 +109,6 @@ class Feed:
     answerable: Callable[[Client, Account, Collection[date], Tally], Collection[date]] | None = None
     settles_at_once: Callable[[Receipt], bool] = field(default=lambda receipt: False)
     loads_today: bool = False
+    whole_month: WholeMonth | None = None
     personal: Personal | None = None
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})

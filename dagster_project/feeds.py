@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from dagster_project import clock
-from dagster_project.feed import Client, Feed, Reach
+from dagster_project.feed import RECORDS, Client, Feed, Reach, WholeMonth
 from dagster_project.model import ONE_DAY, Account, Tally, Window
 from dagster_project.settings import Settings
 from dagster_project.transport.governor import Governor
@@ -112,6 +112,19 @@ def calltouch_count(client: Client, window: Window, tally: Tally) -> int:
     return client.count(window, tally)
 
 
+def activity_totals(client: Client, window: Window, tally: Tally) -> Mapping[str, int | None]:
+    """The six totals of a window in one call."""
+    assert isinstance(client, tellody_client.ActivityClient)
+    return client.totals(window, tally)
+
+
+def trust_statistics(client: Client, window: Window, tally: Tally) -> Mapping[str, int | None]:
+    """A company's counters of a window in one call, where its server is proved to honour ranges."""
+    assert isinstance(client, trust_client.Client)
+    company = int(window.account.label)
+    return client.statistics(company, window.first_day, window.last_day, tally).counters()
+
+
 def trust_night_days(
     settings: Settings, warehouse: Warehouse, today: date, days: Collection[date]
 ) -> list[date]:
@@ -198,6 +211,9 @@ FEEDS: Final[tuple[Feed, ...]] = (
         daily_calls=calltouch_daily_calls,
         calls_left=calltouch_calls_left,
         count=calltouch_count,
+        whole_month=WholeMonth(
+            lambda client, window, tally: {RECORDS: calltouch_count(client, window, tally)}
+        ),
     ),
     Feed(
         source="tellody_activity",
@@ -212,6 +228,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         row_context=lambda settings, key: None,
         to_batch=lambda answer, window, context: activity_rows.to_batch(answer, window),
         settle_days=lambda settings: settings.tellody.settle_days if settings.tellody else 3,
+        whole_month=WholeMonth(activity_totals),
     ),
     Feed(
         source="tellody_purchases",
@@ -245,5 +262,8 @@ FEEDS: Final[tuple[Feed, ...]] = (
         night_days=trust_night_days,
         answerable=trust_answerable,
         loads_today=True,
+        whole_month=WholeMonth(
+            trust_statistics, doubtful=frozenset({"total"}), distinct=frozenset({"campaigns"})
+        ),
     ),
 )

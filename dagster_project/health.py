@@ -17,6 +17,7 @@ from dagster_project.days import runs_of
 from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import FEEDS
 from dagster_project.model import ONE_DAY, Account, each_day
+from dagster_project.reconcile import months_of_account
 from dagster_project.settings import Settings
 from dagster_project.warehouse import alarm_book, debts, ledger
 from dagster_project.warehouse.alarm_book import Alarm
@@ -122,6 +123,11 @@ def _account_health(
         connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
     )
     notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
+    notices += [
+        f"{month.told()}; way out: {month.way_out}"
+        for month in months_of_account(connection, feed, account)
+        if month.state == "differs"
+    ]
     if lost:
         notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
     red = [one for one in standing.red if one.day not in lost]

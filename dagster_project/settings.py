@@ -102,7 +102,8 @@ class Settings:
     """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``.
 
     A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
-    them is held; a share of 0 holds none.
+    them is held; a share of 0 holds none. ``reconcile_months``: finished months of an account that
+    are compared with the vendor in a day at most, a call each.
     """
 
     home: Path
@@ -119,6 +120,7 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     hold_below_share: float = 0.5
     hold_from_rows: int = 1000
+    reconcile_months: int = 3
 
     @property
     def embedded(self) -> bool:
@@ -162,6 +164,7 @@ class _Reader:
             range_days=self.integer("WAREHOUSE_RANGE_DAYS", "366") or 1,
             hold_below_share=self.share("WAREHOUSE_HOLD_BELOW_SHARE", "0.5"),
             hold_from_rows=self.integer("WAREHOUSE_HOLD_FROM_ROWS", "1000"),
+            reconcile_months=self.integer("WAREHOUSE_RECONCILE_MONTHS", "3"),
             pii_hash_key=key,
             calltouch=self.calltouch(),
             tellody=self.tellody(),

@@ -26,7 +26,8 @@ from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import FEEDS
 from dagster_project.model import ONE_DAY, each_day, midnight
 from dagster_project.orchestration import nights, services
-from dagster_project.orchestration.names import op_name
+from dagster_project.orchestration.names import MONTH_ADDS_UP, op_name
+from dagster_project.reconcile import months_of
 from dagster_project.settings import Settings
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.alarm_book import Alarm
@@ -164,6 +165,9 @@ def of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> N
         if not isinstance(evaluation, dg.AssetCheckEvaluation):
             continue
         feed = _BY_ASSET.get(evaluation.asset_key)
+        if feed is not None and evaluation.check_name == MONTH_ADDS_UP:
+            _of_months(connection, feed, record.run_id, alarms, over)
+            continue
         if feed is None or evaluation.partition is None:
             continue
         about = f"check/{evaluation.asset_key.to_user_string()}/{evaluation.check_name}"
@@ -177,6 +181,36 @@ def of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> N
         over.pop(subject, None)
         alarms[subject] = _check_alarm(connection, feed, evaluation, subject, record.run_id)
     return News(list(alarms.values()), list(over))
+
+
+def _of_months(
+    connection: Connection,
+    feed: Feed,
+    run_id: str,
+    alarms: dict[str, Alarm],
+    over: dict[str, None],
+) -> None:
+    """The months of a source that differ from the vendor's now, each an alarm; the others are over."""
+    for month in months_of(connection, feed, services.settings()):
+        account = month.window.account.label
+        subject = f"check/{feed.source}/{MONTH_ADDS_UP}/{account}/{month.name}"
+        if month.state != "differs":
+            alarms.pop(subject, None)
+            over[subject] = None
+            continue
+        over.pop(subject, None)
+        alarms[subject] = Alarm(
+            subject=subject,
+            kind="check_failed",
+            severity=month.severity or "warning",
+            source=feed.source,
+            accounts=[account],
+            days=month.window.days,
+            what=f"check {MONTH_ADDS_UP}: {month.told()}.",
+            way_out=[month.way_out],
+            told_with=f"{subject}/{run_id}",
+            run_id=run_id,
+        )
 
 
 def _check_alarm(

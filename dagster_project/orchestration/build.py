@@ -10,6 +10,7 @@ from dagster_project.orchestration import (
     alarms,
     freshness,
     liveness,
+    reconciliation,
     retention,
     schedules,
     status_page,
@@ -23,8 +24,17 @@ def definitions_of(settings: Settings) -> dg.Definitions:
     """Everything Dagster shows. Sources without credentials have assets, which say what is missing."""
     return dg.Definitions(
         assets=[*(assets_of(feed, settings) for feed in FEEDS), status_page.status_asset()],
-        jobs=[*(refresh_job(feed) for feed in FEEDS), retention.retention_job],
-        schedules=[*schedules.schedules_of(settings), retention.retention_schedule],
+        asset_checks=reconciliation.checks(),
+        jobs=[
+            *(refresh_job(feed) for feed in FEEDS),
+            *reconciliation.jobs(),
+            retention.retention_job,
+        ],
+        schedules=[
+            *schedules.schedules_of(settings),
+            *reconciliation.schedules_of(settings),
+            retention.retention_schedule,
+        ],
         sensors=[
             *alarms.sensors(),
             status_page.status_sensor,

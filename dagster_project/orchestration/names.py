@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dagster_project.feed import Feed
+
+MONTH_ADDS_UP: Final = "month_adds_up"
+"""The check that holds finished months against the vendor."""
 
 
 def op_name(feed: Feed) -> str:
@@ -13,3 +18,8 @@ def op_name(feed: Feed) -> str:
 def job_name(feed: Feed) -> str:
     """The job that asks the vendor and loads: both assets of a feed."""
     return f"refresh_{feed.source}"
+
+
+def reconcile_job_name(feed: Feed) -> str:
+    """The job, and the schedule, that hold finished months against the vendor."""
+    return f"reconcile_{feed.source}"

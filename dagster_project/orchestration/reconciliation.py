@@ -1,0 +1,175 @@
+"""The check ``month_adds_up``: over a finished month the sum of days equals one call to the vendor.
+
+Grain: a source; its latest evaluation tells of every finished month of every account. A schedule
+looks each morning, after the nights, and requests a run only where a month has settled that was not
+compared yet: once a month, or again after its days were loaded again. Executing the check in the UI
+does the same at once, within the same budget.
+
+The module does without postponed annotations: Dagster reads them of the check's function.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from dagster_project.feed import Feed
+from dagster_project.feeds import FEEDS
+from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
+from dagster_project.reconcile import Month, Reconciler, months_of
+from dagster_project.settings import Settings
+
+DESCRIPTION: Final = (
+    "Over each finished month whose days are all settled, the sum of days equals what the vendor"
+    " answers for the whole month in one call."
+)
+MINUTES: Final = {"calltouch": 10, "tellody_activity": 15, "trust": 20}
+"""Past six o'clock, local: after the nights, and not all sources at once."""
+_HEADER = (
+    *("account", "month", "state", "figure", "vendor", "warehouse", "difference"),
+    *("requests", "points", "asked (UTC)", "way out"),
+)
+_MONTHS_SHOWN = 100
+_SAID = {"agrees": "agree", "waits": "wait", "not asked": "were not asked for"}
+
+
+def reconciled_feeds() -> list[Feed]:
+    """Feeds whose vendor answers for a whole month."""
+    return [feed for feed in FEEDS if feed.whole_month is not None]
+
+
+def checks() -> list[dg.AssetChecksDefinition]:
+    return [_check(feed) for feed in reconciled_feeds()]
+
+
+def jobs() -> "list[dg.UnresolvedAssetJobDefinition]":
+    return [
+        dg.define_asset_job(
+            reconcile_job_name(feed),
+            selection=dg.AssetSelection.checks(_key(feed)),
+            description=f"{feed.title}: hold finished months against the vendor.",
+            tags={liveness.SOURCE_TAG: feed.source},
+        )
+        for feed in reconciled_feeds()
+    ]
+
+
+def schedules_of(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """One for each such source with credentials; running from the start."""
+    return [_schedule(feed, settings) for feed in reconciled_feeds() if feed.accounts(settings)]
+
+
+def _key(feed: Feed) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(dg.AssetKey(feed.asset), MONTH_ADDS_UP)
+
+
+def _check(feed: Feed) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(feed.asset),
+        name=MONTH_ADDS_UP,
+        description=DESCRIPTION,
+        compute_kind="http",
+    )
+    def month_adds_up(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        settings, warehouse, run_id = services.settings(), services.warehouse(), context.run.run_id
+        with liveness.alive(warehouse, run_id):
+            months = Reconciler(feed, settings, warehouse, run_id, context.log.info).run()
+        return result(months)
+
+    return month_adds_up
+
+
+def result(months: Sequence[Month]) -> dg.AssetCheckResult:
+    """What is told of a source's finished months: it fails where one differs that should not."""
+    severities = {month.severity for month in months if month.state == "differs"}
+    return dg.AssetCheckResult(
+        passed=not severities,
+        severity=dg.AssetCheckSeverity.ERROR
+        if "error" in severities
+        else dg.AssetCheckSeverity.WARN,
+        description=summary(months),
+        metadata=_metadata(months),
+    )
+
+
+def summary(months: Sequence[Month]) -> str:
+    """One line: which months differ, and how the others stand."""
+    differ = [month.told() for month in months if month.state == "differs"]
+    counts = {
+        state: sum(month.state == state for month in months)
+        for state in ("agrees", "waits", "not asked")
+    }
+    others = [f"months that {_SAID[state]}: {count}" for state, count in counts.items() if count]
+    return "; ".join([*differ, *others]) or "no month has ended of which a day is loaded"
+
+
+def _metadata(months: Sequence[Month]) -> dict[str, Any]:
+    asked = [month.compared for month in months if month.asked and month.compared is not None]
+    metadata: dict[str, Any] = {
+        "requests": sum(compared.requests for compared in asked),
+        "points": sum(compared.points for compared in asked),
+        "months": dg.MetadataValue.md("\n".join(_table(months))),
+    }
+    lines = [month.way_out for month in months if month.state == "differs"]
+    if lines:
+        metadata["way out"] = dg.MetadataValue.md("\n".join(f"`{line}`" for line in lines))
+    return metadata
+
+
+def _table(months: Sequence[Month]) -> Iterator[str]:
+    yield _row(*_HEADER)
+    yield _row(*["---"] * len(_HEADER))
+    for month in months[:_MONTHS_SHOWN]:
+        yield from _lines(month)
+    if len(months) > _MONTHS_SHOWN:
+        yield _row("…", f"{len(months) - _MONTHS_SHOWN} more", *[""] * (len(_HEADER) - 2))
+
+
+def _lines(month: Month) -> Iterator[str]:
+    begins = (month.window.account.label, month.name)
+    compared = month.compared
+    if month.state not in ("agrees", "differs") or compared is None:
+        yield _row(*begins, f"{month.state}: {month.why}", *[""] * (len(_HEADER) - 3))
+        return
+    cost = (compared.requests, compared.points, f"{compared.asked_at:%Y-%m-%d %H:%M}")
+    for name, (vendor, here) in compared.figures.items():
+        state = "differs" if name in month.differing else "agrees"
+        if name in month.need_not_add_up:
+            state += " (need not add up)"
+        way_out = f"`{month.way_out}`" if month.state == "differs" else ""
+        yield _row(*begins, state, name, vendor, here, vendor - here, *cost, way_out)
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _schedule(feed: Feed, settings: Settings) -> dg.ScheduleDefinition:
+    zone = feed.time_zone(settings)
+
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        present = services.settings()
+        with services.warehouse().connect(what="reconcile", autocommit=True) as connection:
+            months = months_of(connection, feed, present)
+        due = [month.told() for month in months if month.state == "due"]
+        waiting = [month.told() for month in months if month.state == "waits"]
+        if not due or not present.reconcile_months:
+            yield dg.SkipReason("; ".join(waiting) or "every finished month was compared")
+            return
+        context.log.info("; ".join([*due, *waiting]))
+        morning = context.scheduled_execution_time.astimezone(zone).date()
+        yield dg.RunRequest(run_key=f"reconcile/{feed.source}/{morning}")
+
+    return dg.ScheduleDefinition(
+        name=reconcile_job_name(feed),
+        job_name=reconcile_job_name(feed),
+        cron_schedule=f"{MINUTES.get(feed.source, 10)} 6 * * *",
+        execution_timezone=str(zone),
+        execution_fn=tick,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"{feed.title}: holds each finished month against the vendor's own figure for it, once"
+            " its days have settled."
+        ),
+    )

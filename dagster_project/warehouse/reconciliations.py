@@ -1,0 +1,142 @@
+"""``ops.reconciliation``: months that were held against the vendor, and what a month comes to here.
+
+Grain: one row for each time that a vendor was asked for an account's month. The newest row that did
+not fail is what is known of the month, for as long as no day of it is loaded again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from psycopg import sql
+
+from dagster_project import clock
+from dagster_project.model import Account, Table, Window
+from dagster_project.warehouse.ledger import CODE_VERSION, Connection
+from dagster_project.warehouse.standing import of_window
+
+Pair = tuple[int, int]
+"""The vendor's figure, and the warehouse's."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison. ``undated``: rejects of no known day, by which the records may differ."""
+
+    month: date
+    newest_receipt_id: int
+    outcome: str
+    asked_at: datetime
+    figures: Mapping[str, Pair] = field(default_factory=dict)
+    undated: int = 0
+    failure: str | None = None
+    requests: int = 0
+    points: int = 0
+
+
+def remember(
+    connection: Connection, account: Account, run_id: str | None, compared: Compared
+) -> None:
+    """Keep what a question to the vendor brought; it counts for the account's present day."""
+    connection.execute(
+        "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on, run_id,"
+        " newest_receipt_id, outcome, figures, undated, failure, requests, points, code_version)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            account.source,
+            account.label,
+            compared.month,
+            compared.asked_at,
+            clock.today(account.time_zone),
+            run_id,
+            compared.newest_receipt_id,
+            compared.outcome,
+            json.dumps(compared.figures) if compared.figures else None,
+            compared.undated,
+            compared.failure,
+            compared.requests,
+            compared.points,
+            CODE_VERSION,
+        ),
+    )
+
+
+def known_months(connection: Connection, source: str, account: str) -> dict[date, Compared]:
+    """The newest comparison of each month that the vendor answered for."""
+    rows = connection.execute(
+        "SELECT DISTINCT ON (month) month, newest_receipt_id, outcome, asked_at, figures, undated,"
+        " requests, points FROM ops.reconciliation"
+        " WHERE source = %s AND account = %s AND outcome <> 'failed'"
+        " ORDER BY month, reconciliation_id DESC",
+        (source, account),
+    ).fetchall()
+    return {
+        row[0]: Compared(
+            month=row[0],
+            newest_receipt_id=row[1],
+            outcome=row[2],
+            asked_at=row[3],
+            figures={name: (pair[0], pair[1]) for name, pair in (row[4] or {}).items()},
+            undated=row[5],
+            requests=row[6],
+            points=row[7],
+        )
+        for row in rows
+    }
+
+
+def asked_today(connection: Connection, account: Account) -> int:
+    """How often the vendor was asked for a month of the account in the account's present day."""
+    row = connection.execute(
+        "SELECT count(*) FROM ops.reconciliation"
+        " WHERE source = %s AND account = %s AND asked_on = %s",
+        (account.source, account.label, clock.today(account.time_zone)),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def sums_of_days(
+    connection: Connection, table: Table, window: Window, columns: Sequence[str]
+) -> tuple[int, dict[str, int]]:
+    """Rows that stand in a window, and sums over them; a column with a NULL in it has no sum."""
+    sums = [
+        sql.SQL("CASE WHEN count({c}) = count(*) THEN sum({c}) END").format(c=sql.Identifier(name))
+        for name in columns
+    ]
+    row = connection.execute(
+        sql.SQL("SELECT {what} FROM warehouse.{table} WHERE {where}").format(
+            what=sql.SQL(", ").join([sql.SQL("count(*)"), *sums]),
+            table=sql.Identifier(table.name),
+            where=of_window(table, window),
+        )
+    ).fetchone()
+    assert row is not None
+    known = zip(columns, row[1:], strict=True)
+    return int(row[0]), {name: int(value) for name, value in known if value is not None}
+
+
+def rejects_of_days(connection: Connection, window: Window) -> tuple[int, int]:
+    """Rejected records of a window's days, by the receipts that stand, and those of no known day."""
+    row = connection.execute(
+        "WITH standing AS (SELECT d.receipt_id, d.extraction_id FROM ops.day_state d"
+        "  WHERE d.source = %(source)s AND d.account = %(account)s"
+        "  AND d.day BETWEEN %(first)s AND %(last)s)"
+        " SELECT (SELECT coalesce(sum(r.rows_rejected), 0) FROM ops.load_receipt r"
+        "  WHERE r.receipt_id IN (SELECT receipt_id FROM standing)),"
+        " (SELECT coalesce(sum(j.times_in_window), 0) FROM ops.rejected_record j"
+        "  WHERE j.source = %(source)s AND j.account = %(account)s AND j.day IS NULL"
+        "  AND j.resolved_at IS NULL"
+        "  AND j.last_extraction_id IN (SELECT extraction_id FROM standing))",
+        {
+            "source": window.account.source,
+            "account": window.account.label,
+            "first": window.first_day,
+            "last": window.last_day,
+        },
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])

@@ -1,0 +1,350 @@
+"""Finished months held against the vendor, through Dagster: real answers, real points, real rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from dagster_project.cli import warehouse as command
+from dagster_project.model import each_day
+from dagster_project.orchestration import alarms
+from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
+from tests.nights import BUSY, ONE_NIGHT, QUIET, Nights
+from tests.operating import feed_of
+
+APRIL = date(2024, 4, 1), date(2024, 4, 30)
+MARCH = date(2024, 3, 1), date(2024, 3, 31)
+SOURCES = ("calltouch", "tellody_activity", "trust")
+MORNING = datetime(2024, 5, 10, 6, 10, tzinfo=ZoneInfo("Europe/Moscow"))
+
+
+@pytest.fixture
+def mornings(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+    """A morning in May; what tests change of the vendors is undone."""
+    nights.settings(monkeypatch, TRUST_COMPANY_IDS="11")
+    world = nights.sandbox.world
+    nights.go(MORNING)
+    yield nights
+    world.calltouch.redraw(undo_changes=True)
+    world.trust.config.unknown_statistics = {}
+
+
+def load(nights: Nights, source: str, *months: tuple[date, date]) -> None:
+    for month in months:
+        assert nights.house.refresh(list(each_day(*month)), source)
+
+
+def reconcile(nights: Nights, source: str) -> tuple[dg.AssetCheckEvaluation, dict[str, Any]]:
+    """Run the job as the schedule does; answers its one evaluation and what that tells."""
+    house = nights.house
+    job = house.definitions.resolve_job_def(reconcile_job_name(feed_of(source)))
+    done = job.execute_in_process(instance=house.instance, raise_on_error=False)
+    assert done.success
+    [evaluation] = done.get_asset_check_evaluations()
+    assert evaluation.check_name == MONTH_ADDS_UP
+    assert evaluation.asset_key == dg.AssetKey(feed_of(source).asset)
+    return evaluation, {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def tick(nights: Nights, source: str) -> dg.ScheduleExecutionData | Any:
+    definitions = nights.house.definitions
+    schedule = definitions.resolve_schedule_def(reconcile_job_name(feed_of(source)))
+    with dg.build_schedule_context(
+        nights.house.instance,
+        scheduled_execution_time=nights.sandbox.world.clock.now(),
+        repository_def=definitions.get_repository_def(),
+    ) as context:
+        return schedule.evaluate_tick(context)
+
+
+def remembered(nights: Nights) -> list[tuple[Any, ...]]:
+    return nights.house.rows(
+        "SELECT account, to_char(month, 'YYYY-MM'), outcome FROM ops.reconciliation"
+        " ORDER BY reconciliation_id"
+    )
+
+
+def requests(nights: Nights, source: str) -> int:
+    return nights.sandbox.world.stats.requests(source.partition("_")[0])
+
+
+def points(nights: Nights) -> int:
+    return sum(row[0] for row in nights.house.rows("SELECT points FROM ops.point_ledger"))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_settled_month_equals_the_vendors_and_is_not_asked_for_again(
+    mornings: Nights, source: str
+) -> None:
+    load(mornings, source, APRIL)
+    asked, spent = requests(mornings, source), points(mornings)
+    evaluation, told = reconcile(mornings, source)
+    assert evaluation.passed, told
+    assert told["requests"] == requests(mornings, source) - asked >= 1
+    assert told["points"] == points(mornings) - spent == (2 if source == "calltouch" else 0)
+    assert [row[1:] for row in remembered(mornings)] == [("2024-04", "agrees")]
+    [(figures,)] = mornings.house.rows("SELECT figures FROM ops.reconciliation")
+    figures.pop("campaigns", None)
+    assert all(vendor == here for vendor, here in figures.values())
+    assert max(vendor for vendor, _ in figures.values()) > 100
+    for _ in range(2):
+        asked = requests(mornings, source)
+        evaluation, told = reconcile(mornings, source)
+        assert evaluation.passed
+        assert told["requests"] == requests(mornings, source) - asked == 0
+        assert "2024-04" in told["months"], "what is known is told again"
+        mornings.go(MORNING + ONE_NIGHT)
+    assert len(remembered(mornings)) == 1
+
+
+def change_april(nights: Nights, source: str) -> None:
+    """Let April differ from what is loaded of it: rows come late, or a day was told otherwise."""
+    world = nights.sandbox.world
+    if source == "calltouch":
+        load(nights, source, APRIL)
+        [row, *_] = world.calltouch.rows(int(QUIET), APRIL[1], APRIL[1])
+        world.calltouch.insert_rows(int(QUIET), APRIL[1], [row, row, row], second=77)
+        return
+    if source == "tellody_activity":
+        world.faults.add("odd_total", match={"vendor": "tellody"}, times=1, value=1)
+        load(nights, source, APRIL)
+        return
+    nights.go(datetime(2024, 5, 2, 23, 30, tzinfo=ZoneInfo("America/Santiago")))
+    load(nights, source, APRIL)
+    nights.house.rows("UPDATE ops.day_state SET settled = true RETURNING day")
+    nights.go(MORNING)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_month_that_the_vendor_changed_late_differs_until_the_named_line_has_loaded_it(
+    mornings: Nights, source: str
+) -> None:
+    change_april(mornings, source)
+    evaluation, told = reconcile(mornings, source)
+    assert not evaluation.passed
+    assert evaluation.severity == dg.AssetCheckSeverity.ERROR
+    account = feed_of(source).accounts(mornings.house.settings)[0].label
+    line = (
+        f"warehouse backfill --source {source} --account {account}"
+        " --from 2024-04-01 --to 2024-04-30"
+    )
+    assert told["way out"] == f"`{line}`"
+    assert " differs " in told["months"]
+    if source == "calltouch":
+        assert "| records | 753 | 750 | 3 |" in told["months"].replace("  ", " "), told["months"]
+    status = CliRunner().invoke(command, ["status"], catch_exceptions=False)
+    assert line in " ".join(status.output.split())
+
+    spent = points(mornings)
+    evaluation, told = reconcile(mornings, source)
+    assert not evaluation.passed, "it still differs, and is not asked for again"
+    assert (points(mornings), told["requests"]) == (spent, 0)
+
+    arguments = line.split()[1:]
+    assert CliRunner().invoke(command, arguments, catch_exceptions=False).exit_code == 0
+    evaluation, told = reconcile(mornings, source)
+    assert evaluation.passed, told
+    assert "way out" not in told
+    assert [outcome for *_, outcome in remembered(mornings)] == ["differs", "agrees"]
+
+
+def test_a_month_that_is_not_whole_says_which_days_are_missing_and_spends_nothing(
+    mornings: Nights,
+) -> None:
+    days = [day for day in each_day(*APRIL) if day.day not in (3, 17, 18)]
+    assert mornings.house.refresh(days)
+    mornings.house.rows(
+        "UPDATE ops.day_state SET settled = false WHERE day = '2024-04-29' RETURNING day"
+    )
+    asked, spent = requests(mornings, "calltouch"), points(mornings)
+    data = tick(mornings, "calltouch")
+    assert not data.run_requests
+    why = "3 days not loaded (2024-04-03, 2024-04-17..2024-04-18); 1 day not settled (2024-04-29)"
+    assert why in data.skip_message
+    evaluation, told = reconcile(mornings, "calltouch")
+    assert evaluation.passed
+    assert why in told["months"]
+    assert (requests(mornings, "calltouch"), points(mornings)) == (asked, spent)
+    assert remembered(mornings) == []
+
+
+def test_a_held_day_keeps_its_month_from_being_compared(mornings: Nights) -> None:
+    load(mornings, "calltouch", APRIL)
+    mornings.house.rows(
+        "UPDATE ops.day_state SET held = 'shrank' WHERE day = '2024-04-05' RETURNING day"
+    )
+    _, told = reconcile(mornings, "calltouch")
+    assert "1 day held back (2024-04-05)" in told["months"]
+    assert remembered(mornings) == []
+
+
+def test_a_schedule_requests_a_run_when_a_month_is_due_and_not_when_it_was_compared(
+    mornings: Nights,
+) -> None:
+    assert tick(mornings, "calltouch").skip_message == "every finished month was compared"
+    load(mornings, "calltouch", APRIL)
+    [request] = tick(mornings, "calltouch").run_requests
+    assert request.run_key == "reconcile/calltouch/2024-05-10"
+    reconcile(mornings, "calltouch")
+    mornings.go(MORNING + ONE_NIGHT)
+    assert not tick(mornings, "calltouch").run_requests
+    mornings.house.refresh([APRIL[0]])
+    assert len(tick(mornings, "calltouch").run_requests) == 1
+
+
+def test_what_the_days_questions_do_not_reach_for_is_said_and_done_the_next_night(
+    mornings: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mornings.settings(monkeypatch, WAREHOUSE_RECONCILE_MONTHS="1")
+    load(mornings, "tellody_activity", MARCH, APRIL)
+    for _ in range(2):
+        evaluation, told = reconcile(mornings, "tellody_activity")
+        assert evaluation.passed
+        assert "not asked: the day's questions are spent" in told["months"]
+        assert remembered(mornings) == [("main", "2024-04", "agrees")]
+    mornings.go(MORNING + ONE_NIGHT)
+    assert len(tick(mornings, "tellody_activity").run_requests) == 1
+    reconcile(mornings, "tellody_activity")
+    assert remembered(mornings)[1:] == [("main", "2024-03", "agrees")]
+
+
+def test_points_that_days_which_are_due_will_take_are_left_to_them(
+    mornings: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mornings.settings(monkeypatch, CALLTOUCH_SITE_IDS=BUSY)
+    load(mornings, "calltouch", APRIL)
+    assert mornings.house.refresh([date(2024, 5, 8)])
+    mornings.house.rows("DELETE FROM ops.point_ledger RETURNING 1")
+    mornings.settings(monkeypatch, CALLTOUCH_DAILY_POINTS="3")
+    mornings.go(MORNING + 2 * ONE_NIGHT)
+    evaluation, told = reconcile(mornings, "calltouch")
+    assert evaluation.passed
+    assert "the days that are due come first" in told["months"]
+    assert points(mornings) == 0
+    assert remembered(mornings) == []
+    mornings.settings(monkeypatch, CALLTOUCH_DAILY_POINTS="100")
+    mornings.pass_night()
+    before = points(mornings)
+    reconcile(mornings, "calltouch")
+    assert remembered(mornings) == [(BUSY, "2024-04", "agrees")]
+    assert points(mornings) - before == 2
+
+
+def test_a_budget_of_none_asks_nobody(mornings: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(mornings, "calltouch", APRIL)
+    mornings.settings(monkeypatch, WAREHOUSE_RECONCILE_MONTHS="0")
+    assert not tick(mornings, "calltouch").run_requests
+    asked = requests(mornings, "calltouch")
+    reconcile(mornings, "calltouch")
+    assert requests(mornings, "calltouch") == asked
+
+
+def test_erased_people_and_rejected_records_count(mornings: Nights) -> None:
+    calltouch = mornings.sandbox.world.calltouch
+    [row, *_] = calltouch.rows(int(QUIET), APRIL[0], APRIL[0])
+    wrong_status = {**row, "smsStatus": 7}
+    undated = {**row, "dateSent": "on a fine day"}
+    records: list[Any] = [wrong_status, undated, b"[1]", row, row]
+    calltouch.insert_rows(int(QUIET), APRIL[0], records, second=5)
+    load(mornings, "calltouch", APRIL)
+    rejects = mornings.house.rows(
+        "SELECT day IS NULL, count(*) FROM ops.rejected_record GROUP BY 1"
+    )
+    assert dict(rejects).keys() == {True, False}, "records of the month's days, and of no day"
+    phone = row["phoneNumber"]
+    forgotten = CliRunner().invoke(
+        command, ["forget", "--yes"], input=f"{phone}\n", catch_exceptions=False
+    )
+    assert forgotten.exit_code == 0, forgotten.output
+    [(erased,)] = mornings.house.rows(
+        "SELECT count(*) FROM warehouse.calltouch_sms WHERE phone = '(erased)'"
+    )
+    assert erased >= 3
+    evaluation, told = reconcile(mornings, "calltouch")
+    assert evaluation.passed, told
+    calltouch.insert_rows(int(QUIET), APRIL[1], [row] * 9, second=6)
+    mornings.house.refresh([APRIL[0]])
+    evaluation, told = reconcile(mornings, "calltouch")
+    assert not evaluation.passed, "records of no day excuse no more than their number"
+
+
+def test_a_vendor_that_is_away_is_asked_again_the_next_night(mornings: Nights) -> None:
+    load(mornings, "tellody_activity", APRIL)
+    mornings.sandbox.world.faults.add("status", match={"vendor": "tellody"}, times=None, status=400)
+    evaluation, told = reconcile(mornings, "tellody_activity")
+    assert evaluation.passed, "nothing is known to be wrong"
+    assert "not asked: RequestRefused" in told["months"]
+    mornings.sandbox.world.faults.clear()
+    mornings.go(MORNING + ONE_NIGHT)
+    assert len(tick(mornings, "tellody_activity").run_requests) == 1
+    reconcile(mornings, "tellody_activity")
+    assert [outcome for *_, outcome in remembered(mornings)] == ["failed", "agrees"]
+
+
+def test_trust_tells_whether_campaigns_and_total_add_up(mornings: Nights) -> None:
+    """Campaigns run for days and need not; of ``total`` nobody knows, so a difference warns."""
+    load(mornings, "trust", APRIL)
+    evaluation, told = reconcile(mornings, "trust")
+    assert evaluation.passed
+    [campaigns] = [line for line in told["months"].splitlines() if "| campaigns |" in line]
+    assert "differs (need not add up)" in campaigns
+    mornings.sandbox.world.trust.config.unknown_statistics = {"total": 5}
+    mornings.house.refresh([APRIL[0]], "trust")
+    evaluation, told = reconcile(mornings, "trust")
+    assert not evaluation.passed
+    assert evaluation.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_rolling_weeks_are_never_added_up(mornings: Nights) -> None:
+    mornings.sandbox.world.trust.config.range_mode = "ignore"
+    for day in each_day(*APRIL):
+        mornings.go(datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo("America/Santiago")))
+        assert mornings.house.refresh([day], "trust")
+    mornings.go(MORNING)
+    asked = requests(mornings, "trust")
+    _, told = reconcile(mornings, "trust")
+    assert "30 days not told singly by the vendor (2024-04-01..2024-04-30)" in told["months"]
+    assert requests(mornings, "trust") == asked
+
+
+def test_a_differing_month_is_an_alarm_until_it_agrees(
+    mornings: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "SETTLED_SECONDS", -1.0)
+    change_april(mornings, "calltouch")
+    reconcile(mornings, "calltouch")
+    look(mornings)
+    [(what, way_out, severity)] = open_alarms(mornings)
+    assert f"2024-04 of account {QUIET} differs: records" in what
+    assert way_out == [
+        f"warehouse backfill --source calltouch --account {QUIET} --from 2024-04-01 --to 2024-04-30"
+    ]
+    assert severity == "error"
+    load(mornings, "calltouch", APRIL)
+    reconcile(mornings, "calltouch")
+    look(mornings)
+    assert open_alarms(mornings) == []
+
+
+def look(nights: Nights) -> None:
+    """Evaluate the sensor of failing checks from the beginning, as often as it has more."""
+    definitions = nights.house.definitions
+    with dg.build_sensor_context(
+        nights.house.instance, repository_def=definitions.get_repository_def()
+    ) as context:
+        alarms.failed_checks.evaluate_tick(context)
+
+
+def open_alarms(nights: Nights) -> list[tuple[Any, ...]]:
+    found = nights.house.rows(
+        "SELECT what, way_out, severity FROM ops.alarm"
+        f" WHERE resolved_at IS NULL AND subject LIKE '%{MONTH_ADDS_UP}%'"
+    )
+    return [(what, json.loads(w) if isinstance(w, str) else w, how) for what, w, how in found]
