@@ -117,12 +117,18 @@ class Installation:
         Answers the runs of nightly schedules that began meanwhile.
         """
         before = {run.run_id for run in self.instance.get_runs()}
-        midnight = moment.replace(hour=0, minute=0)
         self.nights.go(moment)
-        self.until(lambda: len(self.ticks_since(midnight)) >= sources, "no tick came")
+        requested = self.requested_since(moment.replace(hour=0, minute=0), sources)
         self.until(self.is_quiet, "runs do not end")
         nightly = [run for run in self.instance.get_runs() if NIGHT_TAG in run.tags]
-        return [run for run in nightly if run.run_id not in before]
+        began = [run for run in nightly if run.run_id not in before]
+        assert requested <= {run.run_id for run in began}, "a run of this night is gone"
+        return began
+
+    def requested_since(self, moment: datetime, sources: int) -> set[str]:
+        """Wait for the ticks of so many sources; the runs that those requested."""
+        self.until(lambda: len(self.ticks_since(moment)) >= sources, "no tick came")
+        return {run_id for tick in self.ticks_since(moment) for run_id in tick.run_ids}
 
     def nightly_schedules(self) -> list[Any]:
         """Those that the daemon has taken up."""
@@ -131,13 +137,18 @@ class Installation:
 
     def ticks_since(self, moment: datetime) -> list[Any]:
         """The latest ticks of the nightly schedules, where they were evaluated to their end."""
+        ended = (TickStatus.SUCCESS, TickStatus.SKIPPED)
+        return [tick for tick in self.latest_ticks(moment) if tick.status in ended]
+
+    def failed_ticks_since(self, moment: datetime) -> list[Any]:
+        """The latest ticks of the nightly schedules, where they failed."""
+        return [tick for tick in self.latest_ticks(moment) if tick.status == TickStatus.FAILURE]
+
+    def latest_ticks(self, moment: datetime) -> list[Any]:
         found = []
         for state in self.nightly_schedules():
-            ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
-            ended = (TickStatus.SUCCESS, TickStatus.SKIPPED)
-            if ticks and ticks[0].timestamp >= moment.timestamp() and ticks[0].status in ended:
-                found.append(ticks[0])
-        return found
+            found += self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        return [tick for tick in found if tick.timestamp >= moment.timestamp()]
 
     def is_quiet(self) -> bool:
         return all(run.is_finished for run in self.instance.get_runs())

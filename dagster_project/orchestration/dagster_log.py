@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,8 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as CheckTable
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as EventTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+from dagster_project import clock
 
 IDS_AT_ONCE = 1000
 ROWS_AT_ONCE = 5000
@@ -34,7 +36,7 @@ _KEPT = (
 def prune_log(instance: dg.DagsterInstance, days: int) -> Counter[str]:
     """Prune what is older than so many days; answers how many runs, events and checks went."""
     counts: Counter[str] = Counter()
-    before = datetime.now(UTC) - timedelta(days=days)
+    before = clock.now() - timedelta(days=days)
     latest = _latest_events(instance)
     needed = _runs_of(instance, latest)
     storage = instance.event_log_storage

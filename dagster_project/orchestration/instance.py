@@ -30,6 +30,11 @@ nux:
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+scheduler:
+  module: dagster._core.scheduler
+  class: DagsterDaemonScheduler
+  config:
+    max_tick_retries: 60
 run_coordinator:
   module: dagster._core.run_coordinator
   class: QueuedRunCoordinator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +15,7 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.settings import RetentionSettings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.prune import prune
+from tests.nights import PlayedClock
 from tests.operating import SITE, House, days_back, operating
 
 ROWS = dg.AssetKey(["calltouch", "sms"])
@@ -178,6 +179,22 @@ def test_young_runs_stay(house: House) -> None:
     house.refresh(days_back(1))
     age_dagster(house, 80)
     assert prune_log(house.instance, 90) == {}
+
+
+def test_how_old_a_run_is_goes_by_the_clock_that_dated_it(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In nights that are played, last night's failed run is not pruned for being years old."""
+    house.refresh(days_back(1))
+    house.refresh(days_back(1))
+    age_dagster(house, 400)
+    played = PlayedClock(tmp_path)
+    played.go(datetime.now(UTC) - timedelta(days=400))
+    with monkeypatch.context() as patch:
+        for name, value in played.setting.items():
+            patch.setenv(name, value)
+        assert prune_log(house.instance, 90) == {}
+    assert prune_log(house.instance, 90)["runs"] == 1
 
 
 def test_the_job_says_what_it_pruned(house: House) -> None:
