@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -50,13 +50,15 @@ class Refreshed:
 class Rig:
     """``days`` are refreshed; ``span`` is compared (a feed that answers its whole history loads more)."""
 
-    def __init__(self, feed: Feed, sandbox: Sandbox, warehouse: Warehouse) -> None:
+    def __init__(
+        self, feed: Feed, sandbox: Sandbox, warehouse: Warehouse, days: Sequence[date] = DAYS
+    ) -> None:
         self.sandbox = sandbox
         self.world = sandbox.world
         self.warehouse = warehouse
         self.played = PLAYED[feed.source]
-        self.days = DAYS
-        given = {"WAREHOUSE_START_DATE": str(DAYS[0]), "PII_RETENTION_DAYS": "100000"}
+        self.days = days
+        given = {"WAREHOUSE_START_DATE": str(days[0]), "PII_RETENTION_DAYS": "100000"}
         self.settings = load_settings({**sandbox.settings_env(), **given}, dotenv=None)
         self.feed = replace(feed, client=self._client)
         self.accounts = feed.accounts(self.settings)

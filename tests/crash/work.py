@@ -1,0 +1,37 @@
+"""What is killed: the product's own work, called as its runs and commands call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from dagster_project.days import DayRunner
+from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration.instance import opened_instance
+from dagster_project.orchestration.retention import retention_job
+from dagster_project.warehouse import migrate as migrations
+from dagster_project.warehouse.connection import Warehouse
+from tests.operating import feed_of
+
+
+def refresh(source: str, days: Sequence[date], run_id: str) -> None:
+    """A run of both assets over these days: what the asset does between Dagster's events."""
+    with (
+        liveness.alive(services.warehouse(), run_id),
+        services.opened_walk(feed_of(source), run_id=run_id) as walk,
+    ):
+        for done in DayRunner(walk, services.settings()).refresh(days):
+            if done.problems:
+                raise done.problems[0]
+
+
+def migrate(warehouse: Warehouse, folder: Path) -> None:
+    """``warehouse migrate``."""
+    migrations.migrate(warehouse, folder=folder)
+
+
+def retention() -> None:
+    """The nightly job, in this process."""
+    with opened_instance(services.settings(), services.warehouse()) as instance:
+        assert retention_job.execute_in_process(instance=instance).success
