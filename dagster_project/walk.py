@@ -56,9 +56,10 @@ from dagster_project.walk_parts import (
 )
 from dagster_project.warehouse import ledger, raw_store, suppression
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.day_counts import DaysShrank, ShrinkGuard
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
-from dagster_project.warehouse.load import DaysShrank, ShrinkGuard, WindowLoad, refresh_statistics
-from dagster_project.warehouse.months import MonthKeeper
+from dagster_project.warehouse.load import WindowLoad
+from dagster_project.warehouse.months import MonthKeeper, refresh_statistics
 
 
 class Walk:

@@ -11,22 +11,21 @@ and MERGE, DELETE + INSERT, swapping partitions) stand in ``benchmarks/README.md
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from psycopg import sql
 
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model import Batch, Reject, Table, Window, day_number, day_of
 from dagster_project.warehouse import ledger
+from dagster_project.warehouse.day_counts import MULTIPLIER, DayCounts, DaysShrank, ShrinkGuard
+from dagster_project.warehouse.day_locks import lock_days
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
 from dagster_project.warehouse.rejects import write_rejects
 from dagster_project.warehouse.row_index import (
@@ -41,44 +40,6 @@ from dagster_project.warehouse.standing import read_standing
 
 AfterRows = Callable[[Connection, list[Receipt]], None]
 IsSettled = Callable[[Receipt], bool]
-
-
-class DaysShrank(Exception):
-    """Days came back with suspiciously few rows; the transaction must not commit. The walk holds them."""
-
-    def __init__(self, shrunk: dict[date, tuple[int, int]]) -> None:
-        self.shrunk = shrunk
-        super().__init__(f"{len(shrunk)} days shrank")
-
-
-@dataclass(frozen=True, slots=True)
-class ShrinkGuard:
-    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held."""
-
-    from_rows: int
-    keep_share: float
-
-    def objects(self, before: int, after: int) -> bool:
-        return before >= self.from_rows and after < before * self.keep_share
-
-
-_MULTIPLIER = 0xC2B2AE3D27D4EB4F
-"""Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
-
-
-@dataclass(slots=True)
-class _DayCounts:
-    received: int = 0
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    final: int = 0
-    before: int = 0
-    checksum: int = 0
-    notes: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -128,7 +89,7 @@ class WindowLoad:
         self.superseded: dict[date, datetime] = {}
         self.rejects: list[Reject] = []
         self.counts: Counter[str] = Counter()
-        self._by_day: dict[int, _DayCounts] = defaultdict(_DayCounts)
+        self._by_day: dict[int, DayCounts] = defaultdict(DayCounts)
         self._seen = SeenIdentities()
         self._updates: dict[int, _Incoming] = {}
         self._close: dict[tuple[int, int], list[_Incoming]] = defaultdict(list)
@@ -244,7 +205,7 @@ class WindowLoad:
     def _count_rows(
         self, batch: Batch, identities: Identities, observed: Flags, wanted: Flags
     ) -> None:
-        mixed = (batch.hashes * np.uint64(_MULTIPLIER)) ^ identities.mixed
+        mixed = (batch.hashes * np.uint64(MULTIPLIER)) ^ identities.mixed
         for day in np.unique(batch.days[wanted]):
             of_day = wanted & (batch.days == day)
             counts = self._by_day[int(day)]
@@ -362,9 +323,8 @@ class WindowLoad:
             return
         shrunk = {}
         for number, counts in self._by_day.items():
-            after = counts.inserted + counts.updated + counts.unchanged
-            if self.guard.objects(counts.before, after):
-                shrunk[day_of(number)] = (counts.before, after)
+            if self.guard.objects(counts.before, counts.after):
+                shrunk[day_of(number)] = (counts.before, counts.after)
         if shrunk:
             raise DaysShrank(shrunk)
 
@@ -378,46 +338,13 @@ class WindowLoad:
 
     def _receipt(self, day: date) -> Receipt:
         counts = self._by_day[day_number(day)]
-        rows = counts.inserted + counts.updated + counts.unchanged
-        notes: dict[str, Any] = dict(counts.notes)
-        if counts.reasons:
-            notes["rejected"] = dict(counts.reasons)
-        if self.counts:
-            notes["in_window"] = dict(self.counts)
-        return Receipt(
-            self.extraction.source,
-            self.extraction.account,
+        return counts.receipt(
+            self.extraction,
             day,
-            self.extraction.extraction_id,
-            self.extraction.started_at,
-            self.is_replay,
-            counts.received,
-            counts.inserted,
-            counts.updated,
-            counts.deleted,
-            counts.unchanged,
-            counts.rejected,
-            counts.final if self.table.observed_column else None,
-            f"{rows}:{counts.checksum & (2**64 - 1):016x}",
-            notes,
+            is_replay=self.is_replay,
+            in_window=self.counts,
+            tells_final=self.table.observed_column is not None,
         )
-
-
-def checksum_of(standing: StandingRows) -> str:
-    """The checksum of rows that stand, as a receipt of their load would have it."""
-    mixed = (standing.hashes * np.uint64(_MULTIPLIER)) ^ standing.identities.mixed
-    return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"
-
-
-def lock_days(connection: Connection, source: str, account: str, days: Sequence[date]) -> None:
-    """Hold these days against other loads until the transaction ends; in ascending order, so without deadlock."""
-    keys = [_lock_key(source, account, day) for day in sorted(days)]
-    connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS t(k)", (keys,))
-
-
-def _lock_key(source: str, account: str, day: date) -> int:
-    digest = hashlib.blake2b(f"{source}/{account}/{day}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 def _incoming(batch: Batch, observed: Flags, at: int) -> _Incoming:
@@ -429,14 +356,3 @@ def _incoming(batch: Batch, observed: Flags, at: int) -> _Incoming:
 def _by_day(days: NDArray[np.int32], chosen: Flags) -> list[tuple[int, int]]:
     numbers, rows = np.unique(days[chosen], return_counts=True)
     return list(zip(numbers.tolist(), rows.tolist(), strict=True))
-
-
-def refresh_statistics(connection: Connection, table: Table, days: Sequence[date]) -> None:
-    """ANALYZE the partitions of these days; after the commit, since inside a load it blocks new months."""
-    months = sorted({day.replace(day=1) for day in days})
-    connection.execute(
-        sql.SQL("SELECT ops.analyze_months({}::regclass, %s::date[])").format(
-            sql.Literal(f"warehouse.{table.name}")
-        ),
-        (months,),
-    )

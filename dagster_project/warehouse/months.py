@@ -7,8 +7,11 @@ for each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from threading import Lock
+
+from psycopg import sql
 
 from dagster_project.model import Table
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
@@ -41,3 +44,14 @@ class MonthKeeper:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+def refresh_statistics(connection: Connection, table: Table, days: Sequence[date]) -> None:
+    """ANALYZE the partitions of these days; after the commit, since inside a load it blocks new months."""
+    months = sorted({day.replace(day=1) for day in days})
+    connection.execute(
+        sql.SQL("SELECT ops.analyze_months({}::regclass, %s::date[])").format(
+            sql.Literal(f"warehouse.{table.name}")
+        ),
+        (months,),
+    )

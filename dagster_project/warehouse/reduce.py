@@ -16,9 +16,9 @@ from dagster_project import clock
 from dagster_project.model import Account, each_day
 from dagster_project.warehouse import suppression
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.day_locks import lock_days
 from dagster_project.warehouse.erase import Belongings, rewrite_response
 from dagster_project.warehouse.ledger import Connection
-from dagster_project.warehouse.load import lock_days
 from dagster_project.warehouse.rejects import redact_rejects
 from dagster_project.warehouse.rewrite import rewrite_day
 

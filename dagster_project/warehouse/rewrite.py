@@ -18,8 +18,9 @@ from psycopg import sql
 from dagster_project.copy_binary import encode, encode_record, pack_integer, pack_length
 from dagster_project.model import Account, Table, Window
 from dagster_project.privacy import Values
+from dagster_project.warehouse.day_counts import checksum_of
+from dagster_project.warehouse.day_locks import lock_days
 from dagster_project.warehouse.ledger import Connection
-from dagster_project.warehouse.load import checksum_of, lock_days
 from dagster_project.warehouse.standing import (
     COPY_HEADER,
     COPY_TRAILER,

@@ -20,7 +20,8 @@ from dagster_project.model import Account, Batch, Tally, Window
 from dagster_project.vendors.calltouch.rows import TABLE
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.load import DaysShrank, ShrinkGuard, WindowLoad
+from dagster_project.warehouse.day_counts import DaysShrank, ShrinkGuard
+from dagster_project.warehouse.load import WindowLoad
 from dagster_project.warehouse.months import MonthKeeper
 
 ACCOUNT = Account("calltouch", "77", ZoneInfo("Europe/Moscow"))

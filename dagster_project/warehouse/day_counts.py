@@ -1,0 +1,100 @@
+"""What a load did to each day: counts, the checksum of its rows, and whether it shrank suspiciously.
+
+Grain: one local day of one account. The checksum adds up a permuted hash of each row, so it depends on
+the rows and their multiplicity alone, not on their order, and unchanged rows need not be read again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from dagster_project.warehouse.ledger import Extraction, Receipt
+from dagster_project.warehouse.row_index import StandingRows
+
+MULTIPLIER = 0xC2B2AE3D27D4EB4F
+"""Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
+
+
+class DaysShrank(Exception):
+    """Days came back with suspiciously few rows; the transaction must not commit. The walk holds them."""
+
+    def __init__(self, shrunk: dict[date, tuple[int, int]]) -> None:
+        self.shrunk = shrunk
+        super().__init__(f"{len(shrunk)} days shrank")
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkGuard:
+    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held."""
+
+    from_rows: int
+    keep_share: float
+
+    def objects(self, before: int, after: int) -> bool:
+        return before >= self.from_rows and after < before * self.keep_share
+
+
+@dataclass(slots=True)
+class DayCounts:
+    """Rows of a day, by what became of them; ``before`` stood when the load began."""
+
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    final: int = 0
+    before: int = 0
+    checksum: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def after(self) -> int:
+        return self.inserted + self.updated + self.unchanged
+
+    def receipt(
+        self,
+        extraction: Extraction,
+        day: date,
+        *,
+        is_replay: bool,
+        in_window: Mapping[str, int],
+        tells_final: bool,
+    ) -> Receipt:
+        """The day's receipt; ``in_window`` counts what was strange in the whole window."""
+        notes: dict[str, Any] = dict(self.notes)
+        if self.reasons:
+            notes["rejected"] = dict(self.reasons)
+        if in_window:
+            notes["in_window"] = dict(in_window)
+        return Receipt(
+            extraction.source,
+            extraction.account,
+            day,
+            extraction.extraction_id,
+            extraction.started_at,
+            is_replay,
+            self.received,
+            self.inserted,
+            self.updated,
+            self.deleted,
+            self.unchanged,
+            self.rejected,
+            self.final if tells_final else None,
+            f"{self.after}:{self.checksum & (2**64 - 1):016x}",
+            notes,
+        )
+
+
+def checksum_of(standing: StandingRows) -> str:
+    """The checksum of rows that stand, as a receipt of their load would have it."""
+    mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
+    return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"
