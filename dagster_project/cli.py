@@ -170,11 +170,30 @@ def doctor() -> int:
 
 
 @warehouse.command()
-def forget() -> int:
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Read no numbers: apply the suppression list to all that is stored.",
+)
+@click.option(
+    "--import",
+    "import_from",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="The same, after joining a list that --export wrote; -: standard input.",
+)
+@click.option(
+    "--export",
+    "export_to",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Erase nothing: write the suppression list (keyed hashes) to a file; -: standard output.",
+)
+def forget(**options: Any) -> int:
     """Erase people for good: their numbers, one a line, are read from standard input."""
-    from dagster_project.command.forget import forget as command
+    if sum(bool(given) for given in options.values()) > 1:
+        raise click.UsageError("--again, --import and --export do not go together.")
+    from dagster_project.command.forget import run as command
 
-    return command()
+    return command(**options)
 
 
 @warehouse.command()

@@ -116,13 +116,15 @@ Values = Mapping[str, Any]
 class Personal:
     """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
 
-    ``identify`` reads a number that a person typed (None: it is none). ``redact`` answers with the
+    ``identify`` reads a number that a person typed (None: it is none); ``number_of`` is what the phone of a
+    row is known by. ``redact`` answers with the
     answer itself where nothing is to be taken out, the others with None. ``erase_row`` and ``reduce_row``
     take a row's values by column and answer with those it is to have. ``rekey_row`` computes the
     pseudonyms anew from what the row still has; it leaves out those that it cannot.
     """
 
     identify: Callable[[str], Identity | None]
+    number_of: Callable[[str], str]
     pseudonym_of: Callable[[Identity, Any], bytes]
     redact: Callable[[Answer, Suppression], Answer]
     redact_body: Callable[[bytes, Suppression], bytes | None]

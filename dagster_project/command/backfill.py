@@ -19,6 +19,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model import each_day
 from dagster_project.orchestration import services
 from dagster_project.settings import Settings
+from dagster_project.warehouse.restored import refuse_restored
 
 
 @dataclass
@@ -132,6 +133,7 @@ def run(
 
     settings = services.settings()
     warehouse = services.ready_warehouse()
+    refuse_restored(warehouse)
     results = [] if results is None else results
     with opened_instance(settings, warehouse) as instance:
         liveness.bury_dead_runs(instance, warehouse)

@@ -28,7 +28,7 @@ from dagster_project.orchestration import services
 from dagster_project.pseudonym import fingerprint
 from dagster_project.settings import Settings
 from dagster_project.vendors.trust.range_proof import standing
-from dagster_project.warehouse import alarm_book
+from dagster_project.warehouse import alarm_book, restored
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.migrate import pending, security_gaps
@@ -243,6 +243,8 @@ def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 
 def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
+        is_restored = restored.is_restored(connection)
+        changed_timeline = restored.changed_timeline(connection)
         row = connection.execute(
             "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
             " (SELECT count(*) FROM ops.suppressed_number),"
@@ -252,12 +254,17 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     open_erasures, suppressed, rekeying = row
     if open_erasures:
         text = f"{open_erasures} erasures were not finished."
-        yield Finding("privacy", "wrong", text, "`warehouse forget` with the same numbers again.")
+        yield Finding("privacy", "wrong", text, "`warehouse forget --again`.")
     else:
         yield Finding("privacy", "good", f"{suppressed} numbers are kept out of every answer.")
     if rekeying:
         text = "a rekey is under way, or was stopped; loads are refused until it is finished."
         yield Finding("privacy", "wrong", text, "`warehouse rekey` with the same new key again.")
+    if is_restored:
+        yield Finding("privacy", "wrong", restored.WHAT, restored.WAY_OUT)
+    elif changed_timeline:
+        text = "the server recovered, or another one took over, since the list was applied last."
+        yield Finding("privacy", "note", text, f"if from a backup: {restored.WAY_OUT}")
 
 
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:

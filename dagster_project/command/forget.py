@@ -2,12 +2,16 @@
 
 Standard input and not arguments: a number among the arguments would stand in the shell's history and in
 the list of processes. No number is printed; a line that is none is named by its place.
+
+The suppression list holds keyed hashes alone. As a file it is kept apart from backups, and brought into a
+warehouse that was restored from one: whoever was erased since is erased there again.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import click
 
@@ -16,11 +20,25 @@ from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import personal, services
 from dagster_project.privacy import Identity
 from dagster_project.vendors.calltouch.personal import shown_template
-from dagster_project.warehouse import marts
-from dagster_project.warehouse.connection import safe_errors
-from dagster_project.warehouse.erase import Erased
+from dagster_project.warehouse import marts, suppression_file
+from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.erase import Belongings, Erased, Report
 from dagster_project.warehouse.erase import forget as erase
+from dagster_project.warehouse.erase_again import forget_again
+from dagster_project.warehouse.home import write_private
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
+
+Erase = Callable[[Warehouse, str, list[Belongings], Report], Erased]
+STANDARD = Path("-")
+
+
+def run(*, again: bool, import_from: Path | None, export_to: Path | None) -> int:
+    """Erase the numbers of standard input, or those of the list; or write the list."""
+    if export_to is not None:
+        return export(export_to)
+    if import_from is not None:
+        return apply_list(_read(import_from))
+    return apply_list() if again else forget()
 
 
 def forget() -> int:
@@ -28,17 +46,51 @@ def forget() -> int:
     if sys.stdin.isatty():
         click.echo("numbers, one a line, in any mask; Ctrl-D ends:", err=True)
     identities = read_numbers(sys.stdin)
-    settings, warehouse = services.settings(), services.ready_warehouse()
-    key = pii_hash_key(settings)
-    check_fingerprint(warehouse, key)
-    with safe_errors("erasing"):
-        done = erase(
-            warehouse,
-            key,
-            identities,
-            personal.belongings(settings, key),
-            report=lambda line: click.echo(line, err=True),
+    return _erase(
+        lambda warehouse, key, holders, report: erase(warehouse, key, identities, holders, report)
+    )
+
+
+def apply_list(exported: str | None = None) -> int:
+    """Erase everybody on the suppression list from all that is stored; ``exported`` joins it first."""
+    return _erase(
+        lambda warehouse, key, holders, report: forget_again(
+            warehouse, key, holders, report, exported
         )
+    )
+
+
+def export(file: Path) -> int:
+    """Write the list to a file that its owner alone may read, or to standard output."""
+    warehouse, key = _opened()
+    with safe_errors("exporting"), warehouse.connect(what="forget") as connection:
+        text = suppression_file.export(connection, key)
+        connection.commit()
+    if file == STANDARD:
+        click.echo(text, nl=False)
+    else:
+        write_private(file, text)
+    return 0
+
+
+def _opened() -> tuple[Warehouse, str]:
+    warehouse, key = services.ready_warehouse(), pii_hash_key(services.settings())
+    check_fingerprint(warehouse, key)
+    return warehouse, key
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if file == STANDARD else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read ({type(error).__name__}).") from None
+
+
+def _erase(what: Erase) -> int:
+    warehouse, key = _opened()
+    holders = personal.belongings(services.settings(), key)
+    with safe_errors("erasing"):
+        done = what(warehouse, key, holders, lambda line: click.echo(line, err=True))
         with warehouse.connect(what="forget", autocommit=True) as connection:
             for label, day in done.days:
                 marts.recount(connection, [int(label)], [day])

@@ -22,6 +22,7 @@ from dagster_project.warehouse.home import write_private
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.rekey import Keys
 from dagster_project.warehouse.rekey import rekey as recompute
+from dagster_project.warehouse.restored import refuse_restored
 
 SHORTEST = 16
 
@@ -29,6 +30,7 @@ SHORTEST = 16
 def rekey() -> int:
     """Recompute; interrupted, it is finished by running it again with the same new key."""
     settings, warehouse = services.settings(), services.ready_warehouse()
+    refuse_restored(warehouse)
     old = pii_hash_key(settings)
     own = settings.embedded and settings.pii_hash_key is None
     next_file = settings.home / "secrets" / "pii_hash_key.next"

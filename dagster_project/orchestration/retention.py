@@ -8,9 +8,11 @@ import dagster as dg
 
 from dagster_project.orchestration import liveness, personal, services
 from dagster_project.orchestration.dagster_log import prune_log
+from dagster_project.walk_parts import told_safely
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.prune import prune
 from dagster_project.warehouse.reduce import limits, reduce_old
+from dagster_project.warehouse.restored import refuse_restored
 
 JOB = "retention"
 
@@ -23,8 +25,9 @@ def prune_old(context: dg.OpExecutionContext) -> None:
     retention = settings.retention
     key = pii_hash_key(settings)
     check_fingerprint(warehouse, key)
+    refuse_restored(warehouse)
     holders = personal.belongings(settings, key)
-    with liveness.alive(warehouse, context.run.run_id):
+    with liveness.alive(warehouse, context.run.run_id), told_safely("keeping what is to be kept"):
         reduced = reduce_old(warehouse, key, holders, retention.pii_days)
         for what, number in sorted(reduced.items()):
             context.log.info(f"personal data of old days: {number} {what} reduced")

@@ -12,9 +12,10 @@ from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.heaps import keep_few_heaps
 from dagster_project.settings import Settings, load_settings
 from dagster_project.walk import Walk
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.migrate import migrate, pending
+from dagster_project.warehouse.restored import refuse_restored
 
 
 @cache
@@ -53,11 +54,13 @@ def opened_walk(
     """A walk of this feed with the process's settings.
 
     Raises:
-        SettingsError: the PII key is not the one that this warehouse was loaded with.
+        SettingsError: the PII key is not the one that this warehouse was loaded with; or this is a
+            restored dump to which the suppression list was not applied yet.
     """
     keep_few_heaps()
     key = pii_hash_key(settings())
-    check_fingerprint(warehouse(), key)
+    check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
+    refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
     with Walk(
         feed,
         settings(),

@@ -2,8 +2,8 @@
 
 First the numbers go on the suppression list, and a new epoch begins: loads that begin now keep them out by
 themselves. When the loads of before have ended, everything stored is gone through. Each step is small,
-commits by itself and does nothing twice, so an erasure that was stopped is finished by giving the same
-numbers again; until then its receipt stays open.
+commits by itself and does nothing twice, so an erasure that was stopped is finished by the next that has
+its numbers, given again or as the list has them (``erase_again``); until then its receipt stays open.
 
 No number enters a statement: what is looked for are pseudonyms, and texts whose last digits fit.
 """
@@ -30,7 +30,7 @@ from dagster_project.warehouse.rewrite import rewrite_day
 LAST_DIGITS = 4
 MOST_PATTERNS = 50
 BETWEEN = r"[^0-9A-Za-zА-Яа-яЁё]{0,3}"
-_ANY_NUMBER = f"[0-9]({BETWEEN}[0-9]){{6}}"
+ANY_NUMBER = f"[0-9]({BETWEEN}[0-9]){{6}}"
 _LEVEL = 1
 
 Report = Callable[[str], None]
@@ -74,6 +74,17 @@ class Erased:
     days: tuple[tuple[str, date], ...] = ()
 
 
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where people are: the pseudonyms that they have, and accounts and days whose rows hold them."""
+
+    gone: frozenset[bytes]
+    days: Sequence[tuple[str, date]]
+
+
+Find = Callable[[Connection, Belongings], Whereabouts]
+
+
 def forget(
     warehouse: Warehouse,
     secret: str,
@@ -82,15 +93,42 @@ def forget(
     report: Report = lambda line: None,
 ) -> Erased:
     """Erase these people, and keep them out from now on."""
+
+    def find(connection: Connection, part: Belongings) -> Whereabouts:
+        gone = frozenset(part.personal.pseudonym_of(one, part.context) for one in identities)
+        return Whereabouts(gone, _days_with(connection, part, gone, identities))
+
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
-        done = Erased(_open_receipt(connection, len(identities), secret), len(identities))
+        done = Erased(open_receipt(connection, len(identities), secret), len(identities))
         suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
+        for part in belongings:
+            suppression.remember_recipients(
+                connection,
+                suppressed,
+                {one.number: part.personal.pseudonym_of(one, part.context) for one in identities},
+            )
         epoch = suppression.new_epoch(connection)
         connection.commit()
         master = suppression.master_key(connection, secret)
         connection.commit()
     rules = Rules(suppressed, date.min, suppression.reduction_key(master))
+    done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
+    with warehouse.connect(what="forget", autocommit=True) as books:
+        close_receipts(books, done, [suppressed.hash_of(one.number) for one in identities])
+    return done
+
+
+def erase_everywhere(
+    warehouse: Warehouse,
+    rules: Rules,
+    epoch: int,
+    belongings: Sequence[Belongings],
+    find: Find,
+    done: Erased,
+    report: Report,
+) -> Erased:
+    """Take the suppressed numbers out of all that is stored, once no load of an earlier epoch is left."""
     with (
         warehouse.connect(what="forget", autocommit=True) as books,
         warehouse.connect(what="forget") as connection,
@@ -98,17 +136,17 @@ def forget(
         suppression.wait_for_earlier(books, epoch, report)
         for part in belongings:
             report(f"{part.source}: stored responses …")
-            done = replace(done, responses=done.responses + _responses(books, part, suppressed))
+            responses = _responses(books, part, rules.suppression)
+            done = replace(done, responses=done.responses + responses)
             report(f"{part.source}: rejected records …")
-            rejects = redact_rejects(books, part.source, part.without(suppressed))
+            rejects = redact_rejects(books, part.source, part.without(rules.suppression))
             done = replace(done, rejects=done.rejects + rejects)
             report(f"{part.source}: rows …")
-            done = _rows(connection, part, rules, identities, done)
-        _close_receipt(books, done, [suppressed.hash_of(one.number) for one in identities])
+            done = _rows(connection, part, rules, find(connection, part), done)
     return done
 
 
-def _open_receipt(connection: Connection, numbers: int, secret: str) -> int:
+def open_receipt(connection: Connection, numbers: int, secret: str) -> int:
     row = connection.execute(
         "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version) VALUES (%s, %s, %s)"
         " RETURNING erasure_id",
@@ -118,12 +156,19 @@ def _open_receipt(connection: Connection, numbers: int, secret: str) -> int:
     return int(row[0])
 
 
-def _close_receipt(connection: Connection, done: Erased, numbers: Sequence[bytes]) -> None:
+def close_receipts(connection: Connection, done: Erased, numbers: Sequence[bytes]) -> None:
     """Also of earlier erasures that were stopped, where all of their numbers were given again."""
     connection.execute(
-        "UPDATE ops.erasure SET finished_at = now(), rows_erased = %s, responses = %s, rejects = %s,"
-        " days = %s WHERE erasure_id = %s",
-        (done.rows, done.responses, done.rejects, len(done.days), done.erasure_id),
+        "UPDATE ops.erasure SET finished_at = now(), numbers = %s, rows_erased = %s, responses = %s,"
+        " rejects = %s, days = %s WHERE erasure_id = %s",
+        (
+            done.numbers,
+            done.rows,
+            done.responses,
+            done.rejects,
+            len(done.days),
+            done.erasure_id,
+        ),
     )
     connection.execute(
         "UPDATE ops.erasure e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS ("
@@ -178,26 +223,21 @@ def rewrite_response(
 
 
 def _rows(
-    connection: Connection,
-    part: Belongings,
-    rules: Rules,
-    identities: Sequence[Identity],
-    done: Erased,
+    connection: Connection, part: Belongings, rules: Rules, found: Whereabouts, done: Erased
 ) -> Erased:
     """Rewrite rows day by day, each committed; the marts are told which days to count afresh."""
-    gone = frozenset(part.personal.pseudonym_of(one, part.context) for one in identities)
-    for label, day in _days_with(connection, part, gone, identities):
+    for label, day in found.days:
         account = part.account_of(label)
 
         def change(values: Values, account: Account = account) -> Values | None:
-            return part.personal.erase_row(values, account, part.context, rules, gone)
+            return part.personal.erase_row(values, account, part.context, rules, found.gone)
 
         rows = rewrite_day(connection, part.table, account, day, change)
         connection.commit()
         if rows:
             done = replace(done, rows=done.rows + rows, days=(*done.days, (label, day)))
     connection.execute(
-        "SELECT mart.forget_recipients(%s::uuid[])", ([recipient.hex() for recipient in gone],)
+        "SELECT mart.forget_recipients(%s::uuid[])", ([one.hex() for one in found.gone],)
     )
     connection.commit()
     return done
@@ -231,5 +271,5 @@ def text_pattern(identities: Sequence[Identity]) -> str:
     if not endings:
         return "$."
     if len(endings) > MOST_PATTERNS:
-        return _ANY_NUMBER
+        return ANY_NUMBER
     return "|".join(BETWEEN.join(ending) for ending in sorted(endings))

@@ -20,14 +20,14 @@ def pii_hash_key(settings: Settings) -> str:
     return embedded.pii_hash_key(settings.home).get_secret_value()
 
 
-def check_fingerprint(warehouse: Warehouse, key: str) -> None:
+def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) -> None:
     """See that the key is this warehouse's; the first load remembers it.
 
     Raises:
         SettingsError: the warehouse was loaded with another key.
     """
     mark = fingerprint(key)
-    with warehouse.connect(what="key", autocommit=True) as connection:
+    with warehouse.connect(what="key", autocommit=True, patience=patience) as connection:
         connection.execute(
             "INSERT INTO ops.pii_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (mark,)
         )

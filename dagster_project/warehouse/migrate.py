@@ -31,6 +31,7 @@ from dagster_project.errors import DatabaseFailed, SettingsError, TryLater
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.logins import make_databases, make_logins
 from dagster_project.warehouse.pg_errors import PASSING, describe
+from dagster_project.warehouse.restored import WAY_OUT, WHAT, close_restored
 
 FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 BOOKKEEPING = "0000"
@@ -81,7 +82,10 @@ def migrate(
             for migration in waiting:
                 report(f"applying {migration}")
                 _apply_when_not_busy(warehouse, files, migration, report)
-            if waiting or _has_gaps(connection):
+            is_restored = close_restored(connection)
+            if is_restored:
+                report(f"{WHAT} Way out: {WAY_OUT}")
+            if waiting or is_restored or _has_gaps(connection):
                 connection.execute("SELECT ops.secure_database()")
             make_logins(warehouse, report)
     return [str(migration) for migration in waiting]

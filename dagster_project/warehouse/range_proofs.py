@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from dagster_project.model import RangeProof
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 
 _COLUMNS = "source, server, params, state, account, asked_at, reason, evidence"
 _SAVE = f"""
@@ -56,14 +56,14 @@ class RangeProofs:
         )
         with (
             safe_errors("remembering a range proof"),
-            self._warehouse.connect(what="range proofs") as connection,
+            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
         ):
             connection.execute(_SAVE, values)
 
     def _select(self, query: str, values: tuple[Any, ...]) -> list[RangeProof]:
         with (
             safe_errors("reading range proofs"),
-            self._warehouse.connect(what="range proofs") as connection,
+            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
             connection.cursor(row_factory=class_row(RangeProof)) as cursor,
         ):
             return cursor.execute(query, values).fetchall()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -52,7 +52,7 @@ def rules(connection: Connection, account: Account, secret: str) -> Iterator[Rul
             (account.source, account.label),
         ).fetchone()
         reduced = row[0] + ONE_DAY if row is not None and row[0] is not None else date.min
-        yield Rules(_suppression(connection, master), reduced, reduction_key(master))
+        yield Rules(stored_list(connection, master), reduced, reduction_key(master))
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
@@ -123,7 +123,7 @@ def suppress(
 ) -> Suppression:
     """Put numbers on the list; answers the whole list."""
     master = master_key(connection, secret)
-    key = Suppression(_key(master, "suppression"))
+    key = Suppression(sub_key_of(master, "suppression"))
     for number, tail in identities:
         connection.execute(
             "INSERT INTO ops.suppressed_number (number_hash, tail_hash, tail_length, erasure_id)"
@@ -135,15 +135,34 @@ def suppress(
                 erasure_id,
             ),
         )
-    return _suppression(connection, master)
+    return stored_list(connection, master)
 
 
-def _suppression(connection: Connection, master: bytes) -> Suppression:
+def remember_recipients(
+    connection: Connection, suppressed: Suppression, recipients: Mapping[str, bytes]
+) -> None:
+    """Note the pseudonyms of numbers on the list: reduced rows have nothing else to know them by."""
+    for number, recipient in recipients.items():
+        connection.execute(
+            "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash) VALUES (%s, %s)"
+            " ON CONFLICT DO NOTHING",
+            (suppressed.hash_of(recipient.hex()), suppressed.hash_of(number)),
+        )
+
+
+def recipients(connection: Connection, suppressed: Suppression) -> Suppression:
+    """The pseudonyms of the list, in hexadecimal digits, in the numbers' place."""
+    rows = connection.execute("SELECT recipient_hash FROM ops.suppressed_recipient").fetchall()
+    return Suppression(suppressed.key, frozenset(bytes(row[0]) for row in rows))
+
+
+def stored_list(connection: Connection, master: bytes) -> Suppression:
+    """The list as it stands."""
     rows = connection.execute(
         "SELECT number_hash, tail_hash, tail_length FROM ops.suppressed_number"
     ).fetchall()
     return Suppression(
-        _key(master, "suppression"),
+        sub_key_of(master, "suppression"),
         frozenset(bytes(row[0]) for row in rows),
         frozenset(bytes(row[1]) for row in rows if row[1] is not None),
         tuple(sorted({int(row[2]) for row in rows if row[2] is not None})),
@@ -156,27 +175,29 @@ def master_key(connection: Connection, secret: str) -> bytes:
     Raises:
         SettingsError: it was sealed under another ``PII_HASH_KEY``.
     """
-    sealed = _sealed(connection)
+    sealed = sealed_key(connection)
     if sealed is None:
         connection.execute(
             "UPDATE ops.privacy SET sealed_key = %s WHERE sealed_key IS NULL",
             (seal(secrets.token_bytes(KEY_BYTES), secret),),
         )
-        sealed = _sealed(connection)
+        sealed = sealed_key(connection)
         assert sealed is not None
     return unseal(sealed, secret)
 
 
-def _sealed(connection: Connection) -> bytes | None:
+def sealed_key(connection: Connection) -> bytes | None:
+    """The master key as it stands in the database; None: not made yet."""
     row = connection.execute("SELECT sealed_key FROM ops.privacy").fetchone()
     return None if row is None or row[0] is None else bytes(row[0])
 
 
 def reduction_key(master: bytes) -> bytes:
-    return _key(master, "reduction")
+    return sub_key_of(master, "reduction")
 
 
-def _key(master: bytes, purpose: str) -> bytes:
+def sub_key_of(master: bytes, purpose: str) -> bytes:
+    """The key of one purpose."""
     return blake2b(purpose.encode(), key=master, digest_size=KEY_BYTES).digest()
 
 

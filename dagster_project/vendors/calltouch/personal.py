@@ -58,6 +58,11 @@ def identify(typed: str) -> Identity | None:
     return identity_of(read_number(typed.strip()).identity)
 
 
+def number_of(phone: str) -> str:
+    """What the phone of a row is known by on the suppression list."""
+    return read_number(phone).identity
+
+
 def pseudonym_of(identity: Identity, context: RowContext) -> bytes:
     """The recipient's pseudonym."""
     return pseudonym(context.recipient_key, identity.number.encode("utf-8", "surrogatepass"))
@@ -177,8 +182,8 @@ def _template(text: str, context: RowContext) -> UUID | None:
 
 
 def _recipient(phone: str, context: RowContext) -> UUID:
-    number = read_number(phone).identity
-    return UUID(bytes=pseudonym(context.recipient_key, number.encode("utf-8", "surrogatepass")))
+    number = number_of(phone).encode("utf-8", "surrogatepass")
+    return UUID(bytes=pseudonym(context.recipient_key, number))
 
 
 def shown_template(text: str) -> str | None:
@@ -188,6 +193,7 @@ def shown_template(text: str) -> str | None:
 
 PERSONAL: Final = Personal(
     identify=identify,
+    number_of=number_of,
     pseudonym_of=pseudonym_of,
     redact=redact,
     redact_body=redact_body,
