@@ -101,23 +101,29 @@ def how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
 
 @contextmanager
 def located(window: Window) -> Iterator[None]:
-    """Name the source, account and window in what is raised inside."""
+    """Name the source, account and window in what is raised inside; no row shows in it."""
     account = window.account
     try:
-        with safe_errors():
+        with told_safely():
             yield
     except WarehouseError as error:
         error.at(source=account.source, account=account.label, window=window)
         raise
-    except TooManyRows:
+
+
+@contextmanager
+def told_safely(doing: str = "") -> Iterator[None]:
+    """What is raised inside says nothing of a row, whether the database raised it or a bug."""
+    try:
+        with safe_errors(doing):
+            yield
+    except (WarehouseError, TooManyRows):
         raise
     except Exception as error:  # noqa: BLE001
         # A bug: its message may quote a row, so only its kind and place are told.
+        kind = f"unexpected {type(error).__name__} at {_place(error)}."
         raise Unexpected(
-            f"unexpected {type(error).__name__} at {_place(error)}.",
-            source=account.source,
-            account=account.label,
-            window=window,
+            f"{doing}: {kind}" if doing else kind,
             way_out="this is a defect: report it with the lines above; the old rows stand.",
         ) from None
 

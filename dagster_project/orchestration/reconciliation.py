@@ -19,6 +19,7 @@ from dagster_project.orchestration import liveness, services
 from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
 from dagster_project.reconcile import Month, Reconciler, months_of
 from dagster_project.settings import Settings
+from dagster_project.walk_parts import told_safely
 
 DESCRIPTION: Final = (
     "Over each finished month whose days are all settled, the sum of days equals what the vendor"
@@ -73,7 +74,7 @@ def _check(feed: Feed) -> dg.AssetChecksDefinition:
     )
     def month_adds_up(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         settings, warehouse, run_id = services.settings(), services.warehouse(), context.run.run_id
-        with liveness.alive(warehouse, run_id):
+        with liveness.alive(warehouse, run_id), told_safely("comparing months"):
             months = Reconciler(feed, settings, warehouse, run_id, context.log.info).run()
         return result(months)
 
