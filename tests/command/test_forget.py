@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagster_project.errors import SettingsError
-from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse import erase
-from dagster_project.warehouse.connection import Warehouse
 from tests.erasing import DIGITS, a_day, forget, traces
-from tests.operating import SITE, House, days_back, operating
+from tests.operating import SITE, House, days_back
 
 STANDING = (
     "SELECT sent_on, sms_key, content_hash, sent_at, phone, phone_e164, country, recipient, status,"
@@ -26,38 +23,6 @@ COUNTS = (
     "SELECT sent_on, outcome, count(*), sum(segments) FROM warehouse.calltouch_sms"
     " GROUP BY 1, 2 ORDER BY 1, 2"
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
-        yield running
-
-
-@pytest.fixture
-def house(
-    warehouse_with_dagster: Warehouse,
-    sandbox: Sandbox,
-    scratch: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    given["CALLTOUCH_SITE_IDS"] = SITE
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        yield running
-    sandbox.world.calltouch.redraw(undo_changes=True)
-
-
-@pytest.fixture
-def days(house: House, sandbox: Sandbox) -> list[date]:
-    """Two loaded days with the person in them."""
-    found = days_back(2)
-    for day in found:
-        sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
-    assert house.refresh(found), house.failure()
-    assert traces(house), "before the erasure the number is there to be found"
-    return found
 
 
 def last_receipts(house: House, days: list[date]) -> list[tuple[Any, ...]]:

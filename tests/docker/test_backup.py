@@ -12,13 +12,21 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from dagster_project.errors import SettingsError
+from dagster_project.sandbox.server import running_sandbox
 from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.migrate import migrate
 from tests.conftest import PostgresServer
+from tests.erasing import a_day, command, forget, traces
+from tests.operating import SITE, days_back, operating
 
 BACKUP = Path(__file__).resolve().parents[2] / "docker" / "backup"
 ROWS = 500
+STANDING = (
+    "SELECT sent_on, sms_key, occurrence, content_hash, phone, recipient, message"
+    " FROM warehouse.calltouch_sms ORDER BY 1, 2, 3"
+)
 
 
 @pytest.fixture
@@ -66,6 +74,27 @@ def fill(warehouse: Warehouse) -> None:
         )
 
 
+def back_up(server: PostgresServer, warehouse: Warehouse, recipient: str, file: Path) -> None:
+    with file.open("wb") as opened:
+        subprocess.run(
+            ["sh", str(BACKUP), recipient],
+            env=environment(server, warehouse.database),
+            stdout=opened,
+            check=True,
+        )
+
+
+def restore(server: PostgresServer, database: str, identity: Path, file: Path) -> Warehouse:
+    with file.open("rb") as opened:
+        subprocess.run(
+            ["sh", str(BACKUP), "--restore", str(identity)],
+            env=environment(server, database),
+            stdin=opened,
+            check=True,
+        )
+    return server.on(database)
+
+
 def test_a_backup_is_whole_again_on_another_host(
     server: PostgresServer,
     warehouse_with_dagster: Warehouse,
@@ -77,30 +106,65 @@ def test_a_backup_is_whole_again_on_another_host(
     recipient, identity = key
     fill(source)
     backup = tmp_path / "warehouse.backup"
-    with backup.open("wb") as file:
-        subprocess.run(
-            ["sh", str(BACKUP), recipient],
-            env=environment(server, source.database),
-            stdout=file,
-            check=True,
-        )
+    back_up(server, source, recipient, backup)
     assert backup.read_bytes().startswith(b"age-encryption.org/")
     assert b"tellody_activity" not in backup.read_bytes()
 
-    with backup.open("rb") as file:
-        subprocess.run(
-            ["sh", str(BACKUP), "--restore", str(identity)],
-            env=environment(other_host, source.database),
-            stdin=file,
-            check=True,
-        )
-    restored = other_host.on(source.database)
+    restored = restore(other_host, source.database, identity, backup)
+    assert not may_connect(restored, restored.database), "closed from the beginning"
     assert migrate(restored, folder=server.sql) == []
     with restored.connect() as connection:
         found = connection.execute("SELECT count(*), sum(sms_sent) FROM warehouse.tellody_activity")
         assert found.fetchone() == (ROWS, ROWS * (ROWS + 1) // 2)
     assert gaps(restored) == []
+    assert may_connect(restored, restored.database)
     assert not may_connect(restored, restored.dagster_database)
+
+
+def test_who_was_erased_after_the_backup_is_erased_before_the_restored_one_serves(
+    server: PostgresServer,
+    warehouse_with_dagster: Warehouse,
+    other_host: PostgresServer,
+    key: tuple[str, Path],
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipient, identity = key
+    backup, exported = scratch / "warehouse.backup", scratch / "suppression.list"
+    with running_sandbox(clock="now") as sandbox:
+        given = sandbox.settings_env() | {"CALLTOUCH_SITE_IDS": SITE}
+        with operating(warehouse_with_dagster, scratch, monkeypatch, given) as house:
+            days = days_back(2)
+            for day in days:
+                sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
+            assert house.refresh(days), house.failure()
+            back_up(server, house.warehouse, recipient, backup)
+            forget("+7 920 123-45-67")
+            command("forget", "--export", str(exported))
+            erased = house.rows(STANDING)
+        restored = restore(other_host, warehouse_with_dagster.database, identity, backup)
+        assert migrate(restored, folder=server.sql) == []
+        with operating(restored, scratch, monkeypatch, given) as house:
+            assert "warehouse.calltouch_sms" in traces(house)
+            assert not may_read_bi(restored)
+            day = days[0].isoformat()
+            with pytest.raises(SettingsError, match="restored dump"):
+                command("backfill", "--source", "calltouch", "--from", day, "--to", day)
+            command("forget", "--import", str(exported))
+            assert traces(house) == []
+            assert house.rows(STANDING) == erased
+            assert may_read_bi(restored)
+            assert house.refresh(days), house.failure()
+            assert (traces(house), house.rows(STANDING)) == ([], erased)
+
+
+def may_read_bi(warehouse: Warehouse) -> bool:
+    with warehouse.connect_admin() as connection:
+        row = connection.execute(
+            "SELECT has_schema_privilege('warehouse_bi', 'bi', 'USAGE')"
+        ).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def gaps(warehouse: Warehouse) -> list[tuple[str]]:
