@@ -48,7 +48,7 @@ def bury_dead_runs(
                 "The process of this run ended without a word: it was killed, or its host was lost."
                 " Days that it committed stay; re-execute it to do the others.",
             )
-        abandon_dead_extractions(connection, grace)
+        abandon_dead_extractions(connection)
     return [run.run_id for run in dead]
 
 
@@ -75,14 +75,19 @@ def _is_ours(run: dg.DagsterRun) -> bool:
     return SOURCE_TAG in run.tags or any(tuple(key.path) in loads for key in chosen)
 
 
-def abandon_dead_extractions(connection: Connection, grace: timedelta = _GRACE) -> int:
-    """Close the extractions whose process is gone, however its run ended; answers how many."""
+def abandon_dead_extractions(connection: Connection) -> int:
+    """Close the extractions whose process is gone, however its run ended; answers how many.
+
+    A run takes its lock before it asks for anything: where the lock is free there is nobody to spare.
+    """
     abandoned = 0
     for run_id, started_at in ledger.runs_under_way(connection):
-        age = clock.now() - started_at
-        if age < (grace if run_id else _LONGEST_WITHOUT_RUN):
-            continue
-        if run_id is None or _is_free(connection, run_id):
+        is_dead = (
+            clock.now() - started_at >= _LONGEST_WITHOUT_RUN
+            if run_id is None
+            else _is_free(connection, run_id)
+        )
+        if is_dead:
             abandoned += ledger.abandon(connection, run_id, started_at)
     return abandoned
 
