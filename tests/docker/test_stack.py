@@ -12,23 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dagster_project.given import given_settings
 from dagster_project.orchestration.instance import INSTANCE_YAML
+from tests.docker.conftest import DOCKER, ROOT, VENDORS
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCKER = ROOT / "docker"
 ONE_SHOTS = {"migrate", "storage"}
 OF_THE_IMAGE = {"migrate", "storage", "code", "daemon", "webserver", "viewer", "metrics"}
-VENDORS = {"calltouch_access_token", "tellody_username", "tellody_password"} | {
-    "trust_client_id",
-    "trust_client_secret",
-}
-
-
-@pytest.fixture(scope="module")
-def stack() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +149,8 @@ class TestStack:
             assert named <= held, f"{name} names secrets that it is not given"
             for setting in environment:
                 is_secret = re.search(r"PASSWORD|TOKEN|_SECRET|_URL|USERNAME|CLIENT_ID", setting)
-                assert not is_secret or setting.endswith("_FILE"), f"{name}: {setting}"
+                is_none = environment[setting] == "not used for metrics"
+                assert not is_secret or setting.endswith("_FILE") or is_none, f"{name}: {setting}"
         assert set(stack["services"]["webserver"]["secrets"]) == {"dagster_url"}
         assert set(stack["services"]["viewer"]["secrets"]) == {"dagster_url"}
         assert set(stack["services"]["daemon"]["secrets"]) == {"dagster_url"}
@@ -171,6 +160,19 @@ class TestStack:
             n for n, s in services_of(stack).items() if "pii_hash_key" in s.get("secrets", [])
         }
         assert keepers == {"code"}
+
+    def test_services_that_read_settings_read_them_from_the_one_file(
+        self, stack: dict[str, Any]
+    ) -> None:
+        worker = yaml.safe_load((DOCKER / "compose.worker.yaml").read_text())["services"]["worker"]
+        reading = {n: s for n, s in services_of(stack).items() if "env_file" in s}
+        assert reading.keys() == {"code", "metrics"}
+        for service in (*reading.values(), worker):
+            assert service["env_file"] == [{"path": ".env", "required": False}]
+        # What a service says itself would hide the file's.
+        for service in (reading["code"], worker):
+            assert all(s.endswith("_FILE") or s == "DAGSTER_HOME" for s in service["environment"])
+        assert "docker/.env" in (ROOT / ".dockerignore").read_text().splitlines()
 
     def test_viewers_are_given_a_ui_that_changes_nothing(self, stack: dict[str, Any]) -> None:
         assert "--read-only" in stack["services"]["viewer"]["command"]
@@ -196,46 +198,18 @@ class TestStack:
         assert many == here
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder of secrets, and what was told while it was made."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("secrets")
-    done = subprocess.run(
-        ["sh", str(DOCKER / "make-secrets"), str(folder), "warehouse.example.com"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return folder, done.stdout
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.fleet.yaml", "compose.worker.yaml"])
+def test_compose_files_are_of_the_specifications_schema(name: str) -> None:
+    if shutil.which("check-jsonschema") is None:
+        pytest.skip("check-jsonschema is not installed")
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    subprocess.run(["check-jsonschema", *schema, str(DOCKER / name)], check=True)
 
 
-class TestSecrets:
-    def test_every_file_that_the_stack_mounts_is_made(
-        self, made: tuple[Path, str], stack: dict[str, Any]
-    ) -> None:
-        folder, told = made
-        wanted = {Path(one["file"]).name for one in stack["secrets"].values()}
-        assert {path.name for path in folder.iterdir()} == wanted
-        assert folder.stat().st_mode & 0o777 == 0o700
-        assert "user operator, password " in told
-        assert "user viewer, password " in told
-
-    def test_its_urls_say_that_there_is_no_tls_inside_the_host(
-        self, made: tuple[Path, str]
-    ) -> None:
-        for name in ("admin_url", "warehouse_url", "dagster_url"):
-            url = given_settings({"DAGSTER_URL_FILE": str(made[0] / name)}, None)["DAGSTER_URL"]
-            assert url.endswith("?sslmode=disable")
-
-    def test_a_second_time_nothing_changes(self, made: tuple[Path, str]) -> None:
-        folder, _ = made
-        before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        subprocess.run(
-            ["sh", str(DOCKER / "make-secrets"), str(folder)], check=True, capture_output=True
-        )
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+def test_the_dockerfile_passes_its_linter() -> None:
+    if shutil.which("hadolint") is None:
+        pytest.skip("hadolint is not installed")
+    subprocess.run(["hadolint", str(DOCKER / "Dockerfile")], check=True)
 
 
 def test_alert_rules_name_metrics_that_exist() -> None:
