@@ -134,7 +134,7 @@ QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "reach by month and site, all months",
         "SELECT period_start, site_id, recipients, recipients_4plus FROM bi.sms_reach"
-        " WHERE category = 'all'",
+        " WHERE category = 'all' AND period = 'month'",
         "SELECT month, site_id, count(*), count(*) FILTER (WHERE n >= 4) FROM (SELECT"
         " date_trunc('month', sent_on) AS month, site_id, recipient, count(*) AS n"
         " FROM warehouse.calltouch_sms GROUP BY 1, 2, 3) r GROUP BY 1, 2",

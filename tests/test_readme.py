@@ -14,13 +14,18 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTING = re.compile(
-    r"\b(?:WAREHOUSE|CALLTOUCH|TELLODY|TRUST|ALARM|PII|RAW|RECEIPT|DAGSTER)_[A-Z_]*[A-Z]\b"
+    r"\b(?:WAREHOUSE|CALLTOUCH|TELLODY|TRUST|ALARM|PII|RAW|RECEIPT|DAGSTER|SUPERSET)_[A-Z_]*[A-Z]\b"
 )
 INTERNAL = {"WAREHOUSE_CLOCK_FILE", "DAGSTER_HOME", "WAREHOUSE_DAGSTER_STORAGE_URL"}
+INTERNAL |= {"WAREHOUSE_SUPERSET", "SUPERSET_CONFIG_PATH", "SUPERSET_HOME"}
 
 
 def settings_of_the_code() -> set[str]:
-    found = SETTING.findall((ROOT / "dagster_project/settings.py").read_text())
+    found = [
+        name
+        for file in ("dagster_project/settings.py", "bi/start.py")
+        for name in SETTING.findall((ROOT / file).read_text())
+    ]
     return {name.removesuffix("_FILE") for name in found} - INTERNAL
 
 

@@ -83,6 +83,7 @@ def refresh_stale(connection: Connection, mask: Mask) -> int:
         else:
             time.sleep(BUSY_SECONDS)
     if months:
+        _mask_shown_texts(connection, mask)
         connection.execute("SELECT mart.renew_statistics()")
     return months
 
@@ -179,6 +180,12 @@ def _name_templates(
             "SELECT mart.name_templates(%s, %s::uuid[], %s::text[])",
             (site, [row[0] for row in published], [mask(row[1]) for row in published]),
         )
+
+
+def _mask_shown_texts(connection: Connection, mask: Mask) -> None:
+    """Mask texts once more that an earlier version showed with names in them."""
+    for site, ids, texts in connection.execute("SELECT * FROM mart.texts_to_mask()").fetchall():
+        _name_templates(connection, site, list(zip(ids, texts, strict=True)), mask)
 
 
 def _fields(

@@ -44,7 +44,16 @@ def prune(
     old = clock.now() - timedelta(days=retention.receipt_days)
     for table, statement in _OLD_BOOKS:
         counts[table] += _delete(connection, statement, old.isoformat())
+    counts["mart.rare_template"] += _forget_rare_templates(connection, retention.pii_days)
     return +counts
+
+
+def _forget_rare_templates(connection: Connection, pii_days: int) -> int:
+    """Tallies of templates that were sent to nobody for so long begin anew should they come again."""
+    limit = clock.now().date() - timedelta(days=pii_days)
+    row = connection.execute("SELECT mart.prune_rare_templates(%s)", (limit,)).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _accounts(connection: Connection) -> list[tuple[str, str]]:

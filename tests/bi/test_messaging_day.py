@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.bi.conftest import DAY, NEXT, Loads, Readers, sms
+from dagster_project.warehouse.overview import standing_of
+from tests.bi.conftest import DAY, NEXT, ZONES, Loads, Readers, sms
 
 FACT = (
     "SELECT channel, loaded, settled, attempted, accepted, delivered, failed, pending, undetermined,"
@@ -186,3 +187,38 @@ def test_purchases_add_up_and_price_a_credit_without_inventing_a_currency(
     assert readers.one("SELECT DISTINCT currency FROM bi.credit_purchase") == "EUR"
     gaps = "SELECT min(day) FROM bi.data_status WHERE is_gap"
     assert readers.one(gaps) == NEXT + timedelta(days=6), "an answer tells all days up to its own"
+
+
+def test_days_that_an_answer_of_all_purchases_has_told_are_no_gaps(
+    loads: Loads, readers: Readers
+) -> None:
+    """As ``warehouse status`` has it: what decides is the last answer, not the days it was loaded for."""
+    today = datetime.now(ZONES["tellody"]).date()
+    loads.rows("tellody_purchases", "main", DAY, [])
+    gaps = "SELECT count(*) FROM bi.data_status WHERE is_gap"
+    since = (today - DAY).days - 1
+    assert readers.one(gaps) == since
+    asked_on = today - timedelta(days=3)
+    with loads.warehouse.connect_admin() as connection:
+        connection.execute(
+            "WITH e AS (INSERT INTO ops.extraction"
+            " (source, account, first_day, last_day, outcome, code_version)"
+            " VALUES ('tellody_purchases', 'main', '2024-01-01', %s, 'complete', 't')"
+            " RETURNING extraction_id)"
+            " UPDATE ops.day_state SET extraction_id = e.extraction_id FROM e",
+            (asked_on,),
+        )
+    with loads.warehouse.connect(autocommit=True) as connection:
+        standing = standing_of(
+            connection,
+            "tellody_purchases",
+            "main",
+            today - timedelta(days=1),
+            whole_history=True,
+        )
+    missing = readers.ask("SELECT day FROM bi.data_status WHERE is_gap ORDER BY day")
+    assert [day for (day,) in missing] == list(standing.gaps)
+    assert standing.gaps == (asked_on, asked_on + timedelta(days=1), asked_on + timedelta(days=2))
+    told = "SELECT data_until, complete_until, gap_days, days_behind FROM bi.data_until"
+    last = asked_on - timedelta(days=1)
+    assert readers.ask(told) == [(last, last, 3, 3)]

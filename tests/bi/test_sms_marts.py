@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dagster_project.settings import RetentionSettings
 from dagster_project.warehouse import marts
+from dagster_project.warehouse.prune import prune
 from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, sms
 
 People = Callable[[int], list[str]]
@@ -49,9 +51,10 @@ def counted_by_hand(loads: Loads) -> dict[str, Any]:
         " FROM warehouse.calltouch_sms GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
         "sms_hour": "SELECT sent_on, site_id, extract(hour FROM sent_at AT TIME ZONE 'Europe/Moscow')"
         "::int, outcome, count(*) FROM warehouse.calltouch_sms GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
-        "sms_reach": "SELECT month, site_id, count(*), count(*) FILTER (WHERE n >= 4), sum(n) FROM ("
-        " SELECT date_trunc('month', sent_on)::date AS month, site_id, recipient, count(*) AS n"
-        " FROM warehouse.calltouch_sms GROUP BY 1, 2, 3) r GROUP BY 1, 2 ORDER BY 1, 2",
+        "sms_reach": "SELECT period, start, site_id, count(*), count(*) FILTER (WHERE n >= 4), sum(n)"
+        " FROM (SELECT period, date_trunc(period, sent_on)::date AS start, site_id, recipient,"
+        " count(*) AS n FROM warehouse.calltouch_sms, unnest(ARRAY['month', 'week']) AS period"
+        " GROUP BY 1, 2, 3, 4) r GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
         "sms_bad_numbers": "SELECT month, site_id, reason, count(*), sum(n - 1) FROM ("
         " SELECT date_trunc('month', sent_on)::date AS month, site_id, reason, recipient, count(*) AS n"
         " FROM warehouse.calltouch_sms WHERE outcome = 'failed' GROUP BY 1, 2, 3, 4) f"
@@ -67,8 +70,8 @@ def counted_by_marts(readers: Readers) -> dict[str, Any]:
         " sum(repeats) FROM bi.sms_day GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
         "sms_hour": "SELECT sent_on, site_id, hour, outcome, sum(messages) FROM bi.sms_hour"
         " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
-        "sms_reach": "SELECT period_start, site_id, recipients, recipients_4plus, messages"
-        " FROM bi.sms_reach WHERE category = 'all' AND period = 'month' ORDER BY 1, 2",
+        "sms_reach": "SELECT period, period_start, site_id, recipients, recipients_4plus, messages"
+        " FROM bi.sms_reach WHERE category = 'all' ORDER BY 1, 2, 3",
         "sms_bad_numbers": "SELECT month, site_id, reason, recipients, messages_wasted"
         " FROM bi.sms_bad_numbers ORDER BY 1, 2, 3",
     }
@@ -80,8 +83,8 @@ def test_marts_equal_plain_counting_after_loads_reloads_and_losses(
     loads: Loads, readers: Readers
 ) -> None:
     dice = random.Random(7)
-    days = [date(2024, 3, 31), DAY, NEXT]
-    for _ in range(9):
+    days = [date(2024, 3, 31), DAY, NEXT, date(2024, 4, 29), date(2024, 5, 2)]
+    for _ in range(15):
         loads.sms(dice.choice(days), some_day(dice, dice.randrange(150)), dice.choice([101, 202]))
     loads.count_months()
     assert counted_by_marts(readers) == counted_by_hand(loads)
@@ -89,7 +92,7 @@ def test_marts_equal_plain_counting_after_loads_reloads_and_losses(
         "SELECT bool_and(total = parts) FROM (SELECT"
         " sum(messages) FILTER (WHERE category = 'all') AS total,"
         " sum(messages) FILTER (WHERE category <> 'all') AS parts"
-        " FROM bi.sms_reach GROUP BY period_start, site_id) r"
+        " FROM bi.sms_reach GROUP BY period, period_start, site_id) r"
     )
     assert readers.one(apart)
 
@@ -217,6 +220,54 @@ def test_rare_templates_leave_no_text_and_no_whole_pseudonym_behind(
     assert tally == [(19, "integer[]")]
 
 
+def test_a_week_across_two_months_is_counted_whole_whichever_of_them_is_loaded(
+    loads: Loads, readers: Readers
+) -> None:
+    april, may = date(2024, 4, 30), date(2024, 5, 1)
+    loads.sms(april, [sms("+1"), sms("+2")])
+    loads.count_months()
+    loads.sms(may, [sms("+2"), sms("+3")])
+    loads.count_months()
+    weeks = (
+        "SELECT period_start, recipients, messages FROM bi.sms_reach"
+        " WHERE period = 'week' AND category = 'all'"
+    )
+    assert readers.ask(weeks) == [(date(2024, 4, 29), 3, 4)]
+    loads.sms(april, [])
+    loads.count_months()
+    assert readers.ask(weeks) == [(date(2024, 4, 29), 2, 2)]
+    loads.sms(may, [])
+    loads.count_months()
+    assert readers.ask(weeks) == []
+
+
+def test_tallies_of_rare_templates_are_forgotten_once_they_are_old(
+    loads: Loads, people: People
+) -> None:
+    today = datetime.now(UTC).date()
+    kept, gone = today - timedelta(days=89), today - timedelta(days=91)
+    loads.sms(gone, [sms(phone, "Старый текст") for phone in people(19)])
+    loads.sms(kept, [sms(phone, "Новый текст") for phone in people(19)])
+    with loads.warehouse.connect(autocommit=True) as connection:
+        pruned = prune(connection, RetentionSettings(pii_days=90), {})
+    assert pruned["mart.rare_template"] == 1
+    with loads.warehouse.connect_admin() as connection:
+        tallies = connection.execute("SELECT last_seen_on FROM mart.rare_template").fetchall()
+    assert tallies == [(kept,)]
+
+
+def test_texts_that_were_shown_with_names_are_masked_once_more(
+    loads: Loads, readers: Readers, people: People
+) -> None:
+    loads.sms(DAY, [sms(phone, "Ждём, Иван зовёт") for phone in people(20)])
+    with loads.warehouse.connect_admin() as connection:
+        connection.execute("UPDATE mart.template SET names_masked = false")
+    with loads.warehouse.connect(autocommit=True) as connection:
+        assert marts.refresh_stale(connection, lambda text: text.replace("Иван", "{name}"))
+    texts = "SELECT template_text, template_label FROM bi.template WHERE category <> 'rare'"
+    assert readers.ask(texts) == [("Ждём, {name} зовёт", "Ждём, {name} зовёт")]
+
+
 def test_repeats_count_rows_equal_in_number_second_and_text(loads: Loads, readers: Readers) -> None:
     loads.sms(DAY, [sms("+1"), sms("+1"), sms("+1"), sms("+1", at="12:00:01")])
     assert readers.one("SELECT sum(messages), sum(repeats) FROM bi.sms_day") == (4, 2)
@@ -244,7 +295,10 @@ def test_several_processes_work_off_the_queue_together_and_leave_nothing(
     with ThreadPoolExecutor(4) as pool:
         counted = sum(pool.map(lambda _: loads.count_months(), range(4)))
     assert counted == 12
-    months = "SELECT count(*), sum(recipients) FROM bi.sms_reach WHERE category = 'all'"
+    months = (
+        "SELECT count(*), sum(recipients) FROM bi.sms_reach"
+        " WHERE category = 'all' AND period = 'month'"
+    )
     assert readers.ask(months) == [(12, 24)]
     with loads.warehouse.connect_admin() as connection:
         assert connection.execute("SELECT count(*) FROM mart.stale").fetchone() == (0,)
@@ -258,4 +312,9 @@ def test_a_note_left_while_its_month_is_counted_is_not_lost(loads: Loads, reader
         slow.execute("SELECT mart.refresh_month(101, '2024-04-01')")
         slow.commit()
     assert loads.count_months() == 1
-    assert readers.one("SELECT recipients FROM bi.sms_reach WHERE category = 'all'") == 2
+    assert (
+        readers.one(
+            "SELECT recipients FROM bi.sms_reach WHERE category = 'all' AND period = 'month'"
+        )
+        == 2
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
@@ -85,6 +86,34 @@ def test_after_a_rekey_a_reload_with_the_new_key_writes_nothing(
     assert len(now) == len(labelled)
     assert set(now).isdisjoint(labelled)
     assert {row[0] for row in now} <= {row[5] for row in after}
+
+
+def test_the_marts_keep_no_pseudonym_of_the_old_key(house: House, days: list[date]) -> None:
+    """Tallies of rare templates begin anew; a template that no row has any more goes, with its label."""
+    forgotten, old = uuid4(), {row[1] for row in house.rows(PSEUDONYMS)}
+    [(shown,), *_] = house.rows("SELECT template_id FROM bi.template WHERE category <> 'rare'")
+    with house.warehouse.connect_admin() as connection:
+        connection.execute(
+            "INSERT INTO mart.template VALUES (%s, %s, 'Привет', 'unlabelled', 'Привет', 'unlabelled')",
+            (SITE, forgotten),
+        )
+        for template in (shown, forgotten):
+            connection.execute(
+                "INSERT INTO mart.template_label VALUES (%s, 'Mine', 'mine', NULL)", (template,)
+            )
+    assert house.rows("SELECT count(*) > 0 FROM mart.rare_template") == [(True,)]
+    assert run("rekey").return_value == 0
+    kept = {
+        row[0]
+        for table in ("template", "template_label", "sms_day", "rare_template")
+        for row in house.rows(f"SELECT template_id FROM mart.{table}")
+    }
+    now = {row[1] for row in house.rows(PSEUDONYMS)}
+    assert old.isdisjoint(kept)
+    assert forgotten not in kept
+    assert kept <= {*now, UUID(int=0)}
+    assert house.rows("SELECT count(*) FROM mart.rare_template") == [(0,)]
+    assert house.rows("SELECT label FROM mart.template_label") == [("Mine",)]
 
 
 def test_the_suppression_list_outlives_the_key(

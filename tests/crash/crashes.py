@@ -37,11 +37,15 @@ SELECT coalesce(sum(difference), 0)::int FROM (
         UNION ALL SELECT sent_on, site_id, outcome, -1 FROM warehouse.calltouch_sms) both_sides
     GROUP BY 1, 2, 3) by_outcome
 """
+POINTS_HELD = """
+SELECT coalesce(sum(ops.points_held(source, account, spent_on, NULL)), 0)::int
+FROM ops.point_reservation
+"""
 REACH = """
 SELECT coalesce(sum(abs(n)), 0)::int FROM (
     SELECT month, site_id, sum(n) AS n FROM (
         SELECT period_start AS month, site_id, recipients AS n FROM mart.sms_reach
-        WHERE category = 'all'
+        WHERE category = 'all' AND period = 'month'
         UNION ALL SELECT date_trunc('month', sent_on)::date, site_id, -count(DISTINCT recipient)
         FROM warehouse.calltouch_sms GROUP BY 1, 2) both_sides
     GROUP BY 1, 2) by_month
@@ -112,6 +116,7 @@ class Crashes:
                 assert now.get(day, Counter()) in either, f"{label} {day} is neither old nor new"
             if self.rig.feed.reach is Reach.HISTORY:
                 assert now in (was, true), f"{label}: a history was loaded in part"
+        assert self.scene.value(POINTS_HELD) == 0, "the dead keep points from the living"
         assert self.scene.value(MART_SUMS) == 0, "marts and rows are of two commits"
         self.judge_receipts()
 

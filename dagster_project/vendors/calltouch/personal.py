@@ -32,6 +32,7 @@ from dagster_project.privacy import (
 )
 from dagster_project.pseudonym import pseudonym, pseudonyms
 from dagster_project.vendors.calltouch.context import RowContext, template_id
+from dagster_project.vendors.calltouch.people import mask_names
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
     erased_text,
@@ -187,8 +188,8 @@ def _recipient(phone: str, context: RowContext) -> UUID:
 
 
 def shown_template(text: str) -> str | None:
-    """The template of a text; None where the text was taken out."""
-    return None if text.startswith((ERASED, REDUCED)) else template_of(text)
+    """What is shown of a text: its template without names; None where the text was taken out."""
+    return None if text.startswith((ERASED, REDUCED)) else mask_names(template_of(text))
 
 
 PERSONAL: Final = Personal(
