@@ -42,8 +42,6 @@ LEFT_OVER = {
     "prepared transactions": "SELECT count(*) FROM pg_prepared_xacts",
     "temporary tables": "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE n.nspname LIKE 'pg\\_temp%' OR n.nspname LIKE 'pg\\_toast\\_temp%'",
-    "points set aside": "SELECT coalesce(sum(ops.points_held(source, account, spent_on, NULL)), 0)::int"
-    " FROM ops.point_reservation",
 }
 RELATIONS = """
 SELECT n.nspname || '.' || c.relname || ' ' || c.relkind::text
@@ -84,7 +82,7 @@ class Scene:
             time.sleep(0.005)
 
     def assert_nothing_is_left(self) -> None:
-        """No connection, transaction, lock, reservation that counts, nor table of the dead."""
+        """No connection, transaction, lock nor table of the dead."""
         self.wait_until_gone()
         found = {what: self._column(query) for what, query in LEFT_OVER.items()}
         assert {what: count for what, count in found.items() if count != [0]} == {}

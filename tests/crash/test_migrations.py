@@ -90,8 +90,7 @@ class Migrations:
         reached = self.applied(warehouse)
         if exists(self.server, warehouse):
             scene = Scene(warehouse)
-            if reached:
-                scene.assert_nothing_is_left()
+            scene.assert_nothing_is_left()
             scene.close()
         return "at the end" if ended is not None else f"after {reached} of {len(self.names)} files"
 

@@ -28,7 +28,7 @@ from tests.crash.warm import Warm, at_step
 from tests.nights import PlayedClock
 from tests.operating import environment
 
-A_FEW, MANY = 6, 100
+A_FEW, MANY = 5, 100
 LATER = NOW + timedelta(days=88)
 LIMITS = {"PII_RETENTION_DAYS": "90", "RAW_RETENTION_DAYS": "30", "RECEIPT_RETENTION_DAYS": "60"}
 """``LATER`` the first two of the four days are old."""

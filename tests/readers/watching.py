@@ -21,6 +21,8 @@ from tests.readers.probes import LOADER, PROBES
 Connection = psycopg.Connection[Any]
 Answer = tuple[Any, ...]
 SESSION = "SET lock_timeout = '5ms'; SET statement_timeout = '60s'"
+ENOUGH = 300
+"""So many looks at somebody who waits, and the readers are ended, so that the test fails in time."""
 WAITING = """
 SELECT pid, application_name, pg_blocking_pids(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -160,6 +162,9 @@ class Watched:
             while not self._watching.wait(0.003):
                 self.looks += 1
                 self.waits += connection.execute(WAITING.encode()).fetchall()
+                if len(self.waits_of_or_for_readers()) > ENOUGH:
+                    pids = [reader.pid for reader in self.readers]
+                    connection.execute("SELECT pg_terminate_backend(p) FROM unnest(%s) p", (pids,))
 
     def waits_of_or_for_readers(self) -> list[tuple[int, str, list[int]]]:
         """Who waited, a reader or behind one: process, name, and whom it waited for."""
