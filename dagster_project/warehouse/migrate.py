@@ -24,11 +24,12 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script.base import Script
 from alembic.script.revision import RevisionMap
 from psycopg import errors as pg
+from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from dagster_project.errors import DatabaseFailed, SettingsError, TryLater
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
 from dagster_project.warehouse.logins import make_databases, make_logins
 from dagster_project.warehouse.pg_errors import PASSING, describe
 from dagster_project.warehouse.restored import WAY_OUT, WHAT, close_restored
@@ -97,7 +98,17 @@ def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
         if not _database_exists(warehouse):
             return [str(migration) for migration in read_files(folder)]
         with warehouse.connect_admin(what="migrate") as connection:
+            _work_as_loader(connection)
             return [str(migration) for migration in _waiting(connection, read_files(folder))]
+
+
+def _work_as_loader(connection: Connection) -> None:
+    """The pipeline's own login inherits nothing; an administrator may be here before there is a role."""
+    row = connection.execute(
+        "SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (LOADER,)
+    ).fetchone()
+    if row is not None:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(LOADER)))
 
 
 def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
