@@ -8,12 +8,9 @@ applied is never changed: what it did is in somebody's database already.
 from __future__ import annotations
 
 import hashlib
-import re
-import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -31,32 +28,15 @@ from sqlalchemy.pool import NullPool
 from dagster_project.errors import DatabaseFailed, SettingsError, TryLater
 from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
 from dagster_project.warehouse.logins import make_databases, make_logins
+from dagster_project.warehouse.migration_files import Migration, read_files, sql_folder
 from dagster_project.warehouse.pg_errors import PASSING, describe
 from dagster_project.warehouse.restored import WAY_OUT, WHAT, close_restored
 
-FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
-BOOKKEEPING = "0000"
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], signed=True)
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
 
 Connection = psycopg.Connection[Any]
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One file of ``sql/``."""
-
-    revision: str
-    name: str
-    text: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    def __str__(self) -> str:
-        return f"{self.revision}_{self.name}"
 
 
 def migrate(
@@ -116,35 +96,6 @@ def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
     with safe_errors("reading privileges"), warehouse.connect(what="doctor") as connection:
         rows = connection.execute("SELECT gap, mend FROM ops.security_gap ORDER BY gap")
         return [(str(gap), str(mend)) for gap, mend in rows]
-
-
-def sql_folder() -> Path:
-    """``sql/`` beside the package in a checkout; where the wheel puts it otherwise."""
-    checkout = Path(__file__).resolve().parents[2] / "sql"
-    installed = Path(sysconfig.get_path("data"), "share", "messaging-warehouse", "sql")
-    for folder in (checkout, installed):
-        if (folder / "0001_schemas_and_roles.sql").is_file():
-            return folder
-    raise SettingsError("the migrations (sql/) are not installed.", way_out="install it again.")
-
-
-def read_files(folder: Path | None = None) -> list[Migration]:
-    """Every migration, in order."""
-    found = []
-    for path in sorted((folder or sql_folder()).glob("*.sql")):
-        match = FILE_NAME.fullmatch(path.name)
-        if match is None:
-            raise SettingsError(f"{path} is not named NNNN_name.sql.", way_out="rename it.")
-        text = path.read_bytes().decode().replace("\r\n", "\n")
-        if match[1] != BOOKKEEPING:
-            found.append(Migration(match[1], match[2], text))
-    revisions = [migration.revision for migration in found]
-    twice = {revision for revision in revisions if revisions.count(revision) > 1}
-    if twice:
-        raise SettingsError(
-            f"sql/ has several files {', '.join(sorted(twice))}.", way_out="renumber."
-        )
-    return found
 
 
 def code_version() -> str:

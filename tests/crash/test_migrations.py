@@ -20,7 +20,8 @@ from psycopg import sql
 
 from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate, pending, read_files
+from dagster_project.warehouse.migrate import migrate, pending
+from dagster_project.warehouse.migration_files import read_files
 from tests.conftest import PostgresServer
 from tests.crash.scene import PATIENCE, Scene
 from tests.crash.warm import Warm, at_seconds, at_step

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate, sql_folder
+from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.migration_files import sql_folder
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
 from tests.upgrade.snapshot import SNAPSHOTS, environment, take

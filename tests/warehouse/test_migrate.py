@@ -19,13 +19,8 @@ import pytest
 
 from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import (
-    Migration,
-    migrate,
-    pending,
-    read_files,
-    sql_folder,
-)
+from dagster_project.warehouse.migrate import migrate, pending
+from dagster_project.warehouse.migration_files import Migration, read_files, sql_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIGRATE = (
