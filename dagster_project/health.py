@@ -24,6 +24,7 @@ from dagster_project.warehouse.alarm_book import Alarm
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import Connection
 from dagster_project.warehouse.overview import Red, Standing, standing_of
+from dagster_project.wording import counted
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class Health:
     @property
     def troubles(self) -> list[Trouble]:
         return [trouble for account in self.accounts for trouble in account.troubles]
+
+    def in_all(self) -> str:
+        """How much is red, in a few words."""
+        days = sum(len(trouble.days) for trouble in self.troubles)
+        if not days:
+            return "Nothing is red"
+        accounts = len({(trouble.source, trouble.account) for trouble in self.troubles})
+        return f"{counted(days, 'day')} red, of {counted(accounts, 'account')}"
 
 
 def health(

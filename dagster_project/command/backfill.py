@@ -20,6 +20,7 @@ from dagster_project.model import each_day
 from dagster_project.orchestration import services
 from dagster_project.settings import Settings
 from dagster_project.warehouse.restored import refuse_restored
+from dagster_project.wording import counted
 
 
 @dataclass
@@ -260,8 +261,9 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
         )
         rejected = f", {done.rejected:,} rejected" if done.rejected else ""
         lines.append(
-            f"{done.feed.source}: {done.days} days, {changes}{rejected};"
-            f" {done.requests} requests, {done.points} points, {seconds:.1f} s{rate}"
+            f"{done.feed.source}: {counted(done.days, 'day')}, {changes}{rejected};"
+            f" {counted(done.requests, 'request')}, {counted(done.points, 'point')},"
+            f" {seconds:.1f} s{rate}"
         )
         lines += [f"  {type(p).__name__}: {p}" for p in done.problems]
         if done.failed:

@@ -113,11 +113,11 @@ def _next_steps() -> str:
         (
             "",
             "Go on:",
-            f"  {'make ui':<48}Dagster's UI and daemon, over this warehouse",
-            f"  {with_demo + ' psql':<48}psql as warehouse_bi, who reads schema bi",
-            f"  {with_demo + ' psql --role postgres':<48}psql as the administrator",
-            f"  {with_demo + ' status':<48}every source and account on one screen",
-            f"  {with_demo + ' stop':<48}stop this Postgres (it runs on until then)",
+            f"  {'make ui':<47} Dagster's UI and daemon, over this warehouse",
+            f"  {with_demo + ' psql':<47} psql as warehouse_bi, who reads schema bi",
+            f"  {with_demo + ' psql --role postgres':<47} psql as the administrator",
+            f"  {with_demo + ' status':<47} every source and account on one screen",
+            f"  {with_demo + ' stop':<47} stop this Postgres (it runs on until then)",
             f"  BI tools: {url}",
             f"            password: the line of warehouse_bi in {password_file}",
         )

@@ -19,7 +19,7 @@ import requests
 
 from dagster_project.alarm import channels
 from dagster_project.command.doctor_dagster import dagster
-from dagster_project.command.findings import Finding
+from dagster_project.command.findings import Finding, in_all
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
@@ -33,6 +33,7 @@ from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.migrate import pending, security_gaps
 from dagster_project.warehouse.range_proofs import RangeProofs
+from dagster_project.wording import counted
 
 SERVER_CLOCK_SECONDS = 5.0
 VENDOR_CLOCK_SECONDS = 120.0
@@ -61,6 +62,7 @@ def doctor() -> int:
         mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
         way_out = f" Way out: {finding.way_out}" if finding.way_out else ""
         click.echo(f"{mark} {finding.about}: {finding.text}{way_out}")
+    click.echo(f"\n{in_all(findings)}")
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
 
@@ -129,7 +131,8 @@ def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
 def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     waiting = pending(warehouse)
     if waiting:
-        text = f"{len(waiting)} migrations wait ({', '.join(waiting[:3])} …)."
+        named = f"{', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
+        text = f"not up to date: {counted(len(waiting), 'migration')} to apply ({named})."
         yield Finding("schema", "wrong", text, "run `warehouse migrate`.")
     else:
         yield Finding("schema", "good", "up to date.")
@@ -185,8 +188,9 @@ def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
         except WarehouseError as error:
             yield _failed(who, error)
             continue
-        cost = f"{tally.requests} requests, {tally.points} points"
-        yield Finding(who, "good", f"the vendor accepts the credentials ({cost}).")
+        cost = f"{counted(tally.requests, 'request')}, {counted(tally.points, 'point')}"
+        asked = cost if tally.requests else "signed in already"
+        yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
 
 
 def _range_proof(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -253,10 +257,10 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     assert row is not None
     open_erasures, suppressed, rekeying = row
     if open_erasures:
-        text = f"{open_erasures} erasures were not finished."
+        text = f"not finished: {counted(open_erasures, 'erasure')}."
         yield Finding("privacy", "wrong", text, "`warehouse forget --again`.")
     else:
-        yield Finding("privacy", "good", f"{suppressed} numbers are kept out of every answer.")
+        yield Finding("privacy", "good", f"numbers kept out of every answer: {suppressed:,}.")
     if rekeying:
         text = "a rekey is under way, or was stopped; loads are refused until it is finished."
         yield Finding("privacy", "wrong", text, "`warehouse rekey` with the same new key again.")
@@ -270,7 +274,7 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         for channel, count, failure in alarm_book.undelivered(connection):
-            text = f"{count} alarms could not be told by {channel}: {failure}."
+            text = f"{counted(count, 'alarm')} could not be told by {channel}: {failure}."
             yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
 
 

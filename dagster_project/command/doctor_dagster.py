@@ -12,6 +12,7 @@ from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.wording import counted
 
 QUEUED_FOR_TOO_LONG = timedelta(hours=1)
 
@@ -19,7 +20,7 @@ QUEUED_FOR_TOO_LONG = timedelta(hours=1)
 def dagster(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with opened_instance(settings, warehouse) as instance:
         count = instance.get_runs_count()
-        yield Finding("Dagster", "good", f"its storage answers, {count} runs.")
+        yield Finding("Dagster", "good", f"its storage answers and knows {counted(count, 'run')}.")
         if instance.telemetry_enabled:
             text = "telemetry is on."
             yield Finding(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dagster_project.wording import counted
 
 
 @dataclass(frozen=True)
@@ -12,3 +16,10 @@ class Finding:
     state: Literal["good", "note", "wrong"]
     text: str
     way_out: str | None = None
+
+
+def in_all(findings: Sequence[Finding]) -> str:
+    """The last line, which says whether to read the others."""
+    states = Counter(finding.state for finding in findings)
+    wrong = f"{states['wrong']} to be mended" if states["wrong"] else "nothing is wrong"
+    return f"{wrong}, {counted(states['note'], 'note')}, {states['good']} good."

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_project import clock
+from dagster_project import clock, wording
 from dagster_project.command.backfill import check_days, chosen_feeds
 from dagster_project.errors import QuotaSpent
 from dagster_project.feed import Feed
@@ -108,9 +108,9 @@ def _probed(
     finally:
         client.close()
     if counted:
-        calls = "1 call" if len(counted) == 1 else f"{len(counted)} calls"
-        points = len(counted) * feed.points_a_call
-        click.echo(f"{feed.source} {account.label}: probed with {calls}, {points} points", err=True)
+        calls = wording.counted(len(counted), "call")
+        points = wording.counted(len(counted) * feed.points_a_call, "point")
+        click.echo(f"{feed.source} {account.label}: probed with {calls}, {points}", err=True)
     return counted
 
 
@@ -158,7 +158,8 @@ def _wish(each: Forecast, first: date, last: date) -> str:
         when = "next night" if nights == 1 else f"about {nights} nights"
     surely = "" if each.high is not None else "at least "
     return (
-        f"{each.source} {each.account} {first}..{last}, {surely}{each.requests:,} requests, {when}"
+        f"{each.source} {each.account} {first}..{last},"
+        f" {surely}{wording.counted(each.requests, 'request')}, {when}"
     )
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 import click
 
 from dagster_project.days import ChunkDone
+from dagster_project.wording import counted
 
 _LINE_EVERY_SECONDS = 5.0
 
@@ -49,13 +50,17 @@ class Progress:
     def done(self) -> int:
         return min(self.committed // self.accounts, self.days)
 
+    @property
+    def _so_far(self) -> str:
+        return f"{counted(self.rows, 'row')}, {counted(self.requests, 'request')}"
+
     def advance(self, chunk: ChunkDone) -> None:
         """Take in a chunk that has ended."""
         self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
         self.rows += sum(receipt.rows_received for receipt in chunk.committed)
         self.requests += chunk.tally.requests
         if self._bar is not None:
-            self._bar.show(self.done, f"{self.rows:,} rows, {self.requests} requests")
+            self._bar.show(self.done, self._so_far)
             for problem in chunk.problems:
                 self._bar.say(f"{type(problem).__name__}: {problem}")
             return
@@ -65,8 +70,8 @@ class Progress:
         if now - self._last_line >= _LINE_EVERY_SECONDS or self.done >= self.days:
             self._last_line = now
             click.echo(
-                f"{self.title}: {self.done} of {self.days} days, {self.rows:,} rows,"
-                f" {self.requests} requests, {now - self._started:.0f} s",
+                f"{self.title}: {self.done} of {counted(self.days, 'day')}, {self._so_far},"
+                f" {now - self._started:.0f} s",
                 err=True,
             )
 

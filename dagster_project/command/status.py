@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dagster_project.health import AccountHealth, Health, health
 from dagster_project.orchestration import services
+from dagster_project.wording import counted
 
 _TROUBLES_SHOWN = 20
 
@@ -27,7 +28,7 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
         return 0
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     console.print(_table(found))
-    for line in _lines(found):
+    for line in [*_lines(found), conclusion(found)]:
         console.print(line, markup=False, soft_wrap=True)
     return 0
 
@@ -99,6 +100,12 @@ def _table(found: Health) -> Table:
             f"{s.last_loaded_at:%Y-%m-%d %H:%M}" if s.last_loaded_at else "never",
         )
     return table
+
+
+def conclusion(found: Health) -> str:
+    """The last line: whether there is anything to do."""
+    alarms = f"; {counted(len(found.alarms), 'alarm')} open" if found.alarms else ""
+    return f"{found.in_all()}{alarms}."
 
 
 def _lines(found: Health) -> list[str]:

@@ -66,6 +66,8 @@ def of_run(instance: dg.DagsterInstance, connection: Connection, run_id: str) ->
     )
     if feed is None:
         return replace(alarm, way_out=["re-execute the run in Dagster's UI"])
+    if not _days_of(run):
+        return replace(alarm, way_out=["re-execute the run in Dagster's UI"])
     missing = _not_loaded(connection, feed, run)
     if not missing:
         return replace(alarm, what=f"{alarm.what} All of its days are loaded.")
@@ -239,7 +241,7 @@ def _check_alarm(
         source=feed.source,
         accounts=accounts,
         days=[day],
-        what=f"check {name} of {day}: {figures or 'failed'}.",
+        what=f"check {name} of {day}: {evaluation.description or figures or 'failed'}.",
         way_out=backfill_lines(
             feed.source, None, [day], verb="replay" if name in _REPLAYED else "backfill"
         ),

@@ -93,6 +93,7 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         name=op_name(feed),
         specs=[raw, rows],
         can_subset=True,
+        pool=feed.source,
         backfill_policy=_backfill_policy(feed, settings),
         check_specs=checks.specs_of(feed, rows, partitions),
         op_tags={"source": feed.source},
@@ -143,8 +144,9 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 context.log.info(nights.left_for_another_night(chunk))
             else:
                 problems += chunk.problems
-        if load and (freshness := checks.fresh(walk)):
-            context.log_event(freshness)
+        if load:
+            for evaluation in checks.of_source(walk):
+                context.log_event(evaluation)
     if problems:
         raise report.failure(feed, problems)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -17,10 +17,11 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from dagster_project.feed import Feed
-from dagster_project.orchestration import freshness
+from dagster_project.orchestration import freshness, reconciliation
 from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
+from dagster_project.wording import counted
 
 _DESCRIPTIONS = {
     "complete": "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
@@ -48,11 +49,15 @@ def specs_of(
     return [*by_day, fresh]
 
 
-def fresh(walk: Walk) -> dg.AssetCheckEvaluation | None:
-    """How the source stands at the end of a run; None while nothing of it was ever loaded."""
+def of_source(walk: Walk) -> Iterator[dg.AssetCheckEvaluation]:
+    """How the source stands at the end of a run; nothing is asked of the vendor for it."""
+    feed, settings = walk.feed, walk.settings
     with walk.reading() as connection:
-        found = freshness.freshness(connection, walk.warehouse, walk.feed, walk.settings)
-    return None if found is None else freshness.evaluation(walk.feed, found)
+        found = freshness.freshness(connection, walk.warehouse, feed, settings)
+        if found is not None:
+            yield freshness.evaluation(feed, found)
+        if feed.whole_month is not None:
+            yield reconciliation.evaluation(connection, feed, settings)
 
 
 def evaluations(
@@ -73,19 +78,27 @@ def _evaluations(
     context: dg.AssetExecutionContext, feed: Feed, day: date, results: Iterable[_Result]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     target = _target(context, dg.AssetKey(feed.asset), day.isoformat())
-    for name, passed, severity, metadata in results:
+    for result in results:
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(feed.asset),
-            check_name=name,
-            passed=passed,
-            severity=severity,
-            metadata=metadata,
+            check_name=result.name,
+            passed=result.passed,
+            severity=result.severity,
+            description=result.said,
+            metadata=result.figures,
             target_materialization_data=target,
             partition=day.isoformat(),
         )
 
 
-_Result = tuple[str, bool, dg.AssetCheckSeverity, dict[str, Any]]
+class _Result(NamedTuple):
+    """``said`` is the sentence that a person reads first."""
+
+    name: str
+    passed: bool
+    severity: dg.AssetCheckSeverity
+    said: str
+    figures: dict[str, Any]
 
 
 def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
@@ -93,23 +106,41 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     received = sum(receipt.rows_received for receipt in receipts)
     rows = sum(receipt.rows for receipt in receipts)
     rejected = sum(receipt.rows_rejected for receipt in receipts)
-    yield (
+    yield _Result(
         "complete",
         received == rows + rejected,
         error,
+        f"{received:,} received, {rows:,} loaded, {rejected:,} rejected",
         {"received": received, "loaded": rows, "rejected": rejected},
     )
     reasons = _reasons(receipts)
-    yield "no_rejects", rejected == 0, warn, {"rejected": rejected, **reasons}
+    why = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    said = f"{counted(rejected, 'record')} rejected{why and f': {why}'}; see ops.rejected_record"
+    yield _Result(
+        "no_rejects",
+        rejected == 0,
+        warn,
+        said if rejected else "no record was rejected",
+        {"rejected": rejected, **reasons},
+    )
     unknown = {
         name: count
         for receipt in receipts
         for name, count in receipt.notes.get("in_window", {}).items()
         if name.startswith(_UNKNOWN)
     }
-    yield "known_values", not unknown, warn, unknown
+    said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in unknown.items())
+    said = f"{said} in all days asked together" if said else "every status and key is known"
+    yield _Result("known_values", not unknown, warn, said, unknown)
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
-    yield "dates_inside", outside == 0, warn, {"outside": outside}
+    said = f"{counted(outside, 'record')} dated outside of the window"
+    yield _Result(
+        "dates_inside",
+        outside == 0,
+        warn,
+        said if outside else "every record is dated inside of the window",
+        {"outside": outside},
+    )
     yield _held(walk, day)
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
 
@@ -119,7 +150,14 @@ def _held(walk: Walk, day: date) -> _Result:
     with walk.reading() as connection:
         reasons = ledger.held_answers(connection, walk.feed.source, day)
     told = {f"account {account}": reason for account, reason in reasons.items()}
-    return "not_shrunk", not told, dg.AssetCheckSeverity.ERROR, told
+    said = "; ".join(f"{account}: {reason}" for account, reason in told.items())
+    return _Result(
+        "not_shrunk",
+        not told,
+        dg.AssetCheckSeverity.ERROR,
+        said or "no answer is held back",
+        dict(told),
+    )
 
 
 def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
@@ -144,10 +182,12 @@ def _volume(walk: Walk, day: date, rows: int, accounts: Sequence[str]) -> _Resul
         ]
     usual = median(before) if before else 0
     passed = usual < _ENOUGH_ROWS or rows >= usual * _DROP
-    return (
+    said = f"{counted(rows, 'row')}; usual on a {day:%A}: {usual:,.0f}, the median of {len(before)}"
+    return _Result(
         "plausible_volume",
         passed,
         dg.AssetCheckSeverity.WARN,
+        said if before else f"{counted(rows, 'row')}; no earlier {day:%A} to compare with",
         {"rows": rows, "usual": usual, "weekdays compared": len(before)},
     )
 

@@ -38,13 +38,12 @@ scheduler:
 run_coordinator:
   module: dagster._core.run_coordinator
   class: QueuedRunCoordinator
-  config:
+concurrency:
+  runs:
     max_concurrent_runs: 4
-    tag_concurrency_limits:
-      - key: source
-        value:
-          applyLimitPerUniqueValue: true
-        limit: 2
+  pools:
+    granularity: run
+    default_limit: 2
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

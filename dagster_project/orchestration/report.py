@@ -17,6 +17,7 @@ from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.warehouse.ledger import Receipt
+from dagster_project.wording import counted
 
 _COUNTS = (
     ("rows received", "rows_received"),
@@ -32,7 +33,7 @@ def summary(receipts: Sequence[Receipt], *, asked: bool) -> str:
     """One sentence: what the load did, and whether the vendor was asked."""
     total = _totals(receipts)
     changes = ", ".join(
-        f"{total[name]} {name.removeprefix('rows ')}"
+        f"{total[name]:,} {name.removeprefix('rows ')}"
         for name in ("rows inserted", "rows updated", "rows deleted", "rows unchanged")
     )
     if asked:
@@ -44,20 +45,25 @@ def summary(receipts: Sequence[Receipt], *, asked: bool) -> str:
 def rows_metadata(
     feed: Feed, receipts: Sequence[Receipt], cost: Cost, *, asked: bool
 ) -> dict[str, Any]:
-    """Metadata of a day's rows; what a whole window cost is marked as such."""
+    """Metadata of a day's rows in the order a person asks: how many, whose, when, at what cost.
+
+    What a whole window cost is marked as such.
+    """
     total = _totals(receipts)
     metadata: dict[str, Any] = {label: total[label] for label, _ in _COUNTS}
     metadata["dagster/row_count"] = sum(receipt.rows for receipt in receipts)
+    metadata["receipts"] = dg.MetadataValue.md(_table(receipts))
+    metadata["settled"] = _settled(receipts)
     metadata["origin"] = "vendor" if asked else "replayed from stored responses"
     metadata["asked at"] = dg.MetadataValue.timestamp(min(r.observed_at for r in receipts))
-    metadata |= _cost(cost)
-    metadata["settled"] = _settled(receipts)
-    metadata["receipts"] = dg.MetadataValue.md(_table(receipts))
-    metadata["checksum"] = ", ".join(f"{r.account}: {r.checksum}" for r in receipts)
     notices = _notices(receipts)
     if notices:
-        metadata["noticed"] = dg.MetadataValue.json(dict(notices))
+        lines = [f"- {name}: {count:,}" for name, count in notices.items()]
+        metadata["noticed"] = dg.MetadataValue.md("\n".join(lines))
     metadata |= {name: str(value) for name, value in feed.metadata(receipts).items()}
+    metadata |= _cost(cost)
+    of_accounts = sorted(receipts, key=lambda receipt: receipt.account)
+    metadata["checksum"] = ", ".join(f"{r.account}: {r.checksum}" for r in of_accounts)
     return metadata
 
 
@@ -97,13 +103,13 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 def _table(receipts: Sequence[Receipt]) -> str:
     lines = [
-        "| receipt | account | received | inserted | updated | deleted | unchanged | rejected | extraction |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| account | received | inserted | updated | deleted | unchanged | rejected | receipt | extraction |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {r.receipt_id} | {r.account} | {r.rows_received} | {r.rows_inserted} |"
-        f" {r.rows_updated} | {r.rows_deleted} | {r.rows_unchanged} | {r.rows_rejected} |"
-        f" {r.extraction_id} |"
+        f"| {r.account} | {r.rows_received:,} | {r.rows_inserted:,} | {r.rows_updated:,} |"
+        f" {r.rows_deleted:,} | {r.rows_unchanged:,} | {r.rows_rejected:,} |"
+        f" {r.receipt_id} | {r.extraction_id} |"
         for r in sorted(receipts, key=lambda receipt: receipt.account)
     ]
     return "\n".join(lines)
@@ -114,13 +120,14 @@ def _totals(receipts: Sequence[Receipt]) -> dict[str, int]:
 
 
 def _notices(receipts: Sequence[Receipt]) -> Counter[str]:
+    """What was strange in the day, and in the whole window where it was not told by day."""
     notices: Counter[str] = Counter()
     for receipt in receipts:
         for name, count in receipt.notes.items():
             if isinstance(count, int):
-                notices[name] += count
+                notices[name.replace("_", " ")] += count
         for name, count in receipt.notes.get("in_window", {}).items():
-            notices[f"{name} (in its window)"] = max(notices[f"{name} (in its window)"], count)
+            notices[f"{name.replace('_', ' ')} (in all days asked together)"] += count
     return notices
 
 
@@ -149,12 +156,13 @@ def progress(
         days = sorted({receipt.day for receipt in receipts})
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"
         total_rows = _totals(receipts)
+        accounts = ", ".join(sorted({receipt.account for receipt in receipts}))
         context.log.info(
-            f"{feed.source} {span} ({done} of {total} days): {total_rows['rows received']} received,"
-            f" {total_rows['rows inserted']} inserted, {total_rows['rows updated']} updated,"
-            f" {total_rows['rows deleted']} deleted, {total_rows['rows unchanged']} unchanged;"
-            f" {chunk.tally.requests} requests, {chunk.tally.points} points,"
-            f" {chunk.seconds:.1f} s"
+            f"{feed.source} {accounts} {span}: {total_rows['rows received']:,} received,"
+            f" {summary(receipts, asked=True).removeprefix('loaded: ')};"
+            f" {counted(chunk.tally.requests, 'request')},"
+            f" {counted(chunk.tally.points, 'point')}, {chunk.seconds:.1f} s;"
+            f" {done} of {counted(total, 'day')} done"
         )
     for account, of_account in _by_account(receipts).items():
         observability.tell_loaded(

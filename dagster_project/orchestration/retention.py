@@ -54,4 +54,5 @@ retention_schedule = dg.ScheduleDefinition(
     cron_schedule="40 5 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Prunes what is older than the settings keep it, and reduces personal data of old days.",
 )

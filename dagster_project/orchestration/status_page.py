@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import dagster as dg
 
-from dagster_project.health import Health, health
+from dagster_project import alarm
+from dagster_project.health import AccountHealth, Health, health
 from dagster_project.orchestration import services
 
 KEY = dg.AssetKey(["warehouse", "status"])
 INTERVAL_SECONDS = 60
 ANEW_SECONDS = 6 * 3600
 _TROUBLES_SHOWN = 200
+_ALARMS_SHOWN = 10
 
 
 def status_asset() -> dg.AssetsDefinition:
@@ -29,7 +32,7 @@ def status_asset() -> dg.AssetsDefinition:
         kinds={"postgres"},
         description=(
             "Every source and account on one page: last good day, gaps, what is red and the line that"
-            " mends it. Its latest materialization holds the page, under `status`."
+            " mends it. The page is below, under `status`; `warehouse status` prints the same."
         ),
     )
     def status() -> dg.MaterializeResult[None]:
@@ -79,53 +82,76 @@ def _metadata(found: Health, text: str) -> dict[str, dg.MetadataValue]:
 
 def page(found: Health) -> str:
     """The page as Markdown; without the moment it was taken, so that equal states give equal pages."""
-    parts = ["\n".join(_account_lines(found))]
+    parts = [_headline(found)]
     if found.troubles:
         parts.append("### Red days\n\n" + "\n".join(_trouble_lines(found)))
+    if found.alarms:
+        parts.append("### Open alarms\n\n" + "\n".join(_alarm_lines(found)))
+    parts.append("### Accounts\n\n" + "\n".join(_account_lines(found)))
     notices = list(_notices(found))
     if notices:
         parts.append("### Also\n\n" + "\n".join(f"- {_plain(notice)}" for notice in notices))
     return "\n\n".join(parts)
 
 
-def _account_lines(found: Health) -> Iterator[str]:
-    yield _row(
-        *("source", "account", "last good day", "loaded days", "rows", "gaps", "unsettled", "held"),
-        *("rejects", "asked for", "points left", "last loaded (UTC)"),
-    )
-    yield _row(*["---"] * 12)
-    for account in found.accounts:
-        s, points = account.standing, account.points
-        yield _row(
-            s.source,
-            s.account,
-            s.last_good_day or "none",
-            s.days,
-            f"{s.rows:,}",
-            _warn(len(s.gaps)),
-            len(s.unsettled),
-            _warn(len(s.held)),
-            _warn(s.rejects),
-            account.wanted_left or "",
-            "" if points is None else "not bounded" if points.left is None else points.left,
-            f"{s.last_loaded_at:%Y-%m-%d %H:%M}" if s.last_loaded_at else "never",
-        )
+def _headline(found: Health) -> str:
+    return f"**{found.in_all()}.**{' Each line mends its days.' if found.troubles else ''}"
 
 
 def _trouble_lines(found: Health) -> Iterator[str]:
-    yield _row("source", "account", "days", "why", "told in", "way out")
-    yield _row(*["---"] * 6)
     for trouble in found.troubles[:_TROUBLES_SHOWN]:
-        yield _row(
-            trouble.source,
-            trouble.account,
-            trouble.shown_days,
-            _plain(trouble.why),
-            trouble.told_in,
-            f"`{trouble.way_out}`",
+        told = f" ({trouble.told_in})" if trouble.told_in else ""
+        yield (
+            f"- **{trouble.source} {_plain(trouble.account)}**, {trouble.shown_days}:"
+            f" {_plain(trouble.why)}{told}  \n  `{trouble.way_out}`"
         )
     if len(found.troubles) > _TROUBLES_SHOWN:
-        yield _row("…", "", f"{len(found.troubles) - _TROUBLES_SHOWN} more", "", "", "")
+        yield f"- … and {len(found.troubles) - _TROUBLES_SHOWN} more"
+
+
+def _alarm_lines(found: Health) -> Iterator[str]:
+    for one in found.alarms[:_ALARMS_SHOWN]:
+        when = f"{one.raised_at:%Y-%m-%d %H:%M} UTC, " if one.raised_at else ""
+        run = f" ([run {one.run_id[:8]}](/runs/{one.run_id}))" if one.run_id else ""
+        yield f"- {when}{_plain(alarm.title_of([one]))}{run}"
+    if len(found.alarms) > _ALARMS_SHOWN:
+        yield f"- … and {len(found.alarms) - _ALARMS_SHOWN} more"
+
+
+def _account_lines(found: Health) -> Iterator[str]:
+    """A row an account; columns that say nothing of anybody are left out, the page is narrow."""
+    columns = [name for name in _CELLS if name in _ALWAYS or _says(found, name)]
+    yield _row(*columns)
+    yield _row(*("---" if name in _LEFT else "---:" for name in columns))
+    for account in found.accounts:
+        yield _row(*(_CELLS[name](account) for name in columns))
+
+
+def _says(found: Health, name: str) -> bool:
+    return any(_CELLS[name](account) not in ("", "0", "no limit") for account in found.accounts)
+
+
+def _points_left(account: AccountHealth) -> str:
+    points = account.points
+    if points is None:
+        return ""
+    return "no limit" if points.left is None else f"{points.left:,}"
+
+
+_CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
+    "account": lambda account: f"{account.standing.source} {account.standing.account}",
+    "last good day": lambda account: str(account.standing.last_good_day or "none"),
+    "days": lambda account: f"{account.standing.days:,}",
+    "rows": lambda account: f"{account.standing.rows:,}",
+    "gaps": lambda account: _warn(len(account.standing.gaps)),
+    "unsettled": lambda account: f"{len(account.standing.unsettled):,}",
+    "held": lambda account: _warn(len(account.standing.held)),
+    "rejects": lambda account: _warn(account.standing.rejects),
+    "asked for": lambda account: str(account.wanted_left or ""),
+    "points left": _points_left,
+}
+_LEFT: Final = ("account", "last good day")
+_ALWAYS: Final = (*_LEFT, "days", "rows", "gaps", "unsettled")
 
 
 def _notices(found: Health) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from psycopg import sql
@@ -20,6 +20,7 @@ from dagster_project.warehouse.ledger import Connection
 
 FIRST_PAUSE_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 3600
+WITHOUT_DAYS_OPEN_FOR = timedelta(hours=36)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,20 @@ def resolve(connection: Connection, subjects: Sequence[str]) -> int:
 
 
 def resolve_loaded_runs(connection: Connection) -> int:
-    """A failed run is over once every day of it was loaded after it failed; how many were open."""
+    """A failed run is over once every day of it was loaded after it failed; how many were open.
+
+    One that left no day is over after a while: what it did is done anew each night, or fails anew.
+    """
     return connection.execute(
         "UPDATE ops.alarm a SET resolved_at = now()"
-        " WHERE a.kind = 'run_failed' AND a.resolved_at IS NULL AND cardinality(a.days) > 0"
-        " AND cardinality(a.accounts) > 0 AND NOT EXISTS ("
+        " WHERE a.kind = 'run_failed' AND a.resolved_at IS NULL AND CASE"
+        " WHEN cardinality(a.days) = 0 OR cardinality(a.accounts) = 0"
+        "   THEN a.raised_at < now() - %s::interval"
+        " ELSE NOT EXISTS ("
         "   SELECT FROM unnest(a.days) AS d(day), unnest(a.accounts) AS c(account)"
         "   WHERE NOT EXISTS (SELECT FROM ops.day_state s WHERE s.source = a.source"
-        "     AND s.account = c.account AND s.day = d.day AND s.loaded_at > a.raised_at))"
+        "     AND s.account = c.account AND s.day = d.day AND s.loaded_at > a.raised_at)) END",
+        (WITHOUT_DAYS_OPEN_FOR,),
     ).rowcount
 
 

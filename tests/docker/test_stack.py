@@ -194,7 +194,10 @@ class TestStack:
         assert here == own
         assert many.pop("run_launcher")["class"] == "CeleryRunLauncher"
         assert many.pop("run_retries")["enabled"]
-        many["run_coordinator"]["config"] = here["run_coordinator"]["config"]
+        assert many["concurrency"]["runs"].pop("max_concurrent_runs") == 16
+        assert many["concurrency"]["pools"].pop("default_limit") == 4
+        many["concurrency"]["runs"] |= here["concurrency"]["runs"]
+        many["concurrency"]["pools"] |= here["concurrency"]["pools"]
         assert many == here
 
 

@@ -179,6 +179,18 @@ def test_an_alarm_is_over_once_its_days_are_loaded(house: House, failed_runs: Se
     assert house.rows("SELECT resolved_at IS NULL FROM ops.alarm") == [(False,)]
 
 
+def test_an_alarm_of_a_run_that_left_no_day_is_over_after_a_while(house: House) -> None:
+    insert = (
+        "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, way_out,"
+        " told_with, raised_at) VALUES (%s, 'run_failed', 'error', 'warehouse', '{}', '{}', '', '{}',"
+        " 'x', now() - %s::interval) RETURNING 1"
+    )
+    house.rows(insert, "run/new", "1 hour")
+    house.rows(insert, "run/old", "2 days")
+    Sensor(house, "alarm_overdue").tick()
+    assert house.rows("SELECT subject FROM ops.alarm WHERE resolved_at IS NULL") == [("run/new",)]
+
+
 def _evaluate(house: House, days: list[date], *, passed: bool) -> None:
     """What a run logs of a check, a run of its own each time."""
     run_id = str(uuid4())

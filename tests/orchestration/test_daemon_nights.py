@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import dagster as dg
@@ -14,7 +14,7 @@ from tests.conftest import PostgresServer
 from tests.daemon_nights import ATHENS, OTHER, SITE, every_day_is_right, night, nobody_let_in
 from tests.installation import Installation, installed, write_instance
 from tests.nights import ONE_NIGHT, Nights, PlayedClock
-from tests.operating import operating
+from tests.operating import feed_of, operating
 
 CHANGE = date(2024, 10, 27)
 """The day of 25 hours."""
@@ -111,3 +111,34 @@ def test_a_run_that_failed_is_executed_again_from_the_ui_for_the_rest_alone(
     assert {account for account, _, _ in nights.asked()} == {OTHER}
     assert list(nights.settled(OTHER)) == days
     every_day_is_right(installation)
+
+
+@pytest.mark.timeout(900)
+def test_a_day_materialized_from_the_ui_counts_in_its_sources_pool_and_skips_no_check(
+    installation: Installation, vendors: Sandbox
+) -> None:
+    nights = installation.nights
+    nights.begin_anew(night(date(2024, 9, 20)))
+    feed, day = feed_of("calltouch"), date(2024, 9, 10)
+    run = installation.wait_for(installation.materialize([feed.raw_asset, feed.asset], day))
+    assert run.status == SUCCESS
+    assert run.run_op_concurrency is not None
+    assert run.run_op_concurrency.all_pools == {feed.source}
+    assert list(nights.settled(SITE)) == list(nights.settled(OTHER)) == [day]
+    events = installation.instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    ).records
+    planned = {event.asset_check_planned_data.asset_check_key.name for event in told_of(events)}
+    assert planned
+    records = installation.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(dg.AssetKey(feed.asset), name) for name in planned]
+    )
+    assert {record.run_id for record in records.values()} == {run.run_id}
+    judged = {key.name: record.status.value for key, record in records.items()}
+    assert judged == {name: "FAILED" if name == "fresh" else "SUCCEEDED" for name in planned}
+
+
+def told_of(records: Sequence[dg.EventLogRecord]) -> Iterator[dg.DagsterEvent]:
+    for record in records:
+        assert record.event_log_entry.dagster_event is not None
+        yield record.event_log_entry.dagster_event

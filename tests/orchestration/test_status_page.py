@@ -72,10 +72,13 @@ def test_a_gap_is_red_until_the_line_beside_it_was_run(house: House) -> None:
     [trouble] = account.troubles
     assert trouble.days == (second,)
     assert "never loaded" in trouble.why
+    assert "1 day red, of 1 account" in status_page.page(look(house))
     mended_by(house, trouble.way_out)
     [account] = look(house).accounts
     assert account.troubles == ()
     assert account.standing.last_good_day == third
+    done = CliRunner().invoke(command, ["status", "--source", "calltouch"], standalone_mode=False)
+    assert done.stdout.rstrip().endswith("Nothing is red.")
 
 
 def test_points_that_were_spent_are_no_longer_left(house: House) -> None:
