@@ -42,10 +42,8 @@ NO_MORE_TODAY: Final = "the day's questions are spent; the next night goes on"
 
 @dataclass(frozen=True)
 class Month:
-    """How one month of an account stands. ``why``: what it waits for, or why it was not asked.
-
-    ``asked``: in this run; what it cost is in ``compared``.
-    """
+    """How one month of an account stands. ``why``: what it waits for, or why it was not asked for.
+    ``asked``: in this run; what it cost is in ``compared``."""
 
     feed: Feed
     window: Window
@@ -62,7 +60,7 @@ class Month:
     @property
     def differing(self) -> dict[str, tuple[int, int]]:
         """Figures that differ, those included that need not add up."""
-        return {} if self.compared is None else differing(self.compared)
+        return differing(self.compared) if self.compared else {}
 
     @property
     def need_not_add_up(self) -> frozenset[str]:
@@ -72,7 +70,7 @@ class Month:
 
     @property
     def severity(self) -> Severity | None:
-        return None if self.compared is None else severity_of(self.feed, self.compared)
+        return severity_of(self.feed, self.compared) if self.compared else None
 
     @property
     def way_out(self) -> str:
@@ -298,8 +296,4 @@ class Reconciler:
         return compared, {**sums, RECORDS: rows + rejected}
 
 
-_STATES: Final[dict[str, State]] = {
-    "agrees": "agrees",
-    "differs": "differs",
-    "failed": "not asked",
-}
+_STATES: Final[dict[str, State]] = {"agrees": "agrees", "differs": "differs", "failed": "not asked"}

@@ -11,6 +11,7 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer
 from tests.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
 from tests.operating import operating
+from tests.reconciling import MORNING
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,14 @@ def nights(module_nights: Nights) -> Nights:
     """The first night of an empty warehouse."""
     module_nights.begin_anew(NIGHT)
     return module_nights
+
+
+@pytest.fixture
+def mornings(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+    """A morning in May; what tests change of the vendors is undone."""
+    nights.settings(monkeypatch, TRUST_COMPANY_IDS="11")
+    world = nights.sandbox.world
+    nights.go(MORNING)
+    yield nights
+    world.calltouch.redraw(undo_changes=True)
+    world.trust.config.unknown_statistics = {}

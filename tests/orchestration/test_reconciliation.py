@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,68 +14,21 @@ from click.testing import CliRunner
 from dagster_project.cli import warehouse as command
 from dagster_project.model import each_day
 from dagster_project.orchestration import alarms
-from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
-from tests.nights import BUSY, ONE_NIGHT, QUIET, Nights
+from dagster_project.orchestration.names import MONTH_ADDS_UP
+from tests.nights import ONE_NIGHT, QUIET, Nights
 from tests.operating import feed_of
-
-APRIL = date(2024, 4, 1), date(2024, 4, 30)
-MARCH = date(2024, 3, 1), date(2024, 3, 31)
-SOURCES = ("calltouch", "tellody_activity", "trust")
-MORNING = datetime(2024, 5, 10, 6, 10, tzinfo=ZoneInfo("Europe/Moscow"))
-
-
-@pytest.fixture
-def mornings(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
-    """A morning in May; what tests change of the vendors is undone."""
-    nights.settings(monkeypatch, TRUST_COMPANY_IDS="11")
-    world = nights.sandbox.world
-    nights.go(MORNING)
-    yield nights
-    world.calltouch.redraw(undo_changes=True)
-    world.trust.config.unknown_statistics = {}
-
-
-def load(nights: Nights, source: str, *months: tuple[date, date]) -> None:
-    for month in months:
-        assert nights.house.refresh(list(each_day(*month)), source)
-
-
-def reconcile(nights: Nights, source: str) -> tuple[dg.AssetCheckEvaluation, dict[str, Any]]:
-    """Run the job as the schedule does; answers its one evaluation and what that tells."""
-    house = nights.house
-    job = house.definitions.resolve_job_def(reconcile_job_name(feed_of(source)))
-    done = job.execute_in_process(instance=house.instance, raise_on_error=False)
-    assert done.success
-    [evaluation] = done.get_asset_check_evaluations()
-    assert evaluation.check_name == MONTH_ADDS_UP
-    assert evaluation.asset_key == dg.AssetKey(feed_of(source).asset)
-    return evaluation, {name: value.value for name, value in evaluation.metadata.items()}
-
-
-def tick(nights: Nights, source: str) -> dg.ScheduleExecutionData | Any:
-    definitions = nights.house.definitions
-    schedule = definitions.resolve_schedule_def(reconcile_job_name(feed_of(source)))
-    with dg.build_schedule_context(
-        nights.house.instance,
-        scheduled_execution_time=nights.sandbox.world.clock.now(),
-        repository_def=definitions.get_repository_def(),
-    ) as context:
-        return schedule.evaluate_tick(context)
-
-
-def remembered(nights: Nights) -> list[tuple[Any, ...]]:
-    return nights.house.rows(
-        "SELECT account, to_char(month, 'YYYY-MM'), outcome FROM ops.reconciliation"
-        " ORDER BY reconciliation_id"
-    )
-
-
-def requests(nights: Nights, source: str) -> int:
-    return nights.sandbox.world.stats.requests(source.partition("_")[0])
-
-
-def points(nights: Nights) -> int:
-    return sum(row[0] for row in nights.house.rows("SELECT points FROM ops.point_ledger"))
+from tests.reconciling import (
+    APRIL,
+    MORNING,
+    SOURCES,
+    change_april,
+    load,
+    points,
+    reconcile,
+    remembered,
+    requests,
+    tick,
+)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -102,24 +54,6 @@ def test_a_settled_month_equals_the_vendors_and_is_not_asked_for_again(
         assert "2024-04" in told["months"], "what is known is told again"
         mornings.go(MORNING + ONE_NIGHT)
     assert len(remembered(mornings)) == 1
-
-
-def change_april(nights: Nights, source: str) -> None:
-    """Let April differ from what is loaded of it: rows come late, or a day was told otherwise."""
-    world = nights.sandbox.world
-    if source == "calltouch":
-        load(nights, source, APRIL)
-        [row, *_] = world.calltouch.rows(int(QUIET), APRIL[1], APRIL[1])
-        world.calltouch.insert_rows(int(QUIET), APRIL[1], [row, row, row], second=77)
-        return
-    if source == "tellody_activity":
-        world.faults.add("odd_total", match={"path": "*/UniqueCode"}, value=1)
-        load(nights, source, APRIL)
-        return
-    nights.go(datetime(2024, 5, 2, 23, 30, tzinfo=ZoneInfo("America/Santiago")))
-    load(nights, source, APRIL)
-    nights.house.rows("UPDATE ops.day_state SET settled = true RETURNING day")
-    nights.go(MORNING)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -200,53 +134,6 @@ def test_a_schedule_requests_a_run_when_a_month_is_due_and_not_when_it_was_compa
     assert len(tick(mornings, "calltouch").run_requests) == 1
 
 
-def test_what_the_days_questions_do_not_reach_for_is_said_and_done_the_next_night(
-    mornings: Nights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mornings.settings(monkeypatch, WAREHOUSE_RECONCILE_MONTHS="1")
-    load(mornings, "tellody_activity", MARCH, APRIL)
-    for _ in range(2):
-        evaluation, told = reconcile(mornings, "tellody_activity")
-        assert evaluation.passed
-        assert "not asked: the day's questions are spent" in told["months"]
-        assert remembered(mornings) == [("main", "2024-04", "agrees")]
-    mornings.go(MORNING + ONE_NIGHT)
-    assert len(tick(mornings, "tellody_activity").run_requests) == 1
-    reconcile(mornings, "tellody_activity")
-    assert remembered(mornings)[1:] == [("main", "2024-03", "agrees")]
-
-
-def test_points_that_days_which_are_due_will_take_are_left_to_them(
-    mornings: Nights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mornings.settings(monkeypatch, CALLTOUCH_SITE_IDS=BUSY)
-    load(mornings, "calltouch", APRIL)
-    assert mornings.house.refresh([date(2024, 5, 8)])
-    mornings.house.rows("DELETE FROM ops.point_ledger RETURNING 1")
-    mornings.settings(monkeypatch, CALLTOUCH_DAILY_POINTS="3")
-    mornings.go(MORNING + 2 * ONE_NIGHT)
-    evaluation, told = reconcile(mornings, "calltouch")
-    assert evaluation.passed
-    assert "the days that are due come first" in told["months"]
-    assert points(mornings) == 0
-    assert remembered(mornings) == []
-    mornings.settings(monkeypatch, CALLTOUCH_DAILY_POINTS="100")
-    mornings.pass_night()
-    before = points(mornings)
-    reconcile(mornings, "calltouch")
-    assert remembered(mornings) == [(BUSY, "2024-04", "agrees")]
-    assert points(mornings) - before == 2
-
-
-def test_a_budget_of_none_asks_nobody(mornings: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    load(mornings, "calltouch", APRIL)
-    mornings.settings(monkeypatch, WAREHOUSE_RECONCILE_MONTHS="0")
-    assert not tick(mornings, "calltouch").run_requests
-    asked = requests(mornings, "calltouch")
-    reconcile(mornings, "calltouch")
-    assert requests(mornings, "calltouch") == asked
-
-
 def test_erased_people_and_rejected_records_count(mornings: Nights) -> None:
     calltouch = mornings.sandbox.world.calltouch
     [row, *_] = calltouch.rows(int(QUIET), APRIL[0], APRIL[0])
@@ -272,19 +159,6 @@ def test_erased_people_and_rejected_records_count(mornings: Nights) -> None:
     mornings.house.refresh([APRIL[0]])
     evaluation, told = reconcile(mornings, "calltouch")
     assert not evaluation.passed, "records of no day excuse no more than their number"
-
-
-def test_a_vendor_that_is_away_is_asked_again_the_next_night(mornings: Nights) -> None:
-    load(mornings, "tellody_activity", APRIL)
-    mornings.sandbox.world.faults.add("status", match={"vendor": "tellody"}, times=None, status=400)
-    evaluation, told = reconcile(mornings, "tellody_activity")
-    assert evaluation.passed, "nothing is known to be wrong"
-    assert "not asked: RequestRefused" in told["months"]
-    mornings.sandbox.world.faults.clear()
-    mornings.go(MORNING + ONE_NIGHT)
-    assert len(tick(mornings, "tellody_activity").run_requests) == 1
-    reconcile(mornings, "tellody_activity")
-    assert [outcome for *_, outcome in remembered(mornings)] == ["failed", "agrees"]
 
 
 def test_trust_tells_whether_campaigns_and_total_add_up(mornings: Nights) -> None:
