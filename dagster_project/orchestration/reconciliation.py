@@ -33,7 +33,12 @@ _HEADER = (
     *("requests", "points", "asked (UTC)", "way out"),
 )
 _MONTHS_SHOWN = 100
-_SAID = {"agrees": "agree", "waits": "wait", "not asked": "were not asked for"}
+_SAID = {
+    "agrees": "agree",
+    "due": "are to be asked for",
+    "waits": "wait",
+    "not asked": "were not asked for",
+}
 
 
 def reconciled_feeds() -> list[Feed]:
@@ -114,10 +119,7 @@ def evaluation(connection: Connection, feed: Feed, settings: Settings) -> dg.Ass
 def summary(months: Sequence[Month]) -> str:
     """One line: which months differ, and how the others stand."""
     differ = [month.told() for month in months if month.state == "differs"]
-    counts = {
-        state: sum(month.state == state for month in months)
-        for state in ("agrees", "waits", "not asked")
-    }
+    counts = {state: sum(month.state == state for month in months) for state in _SAID}
     others = [f"months that {_SAID[state]}: {count}" for state, count in counts.items() if count]
     return "; ".join([*differ, *others]) or "no month has ended of which a day is loaded"
 
@@ -148,7 +150,9 @@ def _lines(month: Month) -> Iterator[str]:
     begins = (month.window.account.label, month.name)
     compared = month.compared
     if month.state not in ("agrees", "differs") or compared is None:
-        yield _row(*begins, f"{month.state}: {month.why}", *[""] * (len(_HEADER) - 3))
+        yield _row(
+            *begins, ": ".join(filter(None, (month.state, month.why))), *[""] * (len(_HEADER) - 3)
+        )
         return
     cost = (compared.requests, compared.points, f"{compared.asked_at:%Y-%m-%d %H:%M}")
     for name, (vendor, here) in compared.figures.items():

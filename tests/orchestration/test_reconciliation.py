@@ -110,6 +110,19 @@ def test_a_month_that_is_not_whole_says_which_days_are_missing_and_spends_nothin
     assert remembered(mornings) == []
 
 
+def told_by_last_run(nights: Nights) -> str | None:
+    """What a run that loads days says of the months."""
+    [run] = nights.house.instance.get_runs(limit=1)
+    logs = nights.house.instance.all_logs(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    evaluations = [
+        entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event
+    ]
+    [told] = [one.description for one in evaluations if one.check_name == MONTH_ADDS_UP]
+    return told
+
+
 def test_a_held_day_keeps_its_month_from_being_compared(mornings: Nights) -> None:
     load(mornings, "calltouch", APRIL)
     mornings.house.rows(
@@ -125,6 +138,7 @@ def test_a_schedule_requests_a_run_when_a_month_is_due_and_not_when_it_was_compa
 ) -> None:
     assert tick(mornings, "calltouch").skip_message == "every finished month was compared"
     load(mornings, "calltouch", APRIL)
+    assert told_by_last_run(mornings) == "months that are to be asked for: 1"
     [request] = tick(mornings, "calltouch").run_requests
     assert request.run_key == "reconcile/calltouch/2024-05-10"
     reconcile(mornings, "calltouch")
