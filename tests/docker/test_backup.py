@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
@@ -119,6 +120,57 @@ def test_a_backup_is_whole_again_on_another_host(
     assert gaps(restored) == []
     assert may_connect(restored, restored.database)
     assert not may_connect(restored, restored.dagster_database)
+
+
+DOCKER = """\
+#!/bin/sh
+# Plays `docker compose exec` into the service that has Postgres: another environment, another folder.
+case "$*" in
+    "compose -f "*/docker/compose.yaml" exec -T -u postgres postgres "*) shift 8 ;;
+    *) exit 9 ;;
+esac
+cd / && exec env SETTINGS "$@"
+"""
+
+
+def test_of_the_stack_it_is_made_inside_the_container_and_restored_into_its_empty_database(
+    server: PostgresServer,
+    warehouse_with_dagster: Warehouse,
+    other_host: PostgresServer,
+    key: tuple[str, Path],
+    tmp_path: Path,
+) -> None:
+    source = warehouse_with_dagster
+    fill(source)
+
+    def run(of: PostgresServer, *words: str, **files: Any) -> subprocess.CompletedProcess[bytes]:
+        """As on the host of a stack: ``docker``, and no way to Postgres but through it."""
+        place = environment(of, source.database)
+        settings = " ".join(f"{k}='{v}'" for k, v in place.items() if k.startswith(("PG", "PATH")))
+        program = tmp_path / "docker"
+        program.write_text(DOCKER.replace("SETTINGS", settings))
+        program.chmod(0o700)
+        path = f"{tmp_path}:/usr/bin:/bin"
+        given = {"PATH": path, "WAREHOUSE_DATABASE": source.database}
+        return subprocess.run(["sh", str(BACKUP), "--stack", *words], env=given, **files)
+
+    backup = tmp_path / "warehouse.backup"
+    with backup.open("wb") as file:
+        assert run(server, key[0], stdout=file).returncode == 0
+    # The image of Postgres makes the database when it first starts.
+    with other_host.on("postgres").connect_admin() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(source.database)))
+    with backup.open("rb") as file:
+        assert run(other_host, "--restore", str(key[1]), stdin=file).returncode == 0
+    restored = other_host.on(source.database)
+    with restored.connect_admin() as connection:
+        found = connection.execute("SELECT count(*) FROM warehouse.tellody_activity").fetchone()
+    assert found == (ROWS,)
+    assert not may_connect(restored, restored.database)
+    with backup.open("rb") as file:
+        again = run(other_host, "--restore", str(key[1]), stdin=file, stderr=subprocess.PIPE)
+    assert again.returncode == 1
+    assert b"is not empty" in again.stderr
 
 
 def test_who_was_erased_after_the_backup_is_erased_before_the_restored_one_serves(
