@@ -22,11 +22,15 @@ PLACES = (
     ("COPY (SELECT", "reading what stands"),
     ("COPY warehouse.", "writing new rows"),
     ("changed_row", "updating"),
+    ("rewritten_row", "updating"),
     ("DELETE FROM warehouse.", "deleting"),
     ("ops.rejected_record", "rejects"),
     ("INSERT INTO ops.extraction", "asking the vendor"),
     ("INSERT INTO ops.", "receipts"),
     ("FROM ops.day_state", "reading what stands"),
+    ("UPDATE ops.day_state", "marking a day"),
+    ("UPDATE ops.extraction", "rewriting responses"),
+    ("raw.response", "rewriting responses"),
     ("refresh_month", "counting months"),
     ("take_stale", "counting months"),
     ("mart.", "marts"),
@@ -60,7 +64,7 @@ def place_of(sessions: list[tuple[str, str, str]]) -> tuple[str, bool]:
             if part in query:
                 return place, state != "idle"
         if state != "idle":
-            return f"other: {query}", True
+            return f"other: {query[:40]}", True
     return ("asking the vendor" if sessions else "starting or ending"), False
 
 

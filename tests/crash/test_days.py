@@ -1,6 +1,6 @@
 """A run killed at random instants: every day stays as it was or is new, and the next run makes it true.
 
-Every other kill comes upon what the one before it has left. The seed is shown, and where the kills fell;
+Every other kill comes upon what the one before it has left, before a run heals both. The seed is shown, and where the kills fell;
 ``CRASH_SEED=<seed>`` draws the same instants again.
 """
 
@@ -19,7 +19,7 @@ from tests.conftest import PostgresServer
 from tests.crash.crashes import Crashes
 from tests.crash.warm import Ended, Warm, at_seconds, at_step
 
-KILLS_A_WAREHOUSE = 6
+KILLS_A_WAREHOUSE, KILLS_IN_A_ROW = 6, 2
 A_FEW = {"calltouch": 18, "tellody_activity": 4, "tellody_purchases": 4, "trust": 4}
 MANY = {"calltouch": 240, "tellody_activity": 40, "tellody_purchases": 40, "trust": 40}
 
@@ -61,16 +61,16 @@ def play(
     while places.total() < kills:
         crashes = Crashes(source, vendors, server, home)
         try:
-            for number in range(min(KILLS_A_WAREHOUSE, kills - places.total())):
+            to_come = min(KILLS_A_WAREHOUSE, kills - places.total())
+            for left in reversed(range(to_come)):
                 while (killed := crashes.kill(warm, next(drawn))) is None:
                     crashes.turn()
                 place, was_open = killed
                 places[place] += 1
                 in_transaction += was_open
-                if number % 2:
+                if left % KILLS_IN_A_ROW == 0:
                     crashes.heals(warm)
                 crashes.turn()
-            crashes.heals(warm)
         finally:
             crashes.close()
     print(f"CRASH_SEED={seed} {source}: {in_transaction} of {kills} in a transaction, {places}")
