@@ -70,3 +70,14 @@ def test_the_mark_holds_within_a_savepoint_and_through_vacuum_full(house: House)
         connection.execute("VACUUM FREEZE ops.suppression_applied")
         connection.execute("VACUUM FULL ops.suppression_applied")
         assert connection.execute("SELECT ops.is_restored()").fetchone() == (False,)
+
+
+def test_the_doctor_notes_a_server_that_recovered_since(house: House) -> None:
+    assert "recovered" not in command("doctor").stdout
+    with house.warehouse.connect_admin(autocommit=False) as connection:
+        connection.execute("SELECT ops.suppression_was_applied()")
+        connection.execute("UPDATE ops.suppression_applied SET timeline = timeline + 1")
+        connection.commit()
+    said = command("doctor").stdout
+    assert "note  privacy: the server recovered, or another one took over" in said
+    assert "restored dump" not in said
