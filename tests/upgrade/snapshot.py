@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from dagster_project.warehouse.cluster import bundled_binaries
+from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
 
@@ -35,16 +36,21 @@ def take(server: PostgresServer, folder: Path, version: str) -> None:
     """Today's schema with rows, as ``VERSION.sql.gz`` and ``VERSION.json``."""
     warehouse = server.fresh()
     fill(warehouse)
-    dump = subprocess.run(
+    folder.mkdir(exist_ok=True)
+    text = dump(server, warehouse)
+    (folder / f"{version}.sql.gz").write_bytes(gzip.compress(text, mtime=0))
+    (folder / f"{version}.json").write_text(json.dumps(census(warehouse), indent=2) + "\n")
+    server.drop(warehouse)
+
+
+def dump(server: PostgresServer, warehouse: Warehouse) -> bytes:
+    """The whole database as SQL, without roles."""
+    return subprocess.run(
         [str(bundled_binaries() / "pg_dump"), "--format=plain", warehouse.database],
         env=environment(server),
         check=True,
         capture_output=True,
     ).stdout
-    folder.mkdir(exist_ok=True)
-    (folder / f"{version}.sql.gz").write_bytes(gzip.compress(dump, mtime=0))
-    (folder / f"{version}.json").write_text(json.dumps(census(warehouse), indent=2) + "\n")
-    server.drop(warehouse)
 
 
 def environment(server: PostgresServer) -> dict[str, str]:

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from dagster_project.warehouse import restored
 from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.migrate import migrate
 from dagster_project.warehouse.migration_files import sql_folder
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
-from tests.upgrade.snapshot import SNAPSHOTS, environment, take
+from tests.upgrade.snapshot import SNAPSHOTS, dump, environment, take
 
 CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
 FIRST_WITH_ALL_TABLES = "0007"
@@ -69,8 +70,31 @@ def assert_survives(server: PostgresServer, scratch: Path, revision: str) -> Non
         ]
         assert census(warehouse) == before
         assert migrate(warehouse, folder=server.sql) == []
+        assert not is_restored(warehouse)
     finally:
         server.drop(warehouse)
+
+
+def is_restored(warehouse: Warehouse) -> bool:
+    with warehouse.connect() as connection:
+        return restored.is_restored(connection)
+
+
+def test_a_dump_from_before_the_mark_is_known_as_restored_by_its_migration(
+    server: PostgresServer, scratch: Path
+) -> None:
+    earlier, later = server.on("before_the_mark"), server.on("restored_before_the_mark")
+    try:
+        migrate(earlier, folder=up_to("0033", server, scratch / "earlier"))
+        (scratch / "dump.sql.gz").write_bytes(gzip.compress(dump(server, earlier)))
+        restore(server, later, scratch / "dump.sql.gz")
+        told: list[str] = []
+        migrate(later, told.append, folder=server.sql)
+        assert is_restored(later)
+        assert any("restored dump" in line for line in told)
+    finally:
+        server.drop(earlier)
+        server.drop(later)
 
 
 @pytest.mark.parametrize("version", [TODAY, *RELEASES])
@@ -86,12 +110,13 @@ def test_a_released_schema_is_migrated_with_its_rows(
     try:
         restore(server, warehouse, folder / f"{version}.sql.gz")
         migrate(warehouse, folder=server.sql)
+        assert is_restored(warehouse)
         assert census(warehouse) == json.loads((folder / f"{version}.json").read_text())
     finally:
         server.drop(warehouse)
 
 
-def restore(server: PostgresServer, warehouse: Warehouse, dump: Path) -> None:
+def restore(server: PostgresServer, warehouse: Warehouse, file: Path) -> None:
     with server.template.connect_admin(database="postgres") as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(warehouse.database)))
     subprocess.run(
@@ -100,7 +125,7 @@ def restore(server: PostgresServer, warehouse: Warehouse, dump: Path) -> None:
             *("--set", "ON_ERROR_STOP=1", "--output", "/dev/null", warehouse.database),
         ],
         env=environment(server),
-        input=gzip.decompress(dump.read_bytes()),
+        input=gzip.decompress(file.read_bytes()),
         check=True,
     )
 
