@@ -148,7 +148,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             for evaluation in checks.of_source(walk):
                 context.log_event(evaluation)
     if problems:
-        raise report.failure(feed, problems)
+        raise report.failure(feed, problems, asked=ask)
 
 
 def _days_to_ask(

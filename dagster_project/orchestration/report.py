@@ -184,20 +184,30 @@ def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:
     return found
 
 
-def failure(feed: Feed, problems: Sequence[WarehouseError]) -> dg.Failure:
+def failure(feed: Feed, problems: Sequence[WarehouseError], *, asked: bool) -> dg.Failure:
     """The failure of a run: which accounts and windows failed and how to go on; the rest is loaded."""
     lines = [f"- {type(problem).__name__}: {problem}" for problem in problems[:20]]
     if len(problems) > 20:
         lines.append(f"- and {len(problems) - 20} more")
     accounts = sorted({problem.account for problem in problems if problem.account})
-    text = f"{feed.source}: {len(problems)} windows failed; all others are loaded.\n" + "\n".join(
-        lines
-    )
+    failed = counted(len(problems), "window")
+    text = f"{feed.source}: {failed} failed; all others are loaded.\n" + "\n".join(lines)
+    commands = list(dict.fromkeys(_again(feed, problem, asked=asked) for problem in problems))
     return dg.Failure(
         description=text,
         metadata={
             "failed accounts": ", ".join(accounts),
             "failed windows": dg.MetadataValue.md("\n".join(lines)),
+            "once mended": "re-execute this run, or\n" + "\n".join(commands[:20]),
         },
         allow_retries=False,
     )
+
+
+def _again(feed: Feed, problem: WarehouseError, *, asked: bool) -> str:
+    """The command that does the window again."""
+    first, _, last = (problem.window or "").partition("..")
+    words = ["warehouse", "backfill" if asked else "replay", "--source", feed.source]
+    words += ["--account", problem.account] if problem.account else []
+    words += ["--from", first, "--to", last or first] if first else []
+    return " ".join(words)

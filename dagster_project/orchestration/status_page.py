@@ -113,7 +113,8 @@ def _alarm_lines(found: Health) -> Iterator[str]:
     for one in found.alarms[:_ALARMS_SHOWN]:
         when = f"{one.raised_at:%Y-%m-%d %H:%M} UTC, " if one.raised_at else ""
         run = f" ([run {one.run_id[:8]}](/runs/{one.run_id}))" if one.run_id else ""
-        yield f"- {when}{_plain(alarm.title_of([one]))}{run}"
+        what = one.what if one.kind == "check_failed" else ""
+        yield f"- {when}{_plain(f'{alarm.title_of([one])} {what}')}{run}"
     if len(found.alarms) > _ALARMS_SHOWN:
         yield f"- … and {len(found.alarms) - _ALARMS_SHOWN} more"
 

@@ -83,7 +83,8 @@ class Controls:
         if request.method == "DELETE":
             plan.clear()
         if request.method == "POST":
-            plan.script(await request.json())
+            lines = await request.json()
+            plan.script([lines] if isinstance(lines, dict) else lines)
         return JSONResponse(plan.as_list())
 
     async def stats(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Scripted faults: which calls they hit, how often, and what is to go wrong.
 
-A script is a list of dicts, in Python (``world.faults.script([...])``) or over HTTP
+A script is a list of dicts, in Python (``world.faults.script([...])``) or, a single one too, over HTTP
 (``POST /_sandbox/faults``; ``GET`` shows what is left, ``DELETE`` ends them all)::
 
     {"kind": "status", "params": {"status": 429, "retry_after": "2"},

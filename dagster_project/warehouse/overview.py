@@ -1,8 +1,8 @@
 """How things stand, read from the ledger: for every source and account what is good, and what is red.
 
 Grain: one ``Standing`` a source and account. A *gap* is a day between the first loaded and the last
-expected day that has no receipt. A day is *red* for a reason: it is a gap, a newer answer is held, the
-last attempt failed, its records did not add up, or some were rejected. Each reason names where it is
+expected day that has no receipt. A day is *red* for a reason: it is a gap, it was asked for in vain, a
+newer answer is held, the last attempt failed, its records did not add up, or some were rejected. Each reason names where it is
 told: the receipt, the extraction.
 """
 
@@ -115,6 +115,8 @@ def standing_of(
     expected_from = _told_until(connection, source, account) if whole_history else first
     gaps = [day for day in each_day(expected_from or until, until) if day not in loaded]
     gaps = gaps if first else []
+    in_vain = set() if whole_history else _asked_in_vain(connection, source, account, until)
+    unloaded = sorted(in_vain.union(gaps))
     held = {row[0]: row[3] for row in days if row[3]}
     return Standing(
         source=source,
@@ -131,8 +133,21 @@ def standing_of(
         last_loaded_at=max((row[4] for row in days), default=None),
         last_failure=failure[0] if failure else None,
         last_failed_at=failure[1] if failure else None,
-        red=tuple(sorted(_red(connection, source, account, gaps, held), key=lambda r: r.day)),
+        red=tuple(sorted(_red(connection, source, account, unloaded, held), key=lambda r: r.day)),
     )
+
+
+def _asked_in_vain(connection: Connection, source: str, account: str, until: date) -> set[date]:
+    """Days without a receipt whose window failed, wherever they lie; for want of points is no failure."""
+    rows = connection.execute(
+        "SELECT DISTINCT asked.day::date FROM ops.extraction e,"
+        " generate_series(e.first_day, least(e.last_day, %(until)s::date), '1 day') AS asked(day)"
+        " WHERE e.source = %(source)s AND e.account = %(account)s AND e.outcome = 'failed'"
+        " AND e.failure_kind IS DISTINCT FROM 'QuotaSpent' AND NOT EXISTS (SELECT FROM ops.day_state s"
+        " WHERE s.source = e.source AND s.account = e.account AND s.day = asked.day)",
+        {"source": source, "account": account, "until": until},
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _told_until(connection: Connection, source: str, account: str) -> date | None:
@@ -149,10 +164,10 @@ def _red(
     connection: Connection,
     source: str,
     account: str,
-    gaps: Collection[date],
+    unloaded: Collection[date],
     held: Collection[date],
 ) -> Iterator[Red]:
-    yield from _red_gaps(connection, source, account, gaps)
+    yield from _red_unloaded(connection, source, account, unloaded)
     yield from _red_loaded(connection, source, account, held)
     yield from _red_rejects(connection, source, account)
 
@@ -164,13 +179,13 @@ _LAST_FAILED = (
 )
 
 
-def _red_gaps(
-    connection: Connection, source: str, account: str, gaps: Collection[date]
+def _red_unloaded(
+    connection: Connection, source: str, account: str, unloaded: Collection[date]
 ) -> Iterator[Red]:
     rows = connection.execute(
         "SELECT d.day, e.extraction_id, e.failure FROM unnest(%(days)s::date[]) AS d(day)"  # noqa: S608
         f" LEFT JOIN LATERAL {_LAST_FAILED} ON true",
-        {"source": source, "account": account, "days": list(gaps)},
+        {"source": source, "account": account, "days": list(unloaded)},
     )
     for day, extraction_id, failure in rows:
         why = f"no receipt: {failure}" if failure else "no receipt: it was never loaded."

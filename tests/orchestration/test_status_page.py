@@ -81,6 +81,38 @@ def test_a_gap_is_red_until_the_line_beside_it_was_run(house: House) -> None:
     assert done.stdout.rstrip().endswith("Nothing is red.")
 
 
+def test_days_that_were_asked_for_in_vain_are_red_though_nothing_was_ever_loaded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = days_back(2)
+    again(monkeypatch, CALLTOUCH_SITE_IDS=f"{SITE},{NO_SITE}")
+    assert not house.refresh(days)
+    assert f"warehouse backfill --source calltouch --account {NO_SITE} --from {days[0]}" in failed(
+        house
+    )
+    loaded, never = look(house).accounts
+    assert loaded.troubles == ()
+    [trouble] = never.troubles
+    assert list(trouble.days) == days
+    [(extraction,)] = house.rows(
+        "SELECT max(extraction_id) FROM ops.extraction WHERE account = %s", NO_SITE
+    )
+    assert trouble.told_in == f"extraction {extraction}"
+    assert trouble.way_out.endswith(f"--account {NO_SITE} --from {days[0]} --to {days[-1]}")
+
+
+def failed(house: House) -> str:
+    """What the failed step of the last run tells beside its message."""
+    [run] = house.instance.get_runs(limit=1)
+    [record] = house.instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records
+    assert record.event_log_entry.dagster_event is not None
+    data = record.event_log_entry.dagster_event.step_failure_data.user_failure_data
+    assert data is not None
+    return str(data.metadata["once mended"].value)
+
+
 def test_points_that_were_spent_are_no_longer_left(house: House) -> None:
     [before] = as_json()["accounts"]
     house.refresh(days_back(2))

@@ -173,6 +173,8 @@ def test_a_process_of_its_own_tells_the_same_world(sandbox: Sandbox) -> None:
         assert other.settings_env()["CALLTOUCH_BASE_URL"] == other.url
         assert other.post("clock", {"shift_seconds": 60})["now"] == "2024-05-01T09:01:00+00:00"
         other.post("faults", [{"kind": "gzip"}])
+        other.post("faults", {"kind": "bom"})
+        assert [fault["kind"] for fault in other.get("faults")] == ["gzip", "bom"]
         assert other.delete("faults") == other.get("faults") == []
     assert rows == sandbox.world.calltouch.rows(SMALL, A_DAY, A_DAY)
     with pytest.raises(requests.ConnectionError):
