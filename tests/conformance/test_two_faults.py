@@ -16,7 +16,10 @@ from tests.conformance.test_one_fault import calls_of, script
 
 A_FEW, MANY = 6, 80
 GIVEN = os.environ.get("CONFORMANCE_SEED")
-SEEDS = [int(GIVEN)] if GIVEN else [SystemRandom().randrange(10**6) for _ in range(A_FEW)]
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+"""Shared by the processes of a test run, which have to agree on the names of tests."""
+DRAW = Random(RUN) if RUN else SystemRandom()
+SEEDS = [int(GIVEN)] if GIVEN else [DRAW.randrange(10**6) for _ in range(A_FEW)]
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids="seed-{}".format)

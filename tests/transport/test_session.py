@@ -89,6 +89,7 @@ def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
         (GOOD.encode(), {"Content-Type": "text/html; charset=windows-1251"}),
         (b"\r\n " + GOOD.encode() + b"\n", {}),
     ],
+    ids=["gzip", "byte order mark", "wrong content type", "blanks"],
 )
 def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]) -> None:
     with serving(reply(body, headers=headers)) as server:
