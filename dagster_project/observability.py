@@ -22,6 +22,7 @@ FORMAT = "WAREHOUSE_LOG_FORMAT"
 FIELDS = "told"
 """Attribute of a log record that holds its fields."""
 log = logging.getLogger("dagster_project.told")
+_NOWHERE = logging.NullHandler()
 
 
 class JsonLines(logging.Formatter):
@@ -55,6 +56,8 @@ def configure_logs() -> None:
     wanted = given_settings().get(FORMAT) or "text"
     if wanted not in ("json", "text"):
         raise SettingsError(f"{FORMAT} is neither json nor text.", way_out="use one of the two.")
+    # In text it is told by whoever runs the load: in the terminal, or in the run's event log.
+    log.addHandler(_NOWHERE)
     product = logging.getLogger("dagster_project")
     if wanted == "text" or any(isinstance(h.formatter, JsonLines) for h in product.handlers):
         return

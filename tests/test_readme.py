@@ -16,16 +16,21 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 SETTING = re.compile(
     r"\b(?:WAREHOUSE|CALLTOUCH|TELLODY|TRUST|ALARM|PII|RAW|RECEIPT|DAGSTER|SUPERSET)_[A-Z_]*[A-Z]\b"
 )
-INTERNAL = {"WAREHOUSE_CLOCK_FILE", "DAGSTER_HOME", "WAREHOUSE_DAGSTER_STORAGE_URL"}
+INTERNAL = {
+    "WAREHOUSE_CLOCK_FILE",
+    "WAREHOUSE_CLOCK",
+    "DAGSTER_HOME",
+    "WAREHOUSE_DAGSTER_STORAGE_URL",
+}
 INTERNAL |= {"WAREHOUSE_SUPERSET", "SUPERSET_CONFIG_PATH", "SUPERSET_HOME"}
+INTERNAL |= {"DAGSTER_DISABLE_TELEMETRY", "WAREHOUSE_BROKER_URL", "WAREHOUSE_RESULTS_URL"}
+EXAMPLES = {"CALLTOUCH_DAILY_POINTS", "CALLTOUCH_DAILY_POINTS_102", "TELLODY_CURRENCY"}
+"""Of ``.env.example``: what has no default, so that an example stands there."""
 
 
 def settings_of_the_code() -> set[str]:
-    found = [
-        name
-        for file in ("dagster_project/settings.py", "bi/start.py")
-        for name in SETTING.findall((ROOT / file).read_text())
-    ]
+    files = [ROOT / "bi" / "start.py", *(ROOT / "dagster_project").rglob("*.py")]
+    found = [name for file in files for name in SETTING.findall(file.read_text())]
     return {name.removesuffix("_FILE") for name in found} - INTERNAL
 
 
@@ -51,6 +56,31 @@ def test_the_readme_and_the_example_name_no_setting_that_does_not_exist() -> Non
         name.removesuffix("_FILE") for text in (prose, EXAMPLE) for name in SETTING.findall(text)
     }
     assert {name for name in named if name not in known} <= INTERNAL
+
+
+def commented() -> dict[str, str]:
+    """The example's lines, as if every one were in force."""
+    return dict(re.findall(r"^# ([A-Z_0-9]+)=(.*)$", EXAMPLE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", sorted(settings_of_the_code()))
+def test_every_setting_is_in_the_example(name: str) -> None:
+    assert name in commented(), f".env.example does not name {name}"
+
+
+def test_the_examples_lines_are_the_defaults_and_can_be_read() -> None:
+    credentials = {"PII_HASH_KEY": "x" * 40, "CALLTOUCH_SITE_IDS": "101,102"}
+    credentials |= {"CALLTOUCH_ACCESS_TOKEN": "x", "TELLODY_USERNAME": "x", "TELLODY_PASSWORD": "x"}
+    credentials |= {"TRUST_CLIENT_ID": "x", "TRUST_CLIENT_SECRET": "x", "TRUST_COMPANY_IDS": "1"}
+    lines = {name: value for name, value in commented().items() if value}
+    assert load_settings({**lines, **credentials}, None).alarms.mail is not None
+    servers = ("WAREHOUSE_URL", "DAGSTER_URL", "WAREHOUSE_BI_URL")
+    defaults = {
+        name: value
+        for name, value in lines.items()
+        if name not in {*EXAMPLES, *servers} and not name.startswith("ALARM_")
+    }
+    assert load_settings({**defaults, **credentials}, None) == load_settings(credentials, None)
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:

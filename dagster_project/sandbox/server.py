@@ -90,8 +90,10 @@ def serve(
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of, args=(sys.stdin, server), daemon=True).start()
     threading.Thread(
-        target=_announce, args=(server, _url(listener), ready_file, announce), daemon=True
+        target=_announce, args=(server, _url(listener), ready_file), daemon=True
     ).start()
+    if announce:
+        _tell(world, _url(listener))
     with suppress(KeyboardInterrupt):
         server.run([listener])
 
@@ -237,10 +239,14 @@ def _clock(wish: Clock | datetime | str) -> Clock:
     return Clock.parse(wish) if isinstance(wish, str) else Clock(wish)
 
 
-def _announce(server: uvicorn.Server, url: str, ready_file: Path | None, aloud: bool) -> None:
+def _tell(world: World, url: str) -> None:
+    """The settings that point at it, as lines of ``.env``; its port takes connections already."""
+    settings = "\n".join(f"{name}={value}" for name, value in world.settings_env(url).items())
+    print(f"{settings}\nThe vendors are played at {url} (Ctrl-C ends it).", flush=True)
+
+
+def _announce(server: uvicorn.Server, url: str, ready_file: Path | None) -> None:
     _wait_until(lambda: server.started, "the sandbox did not start")
-    if aloud:
-        print(f"The vendors are played at {url} (Ctrl-C ends it).", flush=True)
     if ready_file is not None:
         draft = ready_file.with_name(ready_file.name + ".draft")
         draft.write_text(json.dumps({"url": url, "pid": os.getpid()}))
