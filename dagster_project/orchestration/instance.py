@@ -46,7 +46,7 @@ concurrency:
     default_limit: 2
 run_monitoring:
   enabled: true
-  start_timeout_seconds: 180
+  start_timeout_seconds: 3600
   cancel_timeout_seconds: 60
   max_resume_run_attempts: 0
   poll_interval_seconds: 30

@@ -2,12 +2,19 @@
 
 A lock goes with its connection, so a killed process or a lost host frees it without a word (after
 the server's keepalives). A run that Dagster calls started and whose lock is free has died: it is
-reported as failed, so that it does not stay started for ever nor hold a slot of the queue.
+reported as failed, so that it does not stay started for ever nor hold a slot of the queue. So is a run
+that a process was launched for and that does not begin.
+
+Dagster notes that a run will be retried only after it is failed. A backfill that looks in between finds
+nothing under way, ends as failed, and takes the retry along; and Dagster's own watch over launched runs
+looks at the very seconds at which backfills do. So it is noted here beforehand, and Dagster's own
+watch (``start_timeout_seconds``) waits longer than this one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,8 +30,11 @@ from dagster_project.warehouse.ledger import Connection
 
 _GRACE = timedelta(seconds=30)
 _LONGEST_WITHOUT_RUN = timedelta(days=1)
+_LONGEST_START = timedelta(seconds=180)
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 SOURCE_TAG = "source"
+WILL_RETRY_TAG = "dagster/will_retry"
+CELERY_TASK_TAG = "dagster-celery/task_id"
 INTERVAL_SECONDS = 60
 
 
@@ -43,13 +53,46 @@ def bury_dead_runs(
     with warehouse.connect(what="liveness", autocommit=True) as connection:
         dead = dead_runs(instance, connection, grace)
         for run in dead:
-            instance.report_run_failed(
+            _report_failed(
+                instance,
                 run,
                 "The process of this run ended without a word: it was killed, or its host was lost."
                 " Days that it committed stay; re-execute it to do the others.",
             )
         abandon_dead_extractions(connection)
     return [run.run_id for run in dead]
+
+
+def bury_never_begun(
+    instance: dg.DagsterInstance, *, longest: timedelta = _LONGEST_START
+) -> list[str]:
+    """Report runs as failed that were launched and did not begin; answers their ids.
+
+    One that waits in the broker's queue is spared: it begins when a worker is free.
+    """
+    given_up = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        launched = instance.get_run_stats(run.run_id).launch_time
+        age = None if launched is None else timedelta(seconds=time.time() - launched)
+        if age is None or age < longest or not _is_ours(run) or _waits_for_worker(instance, run):
+            continue
+        what = f"This run was launched and did not begin within {longest.total_seconds():.0f} s."
+        _report_failed(instance, run, what)
+        given_up.append(run.run_id)
+    return given_up
+
+
+def _waits_for_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    if CELERY_TASK_TAG not in run.tags:
+        return False
+    return instance.run_launcher.check_run_worker_health(run).status.value == "UNKNOWN"
+
+
+def _report_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, what: str) -> None:
+    """Dagster sets the tag to what holds once the run is failed; where it never retries, it has none."""
+    if instance.run_retries_enabled:
+        instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "true"})
+    instance.report_run_failed(run, what)
 
 
 def dead_runs(
@@ -105,10 +148,11 @@ def _is_free(connection: Connection, run_id: str) -> bool:
     name="dead_runs",
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports runs as failed whose process was killed or whose host was lost.",
+    description="Reports runs as failed whose process was killed, whose host was lost, or that never begin.",
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     dead = bury_dead_runs(context.instance, services.warehouse())
+    dead += bury_never_begun(context.instance)
     return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "no run has died")
 
 
