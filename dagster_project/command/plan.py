@@ -17,7 +17,7 @@ from rich.table import Table
 
 from dagster_project import clock, wording
 from dagster_project.command.backfill import check_days, chosen_feeds
-from dagster_project.errors import QuotaSpent
+from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.forecast import Forecast, forecast, windows_to_probe
 from dagster_project.model import Account, Tally, Window, each_day
@@ -103,8 +103,8 @@ def _probed(
     try:
         for window in windows:
             counted[window] = feed.count(client, window, Tally())
-    except QuotaSpent as spent:
-        click.echo(f"no more probes: {spent}", err=True)
+    except WarehouseError as error:
+        click.echo(f"no more probes of it: {error}", err=True)
     finally:
         client.close()
     if counted:
@@ -178,13 +178,19 @@ def _table(found: Sequence[Forecast]) -> Table:
             f"{each.days:,}",
             "" if not each.by_rows else f"{each.rows:,}" if known else "?",
             f"{each.requests:,}",
-            f"{each.low:,} – {each.high:,}" if known else f"from {each.low:,}",
+            _range(each),
             f"{each.points:,}" if each.points else "",
             "never" if each.nights is None else f"{each.nights:,}" if known else "?",
             _minutes(each),
             _how_sure(each),
         )
     return table
+
+
+def _range(each: Forecast) -> str:
+    if each.high is None:
+        return f"from {each.low:,}"
+    return "" if each.low == each.high else f"{each.low:,} – {each.high:,}"
 
 
 def _minutes(each: Forecast) -> str:

@@ -38,6 +38,22 @@ def from_terminal() -> Iterator[Terminal]:
 
 
 @contextmanager
+def unbegun(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Let an interrupt inside leave no run behind that was made and never begun.
+
+    Raises:
+        KeyboardInterrupt: whichever way the interrupt came.
+    """
+    try:
+        yield
+    except INTERRUPTS as error:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_canceled(run, "Interrupted at the terminal before it began.")
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def noted(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Let an interrupt inside end the run as canceled, where a person at the terminal sent it."""
     try:

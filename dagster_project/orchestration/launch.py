@@ -52,16 +52,16 @@ def launch(
     keys = [dg.AssetKey(feed.asset)] + ([dg.AssetKey(feed.raw_asset)] if ask else [])
     job = definitions.resolve_job_def(job_name(feed))
     subset = job.get_subset(asset_selection=set(keys))
-    run = instance.create_run_for_job(
-        job_def=job,
-        run_id=run_id,
-        run_config=_run_config(feed, config or {}),
-        asset_selection=frozenset(keys),
-        tags={"source": feed.source, **_partition_tags(days), **(tags or {})},
-        remote_job_origin=_origin(job_name(feed)),
-        job_code_origin=None,
-    )
-    with interrupts.from_terminal() as terminal:
+    with interrupts.from_terminal() as terminal, interrupts.unbegun(instance, run_id):
+        run = instance.create_run_for_job(
+            job_def=job,
+            run_id=run_id,
+            run_config=_run_config(feed, config or {}),
+            asset_selection=frozenset(keys),
+            tags={"source": feed.source, **_partition_tags(days), **(tags or {})},
+            remote_job_origin=_origin(job_name(feed)),
+            job_code_origin=None,
+        )
         result = execute_run(InMemoryJob(subset), run, instance, raise_on_error=False)
     if terminal.interrupted:
         raise KeyboardInterrupt

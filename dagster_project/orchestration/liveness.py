@@ -3,7 +3,8 @@
 A lock goes with its connection, so a killed process or a lost host frees it without a word (after
 the server's keepalives). A run that Dagster calls started and whose lock is free has died: it is
 reported as failed, so that it does not stay started for ever nor hold a slot of the queue. So is a run
-that a process was launched for and that does not begin.
+that a process was launched for and that does not begin. One that was made and never launched, because
+its maker died between the two, is canceled.
 
 Dagster notes that a run will be retried only after it is failed. A backfill that looks in between finds
 nothing under way, ends as failed, and takes the retry along; and Dagster's own watch over launched runs
@@ -14,8 +15,7 @@ watch (``start_timeout_seconds``) waits longer than this one.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +29,7 @@ from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.ledger import Connection
 
 _GRACE = timedelta(seconds=30)
+_LONGEST_UNBEGUN = timedelta(hours=1)
 _LONGEST_WITHOUT_RUN = timedelta(days=1)
 _LONGEST_START = timedelta(seconds=180)
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -49,7 +50,7 @@ def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
 def bury_dead_runs(
     instance: dg.DagsterInstance, warehouse: Warehouse, *, grace: timedelta = _GRACE
 ) -> list[str]:
-    """Report dead runs as failed, and close their extractions; answers the runs' ids."""
+    """Report dead runs as failed, close their extractions, cancel unbegun runs; answers the ids."""
     with warehouse.connect(what="liveness", autocommit=True) as connection:
         dead = dead_runs(instance, connection, grace)
         for run in dead:
@@ -60,7 +61,10 @@ def bury_dead_runs(
                 " Days that it committed stay; re-execute it to do the others.",
             )
         abandon_dead_extractions(connection)
-    return [run.run_id for run in dead]
+    unbegun = unbegun_runs(instance, max(grace, _LONGEST_UNBEGUN))
+    for run in unbegun:
+        instance.report_run_canceled(run, "It was made and never begun: its maker died.")
+    return [run.run_id for run in (*dead, *unbegun)]
 
 
 def bury_never_begun(
@@ -73,7 +77,7 @@ def bury_never_begun(
     given_up = []
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
         launched = instance.get_run_stats(run.run_id).launch_time
-        age = None if launched is None else timedelta(seconds=time.time() - launched)
+        age = None if launched is None else clock.now() - datetime.fromtimestamp(launched, UTC)
         if age is None or age < longest or not _is_ours(run) or _waits_for_worker(instance, run):
             continue
         what = f"This run was launched and did not begin within {longest.total_seconds():.0f} s."
@@ -102,13 +106,25 @@ def dead_runs(
 
     ``grace`` spares runs that have just been started and are about to take their lock.
     """
-    records = instance.get_run_records(dg.RunsFilter(statuses=list(_ALIVE)))
-    begun = [
+    begun = _untouched(instance, _ALIVE, grace)
+    return [run for run in begun if _is_free(connection, run.run_id)]
+
+
+def unbegun_runs(instance: dg.DagsterInstance, grace: timedelta) -> list[dg.DagsterRun]:
+    """Runs that were made so long ago and neither queued nor begun."""
+    return _untouched(instance, (dg.DagsterRunStatus.NOT_STARTED,), grace)
+
+
+def _untouched(
+    instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus], grace: timedelta
+) -> list[dg.DagsterRun]:
+    """Our runs that have been in one of these states for longer than ``grace``."""
+    return [
         record.dagster_run
-        for record in records
+        for record in instance.get_run_records(dg.RunsFilter(statuses=list(statuses)))
         if record.update_timestamp.replace(tzinfo=UTC) <= datetime.now(UTC) - grace
+        and _is_ours(record.dagster_run)
     ]
-    return [run for run in begun if _is_ours(run) and _is_free(connection, run.run_id)]
 
 
 def _is_ours(run: dg.DagsterRun) -> bool:

@@ -8,6 +8,7 @@ told: the receipt, the extraction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -131,7 +132,7 @@ def standing_of(
         held=tuple(held.items()),
         rejects=rejects[0] if rejects else 0,
         last_loaded_at=max((row[4] for row in days), default=None),
-        last_failure=failure[0] if failure else None,
+        last_failure=_said(failure[0]) if failure else None,
         last_failed_at=failure[1] if failure else None,
         red=tuple(sorted(_red(connection, source, account, unloaded, held), key=lambda r: r.day)),
     )
@@ -179,6 +180,11 @@ _LAST_FAILED = (
 )
 
 
+def _said(failure: str) -> str:
+    """A failure without where it happened, which is told beside it."""
+    return re.sub(r"^[a-z_]+ account \S+ [\d.-]+: ", "", failure)
+
+
 def _red_unloaded(
     connection: Connection, source: str, account: str, unloaded: Collection[date]
 ) -> Iterator[Red]:
@@ -188,7 +194,8 @@ def _red_unloaded(
         {"source": source, "account": account, "days": list(unloaded)},
     )
     for day, extraction_id, failure in rows:
-        why = f"no receipt: {failure}" if failure else "no receipt: it was never loaded."
+        why = _said(failure) if failure else "it was never loaded."
+        why = f"no receipt: {why}"
         yield Red(day, why, "backfill", None, extraction_id)
 
 
@@ -209,7 +216,7 @@ def _red_loaded(
         if day in held:
             yield Red(day, f"a newer answer is held: it {reason}.", "accept", receipt_id)
         elif is_newer:
-            why = f"the last attempt failed, the rows before it stand: {failure}"
+            why = f"the last attempt failed, the rows before it stand: {_said(failure)}"
             yield Red(day, why, "backfill", receipt_id, extraction_id)
         else:
             why = f"{received} records received, {told} loaded or rejected."

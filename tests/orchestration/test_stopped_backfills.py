@@ -17,7 +17,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.orchestration import liveness
+from dagster_project.orchestration import launch, liveness
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import House, operating
@@ -118,6 +118,36 @@ def test_ctrl_c_cancels_the_run_and_keeps_what_is_committed(house: House) -> Non
     assert run.run_id in errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
+
+
+def test_ctrl_c_between_making_a_run_and_beginning_it_leaves_no_run_that_waits_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "execute_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        house.refresh([FIRST], "tellody_activity")
+    assert only_run(house).status == dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_that_was_made_and_never_begun_is_canceled_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(launch, "execute_run", killed)
+    with pytest.raises(RuntimeError):
+        house.refresh([FIRST], "tellody_activity")
+    assert liveness.bury_dead_runs(house.instance, house.warehouse) == []
+    database = house.warehouse.dagster_database
+    with house.warehouse.connect_admin(database=database) as connection:
+        connection.execute("UPDATE runs SET update_timestamp = update_timestamp - interval '2 h'")
+    made = only_run(house).run_id
+    assert liveness.bury_dead_runs(house.instance, house.warehouse) == [made]
+    assert only_run(house).status == dg.DagsterRunStatus.CANCELED
 
 
 def test_a_killed_backfill_leaves_no_lock_no_started_run_and_is_made_whole_by_another(
