@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -16,9 +16,14 @@ from dagster_project import observability
 from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import WarehouseError
 from dagster_project.feed import Feed
+from dagster_project.storable import NUL_REPLACED, SURROGATE_REPLACED
 from dagster_project.warehouse.ledger import Receipt
 from dagster_project.wording import counted
 
+_WORDS: Final = {
+    NUL_REPLACED: "texts whose NUL characters are stored as ␀",
+    SURROGATE_REPLACED: "texts whose halves of characters are stored as �",
+}
 _COUNTS = (
     ("rows received", "rows_received"),
     ("rows inserted", "rows_inserted"),
@@ -125,10 +130,14 @@ def _notices(receipts: Sequence[Receipt]) -> Counter[str]:
     for receipt in receipts:
         for name, count in receipt.notes.items():
             if isinstance(count, int):
-                notices[name.replace("_", " ")] += count
+                notices[_in_words(name)] += count
         for name, count in receipt.notes.get("in_window", {}).items():
-            notices[f"{name.replace('_', ' ')} (in all days asked together)"] += count
+            notices[f"{_in_words(name)} (in all days asked together)"] += count
     return notices
+
+
+def _in_words(name: str) -> str:
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 Listener = Callable[[ChunkDone], None]
