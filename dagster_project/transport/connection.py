@@ -122,18 +122,37 @@ class _PatientResponse(HTTPResponse):
 
 
 class _PunctualMixin:
-    """Sends when ``Attempt.depart`` says so, on a connection that still stands then."""
+    """Sends when ``Attempt.depart`` says so, on a connection that still stands then.
+
+    It is asked once the connection stands, and again with the request's bytes in hand: to form them
+    takes a busy process tens of milliseconds, by which a request would be late for its slot.
+    """
+
+    _departing: Attempt | None = None
 
     def request(self, *args: Any, **named: Any) -> None:
         attempt = current_attempt.get()
-        if attempt is not None:
+        if attempt is None:
+            super().request(*args, **named)  # type: ignore[misc]
+            return
+        self._stand_ready()
+        while not attempt.depart():
             self._stand_ready()
-            while not attempt.depart():
-                self._stand_ready()
-            attempt.leave()
-        super().request(*args, **named)  # type: ignore[misc]
+        self._departing = attempt
+        try:
+            super().request(*args, **named)  # type: ignore[misc]
+        finally:
+            self._departing = None
+        attempt.left()
+
+    def send(self: Any, data: Any) -> None:
+        attempt, self._departing = self._departing, None
         if attempt is not None:
-            attempt.left()
+            while not attempt.depart():
+                if not self.is_connected:
+                    raise ConnectionResetError("the server hung up before the request left")
+            attempt.leave()
+        super().send(data)  # type: ignore[misc]
 
     def _stand_ready(self: Any) -> None:
         if self.is_connected:

@@ -35,6 +35,13 @@ from dagster_project.warehouse.restored import WAY_OUT, WHAT, close_restored
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], signed=True)
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
+SECURED = """
+SELECT NOT EXISTS (SELECT FROM ops.security_gap)
+    AND has_database_privilege('warehouse_owner', current_database(), 'CREATE')
+    AND has_database_privilege('warehouse_loader', current_database(), 'CONNECT')
+    AND has_database_privilege('warehouse_loader', current_database(), 'TEMPORARY')
+    AND has_database_privilege('warehouse_bi', current_database(), 'CONNECT')
+"""
 
 Connection = psycopg.Connection[Any]
 
@@ -66,7 +73,7 @@ def migrate(
             is_restored = close_restored(connection)
             if is_restored:
                 report(f"{WHAT} Way out: {WAY_OUT}")
-            if waiting or is_restored or _has_gaps(connection):
+            if waiting or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")
             make_logins(warehouse, report)
     return [str(migration) for migration in waiting]
@@ -247,8 +254,9 @@ def _one_at_a_time(connection: Connection, report: Callable[[str], None]) -> Ite
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _has_gaps(connection: Connection) -> bool:
-    return bool(_value(connection, "SELECT EXISTS (SELECT FROM ops.security_gap)"))
+def _is_secured(connection: Connection) -> bool:
+    """Whether the database was closed, and opened to our roles, after the last file: a kill may come between."""
+    return bool(_value(connection, SECURED))
 
 
 def _database_exists(warehouse: Warehouse) -> bool:

@@ -284,3 +284,18 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def test_rights_that_a_killed_migration_did_not_come_to_are_given_by_the_next(
+    warehouse: Warehouse,
+) -> None:
+    with warehouse.connect_admin() as connection:
+        connection.execute(
+            f'REVOKE CONNECT, TEMPORARY ON DATABASE "{warehouse.database}" FROM warehouse_loader'.encode()
+        )
+    assert migrate(warehouse) == []
+    with warehouse.connect_admin() as connection:
+        [(may,)] = connection.execute(
+            "SELECT has_database_privilege('warehouse_loader', current_database(), 'TEMPORARY')"
+        )
+    assert may
