@@ -4,8 +4,8 @@ Two needs that ``requests`` has no setting for meet at the connection:
 
 *   A rate limit counts requests as they reach the vendor. A slot must therefore be taken when the
     connection already stands: a TCP and TLS handshake between slot and request (the first request
-    of each thread) would shift it by 100 ms or more, into the next ones' second. ``request`` asks
-    ``Attempt.depart`` last of all, and looks again at the connection after it had to wait.
+    of each thread) would shift it by 100 ms or more, into the next ones' second. ``Attempt.depart``
+    is asked last of all, and the connection looked at again after a wait.
 *   A read timeout bounds the silence between two packets, not the answer: a server that drips a
     byte a second holds a thread for ever. ``_PatientReader`` bounds the answer as a whole (head
     and body), and leaves within half a second when the extraction was given up.

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
 
 
 class Remembering(Gate):
-    """Notes what it is asked; lets a request go at the third question."""
+    """Notes what it is asked; lets a request go at the third question, and says so when asked again."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -84,7 +85,7 @@ class Remembering(Gate):
 
     def depart(self) -> bool:
         self.calls.append("depart")
-        return Counter(self.calls)["depart"] % 3 == 0
+        return Counter(self.calls)["depart"] % 4 in (3, 0)
 
     def left(self) -> None:
         self.calls.append("left")
@@ -98,12 +99,67 @@ def test_a_gate_is_passed_by_every_attempt_and_told_its_outcome() -> None:
     gate, tally = Remembering(), Tally()
     with serving(reply("", 429, {"Retry-After": "3"}), reset(), reply(GOOD)) as server:
         session().send(Request("GET", server.url), tally=tally, gate=gate)
-    assert gate.calls == ["before", "depart", "depart", "depart", "left", "after"] * 3
+    assert gate.calls == ["before", *["depart"] * 4, "left", "after"] * 3
     assert [outcome.sent for outcome in gate.outcomes] == [True, True, True]
     assert [outcome.retry_after for outcome in gate.outcomes] == [3.0, None, None]
     statuses = [outcome.reply.status if outcome.reply else None for outcome in gate.outcomes]
     assert statuses == [429, None, 200]
     assert [type(outcome.error) for outcome in gate.outcomes] == [Transient, Transient, type(None)]
+
+
+def test_a_gate_is_asked_last_of_all_with_the_request_formed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+
+    class Watching(Gate):
+        def depart(self) -> bool:
+            happened.append("depart")
+            return True
+
+    form, write = HTTPConnection.endheaders, HTTPConnection.send
+
+    def forming(connection: Any, *args: Any, **named: Any) -> None:
+        happened.append("formed")
+        form(connection, *args, **named)
+
+    def writing(connection: Any, data: Any) -> None:
+        happened.append("written")
+        write(connection, data)
+
+    monkeypatch.setattr(HTTPConnection, "endheaders", forming)
+    monkeypatch.setattr(HTTPConnection, "send", writing)
+    with serving(reply(GOOD)) as server:
+        session().send(Request("GET", server.url), tally=Tally(), gate=Watching())
+    assert happened == ["depart", "formed", "depart", "written"]
+
+
+def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_again() -> None:
+    """The slot is missed while the request is formed, and the server tires of waiting for another."""
+    closing = threading.Event()
+
+    def once(connection: Any) -> None:
+        reply(GOOD)(connection)
+        closing.wait(5)
+        hang_up(connection)
+
+    class Misses(Gate):
+        asked = 0
+
+        def depart(self) -> bool:
+            self.asked += 1
+            if self.asked == 2:
+                closing.set()
+                time.sleep(0.1)
+            return self.asked != 2
+
+    tally, pauses = Tally(), Pauses()
+    with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
+        http = session(pauses)
+        http.send(Request("GET", server.url), tally=tally)
+        http.send(Request("GET", server.url), tally=tally, gate=Misses())
+    assert tally.requests == 2, "what never left is not counted"
+    assert len(pauses) == 1
 
 
 def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it_waited() -> None:
