@@ -48,17 +48,23 @@ SLACK = 0.01
 HORIZON = 0.25
 LARGEST_BURST = 50
 SHORTEST_HOLD = 1.0
+READINGS = 5
+
+
+SlotAnswer = tuple[datetime, datetime, bool, float, float]
+"""When to leave, the store's clock, whether that slot was given; and the (monotonic) instants of this
+process between which the store was asked and answered, without what came before: a connection made, other
+threads that had their turn. They would make the store's clock seem to be ahead, and requests leave early."""
 
 
 class SlotStore(Protocol):
     """Slots, kept in one place for all processes; see ``warehouse.budget``."""
 
-    def next_slot(
-        self, limiter: str, burst: int, period: float, horizon: float
-    ) -> tuple[datetime, datetime, bool]: ...
+    def next_slot(self, limiter: str, burst: int, period: float, horizon: float) -> SlotAnswer: ...
     def move_slot(
         self, limiter: str, burst: int, period: float, given: datetime, sent: bool
-    ) -> tuple[datetime, datetime, bool]: ...
+    ) -> SlotAnswer: ...
+    def read_clock(self) -> tuple[datetime, float, float]: ...
     def hold_slots(self, limiter: str, seconds: float) -> None: ...
 
 
@@ -84,6 +90,10 @@ class ClockMap:
         if self._samples and not low - 0.001 <= self._offset() <= high + 0.001:
             self._samples.clear()
         self._samples.append((high - low, low, high))
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self._samples)
 
     def ours(self, theirs: datetime) -> float:
         return theirs.timestamp() - self._offset()
@@ -147,10 +157,11 @@ class _Lane:
         while not self._turn.acquire(timeout=0.25):
             interruptible_pause(0.0, stop)
         try:
+            if not self._clock.is_known:
+                self._learn_clock()
             while True:
-                asked = time.monotonic()
                 answer = self._store.next_slot(self._limiter, self._burst, self._period, HORIZON)
-                slot, granted = self._read(asked, *answer)
+                slot, granted = self._read(*answer)
                 if granted:
                     return slot
                 interruptible_pause(max(slot.due - HORIZON - time.monotonic(), 0.002), stop)
@@ -160,17 +171,24 @@ class _Lane:
     def move(self, slot: Slot, sent: bool = False) -> Slot | None:
         """The slot moved to this moment; None where it had to be forfeited."""
         self.missed += 1
-        asked = time.monotonic()
         answer = self._store.move_slot(self._limiter, self._burst, self._period, slot.given, sent)
-        moved, granted = self._read(asked, *answer)
+        moved, granted = self._read(*answer)
         if not granted:
             self.forfeited += 1
         return moved if granted else None
 
+    def _learn_clock(self) -> None:
+        """Before the first slot, when one answer that took long would be all that is known."""
+        for _ in range(READINGS):
+            theirs, asked, received = self._store.read_clock()
+            self._clock.observe(theirs, asked, received)
+            if received - asked <= SLACK / 2:
+                return
+
     def _read(
-        self, asked: float, due: datetime, clock: datetime, granted: bool
+        self, due: datetime, clock: datetime, granted: bool, asked: float, received: float
     ) -> tuple[Slot, bool]:
-        self._clock.observe(clock, asked, time.monotonic())
+        self._clock.observe(clock, asked, received)
         return Slot(due, self._clock.ours(due)), granted
 
 

@@ -56,31 +56,37 @@ class Budget:
 
     def next_slot(
         self, limiter: str, burst: int, period: float, horizon: float
-    ) -> tuple[datetime, datetime, bool]:
-        """When the next request may leave, the server's clock now, and whether the slot was given.
+    ) -> tuple[datetime, datetime, bool, float, float]:
+        """When the next request may leave, the server's clock now, whether the slot was given; and the
+        monotonic instants between which the server was asked and answered.
 
         At most ``burst`` slots lie in any ``period`` seconds. One further ahead than ``horizon``
         seconds is told, but not given.
         """
-        due, clock, granted = self._row(
+        (due, clock, granted), asked, received = self._timed(
             "SELECT due, clock, granted FROM ops.next_slot(%s, %s, %s, %s)",
             (limiter, burst, timedelta(seconds=period), timedelta(seconds=horizon)),
         )
-        return due, clock, granted
+        return due, clock, granted, asked, received
 
     def move_slot(
         self, limiter: str, burst: int, period: float, given: datetime, sent: bool
-    ) -> tuple[datetime, datetime, bool]:
+    ) -> tuple[datetime, datetime, bool, float, float]:
         """Move a slot that was missed to this moment, or give it up where that breaks the limit.
 
         ``sent``: the request left late, and the store has to know. Answers as ``next_slot``.
         """
-        due, clock, granted = self._row(
+        (due, clock, granted), asked, received = self._timed(
             "SELECT due, clock, granted FROM ops.move_slot(%s, %s, %s, %s, %s)",
             (limiter, burst, timedelta(seconds=period), given, sent),
             again=not sent,
         )
-        return due, clock, granted
+        return due, clock, granted, asked, received
+
+    def read_clock(self) -> tuple[datetime, float, float]:
+        """The server's clock, and the monotonic instants between which it was read."""
+        row, asked, received = self._timed("SELECT clock_timestamp()", ())
+        return row[0], asked, received
 
     def hold_slots(self, limiter: str, seconds: float) -> None:
         """Give no slot to anybody for so long."""
@@ -175,6 +181,12 @@ class Budget:
 
     def _row(self, statement: str, parameters: Any, again: bool = True) -> Row:
         """The one row of a statement, over a connection that is made again as long as it breaks."""
+        return self._timed(statement, parameters, again)[0]
+
+    def _timed(
+        self, statement: str, parameters: Any, again: bool = True
+    ) -> tuple[Row, float, float]:
+        """The row, and the instants between which it was asked for alone and came."""
         with self._lock:
             deadline = time.monotonic() + self._reconnect_seconds
             wait = 0.05
@@ -188,13 +200,15 @@ class Budget:
                 time.sleep(wait)
                 wait = min(wait * 2, 2.0)
 
-    def _execute(self, statement: str, parameters: Any) -> Row:
+    def _execute(self, statement: str, parameters: Any) -> tuple[Row, float, float]:
         with safe_errors("sharing the vendor's limits"):
             if self._connection is None:
                 self._connection = self._connect()
+            asked = time.monotonic()
             row = self._connection.execute(statement.encode(), parameters).fetchone()
+            received = time.monotonic()
             assert row is not None
-            return row
+            return row, asked, received
 
     def _connect(self) -> psycopg.Connection[Row]:
         connection = self._warehouse.connect(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -68,6 +69,42 @@ def test_a_slot_that_was_missed_is_not_used_late(open_governor: Callable[[], Gov
     governor.pace(HOST, 1.0)
     assert time.monotonic() - missed >= 1.0 + MARGIN - SLACK
     assert governor.misses() == (1, 0)
+
+
+def test_a_connection_that_is_made_slowly_lets_no_request_leave_early(
+    open_governor: Callable[[], Governor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it knows of the server's clock is one answer, and that took long."""
+    open_governor().pace(HOST, 1.0)
+    left = time.monotonic()
+    connect = Budget._connect
+
+    def slowly(budget: Budget) -> Any:
+        time.sleep(0.3)
+        return connect(budget)
+
+    monkeypatch.setattr(Budget, "_connect", slowly)
+    time.sleep(0.55)
+    open_governor().pace(HOST, 1.0)
+    assert time.monotonic() - left >= 1.0 + MARGIN - SLACK
+
+
+def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
+    open_governor: Callable[[], Governor],
+    warehouse: Warehouse,
+) -> None:
+    open_governor().pace(HOST, 1.0)
+    left = time.monotonic()
+    budget = Budget(warehouse, reconnect_seconds=10)
+    budget.standing("calltouch", "101", date(2024, 4, 1))
+    time.sleep(0.5)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(budget._row, "SELECT pg_sleep(0.3)", ())
+        time.sleep(0.05)
+        Governor(budget).pace(HOST, 1.0)
+        held.result()
+    budget.close()
+    assert time.monotonic() - left >= 1.0 + MARGIN - SLACK
 
 
 def test_many_threads_of_a_process_keep_the_pace_together(

@@ -37,7 +37,7 @@ def test_slots_given_to_many_at_once_never_exceed_the_burst(
     budgets = [open_budget() for _ in range(4)]
 
     def take(number: int) -> datetime:
-        due, clock, granted = budgets[number % 4].next_slot(HOST, burst, period, horizon=1e6)
+        due, clock, granted, *_ = budgets[number % 4].next_slot(HOST, burst, period, horizon=1e6)
         assert granted
         assert due >= clock
         return due
@@ -55,7 +55,7 @@ def test_a_slot_beyond_the_horizon_is_told_and_not_given(
     first = budget.next_slot(HOST, 1, 30.0, horizon=0.25)
     refused = [budget.next_slot(HOST, 1, 30.0, horizon=0.25) for _ in range(3)]
     assert first[2]
-    assert [(due, granted) for due, _, granted in refused] == [
+    assert [(due, granted) for due, _, granted, *_ in refused] == [
         (first[0] + timedelta(seconds=30), False)
     ] * 3
 
@@ -71,7 +71,7 @@ def test_a_hold_set_by_one_holds_all_and_only_that_limiter(
 ) -> None:
     open_budget().hold_slots(HOST, 30.0)
     open_budget().hold_slots(HOST, 2.0)
-    due, clock, granted = open_budget().next_slot(HOST, 5, 1.0, 0.25)
+    due, clock, granted, *_ = open_budget().next_slot(HOST, 5, 1.0, 0.25)
     assert not granted
     assert 29 < (due - clock).total_seconds() <= 30
     assert open_budget().next_slot("other.test", 5, 1.0, 0.25)[2]
@@ -81,10 +81,10 @@ def test_a_missed_slot_moves_to_now_and_the_next_ones_follow_it(
     open_budget: Callable[[], Budget],
 ) -> None:
     budget = open_budget()
-    given, _, _ = budget.next_slot(HOST, 1, 0.5, 0.25)
+    given, *_ = budget.next_slot(HOST, 1, 0.5, 0.25)
     time.sleep(0.3)
-    moved, clock, granted = budget.move_slot(HOST, 1, 0.5, given, sent=False)
-    following, _, _ = budget.next_slot(HOST, 1, 0.5, 10.0)
+    moved, clock, granted, *_ = budget.move_slot(HOST, 1, 0.5, given, sent=False)
+    following, *_ = budget.next_slot(HOST, 1, 0.5, 10.0)
     assert granted
     assert moved == clock
     assert moved - given >= timedelta(seconds=0.3)
@@ -95,8 +95,8 @@ def test_a_missed_slot_is_forfeited_where_moving_it_would_break_the_limit(
     open_budget: Callable[[], Budget],
 ) -> None:
     budget = open_budget()
-    given, _, _ = budget.next_slot(HOST, 1, 0.5, 10.0)
-    following, _, _ = budget.next_slot(HOST, 1, 0.5, 10.0)
+    given, *_ = budget.next_slot(HOST, 1, 0.5, 10.0)
+    following, *_ = budget.next_slot(HOST, 1, 0.5, 10.0)
     time.sleep(0.2)
     assert not budget.move_slot(HOST, 1, 0.5, given, sent=False)[2]
     assert budget.next_slot(HOST, 1, 0.5, 10.0)[0] == following + timedelta(seconds=0.5)
@@ -106,9 +106,9 @@ def test_a_request_that_left_late_counts_from_when_it_left(
     open_budget: Callable[[], Budget],
 ) -> None:
     budget = open_budget()
-    given, _, _ = budget.next_slot(HOST, 2, 0.5, 10.0)
+    given, *_ = budget.next_slot(HOST, 2, 0.5, 10.0)
     time.sleep(0.2)
-    left, _, _ = budget.move_slot(HOST, 2, 0.5, given, sent=True)
+    left, *_ = budget.move_slot(HOST, 2, 0.5, given, sent=True)
     slots = [budget.next_slot(HOST, 2, 0.5, 10.0)[0] for _ in range(3)]
     assert densest([left, *slots], 0.5) == 2
 
