@@ -10,6 +10,12 @@ Two needs that ``requests`` has no setting for meet at the connection:
     byte a second holds a thread for ever. ``_PatientReader`` bounds the answer as a whole (head
     and body), and leaves within half a second when the extraction was given up.
 
+A third one has a setting that ``requests`` does not use: a request that was lost on its way is sent
+again by the kernel, for a quarter of an hour. When a link comes back after a while, all that left in
+the meantime would reach the vendor at once, long after their slots. What is not acknowledged within
+``DELIVERY_SECONDS`` is therefore given up (``TCP_USER_TIMEOUT``, Linux), and asked again in a slot
+of its own.
+
 The attempt under way is found through a context variable, set by ``session`` in the thread that
 sends. Connections used without one behave as urllib3 made them.
 """
@@ -34,6 +40,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from dagster_project import clock
 
 LOOK_UP_SECONDS = 0.5
+DELIVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,13 @@ class _PunctualMixin:
     """
 
     _departing: Attempt | None = None
+
+    def connect(self: Any) -> None:
+        super().connect()  # type: ignore[misc]
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock = getattr(self.sock, "socket", self.sock)  # TLS inside of TLS, through a proxy
+            patience = round(DELIVERY_SECONDS * 1000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
 
     def request(self, *args: Any, **named: Any) -> None:
         attempt = current_attempt.get()

@@ -73,16 +73,14 @@ class RowWriter:
         if not len(positions):
             return
         self._ensure_months(np.unique(batch.days[positions]))
-        self._stream().write(self._rows(batch, observed, positions))
+        self._stream().write(self._rows(batch, observed, _in_key_order(batch, positions)))
 
     def _rows(self, batch: Batch, observed: Flags, positions: NDArray[np.intp]) -> bytes:
         hashes = np.empty(len(positions), _HASH_FIELD)
         hashes["size"] = 8
         hashes["hash"] = batch.hashes[positions]
         closes = [self._occurrence(1) + tail for tail in self._tails]
-        records = batch.records
-        if len(positions) < len(records):
-            records = [records[at] for at in positions.tolist()]
+        records = [batch.records[at] for at in positions.tolist()]
         pieces = [self._head] * (4 * len(records))
         pieces[1::4] = records
         pieces[2::4] = hashes.view(f"V{_HASH_FIELD.itemsize}").tolist()
@@ -259,3 +257,9 @@ class RowWriter:
                 )
             )
         return sets
+
+
+def _in_key_order(batch: Batch, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+    """As the index goes, page by page of it: Postgres takes a tenth less time for the same rows."""
+    keys = np.frombuffer(batch.keys, ">u8")[::2].astype(np.uint64)[positions]
+    return positions[np.lexsort((keys, batch.days[positions]))]

@@ -5,19 +5,18 @@ as many records as the total leaves for it (10,000, the last one the rest), and 
 Rows move between pages while new ones arrive, and have no id: only the numbers can prove it.
 
 A page that came twice is known by its phones and seconds, in any order and whatever their
-statuses have become: two sums of hashes, about 3 ms a page.
+statuses have become: two sums of hashes, about 2 ms a page.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from operator import attrgetter
+
+import numpy as np
 
 from dagster_project.vendors.calltouch.pages import Page
 
 ROWS_A_PAGE = 10_000
-
-_phone, _second = attrgetter("phoneNumber"), attrgetter("dateSent")
 
 
 class Untrue(Exception):
@@ -75,7 +74,14 @@ class Proof:
     def _refuse_twin(self, page: Page, number: int) -> None:
         if not page.rows:
             return
-        mark = (sum(map(hash, map(_phone, page.rows))), sum(map(hash, map(_second, page.rows))))
+        mark = (
+            _sum([row.phoneNumber for row in page.rows]),
+            _sum([row.dateSent for row in page.rows]),
+        )
         twin = self.seen.setdefault(mark, number)
         if twin != number:
             raise Untrue(f"page {number} holds the rows of page {twin}")
+
+
+def _sum(texts: list[str]) -> int:
+    return int(np.fromiter(map(hash, texts), np.int64, len(texts)).sum())
