@@ -1,7 +1,8 @@
 """Which runs are alive: each holds a session advisory lock while it works.
 
 A lock goes with its connection, so a killed process or a lost host frees it without a word (after
-the server's keepalives). A run that Dagster calls started and whose lock is free has died: it is
+the server's keepalives). A server that starts anew frees it too: a run that lives takes it again within
+seconds, and for as long nobody is buried. A run that Dagster calls started and whose lock is free has died: it is
 reported as failed, so that it does not stay started for ever nor hold a slot of the queue. So is a run
 that a process was launched for and that does not begin. One that was made and never launched, because
 its maker died between the two, is canceled.
@@ -15,13 +16,16 @@ watch (``start_timeout_seconds``) waits longer than this one.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import psycopg
 
 from dagster_project import clock
+from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
 from dagster_project.warehouse import ledger
@@ -37,14 +41,42 @@ SOURCE_TAG = "source"
 WILL_RETRY_TAG = "dagster/will_retry"
 CELERY_TASK_TAG = "dagster-celery/task_id"
 INTERVAL_SECONDS = 60
+PULSE_SECONDS = 5.0
 
 
 @contextmanager
 def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
-    """Hold the run's lock."""
+    """Hold the run's lock, over losses of the connection."""
+    over = threading.Event()
+    with _locked(warehouse, run_id) as connection:
+        keeper = threading.Thread(
+            target=_keep_locked, args=(warehouse, run_id, connection, over), name="run's lock"
+        )
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+
+
+def _keep_locked(
+    warehouse: Warehouse, run_id: str, connection: Connection, over: threading.Event
+) -> None:
+    """Take the lock again where its connection was lost, until it is over."""
+    while not over.wait(PULSE_SECONDS):
+        with suppress(psycopg.Error):
+            connection.execute("SELECT 1")
+            continue
+        with suppress(psycopg.Error, WarehouseError), _locked(warehouse, run_id) as another:
+            _keep_locked(warehouse, run_id, another, over)
+
+
+@contextmanager
+def _locked(warehouse: Warehouse, run_id: str) -> Iterator[Connection]:
     with warehouse.connect(what="run", autocommit=True, patience=PATIENCE_SECONDS) as connection:
         connection.execute("SELECT pg_advisory_lock_shared(%s)", (_key(run_id),))
-        yield
+        yield connection
 
 
 def bury_dead_runs(
@@ -104,8 +136,12 @@ def dead_runs(
 ) -> list[dg.DagsterRun]:
     """Runs that are called started and hold no lock.
 
-    ``grace`` spares runs that have just been started and are about to take their lock.
+    ``grace`` spares runs that have just been started and are about to take their lock, and all of them
+    for as long after a start of the server.
     """
+    since = connection.execute("SELECT clock_timestamp() - pg_postmaster_start_time()").fetchone()
+    if since is None or since[0] < grace:
+        return []
     begun = _untouched(instance, _ALIVE, grace)
     return [run for run in begun if _is_free(connection, run.run_id)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -115,3 +116,46 @@ def test_runs_of_others_are_left_alone(house: House) -> None:
         DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, job.name), run.run_id
     )
     assert liveness.bury_never_begun(house.instance, longest=AT_ONCE) == []
+
+
+def test_a_live_run_that_lost_its_connection_takes_its_lock_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "PULSE_SECONDS", 0.05)
+    run_id = launched(house, started=True)
+    with house.warehouse.connect_admin() as admin:
+        for _ in range(2):
+            with liveness.alive(house.warehouse, run_id):
+                for _ in range(2):
+                    lost = admin.execute(
+                        "SELECT pid, pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                        " WHERE application_name = 'warehouse:run'"
+                    ).fetchall()
+                    assert len(lost) == 1
+                    wait_for_lock(admin, lost[0][0])
+                assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == []
+    assert status(house, run_id) == Status.STARTED
+    assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
+
+
+def wait_for_lock(admin: Any, lost: int) -> None:
+    """Until another backend holds the lock of a run."""
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE granted AND pid <> %s"
+        " AND locktype = 'advisory' AND application_name = 'warehouse:run'"
+    )
+    give_up = time.monotonic() + 20
+    while admin.execute(query, (lost,)).fetchone()[0] == 0:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_nobody_is_buried_right_after_a_start_of_the_server(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = house.instance.get_run_by_id(launched(house, started=True))
+    monkeypatch.setattr(liveness, "_untouched", lambda *_: [run])
+    longer_than_it_runs = timedelta(days=1000)
+    with house.warehouse.connect() as connection:
+        assert liveness.dead_runs(house.instance, connection, AT_ONCE) == [run]
+        assert liveness.dead_runs(house.instance, connection, longer_than_it_runs) == []
