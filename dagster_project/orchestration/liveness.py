@@ -48,7 +48,7 @@ PULSE_SECONDS = 5.0
 def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Hold the run's lock, over losses of the connection."""
     over = threading.Event()
-    with _locked(warehouse, run_id) as connection:
+    with _locked(warehouse, run_id, PATIENCE_SECONDS) as connection:
         keeper = threading.Thread(
             target=_keep_locked, args=(warehouse, run_id, connection, over), name="run's lock"
         )
@@ -68,13 +68,13 @@ def _keep_locked(
         with suppress(psycopg.Error):
             connection.execute("SELECT 1")
             continue
-        with suppress(psycopg.Error, WarehouseError), _locked(warehouse, run_id) as another:
+        with suppress(psycopg.Error, WarehouseError), _locked(warehouse, run_id, 0) as another:
             _keep_locked(warehouse, run_id, another, over)
 
 
 @contextmanager
-def _locked(warehouse: Warehouse, run_id: str) -> Iterator[Connection]:
-    with warehouse.connect(what="run", autocommit=True, patience=PATIENCE_SECONDS) as connection:
+def _locked(warehouse: Warehouse, run_id: str, patience: float) -> Iterator[Connection]:
+    with warehouse.connect(what="run", autocommit=True, patience=patience) as connection:
         connection.execute("SELECT pg_advisory_lock_shared(%s)", (_key(run_id),))
         yield connection
 
