@@ -16,11 +16,9 @@ def prepare(scene: Scene, path: Path, *, binary: bool = False) -> None:
     The product writes each page's rows as the index goes. Binary COPY has the good of that too.
     """
     form = "binary" if binary else "csv"
-    rows = (
-        f"SELECT * FROM {TABLE}" if binary else f"SELECT * FROM {TABLE} ORDER BY sent_on, sent_at"
-    )
+    order = "" if binary else " ORDER BY sent_on, sent_at"
     with scene.admin() as connection, path.open("wb") as file:
-        query = f"COPY ({rows}) TO STDOUT (FORMAT {form})"
+        query = f"COPY (SELECT * FROM {TABLE}{order}) TO STDOUT (FORMAT {form})"
         with connection.cursor().copy(query) as copy:
             for data in copy:
                 file.write(data)

@@ -104,8 +104,7 @@ class Walk:
     def __exit__(self, *exc: object) -> None:
         if self._client is not None:
             self._client.close()
-        with suppress(WarehouseError):
-            self.refresh_statistics()
+        self.refresh_statistics()
         self.months.close()
         self._connections.close()
 
@@ -140,10 +139,13 @@ class Walk:
         self._stopping.set()
 
     def refresh_statistics(self) -> None:
-        """Renew the planner's statistics of months that grew: once a walk, not once a window."""
+        """Renew the planner's statistics of months that grew: once a walk, not once a window.
+
+        Where that fails, autovacuum will do it later: the rows stand.
+        """
         days, self._fresh_days = sorted(self._fresh_days), set()
         if days:
-            with self.reading() as connection:
+            with suppress(WarehouseError), self.reading() as connection:
                 refresh_statistics(connection, self.feed.table, days)
 
     def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:

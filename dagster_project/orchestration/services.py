@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 
-from dagster_project.errors import SettingsError, WarehouseError
+from dagster_project.errors import SettingsError
 from dagster_project.feed import Feed
 from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.heaps import keep_few_heaps
@@ -77,5 +77,4 @@ def opened_walk(
             with ThreadPoolExecutor(1) as beside:
                 statistics = beside.submit(walk.refresh_statistics)
                 refresh_stale_marts(walk)
-                with suppress(WarehouseError):
-                    statistics.result()
+                statistics.result()

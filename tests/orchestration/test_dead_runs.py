@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from dagster._core.execution.asset_backfill import backfill_runs_are_complete
 from dagster_project.orchestration import liveness
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import House, operating
+from tests.warehouse.homes import wait_until
 
 BACKFILL = "abcdefgh"
 AT_ONCE = timedelta()
@@ -144,10 +144,7 @@ def wait_for_lock(admin: Any, lost: int) -> None:
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE granted AND pid <> %s"
         " AND locktype = 'advisory' AND application_name = 'warehouse:run'"
     )
-    give_up = time.monotonic() + 20
-    while admin.execute(query, (lost,)).fetchone()[0] == 0:
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
+    wait_until(lambda: admin.execute(query, (lost,)).fetchone()[0] > 0)
 
 
 def test_nobody_is_buried_right_after_a_start_of_the_server(

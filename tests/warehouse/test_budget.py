@@ -18,6 +18,7 @@ import pytest
 from dagster_project.warehouse.budget import Budget
 from dagster_project.warehouse.connection import Warehouse
 from tests.warehouse.budgets import budgets_of
+from tests.warehouse.homes import wait_until
 
 DAY = date(2024, 4, 1)
 
@@ -183,13 +184,6 @@ def end_other_sessions(warehouse: Warehouse) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'warehouse:limits'"
         )
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_the_limits_are_the_loaders_alone(warehouse: Warehouse) -> None:

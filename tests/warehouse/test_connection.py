@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from dagster_project.errors import (
 from dagster_project.settings import load_settings
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from tests.conftest import free_port
+from tests.warehouse.homes import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 PHONE = "79209383654"
@@ -248,14 +248,7 @@ def _password(warehouse: Warehouse) -> dict[str, str]:
 
 def _wait_for_waiter(connection: Connection) -> None:
     query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    _wait_until(lambda: connection.execute(query).fetchone() == (1,))
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+    wait_until(lambda: connection.execute(query).fetchone() == (1,))
 
 
 def test_a_patient_connection_is_made_once_the_server_is_back() -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.migrate import migrate, pending
 from dagster_project.warehouse.migration_files import Migration, read_files, sql_folder
+from tests.warehouse.homes import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIGRATE = (
@@ -143,7 +143,7 @@ def test_a_migration_that_is_killed_leaves_nothing_behind(
     process = _migrate_elsewhere(warehouse, folder)
     with warehouse.connect_admin() as connection:
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        _wait_until(lambda: connection.execute(query).fetchone() == (1,))
+        wait_until(lambda: connection.execute(query).fetchone() == (1,), seconds=30)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -213,7 +213,7 @@ def test_a_migration_waits_for_tables_in_use_without_making_readers_queue(
         reader.execute("SELECT count(*) FROM ops.load_receipt")
         worker = threading.Thread(target=migrate, args=(warehouse, told.append, folder))
         worker.start()
-        _wait_until(lambda: "9001_alter waits for tables in use" in told)
+        wait_until(lambda: "9001_alter waits for tables in use" in told, seconds=30)
         other.execute("SELECT count(*) FROM ops.load_receipt")
         other.rollback()
         reader.rollback()
@@ -277,13 +277,6 @@ def _catalog(warehouse: Warehouse) -> list[Any]:
     """
     with warehouse.connect_admin() as connection:
         return connection.execute(query.encode()).fetchall()
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_rights_that_a_killed_migration_did_not_come_to_are_given_by_the_next(
