@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from dagster_project.errors import WarehouseError
+from dagster_project.imports import uncollected
 from dagster_project.observability import configure_logs
 
 
@@ -88,7 +89,8 @@ def backfill(*, spread: bool, withdraw: bool, **options: Any) -> int:
     """Ask the vendors for days and load them, newest first, as runs that show in Dagster's UI."""
     if spread or withdraw:
         return _wish(spread=spread, withdraw=withdraw, **options)
-    from dagster_project.command.backfill import backfill as command
+    with uncollected():
+        from dagster_project.command.backfill import backfill as command
 
     return command(ask=True, **options)
 
@@ -146,7 +148,8 @@ def plan(**options: Any) -> int:
 @click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
 def replay(**options: Any) -> int:
     """Rebuild days' rows from the stored responses; no vendor is called."""
-    from dagster_project.command.backfill import backfill as command
+    with uncollected():
+        from dagster_project.command.backfill import backfill as command
 
     return command(ask=False, **options)
 

@@ -173,10 +173,10 @@ def marts_keeper(settings: Settings) -> AfterRows:
     return after_rows
 
 
-def refresh_stale_marts(walk: Walk) -> int:
+def refresh_stale_marts(walk: Walk, *, passed_only: bool = False) -> int:
     """Count afresh what a load could only mark (months of reach and of bad numbers)."""
     with walk.reading() as connection:
-        return marts.refresh_stale(connection, shown_template)
+        return marts.refresh_stale(connection, shown_template, passed_only=passed_only)
 
 
 def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:

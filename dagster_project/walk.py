@@ -42,6 +42,7 @@ from dagster_project.settling import is_settled
 from dagster_project.walk_connections import ConnectionPairs
 from dagster_project.walk_parts import (
     FEWEST_ABREAST,
+    MOST_READING_ROWS,
     MOST_WINDOWS,
     AfterRows,
     Outcome,
@@ -95,7 +96,7 @@ class Walk:
         self._connections = ConnectionPairs(warehouse)
         self._contexts: LifoQueue[Any] = LifoQueue()
         self._turns = threading.Semaphore(MOST_WINDOWS)
-        self._reading_rows = threading.Semaphore(FEWEST_ABREAST)
+        self._reading_rows = threading.Semaphore(MOST_READING_ROWS)
         self._fresh_days: set[date] = set()
 
     def __enter__(self) -> Walk:
@@ -108,23 +109,18 @@ class Walk:
         self.months.close()
         self._connections.close()
 
-    @property
-    def context(self) -> Any:
-        """What turns answers into rows keeps memories, and is each thread's own."""
-        if not hasattr(self._local, "context"):
-            self._local.context = self.feed.row_context(self.settings, self._pii_key)
-        return self._local.context
-
     @contextmanager
-    def _own_context(self) -> Iterator[None]:
-        """Windows go through threads that come and go; what was remembered stays with the walk."""
-        with suppress(Empty):
-            self._local.context = self._contexts.get_nowait()
-        try:
-            yield
-        finally:
-            self._contexts.put(self.context)
-            del self._local.context
+    def _row_context(self) -> Iterator[Any]:
+        """What turns answers into rows keeps memories of megabytes: few exist, lent for an answer each."""
+        with self._reading_rows:
+            try:
+                context = self._contexts.get_nowait()
+            except Empty:
+                context = self.feed.row_context(self.settings, self._pii_key)
+            try:
+                yield context
+            finally:
+                self._contexts.put(context)
 
     @property
     def client(self) -> Client:
@@ -200,7 +196,6 @@ class Walk:
     def _ask(self, window: Window, wanted: Collection[date] | None, cost: Tally) -> Outcome:
         with (
             self._turns,
-            self._own_context(),
             self._connections.pair() as pair,
             located(window),
             self._rules(pair[0], window.account),
@@ -257,8 +252,8 @@ class Walk:
                         if load is None:
                             self._check_size(window, tally)
                             load = self._begin(connection, window, extraction, wanted=wanted)
-                        with self._reading_rows:
-                            batch = self._to_batch(answer, window)
+                        with self._row_context() as context:
+                            batch = self._to_batch(answer, window, context)
                             stored.result()
                             load.add(batch)
             except BaseException:
@@ -401,9 +396,9 @@ class Walk:
         rules: Rules = self._local.rules
         return self.feed.personal.redact(answer, rules.suppression) if rules.suppression else answer
 
-    def _to_batch(self, answer: Answer, window: Window) -> Batch:
+    def _to_batch(self, answer: Answer, window: Window, context: Any) -> Batch:
         """The answer's rows, those of old days reduced."""
-        batch = self.feed.to_batch(answer, window, self.context)
+        batch = self.feed.to_batch(answer, window, context)
         if self.feed.personal is None:
             return batch
         rules: Rules = self._local.rules
@@ -474,7 +469,8 @@ class Walk:
         try:
             self._refuse_reduced(ledger_connection, extraction, window, wanted)
             for answer in raw_store.stored_answers(ledger_connection, extraction.extraction_id):
-                load.add(self._to_batch(self._redacted(answer), window))
+                with self._row_context() as context:
+                    load.add(self._to_batch(self._redacted(answer), window, context))
         except BaseException:
             load.abandon()
             raise

@@ -16,6 +16,7 @@ from dagster_project.days import ChunkDone, chunks_of, runs_of
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import FEEDS
+from dagster_project.imports import uncollected
 from dagster_project.model import each_day
 from dagster_project.orchestration import services
 from dagster_project.settings import Settings
@@ -128,9 +129,10 @@ def run(
 
     ``results`` is filled as they come, and answered.
     """
-    from dagster_project.definitions import defs
-    from dagster_project.orchestration import launch, liveness, report
-    from dagster_project.orchestration.instance import opened_instance
+    with uncollected():
+        from dagster_project.definitions import defs
+        from dagster_project.orchestration import launch, liveness, report
+        from dagster_project.orchestration.instance import opened_instance
 
     settings = services.settings()
     warehouse = services.ready_warehouse()

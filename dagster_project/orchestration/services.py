@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
-from dagster_project.errors import SettingsError
+from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.heaps import keep_few_heaps
@@ -17,6 +18,8 @@ from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.migrate import migrate, pending
 from dagster_project.warehouse.restored import refuse_restored
+
+PASSED_MONTHS_SECONDS = 5.0
 
 
 @cache
@@ -71,10 +74,20 @@ def opened_walk(
         accept_shrink=accept_shrink,
         after_rows=marts_keeper(settings()),
     ) as walk:
-        try:
-            yield walk
-        finally:
-            with ThreadPoolExecutor(1) as beside:
+        ended = threading.Event()
+        with ThreadPoolExecutor(1) as beside:
+            try:
+                beside.submit(_count_passed_months, walk, ended)
+                yield walk
+            finally:
+                ended.set()
                 statistics = beside.submit(walk.refresh_statistics)
                 refresh_stale_marts(walk)
                 statistics.result()
+
+
+def _count_passed_months(walk: Walk, ended: threading.Event) -> None:
+    """What fails here stays in the queue, for the end of the walk."""
+    while not ended.wait(PASSED_MONTHS_SECONDS):
+        with suppress(WarehouseError):
+            refresh_stale_marts(walk, passed_only=True)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from dagster_project.transport.connection import LOOK_UP_SECONDS
 from dagster_project.transport.exchange import Abandoned
@@ -21,11 +21,18 @@ Asked = TypeVar("Asked")
 Result = TypeVar("Result")
 
 
+class Places(Protocol):
+    """A bound on results that exist at once: a semaphore, or a window's claim to a ``Room``."""
+
+    def acquire(self, *, timeout: float) -> bool: ...
+    def release(self) -> None: ...
+
+
 def side_by_side(
     fetch: Callable[[Asked, threading.Event], Result],
     asked: Iterable[Asked],
     threads: int,
-    room: threading.Semaphore | None = None,
+    room: Places,
 ) -> Generator[Result, None, None]:
     """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
     todo = list(asked)
@@ -33,7 +40,6 @@ def side_by_side(
         return
     stop = threading.Event()
     rest = iter(todo)
-    room = room or threading.Semaphore(threads)
     executor = ThreadPoolExecutor(min(threads, len(todo)), thread_name_prefix="side-by-side")
     waiting: set[Future[Result]] = set()
     try:
@@ -66,7 +72,7 @@ def _fetched(
     fetch: Callable[[Asked, threading.Event], Result],
     one: Asked,
     stop: threading.Event,
-    room: threading.Semaphore,
+    room: Places,
 ) -> Result:
     """Fetch once there is room for the result; it is taken up until the consumer comes back."""
     while not room.acquire(timeout=LOOK_UP_SECONDS):

@@ -4,7 +4,8 @@ Grain: what a load changed, by account and day. ``after_load`` runs inside the l
 as its last statement (it takes a lock by site that lasts to the commit), so readers see rows and
 marts change together. ``refresh_stale`` counts distinct recipients, needs whole months, and runs
 right after the commit, once for many loads. All arithmetic is SQL, in functions of schema ``mart``
-that run as their owner; both write only what differs.
+that run as their owner; both write only what differs. Of a long load the months that it has gone
+past are counted while it goes on.
 
 Texts of templates are shown once 20 distinct recipients of a site had them. Only then is one of
 their texts masked and written to ``mart``: nothing is kept there of the others.
@@ -59,17 +60,20 @@ def after_load(
     )
 
 
-def refresh_stale(connection: Connection, mask: Mask) -> int:
+def refresh_stale(connection: Connection, mask: Mask, *, passed_only: bool = False) -> int:
     """Work off the queue of months and days to be counted afresh; answers how many months there were.
 
     ``connection`` is one that commits by itself; each month is a transaction of its own. Safe in
     several processes at once: they share the work, and what another one is at is waited for.
+    ``passed_only`` leaves each site's month that was loaded last, and what others are at.
     """
     months = 0
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         with connection.transaction():
-            taken = connection.execute("SELECT * FROM mart.take_stale()").fetchone()
+            taken = connection.execute(
+                "SELECT * FROM mart.take_stale(%s)", (passed_only,)
+            ).fetchone()
             if taken is None:
                 break
             site, month, days = taken
@@ -78,7 +82,7 @@ def refresh_stale(connection: Connection, mask: Mask) -> int:
         if site is not None:
             months += 1
             give_up = time.monotonic() + PATIENCE_SECONDS
-        elif time.monotonic() > give_up:
+        elif passed_only or time.monotonic() > give_up:
             break
         else:
             time.sleep(BUSY_SECONDS)

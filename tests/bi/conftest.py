@@ -185,9 +185,9 @@ class Loads:
         marts.after_load(connection, account, [receipt], mask=masked, currency=currency)
         connection.commit()
 
-    def count_months(self) -> int:
+    def count_months(self, *, passed_only: bool = False) -> int:
         with self.warehouse.connect(autocommit=True, what="test") as connection:
-            return marts.refresh_stale(connection, masked)
+            return marts.refresh_stale(connection, masked, passed_only=passed_only)
 
 
 @dataclass

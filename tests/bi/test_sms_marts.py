@@ -304,6 +304,33 @@ def test_several_processes_work_off_the_queue_together_and_leave_nothing(
         assert connection.execute("SELECT count(*) FROM mart.stale").fetchone() == (0,)
 
 
+def test_of_a_load_that_goes_on_the_months_that_it_has_passed_are_counted(
+    loads: Loads, readers: Readers
+) -> None:
+    for site, months in ((101, (5, 4, 3)), (102, (5,))):
+        for month in months:
+            loads.sms(date(2024, month, 1), [sms("+1")], site)
+    counted = (
+        "SELECT site_id, extract(month FROM period_start)::int FROM bi.sms_reach"
+        " WHERE category = 'all' AND period = 'month' ORDER BY 1, 2"
+    )
+    assert loads.count_months(passed_only=True) == 2
+    assert readers.ask(counted) == [(101, 4), (101, 5)]
+    assert loads.count_months(passed_only=True) == 0
+    assert loads.count_months() == 2
+    assert readers.ask(counted) == [(101, 3), (101, 4), (101, 5), (102, 5)]
+
+
+def test_what_others_are_counting_is_not_waited_for_while_a_load_goes_on(loads: Loads) -> None:
+    for month in (5, 4, 3):
+        loads.sms(date(2024, month, 1), [sms("+1")])
+    with loads.warehouse.connect() as slow:
+        assert slow.execute("SELECT of_site FROM mart.take_stale()").fetchone() == (101,)
+        assert loads.count_months(passed_only=True) == 0
+        slow.rollback()
+    assert loads.count_months(passed_only=True) == 2
+
+
 def test_a_note_left_while_its_month_is_counted_is_not_lost(loads: Loads, readers: Readers) -> None:
     loads.sms(DAY, [sms("+1")])
     with loads.warehouse.connect() as slow:

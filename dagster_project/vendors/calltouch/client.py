@@ -33,6 +33,7 @@ from dagster_project.model import Account, Answer, Restart, Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
 from dagster_project.transport.governor import Governor
 from dagster_project.transport.points import Points
+from dagster_project.transport.room import Room
 from dagster_project.transport.session import Session
 from dagster_project.transport.side_by_side import side_by_side
 from dagster_project.vendors.calltouch.calls import (
@@ -83,7 +84,7 @@ class Client:
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._room = threading.Semaphore(AT_HAND)
+        self._room = Room(AT_HAND)
 
     def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
         """Every page of the window, page 1 first, the others as they come.
@@ -173,9 +174,11 @@ class Client:
         if limits.points is not None and proof.pages > 1:
             limits.points.reserve(proof.pages - 1)
         fetch = partial(self._ask, site, days, limits)
-        with closing(
-            side_by_side(fetch, range(2, proof.pages + 1), THREADS, self._room)
-        ) as answers:
+        pages = range(2, proof.pages + 1)
+        with (
+            self._room.of_window(str(site.site_id)) as room,
+            closing(side_by_side(fetch, pages, THREADS, room)) as answers,
+        ):
             for answer in answers:
                 page = _decoded(answer)
                 proof.take(page, answer.sequence)

@@ -1,0 +1,86 @@
+"""A walk over several months counts those that it has gone past while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dagster_project.errors import TryLater
+from dagster_project.feeds import refresh_stale_marts
+from dagster_project.model import Account, Window
+from dagster_project.orchestration import services
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.walk import Walk
+from dagster_project.warehouse.connection import Warehouse
+from tests.operating import SITE, House, feed_of, operating
+from tests.warehouse.homes import wait_until
+
+MAY, APRIL = date(2024, 5, 2), date(2024, 4, 3)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(clock="2024-06-20T09:00:00+03:00") as running:
+        yield running
+
+
+@pytest.fixture
+def house(
+    warehouse_with_dagster: Warehouse,
+    sandbox: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    settings = sandbox.settings_env()
+    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
+    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_RETENTION_DAYS": "4000"}
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+        yield running
+
+
+def counted(house: House) -> set[date]:
+    rows = house.rows("SELECT DISTINCT period_start FROM mart.sms_reach WHERE period = 'month'")
+    return {first for (first,) in rows}
+
+
+def test_the_month_that_was_passed_is_counted_before_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
+    feed = feed_of("calltouch")
+    account = feed.accounts(house.settings)[0]
+    with services.opened_walk(feed) as walk:
+        for day in (MAY, APRIL):
+            assert not walk.refresh(one_day(day, account)).problems
+        wait_until(lambda: counted(house) == {MAY.replace(day=1)})
+    assert counted(house) == {MAY.replace(day=1), APRIL.replace(day=1)}
+
+
+def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
+    refused: list[bool] = []
+
+    def refuse(walk: Walk, *, passed_only: bool = False) -> int:
+        if passed_only:
+            refused.append(True)
+            raise TryLater("the server is away")
+        return refresh_stale_marts(walk)
+
+    monkeypatch.setattr(services, "refresh_stale_marts", refuse)
+    feed = feed_of("calltouch")
+    account = feed.accounts(house.settings)[0]
+    with services.opened_walk(feed) as walk:
+        for day in (MAY, APRIL):
+            assert not walk.refresh(one_day(day, account)).problems
+        wait_until(lambda: len(refused) > 1)
+        assert not counted(house)
+    assert counted(house) == {MAY.replace(day=1), APRIL.replace(day=1)}
+
+
+def one_day(day: date, account: Account) -> Window:
+    return Window(day, day, account)
