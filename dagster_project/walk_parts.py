@@ -49,8 +49,8 @@ class Outcome:
         self.tally.pages += other.tally.pages
 
 
-FEWEST_ABREAST = 3
-"""Windows of one account under way at once, however big: while one commits, the others arrive."""
+FEWEST_ABREAST = 2
+"""Windows of one account under way at once, however big: one commits while the next one arrives."""
 MOST_READING_ROWS = 2
 """Answers being turned into rows at once: each takes memory, and one interpreter."""
 MOST_WINDOWS = 8
