@@ -71,6 +71,8 @@ def refresh_stale(connection: Connection, mask: Mask, *, passed_only: bool = Fal
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         with connection.transaction():
+            if passed_only:  # one core does for it, beside the load
+                connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             taken = connection.execute(
                 "SELECT * FROM mart.take_stale(%s)", (passed_only,)
             ).fetchone()
