@@ -237,7 +237,7 @@ def stop() -> int:
     return command()
 
 
-@warehouse.command()
+@warehouse.command(context_settings={"ignore_unknown_options": True})
 @click.argument("psql_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--role",
@@ -246,7 +246,7 @@ def stop() -> int:
     help="Login of the embedded Postgres to sign in as.",
 )
 def psql(**options: Any) -> int:
-    """Open psql on the embedded Postgres (arguments after -- go to psql)."""
+    """Open psql on the embedded Postgres; other arguments go to psql, as -c 'SELECT …'."""
     from dagster_project.command.server import psql as command
 
     return command(**options)

@@ -122,3 +122,15 @@ def test_an_unreachable_server_is_told_without_its_password(run: Run) -> None:
     assert done.status == 1
     assert "127.0.0.1:1" in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def test_what_psql_is_given_goes_to_psql(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, object]] = []
+
+    def instead(**options: object) -> int:
+        given.append(options)
+        return 0
+
+    monkeypatch.setattr("dagster_project.command.server.psql", instead)
+    assert run("psql", "-At", "--role", "postgres", "-c", "SELECT 1").status == 0
+    assert given == [{"psql_arguments": ("-At", "-c", "SELECT 1"), "role": "postgres"}]
