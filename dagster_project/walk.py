@@ -254,8 +254,10 @@ class Walk:
                             load = self._begin(connection, window, extraction, wanted=wanted)
                         with self._row_context() as context:
                             batch = self._to_batch(answer, window, context)
+                            del answer  # nothing of a page is kept while the next one is waited for
                             stored.result()
                             load.add(batch)
+                            del batch, stored
             except BaseException:
                 if load is not None:
                     load.abandon()
@@ -370,8 +372,9 @@ class Walk:
                     attempt += 1
                     yield answer, nothing_to_store
                 else:
-                    clean = self._redacted(answer)
-                    yield clean, storing.store(attempt, clean)
+                    answer = self._redacted(answer)
+                    yield answer, storing.store(attempt, answer)
+                    del answer
 
     @contextmanager
     def _rules(self, connection: Connection, account: Account) -> Iterator[None]:

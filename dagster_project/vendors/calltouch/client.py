@@ -183,7 +183,10 @@ class Client:
                 page = _decoded(answer)
                 proof.take(page, answer.sequence)
                 tally.pages += 1
-                yield replace(answer, decoded=page)
+                answer = replace(answer, decoded=page)
+                del page
+                yield answer
+                del answer  # a page takes megabytes: none is kept while the next one is waited for
         proof.conclude()
 
     def _fetch(
