@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from datetime import date
 from functools import partial
-from queue import Empty, LifoQueue
+from queue import LifoQueue
 from typing import Any
 
 import psycopg
@@ -95,8 +95,9 @@ class Walk:
         self._opening = threading.Lock()
         self._connections = ConnectionPairs(warehouse)
         self._contexts: LifoQueue[Any] = LifoQueue()
+        for _ in range(MOST_READING_ROWS):
+            self._contexts.put(None)
         self._turns = threading.Semaphore(MOST_WINDOWS)
-        self._reading_rows = threading.Semaphore(MOST_READING_ROWS)
         self._fresh_days: set[date] = set()
 
     def __enter__(self) -> Walk:
@@ -111,16 +112,17 @@ class Walk:
 
     @contextmanager
     def _row_context(self) -> Iterator[Any]:
-        """What turns answers into rows keeps memories of megabytes: few exist, lent for an answer each."""
-        with self._reading_rows:
-            try:
-                context = self._contexts.get_nowait()
-            except Empty:
+        """What turns answers into rows keeps memories of megabytes: few exist, lent for an answer each.
+
+        Made when first needed; the one used last is lent first, and waited for where all are lent.
+        """
+        context = self._contexts.get()
+        try:
+            if context is None:
                 context = self.feed.row_context(self.settings, self._pii_key)
-            try:
-                yield context
-            finally:
-                self._contexts.put(context)
+            yield context
+        finally:
+            self._contexts.put(context)
 
     @property
     def client(self) -> Client:

@@ -31,6 +31,7 @@ from dagster_project.orchestration import alarm_news, services
 from dagster_project.orchestration.build import definitions_of
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.launch import launch
+from dagster_project.sandbox.server import Sandbox
 from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.postgres_url import write_url
@@ -94,6 +95,13 @@ def days_back(first: int, last: int = 1, source: str = "calltouch") -> list[date
     """Days counted back from today in the source's zone: 1 is yesterday. Ascending."""
     today = clock.today(feed_of(source).time_zone(services.settings()))
     return [today - timedelta(days=n) for n in range(first, last - 1, -1)]
+
+
+def calltouch_alone(sandbox: Sandbox, **given: str) -> dict[str, str]:
+    """Settings of the played Calltouch and of no other vendor, with one site."""
+    settings = sandbox.settings_env()
+    calltouch = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
+    return {**calltouch, "CALLTOUCH_SITE_IDS": SITE, **given}
 
 
 def environment(warehouse: Warehouse, home: Path, **given: str) -> dict[str, str]:

@@ -12,27 +12,21 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from dagster_project.transport.connection import LOOK_UP_SECONDS
 from dagster_project.transport.exchange import Abandoned
+from dagster_project.transport.room import WindowRoom
 
 Asked = TypeVar("Asked")
 Result = TypeVar("Result")
-
-
-class Places(Protocol):
-    """A bound on results that exist at once: a semaphore, or a window's claim to a ``Room``."""
-
-    def acquire(self, *, timeout: float) -> bool: ...
-    def release(self) -> None: ...
 
 
 def side_by_side(
     fetch: Callable[[Asked, threading.Event], Result],
     asked: Iterable[Asked],
     threads: int,
-    room: Places,
+    room: WindowRoom,
 ) -> Generator[Result, None, None]:
     """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
     todo = list(asked)
@@ -72,7 +66,7 @@ def _fetched(
     fetch: Callable[[Asked, threading.Event], Result],
     one: Asked,
     stop: threading.Event,
-    room: Places,
+    room: WindowRoom,
 ) -> Result:
     """Fetch once there is room for the result; it is taken up until the consumer comes back."""
     while not room.acquire(timeout=LOOK_UP_SECONDS):

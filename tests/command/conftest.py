@@ -11,7 +11,7 @@ import pytest
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.erasing import a_day, traces
-from tests.operating import SITE, House, days_back, operating
+from tests.operating import SITE, House, calltouch_alone, days_back, operating
 
 NEW = "another key of the tests, long enough too"
 
@@ -29,9 +29,7 @@ def house(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_HASH_KEY_NEW": NEW}
+    given = calltouch_alone(sandbox, PII_HASH_KEY_NEW=NEW)
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
         yield running
     sandbox.world.calltouch.redraw(undo_changes=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,37 +13,16 @@ from dagster_project.cli import warehouse as command
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
 from dagster_project.pseudonym import fingerprint
-from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse import rekey
-from dagster_project.warehouse.connection import Warehouse
-from tests.operating import KEY, SITE, House, again, days_back, operating
+from tests.command.conftest import NEW
+from tests.operating import KEY, SITE, House, again, days_back
 
-NEW = "another key of the tests, long enough too"
 STANDING = (
     "SELECT sent_on, sms_key, occurrence, content_hash, recipient, template_id"
     " FROM warehouse.calltouch_sms ORDER BY 1, 2, 3"
 )
 PSEUDONYMS = "SELECT recipient, template_id FROM warehouse.calltouch_sms"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
-        yield running
-
-
-@pytest.fixture
-def house(
-    warehouse_with_dagster: Warehouse,
-    sandbox: Sandbox,
-    scratch: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_HASH_KEY_NEW": NEW}
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        yield running
 
 
 @pytest.fixture

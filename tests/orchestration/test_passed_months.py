@@ -15,7 +15,7 @@ from dagster_project.orchestration import services
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.walk import Walk
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import SITE, House, feed_of, operating
+from tests.operating import House, calltouch_alone, feed_of, operating
 from tests.warehouse.homes import wait_until
 
 MAY, APRIL = date(2024, 5, 2), date(2024, 4, 3)
@@ -34,9 +34,7 @@ def house(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_RETENTION_DAYS": "4000"}
+    given = calltouch_alone(sandbox, PII_RETENTION_DAYS="4000")
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
         yield running
 

@@ -14,7 +14,7 @@ import zstandard
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import SITE, House, again, days_back, operating
+from tests.operating import SITE, House, again, calltouch_alone, days_back, operating
 
 STANDING = "SELECT * FROM warehouse.calltouch_sms ORDER BY sent_on, sms_key, occurrence"
 CONTENT = (
@@ -42,9 +42,7 @@ def house(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
     """An installation that keeps personal data for long, until a test says otherwise."""
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    given |= {"CALLTOUCH_SITE_IDS": SITE, "PII_RETENTION_DAYS": "400"}
+    given = calltouch_alone(sandbox, PII_RETENTION_DAYS="400")
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
         yield running
     sandbox.world.calltouch.redraw(undo_changes=True)

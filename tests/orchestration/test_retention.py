@@ -16,7 +16,7 @@ from dagster_project.settings import RetentionSettings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.prune import prune
 from tests.nights import PlayedClock
-from tests.operating import SITE, House, days_back, operating
+from tests.operating import House, calltouch_alone, days_back, operating
 
 ROWS = dg.AssetKey(["calltouch", "sms"])
 ROWS_OF_A_DAY = (
@@ -37,11 +37,8 @@ def house(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {name: value for name, value in settings.items() if name.startswith("CALLTOUCH")}
-    with operating(
-        warehouse_with_dagster, scratch, monkeypatch, {**given, "CALLTOUCH_SITE_IDS": SITE}
-    ) as running:
+    given = calltouch_alone(sandbox)
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from dagster_project.health import Health, health
 from dagster_project.orchestration import services, status_page
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import NO_SITE, SITE, House, again, days_back, operating
+from tests.operating import NO_SITE, SITE, House, again, calltouch_alone, days_back, operating
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,7 @@ def house(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    settings = sandbox.settings_env()
-    given = {
-        **{name: value for name, value in settings.items() if name.startswith("CALLTOUCH")},
-        "CALLTOUCH_SITE_IDS": SITE,
-        "CALLTOUCH_DAILY_POINTS": "1000",
-    }
+    given = calltouch_alone(sandbox, CALLTOUCH_DAILY_POINTS="1000")
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
         yield running
 
