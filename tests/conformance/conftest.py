@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,17 +38,18 @@ def played_world() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Waits as short as a test can bear; called, it sets how long an answer may take, in seconds."""
-    retry = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.2)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, int], None]:
+    """Waits as short as a test can bear; called, it sets how long an answer may take, and how often."""
+    policy = RetryPolicy(first_wait=0.01, longest_wait=0.05, longest_retry_after=0.2)
 
-    def wait_for_answers(seconds: float) -> None:
+    def wait_for_answers(seconds: float, attempts: int) -> None:
         timeouts = Timeouts(connect=5.0, read=seconds, total=2 * seconds)
+        retry = replace(policy, attempts=attempts)
         monkeypatch.setattr(session, "Timeouts", lambda: timeouts)
+        monkeypatch.setattr(session, "RetryPolicy", lambda: retry)
 
-    monkeypatch.setattr(session, "RetryPolicy", lambda: retry)
     monkeypatch.setattr(governor, "SHORTEST_HOLD", 0.05)
-    wait_for_answers(5.0)
+    wait_for_answers(5.0, 4)
     return wait_for_answers
 
 

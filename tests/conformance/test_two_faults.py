@@ -37,8 +37,7 @@ def test_many_pairs_of_faults(rig: Rig) -> None:
 
 
 def play_two(rig: Rig, draw: Random) -> None:
-    with rig.trial():
-        calls = calls_of(rig)
+    calls = calls_of(rig)
     with rig.trial() as old:
         for fault in draw.sample(faults_of(rig), 2):
             nth, times = draw.randint(1, calls), draw.choice((1, 1, 2, 5, None))
