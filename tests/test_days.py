@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.settings import Settings, load_settings
 from dagster_project.transport import session
 from dagster_project.walk import Walk
+from dagster_project.walk_parts import FEWEST_ABREAST
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import KEY
@@ -57,6 +58,14 @@ class Loader:
             return connection.execute(
                 "SELECT account, first_day, last_day, requests, outcome FROM ops.extraction"
                 " ORDER BY extraction_id"
+            ).fetchall()
+
+    def parts(self) -> list[tuple[datetime, datetime]]:
+        """When each complete window began and ended, the newest days first."""
+        with self.warehouse.connect() as connection:
+            return connection.execute(
+                "SELECT started_at, finished_at FROM ops.extraction"
+                " WHERE outcome = 'complete' ORDER BY last_day DESC"
             ).fetchall()
 
     def days(self, site: str) -> list[date]:
@@ -110,9 +119,12 @@ def test_a_window_that_turns_out_too_large_is_asked_in_parts_newest_first(loader
     asked = loader.asked()
     assert asked[0][4] == "split"
     assert asked[0][3] == 1, "one call told that it is too large"
-    complete = [each for each in asked if each[4] == "complete"]
-    assert [each[2] for each in complete] == sorted((e[2] for e in complete), reverse=True)
     assert sorted(done(chunks)) == until_last(20)
+    parts = loader.parts()
+    assert len(parts) > 2
+    for number, (began, _) in enumerate(parts):
+        newer_under_way = [ended for _, ended in parts[:number] if ended > began]
+        assert len(newer_under_way) < FEWEST_ABREAST, "begun while enough newer ones were under way"
 
 
 def test_days_are_done_as_their_window_commits_not_at_the_end(loader: Loader) -> None:

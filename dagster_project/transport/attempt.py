@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -132,6 +133,9 @@ class Single:
                 **self.http.settings_for(str(prepared.url)),
             )
             with response:
+                came = monotonic()
+                self.gate.arrived()
+                attempt.deadline += monotonic() - came
                 body = self._read(response)
             answer = Answer(
                 sequence=self.sequence,

@@ -91,7 +91,8 @@ class Gate:
 
     ``before`` comes ahead of each attempt and may refuse it by raising. ``depart`` is asked on the
     standing connection: True to leave at this instant, False after having waited; ``left`` is told
-    right behind it. ``after`` always follows a ``before`` that returned.
+    right behind it. ``arrived`` may wait between an answer's head and its body; the answer's time to
+    be read stands still meanwhile. ``after`` always follows a ``before`` that returned.
     """
 
     def before(self) -> None:
@@ -101,6 +102,9 @@ class Gate:
         return True
 
     def left(self) -> None:
+        return None
+
+    def arrived(self) -> None:
         return None
 
     def after(self, outcome: Outcome) -> None:

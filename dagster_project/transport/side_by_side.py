@@ -1,9 +1,8 @@
 """Several exchanges under way at once, their results handed out as they come, memory bounded.
 
-At most ``threads`` results exist at any moment, under way or waiting for the consumer: however slow
-it is, and however many are asked for, no more is fetched ahead. A ``room`` bounds the results of
-several callers together. When the consumer stops early or one fails, the others are given up: their
-``stop`` is set, and the threads end.
+Each has a place in a ``room``, which bounds what several callers ask for and hold together: however
+slow the consumer is, no more is fetched ahead. When it stops early or one fails, the others are given
+up: their ``stop`` is set, and the threads end.
 """
 
 from __future__ import annotations
@@ -14,16 +13,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-from dagster_project.transport.connection import LOOK_UP_SECONDS
-from dagster_project.transport.exchange import Abandoned
-from dagster_project.transport.room import WindowRoom
+from dagster_project.transport.room import Place, WindowRoom
 
 Asked = TypeVar("Asked")
 Result = TypeVar("Result")
 
 
 def side_by_side(
-    fetch: Callable[[Asked, threading.Event], Result],
+    fetch: Callable[[Asked, threading.Event, Place], Result],
     asked: Iterable[Asked],
     threads: int,
     room: WindowRoom,
@@ -35,45 +32,40 @@ def side_by_side(
     stop = threading.Event()
     rest = iter(todo)
     executor = ThreadPoolExecutor(min(threads, len(todo)), thread_name_prefix="side-by-side")
-    waiting: set[Future[Result]] = set()
+    waiting: dict[Future[Result], Place] = {}
+
+    def begin(one: Asked) -> None:
+        place = room.place(stop)
+        waiting[executor.submit(_fetched, fetch, one, stop, place)] = place
+
     try:
-        waiting.update(
-            executor.submit(_fetched, fetch, one, stop, room) for one in islice(rest, threads)
-        )
+        for one in islice(rest, threads):
+            begin(one)
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             future = done.pop()
-            waiting.discard(future)
-            result = future.result()
-            del future
-            try:
-                yield result
-            finally:
-                del result
-                room.release()
-            waiting.update(
-                executor.submit(_fetched, fetch, one, stop, room) for one in islice(rest, 1)
-            )
+            with waiting.pop(future):
+                result = future.result()
+                del future
+                try:
+                    yield result
+                finally:
+                    del result
+            for one in islice(rest, 1):
+                begin(one)
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
-        for left in waiting:
-            if not left.cancelled() and left.exception() is None:
-                room.release()
+        for place in waiting.values():
+            place.leave()
 
 
 def _fetched(
-    fetch: Callable[[Asked, threading.Event], Result],
+    fetch: Callable[[Asked, threading.Event, Place], Result],
     one: Asked,
     stop: threading.Event,
-    room: WindowRoom,
+    place: Place,
 ) -> Result:
-    """Fetch once there is room for the result; it is taken up until the consumer comes back."""
-    while not room.acquire(timeout=LOOK_UP_SECONDS):
-        if stop.is_set():
-            raise Abandoned("the exchange was given up")
-    try:
-        return fetch(one, stop)
-    except BaseException:
-        room.release()
-        raise
+    """Fetch once there is room for one more; the place is taken until the consumer comes back."""
+    place.ask()
+    return fetch(one, stop, place)

@@ -2,100 +2,191 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from dagster_project.transport.room import Room, WindowRoom
+import pytest
+
+from dagster_project.transport import room as rooms
+from dagster_project.transport.exchange import Abandoned
+from dagster_project.transport.room import Place, Room, WindowRoom
 from tests.warehouse.homes import wait_until
 
-LONG, AT_ONCE = 10.0, 0.0
+
+def test_no_more_are_asked_for_than_there_are_places() -> None:
+    with two_windows(asked=3, at_hand=9) as (first, behind):
+        asked = [first.ask(), first.ask(), behind.ask()]
+        late = [first.ask_later(), behind.ask_later()]
+        assert not any(each.is_done() for each in late)
+        asked[0].leave()
+        wait_until(late[0].is_done)
+        assert not late[1].is_done()
 
 
-def test_all_windows_together_hold_no_more_than_its_places() -> None:
-    room = Room(3)
-    with room.of_window("1") as one, room.of_window("2") as other:
-        assert [one.acquire(AT_ONCE), other.acquire(AT_ONCE), one.acquire(AT_ONCE)] == [True] * 3
-        assert not one.acquire(AT_ONCE)
-        assert not other.acquire(AT_ONCE)
-        one.release()
-        assert other.acquire(AT_ONCE)
+def test_an_answer_at_hand_is_asked_for_no_more() -> None:
+    with two_windows(asked=1, at_hand=9) as (first, _):
+        for _each in range(5):
+            first.ask().arrive()
+        assert (first.window.asked, first.window.at_hand) == (0, 5)
 
 
-def test_the_window_behind_waits_until_the_first_has_all_it_asks_for() -> None:
-    with two_windows(4, "1", "1") as (first, behind, queue):
-        assert behind.acquire(AT_ONCE)
-        assert [first.acquire(AT_ONCE) for _ in range(3)] == [True] * 3
-        entering = [queue("behind", behind), queue("behind", behind)]
-        entering += [queue("first", first) for _ in range(3)]
-        for so_far in range(1, 6):
-            first.release()
-            wait_until(lambda many=so_far: len(queue.entered) == many)  # type: ignore[misc]
-        assert queue.entered == ["first"] * 3 + ["behind"] * 2
-        assert all(each.result() for each in entering)
+def test_an_answer_waits_on_its_connection_while_no_place_is_free_at_hand() -> None:
+    with two_windows(asked=9, at_hand=2) as (first, _):
+        held = [first.ask(), first.ask()]
+        for each in held:
+            each.arrive()
+        late = first.arrive_later(first.ask())
+        assert not late.is_done()
+        held[0].leave()
+        wait_until(late.is_done)
 
 
-def test_the_window_behind_has_one_place_all_the_time() -> None:
-    """However many the first one asks for: the vendor that answers at once is read by two."""
-    with two_windows(2, "1", "1") as (first, behind, queue):
-        assert first.acquire(AT_ONCE)
-        assert behind.acquire(AT_ONCE)
-        queue("first", first)
-        behind.release()
-        wait_until(lambda: queue.entered == ["first"])
-        queue("behind", behind)
-        first.release()
-        wait_until(lambda: queue.entered == ["first", "behind"])
+def test_a_second_try_keeps_the_place_of_the_first() -> None:
+    with two_windows(asked=1, at_hand=1) as (first, _):
+        place = first.ask()
+        place.arrive()
+        place.arrive()
+        assert first.window.at_hand == 1
+        place.leave()
+        place.leave()
+        assert (first.window.asked, first.window.at_hand) == (0, 0)
+
+
+def test_a_window_behind_asks_for_one_at_a_time_while_the_first_wants_more() -> None:
+    with two_windows(asked=4, at_hand=9) as (first, behind):
+        behind.ask()
+        of_first = [first.ask() for _ in range(3)]
+        late = behind.ask_later()
+        sooner = [first.ask_later(), first.ask_later()]
+        of_first[0].leave()
+        of_first[1].leave()
+        wait_until(lambda: all(each.is_done() for each in sooner))
+        assert not late.is_done()
+        of_first[2].leave()
+        wait_until(late.is_done)  # the first one wants nothing any more
+
+
+def test_a_window_behind_may_ask_when_what_it_asked_for_is_at_hand() -> None:
+    with two_windows(asked=3, at_hand=9) as (first, behind):
+        of_behind = behind.ask()
+        first.ask()
+        first.ask()
+        late = behind.ask_later()
+        of_behind.arrive()
+        wait_until(late.is_done)
+
+
+def test_a_window_behind_holds_two_while_the_first_wants_more() -> None:
+    with two_windows(asked=9, at_hand=4) as (first, behind):
+        for window in (first, first, behind, behind):
+            window.ask().arrive()
+        late = behind.arrive_later(behind.ask())
+        of_first = first.arrive_later(first.ask())
+        first.held[0].leave()
+        wait_until(of_first.is_done)
+        assert not late.is_done()
+        first.held[1].leave()
+        wait_until(late.is_done)  # the first one wants nothing any more
 
 
 def test_windows_of_other_accounts_wait_for_nobody() -> None:
-    with two_windows(3, "1", "2") as (first, other, queue):
-        assert [first.acquire(AT_ONCE), first.acquire(AT_ONCE), other.acquire(AT_ONCE)]
-        queue("other", other)
-        first.release()
-        wait_until(lambda: queue.entered == ["other"])
+    with two_windows(asked=3, at_hand=9, accounts=("1", "2")) as (first, other):
+        of_first = [first.ask(), first.ask()]
+        other.ask()
+        late = other.ask_later()
+        of_first[0].leave()
+        wait_until(late.is_done)
 
 
 def test_a_window_that_ends_lets_the_next_one_on() -> None:
-    room = Room(2)
-    with room.of_window("1") as behind, ThreadPoolExecutor() as pool:
-        queue = Queue(pool)
-        with room.of_window("1") as last:
-            assert behind.acquire(AT_ONCE)
-            assert last.acquire(AT_ONCE)
-            last.release()
-        queue("behind", behind)
-        wait_until(lambda: queue.entered == ["behind"])
+    room = Room(asked=2, at_hand=2)
+    with ThreadPoolExecutor(8) as pool, room.of_window("1") as first:
+        before = Threads(first, pool)
+        with room.of_window("1") as second:
+            behind = Threads(second, pool)
+            held = [before.ask(), behind.ask()]
+            late = [behind.ask_later()]
+            held[0].leave()
+            wait_until(late[0].is_done)
+
+
+def test_whoever_is_given_up_waits_no_longer() -> None:
+    with two_windows(asked=2, at_hand=1) as (first, _):
+        first.ask().arrive()
+        arriving = first.arrive_later(first.ask())
+        asking = [first.ask_later(), first.ask_later()]
+        first.stop.set()
+        for late in (arriving, asking[-1]):
+            with pytest.raises(Abandoned):
+                late.future.result(timeout=10)
+
+
+def test_an_answer_is_read_all_the_same_before_the_vendor_hangs_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "PATIENCE", 0.6)
+    with two_windows(asked=2, at_hand=1) as (first, _):
+        first.ask().arrive()
+        late = first.arrive_later(first.ask())
+        wait_until(late.is_done)
+        assert first.window.at_hand == 2
+
+
+@dataclass
+class Late:
+    """Something that waits for a place in a thread."""
+
+    future: Future[None]
+
+    def is_done(self) -> bool:
+        return self.future.done()
+
+
+@dataclass
+class Threads:
+    """A window's answers, and threads in which they wait."""
+
+    window: WindowRoom
+    pool: ThreadPoolExecutor
+    held: list[Place] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self) -> Place:
+        place = self.window.place(self.stop)
+        place.ask()
+        self.held.append(place)
+        return place
+
+    def ask_later(self) -> Late:
+        return self._waiting(self.window.place(self.stop).ask)
+
+    def arrive_later(self, place: Place) -> Late:
+        return self._waiting(place.arrive)
+
+    def _waiting(self, step: Callable[[], None]) -> Late:
+        wanting = self.window.wanting
+        late = Late(self.pool.submit(step))
+        wait_until(lambda: self.window.wanting > wanting or late.is_done())
+        return late
 
 
 @contextmanager
 def two_windows(
-    places: int, first: str, second: str
-) -> Iterator[tuple[WindowRoom, WindowRoom, Queue]]:
-    """Of these accounts, in one room."""
-    room = Room(places)
+    asked: int, at_hand: int, accounts: tuple[str, str] = ("1", "1")
+) -> Iterator[tuple[Threads, Threads]]:
+    """In one room; whatever still waits at the end is given up."""
+    room = Room(asked, at_hand)
     with (
-        room.of_window(first) as one,
-        room.of_window(second) as other,
-        ThreadPoolExecutor(8) as pool,
+        room.of_window(accounts[0]) as one,
+        room.of_window(accounts[1]) as other,
+        ThreadPoolExecutor(16) as pool,
     ):
-        yield one, other, Queue(pool)
-
-
-class Queue:
-    """Threads that wait for a place, and note that they have it."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.entered: list[str] = []
-        self._pool = pool
-
-    def __call__(self, name: str, window: WindowRoom) -> Future[bool]:
-        waiting = window._waiting
-        future = self._pool.submit(self._enter, name, window)
-        wait_until(lambda: window._waiting > waiting or future.done())
-        return future
-
-    def _enter(self, name: str, window: WindowRoom) -> bool:
-        has_it = window.acquire(LONG)
-        self.entered.append(name if has_it else f"{name} in vain")
-        return has_it
+        both = Threads(one, pool), Threads(other, pool)
+        try:
+            yield both
+        finally:
+            for threads in both:
+                threads.stop.set()

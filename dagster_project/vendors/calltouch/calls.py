@@ -8,6 +8,7 @@ it is sent; they come back when the vendor certainly answered with an error. A g
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from dagster_project.errors import (
 )
 from dagster_project.model import Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
+from dagster_project.transport.connection import never_mind
 from dagster_project.transport.governor import Departure, Governor
 from dagster_project.transport.points import Points
 from dagster_project.transport.session import Gate, Outcome, Request
@@ -72,9 +74,11 @@ class Limits:
         self.per_second = settings.requests_per_second
         self.governor, self.points, self.tally = governor, points, tally
 
-    def gate(self, stop: threading.Event | None = None) -> CallGate:
-        """A gate for one exchange."""
-        return CallGate(self, stop)
+    def gate(
+        self, stop: threading.Event | None = None, arrived: Callable[[], None] = never_mind
+    ) -> CallGate:
+        """A gate for one exchange; ``arrived`` may wait before an answer's body is read."""
+        return CallGate(self, stop, arrived)
 
     def count(self, points: int) -> None:
         with _counting:
@@ -82,8 +86,10 @@ class Limits:
 
 
 class CallGate(Gate):
-    def __init__(self, limits: Limits, stop: threading.Event | None) -> None:
-        self._limits, self._stop = limits, stop
+    def __init__(
+        self, limits: Limits, stop: threading.Event | None, arrived: Callable[[], None]
+    ) -> None:
+        self._limits, self._stop, self._arrived = limits, stop, arrived
         self._departure: Departure | None = None
         self._spent_on: date | None = None
 
@@ -101,6 +107,9 @@ class CallGate(Gate):
     def left(self) -> None:
         if self._departure is not None:
             self._departure.left()
+
+    def arrived(self) -> None:
+        self._arrived()
 
     def after(self, outcome: Outcome) -> None:
         limits, status = self._limits, outcome.reply.status if outcome.reply else None

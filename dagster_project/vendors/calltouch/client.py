@@ -31,9 +31,10 @@ from dagster_project.errors import (
 )
 from dagster_project.model import Account, Answer, Restart, Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
+from dagster_project.transport.connection import never_mind
 from dagster_project.transport.governor import Governor
 from dagster_project.transport.points import Points
-from dagster_project.transport.room import Room
+from dagster_project.transport.room import Place, Room
 from dagster_project.transport.session import Session
 from dagster_project.transport.side_by_side import side_by_side
 from dagster_project.vendors.calltouch.calls import (
@@ -49,9 +50,12 @@ from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
 
 __all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
 
-THREADS = 12
+THREADS = 14
+"""Of one window: some of them wait while it has more to ask for than may be, and keep others behind it."""
+MOST_ASKED = 12
+"""Calls under way at once, of all windows together: a vendor of two seconds is used at five a second."""
 AT_HAND = 7
-"""Answers that exist at once, of all windows together: a page of SMS takes megabytes."""
+"""Answers whose bodies exist at once, of all windows together: a page of SMS takes megabytes."""
 READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
@@ -84,7 +88,7 @@ class Client:
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._room = Room(AT_HAND)
+        self._room = Room(MOST_ASKED, AT_HAND)
 
     def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
         """Every page of the window, page 1 first, the others as they come.
@@ -192,7 +196,7 @@ class Client:
     def _fetch(
         self, site: CalltouchSite, days: tuple[date, date], limits: Limits, page: int
     ) -> Answer:
-        answer = self._ask(site, days, limits, page, None)
+        answer = self._ask(site, days, limits, page)
         return replace(answer, decoded=_decoded(answer))
 
     def _ask(
@@ -201,14 +205,15 @@ class Client:
         days: tuple[date, date],
         limits: Limits,
         page: int,
-        stop: threading.Event | None,
+        stop: threading.Event | None = None,
+        place: Place | None = None,
     ) -> Answer:
         return self._session.send(
             page_request(self._settings, site, *days, page),
             tally=limits.tally,
             sequence=page,
             judge=judge,
-            gate=limits.gate(stop),
+            gate=limits.gate(stop, place.arrive if place else never_mind),
             stop=stop,
         )
 

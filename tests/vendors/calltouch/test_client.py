@@ -17,7 +17,7 @@ from dagster_project.errors import (
     SettingsError,
 )
 from dagster_project.model import Account, Answer, Restart, Tally, Window
-from dagster_project.vendors.calltouch.client import THREADS
+from dagster_project.vendors.calltouch.client import AT_HAND, MOST_ASKED
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (
     NO_ACCESS,
@@ -186,13 +186,27 @@ def test_pages_are_fetched_side_by_side() -> None:
     assert time.monotonic() - began < 100 * 0.1 / 4
 
 
+def test_a_vendor_that_takes_long_is_asked_for_more_than_may_be_at_hand() -> None:
+    together = threading.Barrier(MOST_ASKED)
+
+    def when_all_are_asked(asked: Asked) -> Play | None:
+        if asked.json.get("pageOfResult", 1) > 1:
+            together.wait(timeout=10)
+        return None
+
+    rows = [sms(n) for n in range(10 * (1 + MOST_ASKED))]
+    with calltouch(Played(rows, refusal=when_all_are_asked)) as (_, client):
+        assert len(set(phones(read(client)))) == len(rows)
+    assert MOST_ASKED > AT_HAND
+
+
 def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
     with calltouch(1000) as (vendor, client):
         taken = 0
         for _ in client.extract(WINDOW, Tally()):
             taken += 1
             time.sleep(0.02)
-            assert len(vendor.questions) <= taken + THREADS
+            assert len(vendor.questions) <= taken + MOST_ASKED + AT_HAND
     assert taken == 100
 
 
@@ -204,7 +218,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
             next(reading)
         reading.close()  # type: ignore[attr-defined]
         assert not [t for t in threading.enumerate() if t.name.startswith("side-by-side")]
-    assert len(vendor.questions) <= 3 + THREADS
+    assert len(vendor.questions) <= 3 + MOST_ASKED + AT_HAND
 
 
 def test_counting_costs_one_call_and_loads_nothing() -> None:
