@@ -14,6 +14,8 @@ import pytest
 from dagster_project.warehouse import embedded
 from dagster_project.warehouse.connection import Warehouse
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(sys.executable).with_name("warehouse")
 TABLES = (
     "calltouch_sms",

@@ -21,6 +21,8 @@ from tests.command.conftest import NEW
 from tests.erasing import DIGITS, command, forget, traces
 from tests.operating import KEY, House, again
 
+pytestmark = pytest.mark.long
+
 NUMBER = "+7 920 123-45-67"
 STANDING = (
     "SELECT sent_on, sms_key, occurrence, content_hash, phone, recipient, message"

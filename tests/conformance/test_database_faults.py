@@ -24,6 +24,8 @@ from dagster_project.warehouse.cluster import bundled_binaries
 from tests.conformance.rig import Rig
 from tests.conftest import PostgresServer, _scratch_folder
 
+pytestmark = pytest.mark.long
+
 DISK_IS_FULL = """
     CREATE FUNCTION public.disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

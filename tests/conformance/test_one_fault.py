@@ -12,6 +12,8 @@ from tests.conformance.faults import HANGING, HARMLESS, PASSING, Fault
 from tests.conformance.played import PLAYED
 from tests.conformance.rig import Rig
 
+pytestmark = pytest.mark.long
+
 OF_VENDORS = [
     (feed.source, kind)
     for vendors in (World().vendors,)

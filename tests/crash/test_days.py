@@ -19,6 +19,8 @@ from tests.conftest import PostgresServer
 from tests.crash.crashes import Crashes
 from tests.crash.warm import Ended, Warm, at_seconds, at_step
 
+pytestmark = pytest.mark.long
+
 KILLS_A_WAREHOUSE, KILLS_IN_A_ROW = 6, 2
 A_FEW = {"calltouch": 18, "tellody_activity": 4, "tellody_purchases": 4, "trust": 4}
 MANY = {"calltouch": 240, "tellody_activity": 40, "tellody_purchases": 40, "trust": 40}

@@ -22,6 +22,8 @@ from dagster_project.storable import storable
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import environment, operating
 
+pytestmark = pytest.mark.long
+
 CLOCK = "2024-05-20T12:00:00+03:00"
 SITE = {"site_id": 77, "token": "t", "zone": "Europe/Moscow"}
 Row = tuple[str, str, str, str]

@@ -16,6 +16,8 @@ from tests.installation import Installation, installed, write_instance
 from tests.nights import ONE_NIGHT, Nights, PlayedClock
 from tests.operating import feed_of, operating
 
+pytestmark = pytest.mark.long
+
 CHANGE = date(2024, 10, 27)
 """The day of 25 hours."""
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE

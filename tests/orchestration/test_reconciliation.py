@@ -30,6 +30,8 @@ from tests.reconciling import (
     tick,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_settled_month_equals_the_vendors_and_is_not_asked_for_again(

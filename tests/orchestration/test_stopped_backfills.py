@@ -22,6 +22,8 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import House, operating
 
+pytestmark = pytest.mark.long
+
 FIRST, LAST = date(2024, 4, 1), date(2024, 4, 20)
 DAYS = 20
 PATIENCE = 60.0
