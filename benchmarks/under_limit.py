@@ -1,6 +1,6 @@
-"""Part ``limit``: pages a second under a vendor that answers after 1 s and allows 5 requests a second.
+"""Part ``limit``: pages a second under a vendor that allows 5 requests a second and answers after 1 s, or 2 s.
 
-The bound of N pages: N / 5 seconds, and the second that the last answer takes. The vendor counts by a
+The bound of N pages: N / 5 seconds, and the time that the last answer takes. The vendor counts by a
 sliding second and answers 429 to what is too much, as the real one does. The days are new to the
 warehouse: their window is asked for, found too big, and taken in parts.
 """
@@ -15,7 +15,8 @@ from benchmarks.scene import FIRST_DAY, product, sms_scene
 from benchmarks.table import Line
 
 PER_SECOND = 5
-LATENCY = 1.0
+LATENCY_OF_THE_GOAL = 1.0
+LATENCIES = (LATENCY_OF_THE_GOAL, 2.0)
 PAGES_A_DAY = 10
 
 
@@ -24,22 +25,24 @@ def under_limit(pages: int) -> Iterator[Line]:
     span = FIRST_DAY, FIRST_DAY + timedelta(days=days - 1)
     with sms_scene(PAGES_A_DAY, PER_SECOND) as (scene, vendor), product(scene) as worker:
         load(scene, worker, (FIRST_DAY, FIRST_DAY))
-        scene.forget_loads()
         vendor.warm(*span, days * PAGES_A_DAY)
-        vendor.set(latency=LATENCY, limit=PER_SECOND)
-        run = load(scene, worker, span)
-        counted = vendor.set(latency=0, limit=None)
-    asked = counted["pages"]
-    bound = asked / (asked / PER_SECOND + LATENCY)
-    rate = asked / run.seconds
-    yield Line(
-        f"{asked} pages, {LATENCY:.0f} s latency, {PER_SECOND} requests a second",
-        f"{rate:.2f} pages/s, {counted['refused']} answers of 429",
-        f"bound: {bound:.2f} pages/s",
-        f"{rate / bound:.0%} of it",
-        ">= 95 %, no 429",
-        rate / bound >= 0.95 and not counted["refused"],
-        f"most in a second: {counted['most_in_a_second']}",
-        f"{run.cpu:.1f} + {run.server_cpu:.1f} s",
-        f"{run.peak_mb:.0f} MB",
-    )
+        for latency in LATENCIES:
+            scene.forget_loads()
+            vendor.set(latency=latency, limit=PER_SECOND)
+            run = load(scene, worker, span)
+            counted = vendor.set(latency=0, limit=None)
+            asked = counted["pages"]
+            bound = asked / (asked / PER_SECOND + latency)
+            rate = asked / run.seconds
+            has_goal = latency == LATENCY_OF_THE_GOAL
+            yield Line(
+                f"{asked} pages, {latency:.0f} s latency, {PER_SECOND} requests a second",
+                f"{rate:.2f} pages/s, {counted['refused']} answers of 429",
+                f"bound: {bound:.2f} pages/s",
+                f"{rate / bound:.0%} of it",
+                ">= 95 %, no 429" if has_goal else "no 429",
+                not counted["refused"] and (rate / bound >= 0.95 or not has_goal),
+                f"most in a second: {counted['most_in_a_second']}",
+                f"{run.cpu:.1f} + {run.server_cpu:.1f} s",
+                f"{run.peak_mb:.0f} MB",
+            )

@@ -49,7 +49,7 @@ LONGEST_KEY_NAMED: Final = 60
 LARGEST_TOTAL: Final = 2**60
 """All six added up still are a bigint."""
 
-_WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 
 def to_batch(answer: Answer, window: Window) -> Batch:
@@ -108,7 +108,7 @@ def day_asked(request: Mapping[str, Any]) -> date:
 def _total(key: str, value: bytes | None) -> int:
     if value is None:
         raise _untrusted(f"{key} is missing")
-    if not _WHOLE_NUMBER.fullmatch(value) or not 0 <= int(value) <= LARGEST_TOTAL:
+    if not _WHOLE_NUMBER.fullmatch(value) or int(value) > LARGEST_TOTAL:
         raise _untrusted(f"{key} is no whole number from 0 to 2^60")
     return int(value)
 
