@@ -169,24 +169,10 @@ def test_a_failing_page_fails_the_window_and_gives_the_others_up() -> None:
         pytest.raises(AccessDenied),
     ):
         read(client)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 4.0
 
 
-def test_pages_are_fetched_side_by_side() -> None:
-    def slowly(asked: Asked) -> Play | None:
-        page = asked.json.get("pageOfResult", 1)
-        rows = [sms(n) for n in range(10 * (page - 1), 10 * page)]
-        time.sleep(0.1)
-        return page_of(rows, 1000, page)
-
-    began = time.monotonic()
-    with calltouch(Played([], refusal=slowly)) as (_, client):
-        answers = read(client)
-    assert len(set(phones(answers))) == 1000
-    assert time.monotonic() - began < 100 * 0.1 / 4
-
-
-def test_a_vendor_that_takes_long_is_asked_for_more_than_may_be_at_hand() -> None:
+def test_pages_are_fetched_side_by_side_more_of_them_than_may_be_at_hand() -> None:
     together = threading.Barrier(MOST_ASKED)
 
     def when_all_are_asked(asked: Asked) -> Play | None:
