@@ -2,7 +2,8 @@
 
 An answer has a place among those asked for until its head is here, and then one among those at hand,
 whose bodies take memory: a vendor that takes seconds to answer is asked for more at once than may be
-held. An answer that finds no place at hand waits on its connection.
+held. An answer that finds no place at hand waits on its connection. Few go at once for a slot to leave
+in: whoever is first decides late what is asked next, and a new window's first page waits for few.
 
 A window behind gets one place of each kind at a time, and at hand one more, while one before it of
 the same account has something to fetch, and all that is free when it has not. So windows abreast end
@@ -20,6 +21,7 @@ from time import monotonic
 from dagster_project.transport.connection import LOOK_UP_SECONDS
 from dagster_project.transport.exchange import Abandoned
 
+LEAVING = 2
 ASKED_BEHIND = 1
 AT_HAND_BEHIND = 2
 PATIENCE = 20.0
@@ -29,7 +31,7 @@ who does not read, and the call would be lost."""
 
 class Room:
     def __init__(self, asked: int, at_hand: int) -> None:
-        self.asked, self.at_hand = asked, at_hand
+        self.leaving, self.asked, self.at_hand = LEAVING, asked, at_hand
         self.changed = threading.Condition()
         self.windows: list[WindowRoom] = []
 
@@ -59,7 +61,9 @@ class WindowRoom:
         return Place(self, stop)
 
     def may_ask(self) -> bool:
-        return self.room.asked > 0 and (self.asked < ASKED_BEHIND or not self._is_behind())
+        room = self.room
+        is_free = room.leaving > 0 and room.asked > 0
+        return is_free and (self.asked < ASKED_BEHIND or not self._is_behind())
 
     def may_arrive(self) -> bool:
         return self.room.at_hand > 0 and (self.at_hand < AT_HAND_BEHIND or not self._is_behind())
@@ -74,11 +78,14 @@ class WindowRoom:
 
 
 class Place:
-    """One answer's: asked for, then at hand, then given back when left; used by one thread at a time."""
+    """One answer's: asked for, then at hand, then given back; used by one thread at a time.
+
+    An answer asked for anew, because the first one was spoilt, keeps its place.
+    """
 
     def __init__(self, window: WindowRoom, stop: threading.Event) -> None:
         self._window, self._stop = window, stop
-        self._is_asked = self._is_at_hand = False
+        self._is_leaving = self._is_asked = self._is_at_hand = False
 
     def __enter__(self) -> Place:
         return self
@@ -100,7 +107,15 @@ class Place:
             finally:
                 window.wanting -= 1
                 room.changed.notify_all()
+            self._count_leaving(1)
             self._count_asked(1)
+
+    def left(self) -> None:
+        """The request is on its way: another one may wait for a slot."""
+        if self._is_leaving:
+            with self._window.room.changed:
+                self._count_leaving(-1)
+                self._window.room.changed.notify_all()
 
     def arrive(self) -> None:
         """The head is here: wait for a place at hand, and leave the other one.
@@ -124,6 +139,8 @@ class Place:
     def leave(self) -> None:
         """Give back what it has."""
         with self._window.room.changed:
+            if self._is_leaving:
+                self._count_leaving(-1)
             if self._is_at_hand:
                 self._count_at_hand(-1)
             if self._is_asked:
@@ -137,6 +154,10 @@ class Place:
                 raise Abandoned("the exchange was given up")
             if monotonic() > give_up:
                 return
+
+    def _count_leaving(self, one: int) -> None:
+        self._is_leaving = one > 0
+        self._window.room.leaving -= one
 
     def _count_asked(self, one: int) -> None:
         self._is_asked = one > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from dagster_project.sandbox.calltouch_site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer
 from tests.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
-from tests.operating import operating
+from tests.operating import WHERE_CALLS_COUNT, operating
 from tests.reconciling import MORNING
 
 
@@ -19,7 +20,8 @@ def night_vendors() -> Iterator[Sandbox]:
     full = {str(NIGHT.date() + n * ONE_NIGHT): 10_000 for n in range(-10, 10)}
     sites = [Site(int(QUIET), ordinary=30), Site(int(OTHER), ordinary=20)]
     sites.append(Site(int(BUSY), counts=full))
-    calltouch = {"sites": sites, "late_share": 0, "vanishing_share": 0, "ugly_share": 0}
+    calltouch: dict[str, Any] = {"sites": sites, "late_share": 0, "vanishing_share": 0}
+    calltouch |= {"ugly_share": 0, **WHERE_CALLS_COUNT}
     with running_sandbox(clock=NIGHT, calltouch=calltouch) as sandbox:
         yield sandbox
 

@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.transport import room as rooms
 from dagster_project.transport.exchange import Abandoned
-from dagster_project.transport.room import Place, Room, WindowRoom
+from dagster_project.transport.room import LEAVING, Place, Room, WindowRoom
 from tests.warehouse.homes import wait_until
 
 
@@ -24,6 +24,19 @@ def test_no_more_are_asked_for_than_there_are_places() -> None:
         asked[0].leave()
         wait_until(late[0].is_done)
         assert not late[1].is_done()
+
+
+def test_few_wait_for_a_slot_at_once() -> None:
+    with two_windows(asked=9, at_hand=9) as (first, behind):
+        leaving = [first.window.place(first.stop) for _ in range(LEAVING)]
+        for place in leaving:
+            place.ask()
+        late = [first.ask_later(), behind.ask_later()]
+        assert not any(each.is_done() for each in late)
+        leaving[0].left()
+        wait_until(lambda: any(each.is_done() for each in late))
+        leaving[1].leave()
+        wait_until(lambda: all(each.is_done() for each in late))
 
 
 def test_an_answer_at_hand_is_asked_for_no_more() -> None:
@@ -157,11 +170,18 @@ class Threads:
     def ask(self) -> Place:
         place = self.window.place(self.stop)
         place.ask()
+        place.left()
         self.held.append(place)
         return place
 
     def ask_later(self) -> Late:
-        return self._waiting(self.window.place(self.stop).ask)
+        place = self.window.place(self.stop)
+
+        def ask() -> None:
+            place.ask()
+            place.left()
+
+        return self._waiting(ask)
 
     def arrive_later(self, place: Place) -> Late:
         return self._waiting(place.arrive)

@@ -8,7 +8,6 @@ it is sent; they come back when the vendor certainly answered with an error. A g
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +20,9 @@ from dagster_project.errors import (
 )
 from dagster_project.model import Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
-from dagster_project.transport.connection import never_mind
 from dagster_project.transport.governor import Departure, Governor
 from dagster_project.transport.points import Points
+from dagster_project.transport.room import Place
 from dagster_project.transport.session import Gate, Outcome, Request
 
 POINTS_A_CALL = 2
@@ -74,11 +73,9 @@ class Limits:
         self.per_second = settings.requests_per_second
         self.governor, self.points, self.tally = governor, points, tally
 
-    def gate(
-        self, stop: threading.Event | None = None, arrived: Callable[[], None] = never_mind
-    ) -> CallGate:
-        """A gate for one exchange; ``arrived`` may wait before an answer's body is read."""
-        return CallGate(self, stop, arrived)
+    def gate(self, stop: threading.Event | None = None, place: Place | None = None) -> CallGate:
+        """A gate for one exchange, whose answer has this place where places are counted."""
+        return CallGate(self, stop, place)
 
     def count(self, points: int) -> None:
         with _counting:
@@ -86,10 +83,8 @@ class Limits:
 
 
 class CallGate(Gate):
-    def __init__(
-        self, limits: Limits, stop: threading.Event | None, arrived: Callable[[], None]
-    ) -> None:
-        self._limits, self._stop, self._arrived = limits, stop, arrived
+    def __init__(self, limits: Limits, stop: threading.Event | None, place: Place | None) -> None:
+        self._limits, self._stop, self._place = limits, stop, place
         self._departure: Departure | None = None
         self._spent_on: date | None = None
 
@@ -105,11 +100,14 @@ class CallGate(Gate):
         return self._departure is None or self._departure.depart()
 
     def left(self) -> None:
+        if self._place is not None:
+            self._place.left()
         if self._departure is not None:
             self._departure.left()
 
     def arrived(self) -> None:
-        self._arrived()
+        if self._place is not None:
+            self._place.arrive()
 
     def after(self, outcome: Outcome) -> None:
         limits, status = self._limits, outcome.reply.status if outcome.reply else None

@@ -31,7 +31,6 @@ from dagster_project.errors import (
 )
 from dagster_project.model import Account, Answer, Restart, Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
-from dagster_project.transport.connection import never_mind
 from dagster_project.transport.governor import Governor
 from dagster_project.transport.points import Points
 from dagster_project.transport.room import Place, Room
@@ -213,7 +212,7 @@ class Client:
             tally=limits.tally,
             sequence=page,
             judge=judge,
-            gate=limits.gate(stop, place.arrive if place else never_mind),
+            gate=limits.gate(stop, place),
             stop=stop,
         )
 
