@@ -111,7 +111,7 @@ class Place:
             self._count_asked(1)
 
     def left(self) -> None:
-        """The request is on its way: another one may wait for a slot."""
+        """The request is on its way, or was given up: another one may wait for a slot."""
         if self._is_leaving:
             with self._window.room.changed:
                 self._count_leaving(-1)

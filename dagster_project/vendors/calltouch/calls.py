@@ -110,6 +110,8 @@ class CallGate(Gate):
             self._place.arrive()
 
     def after(self, outcome: Outcome) -> None:
+        if self._place is not None:
+            self._place.left()  # it may not have left, and is about to be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
         if not outcome.sent or is_certain_error(outcome):
             limits.count(-POINTS_A_CALL)
