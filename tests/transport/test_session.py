@@ -102,7 +102,7 @@ def test_no_server_holds_a_request_longer_than_its_timeouts(fault: Play) -> None
     began = time.monotonic()
     with serving(fault) as server, pytest.raises(TryLater, match="no whole answer in time"):
         session().send(Request("GET", server.url), tally=Tally(), attempts=1)
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 1.5
 
 
 def test_attempts_are_bounded_and_told() -> None:
@@ -136,7 +136,7 @@ def test_time_is_bounded_too() -> None:
     began = time.monotonic()
     with serving(reply("", 503)) as server, pytest.raises(TryLater, match=r"was tried [23] times"):
         Session(retry=policy).send(Request("GET", server.url), tally=Tally())
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 1.5
 
 
 def test_the_wait_grows_has_jitter_and_is_capped() -> None:
