@@ -26,6 +26,7 @@ _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|"', re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _BLANK = b" \t\r\n"
+_COUNT = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 
 class NotJson(ValueError):
@@ -43,6 +44,13 @@ def members(text: bytes) -> dict[str, bytes]:
         return {key: bytes(value) for key, value in _OBJECT.decode(text).items()}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return dict(map(_member, _cut(text, b"{}")))
+
+
+def count(value: bytes | None, largest: int) -> int | None:
+    """A JSON integer from 0 to ``largest``, of 19 digits at most and without a sign; else None."""
+    if value is None or not _COUNT.fullmatch(value) or int(value) > largest:
+        return None
+    return int(value)
 
 
 def elements(text: bytes) -> list[bytes]:

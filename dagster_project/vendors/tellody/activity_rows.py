@@ -10,14 +10,13 @@ the old row stays. Keys that nobody documented are kept in ``extra`` as the vend
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
 from dagster_project.copy_binary import encode_rows
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, is_json, members
+from dagster_project.json_slices import NotJson, count, is_json, members
 from dagster_project.model import Answer, Batch, Column, Table, Window
 
 SOURCE: Final = "tellody_activity"
@@ -48,8 +47,6 @@ MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
 LARGEST_TOTAL: Final = 2**60
 """All six added up still are a bigint."""
-
-_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 
 def to_batch(answer: Answer, window: Window) -> Batch:
@@ -108,9 +105,9 @@ def day_asked(request: Mapping[str, Any]) -> date:
 def _total(key: str, value: bytes | None) -> int:
     if value is None:
         raise _untrusted(f"{key} is missing")
-    if not _WHOLE_NUMBER.fullmatch(value) or int(value) > LARGEST_TOTAL:
+    if (total := count(value, LARGEST_TOTAL)) is None:
         raise _untrusted(f"{key} is no whole number from 0 to 2^60")
-    return int(value)
+    return total
 
 
 def _as_object(slices: Mapping[str, bytes]) -> str | None:

@@ -10,13 +10,12 @@ Keys nobody documented are kept in the vendor's own characters.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, is_json, members
+from dagster_project.json_slices import NotJson, count, is_json, members
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {
@@ -29,7 +28,6 @@ DOCUMENTED: Final = frozenset({*COUNTERS, "actions", "campaign"})
 COLUMN_NAMES: Final = (*COUNTERS.values(), *ACTIONS.values(), "campaigns")
 MAX_BIGINT: Final = 2**63 - 1
 
-_WHOLE_NUMBER = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 Slices = Mapping[str, bytes]
 
@@ -98,9 +96,9 @@ def _counter(slices: Slices, key: str) -> int:
     text = slices.get(key)
     if text is None:
         raise _untrusted(f"{key} is missing")
-    if not _WHOLE_NUMBER.fullmatch(text) or int(text) > MAX_BIGINT:
+    if (counted := count(text, MAX_BIGINT)) is None:
         raise _untrusted(f"{key} is no whole number from 0")
-    return int(text)
+    return counted
 
 
 def _kept(more: Slices, more_actions: Slices) -> str | None:
