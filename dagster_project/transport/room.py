@@ -13,8 +13,11 @@ one after another: the pages of the next ones arrive while one commits.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
+from itertools import takewhile
 from math import inf
 from time import monotonic
 
@@ -29,9 +32,18 @@ PATIENCE = 20.0
 who does not read, and the call would be lost."""
 
 
+class Stage(Enum):
+    NONE = auto()
+    LEAVING = auto()
+    UNDER_WAY = auto()
+    AT_HAND = auto()
+
+
 class Room:
+    """So many asked for (those still leaving among them) and so many at hand, of all windows together."""
+
     def __init__(self, asked: int, at_hand: int) -> None:
-        self.leaving, self.asked, self.at_hand = LEAVING, asked, at_hand
+        self.most_asked, self.most_at_hand = asked, at_hand
         self.changed = threading.Condition()
         self.windows: list[WindowRoom] = []
 
@@ -48,13 +60,25 @@ class Room:
                 self.windows.remove(window)
                 self.changed.notify_all()
 
+    def taken(self, *stages: Stage) -> int:
+        return sum(window.taken[stage] for window in self.windows for stage in stages)
+
 
 class WindowRoom:
     """One window's places that are taken, and how many of its answers wait for one."""
 
     def __init__(self, room: Room, account: str) -> None:
         self.room, self.account = room, account
-        self.asked = self.at_hand = self.wanting = 0
+        self.taken: Counter[Stage] = Counter()
+        self.wanting = 0
+
+    @property
+    def asked(self) -> int:
+        return self.taken[Stage.LEAVING] + self.taken[Stage.UNDER_WAY]
+
+    @property
+    def at_hand(self) -> int:
+        return self.taken[Stage.AT_HAND]
 
     def place(self, stop: threading.Event) -> Place:
         """For one answer, which has none yet; once ``stop`` is set it waits no longer."""
@@ -62,19 +86,19 @@ class WindowRoom:
 
     def may_ask(self) -> bool:
         room = self.room
-        is_free = room.leaving > 0 and room.asked > 0
-        return is_free and (self.asked < ASKED_BEHIND or not self._is_behind())
+        return (
+            room.taken(Stage.LEAVING) < LEAVING
+            and room.taken(Stage.LEAVING, Stage.UNDER_WAY) < room.most_asked
+            and (self.asked < ASKED_BEHIND or not self._is_behind())
+        )
 
     def may_arrive(self) -> bool:
-        return self.room.at_hand > 0 and (self.at_hand < AT_HAND_BEHIND or not self._is_behind())
+        is_free = self.room.taken(Stage.AT_HAND) < self.room.most_at_hand
+        return is_free and (self.at_hand < AT_HAND_BEHIND or not self._is_behind())
 
     def _is_behind(self) -> bool:
-        for window in self.room.windows:
-            if window is self:
-                break
-            if window.wanting and window.account == self.account:
-                return True
-        return False
+        before = takewhile(lambda window: window is not self, self.room.windows)
+        return any(window.wanting and window.account == self.account for window in before)
 
 
 class Place:
@@ -85,7 +109,7 @@ class Place:
 
     def __init__(self, window: WindowRoom, stop: threading.Event) -> None:
         self._window, self._stop = window, stop
-        self._is_leaving = self._is_asked = self._is_at_hand = False
+        self._stage = Stage.NONE
 
     def __enter__(self) -> Place:
         return self
@@ -99,23 +123,12 @@ class Place:
         Raises:
             Abandoned: nobody waits for the answer any more.
         """
-        window, room = self._window, self._window.room
-        with room.changed:
-            window.wanting += 1
-            try:
-                self._wait_for(window.may_ask)
-            finally:
-                window.wanting -= 1
-                room.changed.notify_all()
-            self._count_leaving(1)
-            self._count_asked(1)
+        self._enter(Stage.LEAVING, self._window.may_ask)
 
     def left(self) -> None:
         """The request is on its way, or was given up: another one may wait for a slot."""
-        if self._is_leaving:
-            with self._window.room.changed:
-                self._count_leaving(-1)
-                self._window.room.changed.notify_all()
+        if self._stage is Stage.LEAVING:
+            self._move(Stage.UNDER_WAY)
 
     def arrive(self) -> None:
         """The head is here: wait for a place at hand, and leave the other one.
@@ -123,48 +136,32 @@ class Place:
         Raises:
             Abandoned: nobody waits for the answer any more.
         """
-        if self._is_at_hand:
-            return
-        window, room = self._window, self._window.room
-        with room.changed:
-            window.wanting += 1
-            try:
-                self._wait_for(window.may_arrive, PATIENCE)
-            finally:
-                window.wanting -= 1
-            self._count_at_hand(1)
-            self._count_asked(-1)
-            room.changed.notify_all()
+        if self._stage is not Stage.AT_HAND:
+            self._enter(Stage.AT_HAND, self._window.may_arrive, PATIENCE)
 
     def leave(self) -> None:
         """Give back what it has."""
-        with self._window.room.changed:
-            if self._is_leaving:
-                self._count_leaving(-1)
-            if self._is_at_hand:
-                self._count_at_hand(-1)
-            if self._is_asked:
-                self._count_asked(-1)
-            self._window.room.changed.notify_all()
+        self._move(Stage.NONE)
 
-    def _wait_for(self, is_free: Callable[[], bool], patience: float = inf) -> None:
+    def _enter(self, stage: Stage, may_enter: Callable[[], bool], patience: float = inf) -> None:
+        changed = self._window.room.changed
         give_up = monotonic() + patience
-        while not self._window.room.changed.wait_for(is_free, LOOK_UP_SECONDS):
-            if self._stop.is_set():
-                raise Abandoned("the exchange was given up")
-            if monotonic() > give_up:
-                return
+        with changed:
+            self._window.wanting += 1
+            try:
+                while not changed.wait_for(may_enter, LOOK_UP_SECONDS):
+                    if self._stop.is_set():
+                        raise Abandoned("the exchange was given up")
+                    if monotonic() > give_up:
+                        break
+            finally:
+                self._window.wanting -= 1
+                changed.notify_all()
+            self._move(stage)
 
-    def _count_leaving(self, one: int) -> None:
-        self._is_leaving = one > 0
-        self._window.room.leaving -= one
-
-    def _count_asked(self, one: int) -> None:
-        self._is_asked = one > 0
-        self._window.asked += one
-        self._window.room.asked -= one
-
-    def _count_at_hand(self, one: int) -> None:
-        self._is_at_hand = one > 0
-        self._window.at_hand += one
-        self._window.room.at_hand -= one
+    def _move(self, stage: Stage) -> None:
+        with self._window.room.changed:
+            self._window.taken[self._stage] -= 1
+            self._window.taken[stage] += 1
+            self._stage = stage
+            self._window.room.changed.notify_all()
