@@ -1,7 +1,7 @@
 """``python -m benchmarks [PART …]``: the product beside its peers and its limits, one table.
 
 Each part builds a scratch warehouse of its own on loopback and removes it; all of them together take
-20 to 25 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
+about 20 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
 are smaller (10 million rows of memory, 50 million of standing rows), ``--rows`` for another size.
 """
 

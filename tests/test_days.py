@@ -21,7 +21,7 @@ from dagster_project.walk import Walk
 from dagster_project.walk_parts import FEWEST_ABREAST
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import KEY, WHERE_CALLS_COUNT
+from tests.operating import ALLOWING_FOR_ITS_LATENESS, KEY
 
 QUIET, OTHER = "701", "702"
 CALLTOUCH = next(feed for feed in FEEDS if feed.source == "calltouch")
@@ -31,7 +31,7 @@ LAST = date(2024, 5, 31)
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Sandbox]:
     sites = [Site(int(QUIET), ordinary=40), Site(int(OTHER), ordinary=20)]
-    calltouch = {"sites": sites, **WHERE_CALLS_COUNT}
+    calltouch = {"sites": sites, **ALLOWING_FOR_ITS_LATENESS}
     with running_sandbox(clock="2024-06-20T12:00:00+03:00", calltouch=calltouch) as sandbox:
         yield sandbox
 

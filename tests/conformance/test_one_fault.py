@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -23,18 +24,14 @@ OF_VENDORS = [
 """Feeds, each with the faults that its vendor plays itself."""
 
 
-CALLS: dict[str, int] = {}
-
-
+@cache
 def calls_of(rig: Rig) -> int:
-    """How many requests a trial's refresh sends when nothing goes wrong: counted once for each feed."""
-    source, stats = rig.feed.source, rig.world.stats
-    if source not in CALLS:
-        with rig.trial():
-            before = stats.requests(rig.played.vendor)
-            rig.refresh()
-            CALLS[source] = stats.requests(rig.played.vendor) - before
-    return CALLS[source]
+    """How many requests a trial's refresh sends when nothing goes wrong: counted once for each rig."""
+    stats = rig.world.stats
+    with rig.trial():
+        before = stats.requests(rig.played.vendor)
+        rig.refresh()
+        return stats.requests(rig.played.vendor) - before
 
 
 def script(rig: Rig, fault: Fault, *, nth: int = 1, times: int | None = 1) -> None:

@@ -11,7 +11,7 @@ from dagster_project.sandbox.calltouch_site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer
 from tests.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
-from tests.operating import WHERE_CALLS_COUNT, operating
+from tests.operating import ALLOWING_FOR_ITS_LATENESS, operating
 from tests.reconciling import MORNING
 
 
@@ -21,7 +21,7 @@ def night_vendors() -> Iterator[Sandbox]:
     sites = [Site(int(QUIET), ordinary=30), Site(int(OTHER), ordinary=20)]
     sites.append(Site(int(BUSY), counts=full))
     calltouch: dict[str, Any] = {"sites": sites, "late_share": 0, "vanishing_share": 0}
-    calltouch |= {"ugly_share": 0, **WHERE_CALLS_COUNT}
+    calltouch |= {"ugly_share": 0, **ALLOWING_FOR_ITS_LATENESS}
     with running_sandbox(clock=NIGHT, calltouch=calltouch) as sandbox:
         yield sandbox
 

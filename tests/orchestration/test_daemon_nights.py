@@ -14,7 +14,7 @@ from tests.conftest import PostgresServer
 from tests.daemon_nights import ATHENS, OTHER, SITE, every_day_is_right, night, nobody_let_in
 from tests.installation import Installation, installed, write_instance
 from tests.nights import ONE_NIGHT, Nights, PlayedClock
-from tests.operating import WHERE_CALLS_COUNT, feed_of, operating
+from tests.operating import ALLOWING_FOR_ITS_LATENESS, feed_of, operating
 
 pytestmark = pytest.mark.long
 
@@ -26,7 +26,7 @@ SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Sandbox]:
     sites = [Site(int(site), zone=str(ATHENS), ordinary=40) for site in (SITE, OTHER)]
-    calltouch = {"sites": sites, "ugly_share": 0, **WHERE_CALLS_COUNT}
+    calltouch = {"sites": sites, "ugly_share": 0, **ALLOWING_FOR_ITS_LATENESS}
     with running_sandbox(clock=night(CHANGE), calltouch=calltouch) as sandbox:
         yield sandbox
 
