@@ -137,6 +137,8 @@ class Batch:
     ``days`` counts days since 2000-01-01 (Postgres' date), ``keys`` are 16 bytes a row, ``records``
     the encoded fields of the table's ``columns``, ``hashes`` a 64-bit hash of each record,
     ``observed`` whether the row has reached the state that the table's ``observed_column`` dates.
+    ``nulls`` and ``absent`` count, by the vendor's field name, the rows whose value is null and the
+    rows that lack the key.
     """
 
     days: NDArray[np.int32]
@@ -147,6 +149,8 @@ class Batch:
     received: int = 0
     rejects: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    nulls: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -169,6 +173,8 @@ class Table:
     ``changed_at`` and ``observed_column``, which dates when a row was first seen with
     ``observed_when`` true. ``key_sql`` computes a row's 16-byte key as uuid. Where
     ``identity_has_day`` is false, a key that turns up on another day is the same row, moved.
+    ``fields`` are the vendor's fields whose disappearance is a change of shape, each with the column
+    that holds its value.
     """
 
     name: str
@@ -181,6 +187,7 @@ class Table:
     identity_has_day: bool = True
     observed_column: str | None = None
     observed_when: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
