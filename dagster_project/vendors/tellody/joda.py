@@ -3,14 +3,21 @@
 Source: PaymentHistory's ``date``. In a whole blob ``millis`` (epoch, UTC) and ``zone.id`` say it
 all; the other fields are derived from them by Joda's ISO chronology. So:
 
-* ``millis`` wins; derived fields that say otherwise are named in ``Instant.contradictions``.
+* ``millis`` wins; derived fields that say otherwise are named in ``Instant.contradictions``. Fields of
+  another chronology are noted (``chronologies``); without ``millis`` they date nothing.
 * Without ``millis`` the fields make a wall time in the zone. If they contradict each other, or name
   a wall time that a clock change skipped, nothing can be dated. Of a wall time that came twice the
   first reading is taken and noted: a blob holds nothing that tells the two apart.
-* No zone: the account's (noted). An id unknown to the tz database: ``millis`` still gives the
+* No zone, as in a ``LocalDateTime``: the account's (noted). An id unknown to the tz database: ``millis`` still gives the
   instant, the account's zone gives the day, the id is kept as given (noted); without ``millis``
   nothing can be dated.
-* A bare number is ``millis``, a text is ISO 8601 down to the minute at least.
+* A bare number is milliseconds, and so are a text's digits before a zone in brackets. A number that
+  reads as a day of this century in another unit as well dates nothing; nor does such a ``millis``
+  beside another year.
+* Another text is ISO 8601 down to the minute at least.
+* An array is Jackson's form of a wall time: year, month, day, hour, minute, and maybe second and
+  nanosecond. Joda's writes milliseconds where java.time's writes nanoseconds: below 1000, but for 0,
+  the two cannot be told apart.
 
 ``Undatable`` is an answer, not an error: the caller sets the record aside with this reason.
 """
@@ -18,13 +25,19 @@ all; the other fields are derived from them by Joda's ISO chronology. So:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dagster_project.vendors.tellody.chronologies import (
+    NOT_ISO,
+    derived,
+    judge_fields,
+    wrong_fields,
+)
 from dagster_project.vendors.tellody.zones import (
     ZONE_MISSING,
     ZONE_UNKNOWN,
@@ -40,13 +53,26 @@ OUT_OF_RANGE = "beyond the years 0001 to 9999"
 AMBIGUOUS = "ambiguous_hour_first_reading"
 MILLIS_AS_TEXT = "millis_as_text"
 FRACTION_CUT = "fraction_cut_to_microseconds"
+IN_SECONDS = "a number that lies before 1990 as milliseconds, and between 2000 and 2100 as seconds since 1970"
+IN_DAYS = (
+    "a number that lies before 1990 as milliseconds, and between 2000 and 2100 as days since 1970"
+)
+IN_DIGITS = "a number whose digits read as a calendar day, and which is milliseconds of another one"
 
 _WHOLE = re.compile(r"-?\d{1,18}")
+_NUMBER_IN_ZONE = re.compile(r"(-?\d{1,18}(?:\.\d{1,9})?)\[([^\]]+)\]", re.ASCII)
 _ISO = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
     r" ?([Zz]|[+-]\d{2}(?::?\d{2}(?::?\d{2})?)?)?(?:\[([^\]]+)\])?",
     re.ASCII,
 )
+_SECONDS = range(946_684_800, 4_102_444_800)  # of 2000 to 2099, as are the next two
+_DAYS = range(10_957, 47_482)
+_DIGITS = re.compile(
+    r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?",
+    re.ASCII,
+)
+_YEARS = frozenset(("year", "yearOfEra", "weekyear"))
 _DATE_PARTS = (
     ("year", "monthOfYear", "dayOfMonth"),
     ("year", "dayOfYear"),
@@ -101,7 +127,9 @@ def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
             return _from_iso(value, default_zone)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             own = Zone(str(default_zone), default_zone, (ZONE_MISSING,))
-            return _at(_whole(value, "the number") * 1000, own, default_zone)
+            return _at(_bare_millis(value) * 1000, own, default_zone)
+        if isinstance(value, Sequence):
+            return _from_array(value, default_zone)
         raise _CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(value)}")
     except _CannotDate as error:
         return Undatable(str(error))
@@ -109,43 +137,21 @@ def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
         return Undatable(OUT_OF_RANGE)
 
 
-def derived(wall: datetime) -> dict[str, int]:
-    """What Joda's ISO chronology derives from a wall time of the years 0001 to 9999."""
-    weekyear, week, weekday = wall.isocalendar()
-    minute = wall.hour * 60 + wall.minute
-    millis = wall.microsecond // 1000
-    return {
-        "year": wall.year,
-        "yearOfEra": wall.year,
-        "centuryOfEra": wall.year // 100,
-        "yearOfCentury": wall.year % 100,
-        "era": 1,
-        "weekyear": weekyear,
-        "weekOfWeekyear": week,
-        "monthOfYear": wall.month,
-        "dayOfYear": wall.timetuple().tm_yday,
-        "dayOfMonth": wall.day,
-        "dayOfWeek": weekday,
-        "hourOfDay": wall.hour,
-        "minuteOfDay": minute,
-        "secondOfDay": minute * 60 + wall.second,
-        "millisOfDay": (minute * 60 + wall.second) * 1000 + millis,
-        "minuteOfHour": wall.minute,
-        "secondOfMinute": wall.second,
-        "millisOfSecond": millis,
-    }
-
-
 def _from_blob(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Instant:
     zone = zone_of(blob, default_zone)
     millis = blob.get("millis")
     if millis is None:
         return _from_fields(blob, zone, default_zone)
-    instant = _at(_whole(millis, "millis") * 1000, zone, default_zone)
+    whole = _whole(millis, "millis")
+    instant = _at(whole * 1000, zone, default_zone)
     wrong: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if zone.clock is not None:
-        wrong = _wrong_fields(blob, wall_at(instant.utc, zone.clock))
-    notes = (MILLIS_AS_TEXT,) if isinstance(millis, str) else ()
+        wrong, notes = judge_fields(blob, derived(wall_at(instant.utc, zone.clock)))
+    if not _YEARS.isdisjoint(wrong) and (doubt := another_reading(whole)):
+        raise _CannotDate(doubt)
+    if isinstance(millis, str):
+        notes = (*notes, MILLIS_AS_TEXT)
     return Instant(
         instant.utc, zone.id, instant.day, zone.contradictions + wrong, zone.notes + notes
     )
@@ -155,7 +161,9 @@ def _from_fields(blob: Mapping[str, Any], zone: Zone, default_zone: ZoneInfo) ->
     if zone.clock is None:
         raise _CannotDate("no millis, and a zone unknown to the tz database")
     wall = _wall_from_fields(blob)
-    if wrong := _wrong_fields(blob, wall):
+    if NOT_ISO in zone.notes:
+        raise _CannotDate("no millis, and fields of another chronology than ISO")
+    if wrong := wrong_fields(blob, derived(wall)):
         raise _CannotDate(f"no millis, and fields that contradict each other: {', '.join(wrong)}")
     if zone.contradictions:
         raise _CannotDate("no millis, and zones that contradict each other")
@@ -195,6 +203,8 @@ def _midnight(names: tuple[str, ...], numbers: list[int]) -> datetime:
 
 
 def _from_iso(text: str, default_zone: ZoneInfo) -> Instant:
+    if numbered := _NUMBER_IN_ZONE.fullmatch(text.strip()):
+        return _from_number_in_zone(numbered[1], numbered[2], default_zone)
     match = _ISO.fullmatch(text.strip())
     if match is None:
         raise _CannotDate("a text that is not an ISO 8601 date and time")
@@ -216,6 +226,31 @@ def _from_iso(text: str, default_zone: ZoneInfo) -> Instant:
     return Instant(
         told.utc, zone.id, there.date(), () if there == wall else ("offset",), told.notes
     )
+
+
+def _from_number_in_zone(number: str, zone_id: str, default_zone: ZoneInfo) -> Instant:
+    clock = clock_of(zone_id)
+    notes = (MILLIS_AS_TEXT,) if clock else (ZONE_UNKNOWN, MILLIS_AS_TEXT)
+    micros = _bare_millis(Decimal(number)) * 1000
+    return _at(micros, Zone(zone_id, clock, notes), default_zone)
+
+
+def _from_array(parts: Sequence[Any], default_zone: ZoneInfo) -> Instant:
+    if not 3 <= len(parts) <= 7 or not all(type(part) is int for part in parts):
+        raise _CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(parts)}")
+    if len(parts) < 5:
+        raise _CannotDate("an array that names no time of day")
+    year, month, day, hour, minute, second, nanos = (*parts, 0, 0)[:7]
+    if 0 < nanos < 1000:
+        raise _CannotDate("an array that ends in milliseconds or in nanoseconds")
+    if not 1000 <= year <= 9999 or not 0 <= nanos < 10**9:
+        raise _CannotDate("an array that names no calendar day or time")
+    try:
+        wall = datetime(year, month, day, hour, minute, second, nanos // 1000)  # noqa: DTZ001 - the zone is the account's
+    except (ValueError, OverflowError) as error:
+        raise _CannotDate("an array that names no calendar day or time") from error
+    notes = (ZONE_MISSING, FRACTION_CUT) if nanos % 1000 else (ZONE_MISSING,)
+    return _told(wall, Zone(str(default_zone), default_zone, notes))
 
 
 def _zone_of_iso(offset: str | None, bracket: str | None, default_zone: ZoneInfo) -> Zone:
@@ -252,12 +287,22 @@ def wall_at(utc: datetime, clock: tzinfo) -> datetime:
     return utc.astimezone(clock).replace(tzinfo=None)
 
 
-def _wrong_fields(blob: Mapping[str, Any], wall: datetime) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, right in derived(wall).items()
-        if (given := blob.get(name)) is not None and given != right
-    )
+def another_reading(number: int) -> str | None:
+    """Why a number need not be milliseconds: the other unit in which it is a day of 2000 to 2099."""
+    if 10**12 <= number < 10**13:  # milliseconds of the years 2001 to 2286
+        return None
+    if number in _SECONDS:
+        return IN_SECONDS
+    if number in _DAYS:
+        return IN_DAYS
+    return IN_DIGITS if _DIGITS.fullmatch(str(number)) else None
+
+
+def _bare_millis(number: float | Decimal) -> int:
+    """A number that nothing names the unit of, as milliseconds."""
+    if abs(float(number)) < 10**18 and (doubt := another_reading(int(number))):
+        raise _CannotDate(doubt)
+    return _whole(number, "the number")
 
 
 def _whole(value: Any, name: str) -> int:

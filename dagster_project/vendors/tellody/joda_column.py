@@ -22,11 +22,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from dagster_project.vendors.tellody.chronologies import derived, judge_fields
 from dagster_project.vendors.tellody.joda import (
     EPOCH,
     MICROSECOND,
     Undatable,
-    derived,
+    another_reading,
     normalize,
     wall_at,
 )
@@ -73,7 +74,7 @@ class DatedColumn:
         return days
 
     def counts(self) -> Counter[str]:
-        """What was noticed: contradicting fields, missing and unknown zones, ambiguous hours."""
+        """What was noticed: contradicting fields, missing zones, ambiguous hours, other calendars."""
         counts = Counter(f"date_{note}" for notes in self.notes.values() for note in notes)
         counts.update(
             f"date_contradicts:{name}" for ns in self.contradictions.values() for name in ns
@@ -116,7 +117,8 @@ def _by_zone(
             zone = zone_of(value, default_zone)
             group = groups[zone] if zone.clock is not None else others
             at_hand = [(named, chronology, group), *at_hand[: MOST_ZONES_AT_HAND - 1]]
-        (group if FIRST_MILLIS <= millis < END_MILLIS else others).append(position)
+        alone = not FIRST_MILLIS <= millis < END_MILLIS or another_reading(millis) is not None
+        (others if alone else group).append(position)
     return list(groups.items()), others
 
 
@@ -141,13 +143,11 @@ def _reckon(column: DatedColumn, values: Sequence[Any], zone: Zone, positions: l
     for position, ours, theirs in zip(positions, right, given, strict=True):
         if ours == theirs:
             continue
-        wrong = tuple(
-            name
-            for name, our, their in zip(FIELD_NAMES, ours, theirs, strict=True)
-            if their is not None and their != our
-        )
+        wrong, notes = judge_fields(values[position], dict(zip(FIELD_NAMES, ours, strict=True)))
         if wrong:
             column.contradictions[position] = zone.contradictions + wrong
+        if notes:
+            column.notes[position] = zone.notes + notes
 
 
 def _given_fields(blobs: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

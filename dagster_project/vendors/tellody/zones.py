@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dagster_project.vendors.tellody.chronologies import NOT_ISO, is_marked_not_iso
+
 ZONE_MISSING = "zone_missing"
 ZONE_UNKNOWN = "zone_unknown"
 
@@ -35,9 +37,14 @@ class Zone:
 
 
 def zone_of(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Zone:
-    """The zone a blob names: ``zone.id``, else ``chronology.zone.id``, else the account's."""
+    """The zone a blob names: ``zone.id``, else ``chronology.zone.id``, else the account's.
+
+    A blob with neither ``zone`` nor ``millis`` is a ``LocalDateTime``: the class keeps its wall time
+    in a chronology of UTC, whatever place it is the wall time of.
+    """
     chronology = blob.get("chronology")
     zone = blob.get("zone")
+    other = (NOT_ISO,) if is_marked_not_iso(chronology) else ()
     inner = zone.get("uncachedZone") if isinstance(zone, Mapping) else None
     named = {
         "zone.id": _id_in(zone),
@@ -46,15 +53,17 @@ def zone_of(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Zone:
         else None,
         "zone.uncachedZone.id": _id_in(inner),
     }
+    if zone is None and blob.get("millis") is None and named["chronology.zone.id"] == "UTC":
+        named["chronology.zone.id"] = None
     given = [name for name, zone_id in named.items() if zone_id is not None]
     if not given:
-        return Zone(str(default_zone), default_zone, (ZONE_MISSING,))
+        return Zone(str(default_zone), default_zone, (ZONE_MISSING, *other))
     chosen = named[given[0]] or ""
     clock = clock_of(chosen)
     return Zone(
         chosen,
         clock,
-        () if clock else (ZONE_UNKNOWN,),
+        other if clock else (ZONE_UNKNOWN, *other),
         tuple(name for name in given if named[name] != chosen),
     )
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from dagster_project.vendors.tellody.chronologies import NOT_ISO
 from dagster_project.vendors.tellody.joda import (
     AMBIGUOUS,
     FRACTION_CUT,
+    IN_DAYS,
+    IN_DIGITS,
+    IN_SECONDS,
     MILLIS_AS_TEXT,
     OUT_OF_RANGE,
     Instant,
@@ -52,6 +59,12 @@ ZONES = [
     ),
 ]
 DAY_CHANGES = 2 * DAY
+# One value a line as Joda-Time 2.10.14 and Jackson 2.14 wrote it, beside what it was made from.
+WRITTEN_BY_JODA = [
+    json.loads(line)
+    for line in (Path(__file__).parents[2] / "data" / "joda_blobs.jsonl").read_text().splitlines()
+]
+IN_2015 = datetime(2015, 7, 22, 9, 23, 4, tzinfo=UTC)
 
 
 def changes(zone: ZoneInfo, year: int) -> list[int]:
@@ -109,6 +122,20 @@ def millis_of(dated: Instant | Undatable) -> int:
     return (instant(dated).utc - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
+def is_in_doubt(number: int) -> bool:
+    """Whether a number of milliseconds is also a day of 2000 to 2099 in seconds, days or digits."""
+    if 946_684_800 <= number < 4_102_444_800 or 10_957 <= number < 47_482:
+        return True
+    for form in ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S"):
+        try:
+            day = datetime.strptime(str(number), form)  # noqa: DTZ007 - its year alone counts
+        except ValueError:
+            continue
+        if 2000 <= day.year < 2100 and day.strftime(form) == str(number):
+            return True
+    return False
+
+
 def assert_is(dated: Instant | Undatable, moment: Told) -> None:
     dated = instant(dated)
     assert millis_of(dated) == moment.instant
@@ -131,6 +158,7 @@ def test_millis_wins_over_fields_and_each_contradiction_is_named(
 ) -> None:
     wrong = data.draw(st.sets(st.sampled_from(sorted(moment.fields()))))
     bent = {name: moment.fields()[name] + data.draw(st.integers(1, 5)) for name in wrong}
+    assume(not wrong or not is_in_doubt(moment.instant))
     dated = normalize(moment.blob() | bent, ATHENS)
     assert_is(dated, moment)
     assert set(instant(dated).contradictions) == wrong
@@ -220,7 +248,8 @@ def test_iso_text_with_an_offset_is_dated_by_it(
 @given(moments)
 def test_a_bare_number_is_millis_in_the_accounts_zone(moment: Told) -> None:
     zone = ZoneInfo(moment.zone_id)
-    for number in (moment.instant, Decimal(moment.instant), {"millis": moment.instant}):
+    bare = () if is_in_doubt(moment.instant) else (moment.instant, Decimal(moment.instant))
+    for number in (*bare, {"millis": moment.instant}):
         dated = normalize(number, zone)
         assert_is(dated, moment)
         assert instant(dated).notes == (ZONE_MISSING,)
@@ -243,6 +272,10 @@ def test_a_bare_number_is_millis_in_the_accounts_zone(moment: Told) -> None:
             moments.map(lambda moment: {**moment.fields(), "zone": moment.zone()}),
             st.integers(FIRST_MILLIS - DAY, LAST_MILLIS + DAY),
             json_values,
+            st.sampled_from(WRITTEN_BY_JODA).map(lambda line: json.loads(line["json"])),
+            st.integers(0, 5_000_000_000),
+            st.integers(0, 5_000_000_000).map(lambda millis: {"millis": millis, "year": 1970}),
+            st.lists(st.integers(0, 3000), min_size=3, max_size=8),
         ),
         max_size=12,
     ),
@@ -262,7 +295,7 @@ def test_a_column_is_dated_as_its_values_are_one_by_one(values: list[Any], zone:
         assert date(1970, 1, 1) + timedelta(days=int(column.days[n])) == alone.day
         assert column.contradictions.get(n, ()) == alone.contradictions
         assert column.notes.get(n, ()) == alone.notes
-        in_account_zone = normalize({"millis": millis_of(alone)}, zone)
+        in_account_zone = normalize(alone.utc.isoformat() + f"[{zone}]", zone)
         assert days[n] == (in_account_zone.day if isinstance(in_account_zone, Instant) else None)
 
 
@@ -300,6 +333,41 @@ def test_no_json_value_breaks_the_normalizer(value: Any) -> None:
         ("2015-07-22", "a text that is not an ISO 8601 date and time"),
         ("22.07.2015 12:23", "a text that is not an ISO 8601 date and time"),
         ("1437556984000", "a text that is not an ISO 8601 date and time"),
+        (1437556984, IN_SECONDS),
+        (946_684_800, IN_SECONDS),
+        (4_102_444_799, IN_SECONDS),
+        (Decimal("1437556984.000000000"), IN_SECONDS),
+        (Decimal("1437556984.123456789"), IN_SECONDS),
+        (1437556984.5, IN_SECONDS),
+        ("1437556984[Europe/Athens]", IN_SECONDS),
+        ("1437556984.000000000[Europe/Athens]", IN_SECONDS),
+        ("1437556984.000000000", "a text that is not an ISO 8601 date and time"),
+        ("1437556984000.5[Europe/Athens]", "the number is not a whole number"),
+        ({"millis": Decimal("1437556984.0"), "zone": {"id": "Europe/Athens"}, "year": 2015}, IN_SECONDS),
+        ({"millis": "1437556984", "zone": {"id": "Europe/Athens"}, "weekyear": 2015}, IN_SECONDS),
+        (16_638, IN_DAYS),
+        (20150722, IN_DIGITS),
+        (201507221223, IN_DIGITS),
+        (20150722122304, IN_DIGITS),
+        (1437556984000000, OUT_OF_RANGE),  # microseconds
+        ([2015, 7, 22], "an array that names no time of day"),
+        ([12, 23, 4, 0], "an array that names no time of day"),
+        ([2015, 7, 22, 12, 23, 4, 123], "an array that ends in milliseconds or in nanoseconds"),
+        ([2015, 2, 29, 12, 23], "an array that names no calendar day or time"),
+        ([15, 7, 22, 12, 23, 4], "an array that names no calendar day or time"),
+        ([2015, 3, 29, 3, 30], "a wall time that a clock change skipped"),
+        ([2015, 7, 22, 12, 23, 4, 0, 0], "neither a Joda-Time object nor a number nor a text: a list"),
+        ({"epochSecond": 1437556984, "nano": 0}, "no millis, and no fields that name a day"),
+        ({"seconds": 1437556984, "nanos": 0}, "no millis, and no fields that name a day"),
+        ({"time": 1437556984000, "year": 115, "month": 6, "date": 22, "hours": 12}, "no millis, and no fields that name a day"),
+        (
+            {"year": 2015, "month": "JULY", "monthValue": 7, "dayOfMonth": 22, "dayOfYear": 203, "dayOfWeek": "WEDNESDAY", "hour": 12, "minute": 23, "second": 4, "nano": 0, "chronology": {"id": "ISO"}},
+            "no millis, and no fields that name a time of day",
+        ),
+        (
+            {"year": 2015, "dayOfYear": 203, "millisOfDay": 0, "chronology": {"zone": {"id": "UTC"}, "minimumDaysInFirstWeek": 4}},
+            "no millis, and fields of another chronology than ISO",
+        ),
         ("2015-02-29T00:00:00Z", "a text that names no calendar day or time"),
         ("2015-07-22T24:00:00Z", "a text that names no calendar day or time"),
         (
@@ -372,6 +440,43 @@ def utc(*parts: int) -> datetime:
             "2015-07-22T12:23:04+02:00[Europe/Athens]",
             Instant(utc(2015, 7, 22, 10, 23, 4), "Europe/Athens", date(2015, 7, 22), ("offset",)),
         ),
+        ("1437556984000[Europe/Athens]", Instant(IN_2015, "Europe/Athens", date(2015, 7, 22), (), (MILLIS_AS_TEXT,))),
+        (
+            "1437598799999[Europe/Atlantis]",
+            Instant(utc(2015, 7, 22, 20, 59, 59, 999_000), "Europe/Atlantis", date(2015, 7, 22), (), (ZONE_UNKNOWN, MILLIS_AS_TEXT)),
+        ),
+        ("-1[+03:00]", Instant(utc(1969, 12, 31, 23, 59, 59, 999_000), "+03:00", date(1970, 1, 1), (), (MILLIS_AS_TEXT,))),
+        ([2015, 7, 22, 12, 23, 4], Instant(IN_2015, "Europe/Athens", date(2015, 7, 22), (), (ZONE_MISSING,))),
+        ([2015, 7, 22, 12, 23, 4, 0], Instant(IN_2015, "Europe/Athens", date(2015, 7, 22), (), (ZONE_MISSING,))),
+        ([2015, 7, 22, 0, 23], Instant(utc(2015, 7, 21, 21, 23), "Europe/Athens", date(2015, 7, 22), (), (ZONE_MISSING,))),
+        (
+            [2015, 7, 22, 12, 23, 4, 123_456_789],
+            Instant(IN_2015.replace(microsecond=123_456), "Europe/Athens", date(2015, 7, 22), (), (ZONE_MISSING, FRACTION_CUT)),
+        ),
+        (
+            {"year": 2015, "dayOfYear": 203, "secondOfDay": 44_584, "chronology": {"zone": {"id": "UTC"}}},
+            Instant(IN_2015, "Europe/Athens", date(2015, 7, 22), (), (ZONE_MISSING,)),
+        ),
+        (
+            {"year": 2015, "dayOfYear": 203, "secondOfDay": 44_584, "chronology": {"zone": {"id": "Asia/Tokyo"}}},
+            Instant(utc(2015, 7, 22, 3, 23, 4), "Asia/Tokyo", date(2015, 7, 22)),
+        ),
+        (
+            {"millis": 1437556984, "zone": {"id": "UTC"}, "year": 1970, "hourOfDay": 15},
+            Instant(utc(1970, 1, 17, 15, 19, 16, 984_000), "UTC", date(1970, 1, 17)),
+        ),
+        (
+            {"millis": 1437556984000, "zone": {"id": "UTC"}, "year": 2558, "centuryOfEra": 26, "yearOfCentury": 58, "dayOfMonth": 22},
+            Instant(IN_2015, "UTC", date(2015, 7, 22), (), (NOT_ISO,)),
+        ),
+        (
+            {"millis": 1437556984000, "zone": {"id": "UTC"}, "year": 2558, "dayOfMonth": 21},
+            Instant(IN_2015, "UTC", date(2015, 7, 22), ("year", "dayOfMonth")),
+        ),
+        (
+            {"millis": 1437556984000, "zone": {"id": "UTC"}, "year": 1731, "hourOfDay": 10, "chronology": {"minimumDaysInFirstWeek": 4}},
+            Instant(IN_2015, "UTC", date(2015, 7, 22), ("hourOfDay",), (NOT_ISO,)),
+        ),
         ("0001-01-01T00:00:00Z", Instant(utc(1, 1, 1), "UTC", date(1, 1, 1))),
         (
             "9999-12-31T23:59:59.999Z",
@@ -381,6 +486,53 @@ def utc(*parts: int) -> datetime:
 )  # fmt: skip
 def test_shapes_that_can_be_dated(value: Any, expected: Instant) -> None:
     assert normalize(value, ATHENS) == expected
+    column = normalize_column([value], ATHENS)
+    assert column.instants() == [expected.utc]
+    assert column.zones == [expected.zone]
+    assert column.contradictions.get(0, ()) == expected.contradictions
+    assert column.notes.get(0, ()) == expected.notes
+
+
+def written(line: dict[str, Any], account_zone: ZoneInfo) -> Instant | Undatable:
+    """What a value that Joda wrote has to be dated as: by what it was made from."""
+    at, day = datetime(1970, 1, 1, tzinfo=UTC), date.fromisoformat(line["local"])
+    at += timedelta(milliseconds=line["millis"])
+    kind, zone = line["kind"], line["zone"]
+    if kind == "LocalDate":
+        return Undatable("no millis, and no fields that name a time of day")
+    if kind == "LocalDateTime":
+        wall = datetime.fromisoformat(line["wall"])
+        at = wall.replace(tzinfo=account_zone).astimezone(UTC)
+        return Instant(at, str(account_zone), day, (), (ZONE_MISSING,))
+    if kind == "Date":  # java.util.Date: a number, which knows no zone
+        here = at.astimezone(account_zone).date()
+        return Instant(at, str(account_zone), here, (), (ZONE_MISSING,))
+    if kind == "Instant":  # always in UTC
+        return Instant(at, "UTC", at.date())
+    if kind == "String":  # ISO 8601 with an offset in place of the zone
+        return Instant(at, json.loads(line["json"])[len("2015-07-22T12:23:04.000") :], day)
+    notes = (NOT_ISO,) if kind in ("Gregorian", "Julian", "Buddhist") else ()
+    return Instant(at, zone, day, (), notes)
+
+
+@pytest.mark.parametrize("name", ["Europe/Athens", "America/Santiago", "Asia/Tokyo"])
+def test_what_joda_itself_wrote_is_dated_as_what_it_was_made_from(name: str) -> None:
+    zone = ZoneInfo(name)
+    values = [json.loads(line["json"], parse_float=Decimal) for line in WRITTEN_BY_JODA]
+    expected = [written(line, zone) for line in WRITTEN_BY_JODA]
+    assert len(values) == 252
+    assert [normalize(value, zone) for value in values] == expected
+    column = normalize_column(values, zone)
+    for n, right in enumerate(expected):
+        if isinstance(right, Undatable):
+            assert column.undatable[n] == right.reason
+            continue
+        assert column.instants()[n] == right.utc
+        assert column.zones[n] == right.zone
+        assert date(1970, 1, 1) + timedelta(days=int(column.days[n])) == right.day
+        assert column.notes.get(n, ()) == right.notes
+    assert column.contradictions == {}
+    assert column.counts() == Counter({f"date_{ZONE_MISSING}": 30, f"date_{NOT_ISO}": 22})
 
 
 @pytest.mark.parametrize(

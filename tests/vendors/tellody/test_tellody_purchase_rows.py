@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +59,11 @@ def test_a_batch_carries_day_key_and_hash_of_each_purchase() -> None:
         ({"date": "[" * 3000 + "]" * 3000}, "date: no JSON that can be read"),
         ({"date": '"2015-07-22"'}, "date: a text that is not an ISO 8601 date and time"),
         (
+            {"date": "1437556984.000000000"},
+            "date: a number that lies before 1990 as milliseconds, and between 2000 and 2100 as"
+            " seconds since 1970",
+        ),
+        (
             {"date": '{"millis":253402300799999,"zone":{"id":"UTC"}}'},
             "date: beyond the years 0001 to 9999 in the account's time zone",
         ),
@@ -71,6 +77,29 @@ def test_what_cannot_be_loaded_is_set_aside_with_its_original_and_the_rest_is_lo
     assert [(reject.reason, reject.original) for reject in batch.rejects] == [(reason, odd)]
     assert len(batch) == 2
     assert batch.received == 3
+
+
+def test_of_dates_as_joda_writes_them_those_without_a_time_are_set_aside_and_all_others_loaded() -> (
+    None
+):
+    lines = (Path(__file__).parents[2] / "data" / "joda_blobs.jsonl").read_text().splitlines()
+    written = [json.loads(line) for line in lines]
+    records = [
+        purchase(paymentId=str(n), date=line["json"]) for n, line in enumerate(written, start=1)
+    ]
+    batch = to_batch(page(*records), EVER)
+    no_time = [
+        record for line, record in zip(written, records, strict=True) if line["kind"] == "LocalDate"
+    ]
+    reason = "date: no millis, and no fields that name a time of day"
+    assert [(reject.reason, reject.original) for reject in batch.rejects] == [
+        (reason, record) for record in no_time
+    ]
+    assert len(batch) == 252 - len(no_time) == 242
+    assert {name: n for name, n in batch.counts.items() if name.startswith("date_")} == {
+        "date_zone_missing": 30,
+        "date_chronology_not_iso": 22,
+    }
 
 
 @pytest.mark.parametrize("name", ["paymentId", "amount", "credits", "date"])
