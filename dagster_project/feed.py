@@ -72,7 +72,8 @@ class Feed:
     ``settle_days`` is how long a day may still change; ``settles_at_once`` names receipts of days that
     can never be read again. ``window_days`` and ``window_rows`` bound what is asked and committed
     together. ``rows_a_call`` is how many rows a call answers with at most (0: a call costs the same
-    whatever it answers), ``points_a_call`` what it costs, ``daily_calls`` how many fit into an
+    whatever it answers), ``points_a_call`` what it costs, ``calls_a_run`` how many a run costs beside
+    those for its days, ``daily_calls`` how many fit into an
     account's day and ``calls_left`` into what is left of it (None: not bounded); ``count`` asks how many
     rows a window holds, at the price of a call. ``night_days``: of days that are due, those that
     the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
@@ -96,6 +97,7 @@ class Feed:
     window_rows: int = 200_000
     rows_a_call: int = 0
     points_a_call: int = 0
+    calls_a_run: int = 0
     daily_calls: Callable[[Settings, Account], int | None] = field(
         default=lambda settings, account: None
     )

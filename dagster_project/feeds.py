@@ -148,8 +148,8 @@ def trust_answerable(
 ) -> list[date]:
     """Of these days what a nightly run may ask for: ended days, or today alone."""
     assert isinstance(client, trust_client.Client)
-    newest = client.newest_day(tally)
     known = client.answerable(Window(min(days), max(days), account), tally)
+    newest = client.newest_day(tally)
     return [day for day in known if day in days and day <= newest]
 
 
@@ -262,6 +262,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         night_days=trust_night_days,
         answerable=trust_answerable,
         loads_today=True,
+        calls_a_run=1,  # to confirm that the server still honours ranges
         whole_month=WholeMonth(
             trust_statistics, doubtful=frozenset({"total"}), distinct=frozenset({"campaigns"})
         ),

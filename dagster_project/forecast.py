@@ -27,6 +27,7 @@ from dagster_project.windows import (
     ENOUGH_OF_A_WEEKDAY,
     Basis,
     Expected,
+    chunks_of,
     planned_windows,
     runs_of,
 )
@@ -99,7 +100,8 @@ def forecast(
     spreads = _spreads(connection, account)
     for window, total in (counted or {}).items():
         expected |= _shared_out(total, window, expected)
-    requests = _requests(feed, expected)
+    beside = feed.calls_a_run * len(chunks_of(days, settings.range_days))
+    requests = _requests(feed, expected) + beside
     low, high = _range(feed, expected, spreads)
     seconds, timed = _seconds_a_request(connection, feed.source)
     daily = feed.daily_calls(settings, account)
@@ -111,8 +113,8 @@ def forecast(
         bases=dict(Counter(day.basis for day in expected.values())),
         rows=sum(day.rows for day in expected.values()),
         requests=requests,
-        low=low,
-        high=high,
+        low=low + beside,
+        high=None if high is None else high + beside,
         points=requests * feed.points_a_call,
         seconds=requests * seconds,
         timed=timed,
@@ -237,4 +239,6 @@ def _nightly_calls(
     """Calls that a night costs for yesterday and the days that are not settled, as it stands."""
     due = due_days(connection, warehouse, feed, settings, account)
     regular = [day for day, why in due.days.items() if why in (YESTERDAY, UNSETTLED)]
-    return _requests(feed, expectation(connection, account, regular)) if regular else 1
+    if not regular:
+        return 1
+    return _requests(feed, expectation(connection, account, regular)) + feed.calls_a_run

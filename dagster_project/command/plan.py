@@ -202,7 +202,10 @@ def _minutes(each: Forecast) -> str:
 
 def _how_sure(each: Forecast) -> str:
     if not each.by_rows:
-        return "certain: one call" if each.requests == 1 else "certain: a call a day"
+        if each.requests == 1:
+            return "certain: one call"
+        more = "" if each.requests == each.days else ", and one a run"
+        return f"certain: a call a day{more}"
     return ", ".join(
         f"{each.bases[basis]:,} {words}"  # type: ignore[index]
         for basis, words in BASES.items()

@@ -132,4 +132,17 @@ def test_a_plan_in_words_says_how_sure_it_is(
     told = capsys.readouterr().out
     assert "99 unknown" in told
     assert "certain: a call a day" in told
+    assert "certain: a call a day, and one a run" in told
     assert "--probe" in told
+
+
+def test_a_plan_of_trust_reckons_with_the_call_that_confirms_ranges(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run is at most WAREHOUSE_RANGE_DAYS long."""
+    span = ["--from", "2024-02-01", "--to", "2024-02-10"]
+    for days_a_run, requests in (("366", 11), ("4", 13)):
+        nights.settings(monkeypatch, WAREHOUSE_RANGE_DAYS=days_a_run)
+        assert run(["plan", "--source", "trust", "--account", "11", "--json", *span]) == 0
+        [found] = json.loads(capsys.readouterr().out)
+        assert found["low"] == found["requests"] == found["high"] == requests

@@ -184,8 +184,8 @@ def test_trust_tells_whether_campaigns_and_total_add_up(mornings: Nights) -> Non
     assert evaluation.passed
     [campaigns] = [line for line in told["months"].splitlines() if "| campaigns |" in line]
     assert "differs (need not add up)" in campaigns
-    mornings.sandbox.world.trust.config.unknown_statistics = {"total": 5}
     mornings.house.refresh([APRIL[0]], "trust")
+    mornings.sandbox.world.trust.config.unknown_statistics = {"total": 5}
     evaluation, told = reconcile(mornings, "trust")
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.WARN

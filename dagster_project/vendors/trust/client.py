@@ -1,7 +1,8 @@
 """What Trust can be asked for: one call a company and day where ranges are honoured, else today.
 
 Whether the server honours a range of days (its parameters are not documented:
-``TRUST_RANGE_PARAMS``) is proved before a figure is called daily; see ``range_proof``. Without that
+``TRUST_RANGE_PARAMS``) is proved before a figure is called daily; see ``range_proof``. The proof
+lasts for a night; each run confirms it with one request a company (``prover``). Without that
 proof only the day of asking can be answered, by the rolling week that ends on it, and every other
 day is refused: the vendor has no way to answer for it, now or later.
 
@@ -66,7 +67,7 @@ class Client:
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         company = int(window.account.label)
-        proof = self.proof(tally)
+        proof = self._confirmed(company, tally)
         self._refuse_unanswerable(window, proof)
         for number, day in enumerate(window.days, start=1):
             if proof.state == "honoured":
@@ -82,7 +83,13 @@ class Client:
 
     def proof(self, tally: Tally) -> RangeProof:
         """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""
-        proof = self._prover.proof(tally)
+        return self._noted(self._prover.proof(tally), tally)
+
+    def _confirmed(self, company: int, tally: Tally) -> RangeProof:
+        """The proof to go by before days of a company are filed, confirmed once by this client."""
+        return self._noted(self._prover.confirmed(company, tally), tally)
+
+    def _noted(self, proof: RangeProof, tally: Tally) -> RangeProof:
         tally.notes["range_proof"] = proof.summary()
         return proof
 
@@ -93,7 +100,7 @@ class Client:
     def answerable(self, window: Window, tally: Tally) -> list[date]:
         """The days of a window that the vendor can be asked for now: until today, or today alone."""
         today = self.today
-        if self.proof(tally).state == "honoured":
+        if self._confirmed(int(window.account.label), tally).state == "honoured":
             return [day for day in window.days if day <= today]
         return [day for day in window.days if day == today]
 

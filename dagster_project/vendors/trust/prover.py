@@ -3,11 +3,16 @@
 One company's proof serves all companies of the same server and parameter names, so the companies
 are asked one after another until one settles it. A company that cannot be asked (no access, an
 outage) does not stand in the way of the next.
+
+A server may change between two proofs. So a run, before it files days of a company, asks it once
+for the day long ago: an answer with something overturns the proof. An answer with nothing confirms
+it, together with what the proof has seen of answers without a range.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -42,6 +47,8 @@ class Prover:
         self._now = now
         self._lock = threading.Lock()
         self._known: list[RangeProof] | None = None
+        self._confirmed: set[int] = set()
+        self._confirming: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.outage: TryLater | None = None
 
     def proof(self, tally: Tally) -> RangeProof:
@@ -56,6 +63,44 @@ class Prover:
             found = standing(known)
             assert found is not None
             return found
+
+    def confirmed(self, company: int, tally: Tally) -> RangeProof:
+        """The proof to go by for days of a company; that ranges are honoured is confirmed once.
+
+        Raises:
+            AccessDenied, AnswerNotTrusted, CredentialsRefused, RequestRefused, TryLater: ranges were
+                honoured, and it could not be found out whether they still are.
+        """
+        proof = self.proof(tally)
+        with self._lock:
+            confirming = self._confirming[company]
+        with confirming:
+            if proof.state != "honoured" or company in self._confirmed:
+                return self.proof(tally)
+            asked_at = self._now()
+            long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), tally)
+            if long_ago.is_empty:
+                self._confirmed.add(company)
+                return proof
+            return self._overturned(proof, company, asked_at, Observation(long_ago=long_ago))
+
+    def _overturned(
+        self, proof: RangeProof, company: int, asked_at: datetime, seen: Observation
+    ) -> RangeProof:
+        """What is known from now on, in the next runs too."""
+        ignored = replace(
+            proof,
+            state="ignored",
+            account=str(company),
+            asked_at=asked_at,
+            reason=f"for {LONG_AGO}, before the company existed, it answers with something",
+            evidence=seen.evidence(),
+        )
+        ignored = replace(ignored, reason=ignored.reason + overturns(ignored, proof))
+        with self._lock:
+            self._known = [ignored]  # whatever the other proof's clock said
+        self._store.save(ignored)
+        return ignored
 
     def remembered(self) -> RangeProof | None:
         """The proof to go by as it is known; asks nobody but the store."""
@@ -115,6 +160,7 @@ class Prover:
                 asked.append(self._spoilt(company, error))
             if asked[-1].conclusive:
                 self.outage = None
+                self._confirmed.add(company)
                 break
         proof = asked[-1]
         if not proof.conclusive:

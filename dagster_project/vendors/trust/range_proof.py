@@ -12,8 +12,9 @@ every range with nothing, or leaves out the last day of a range). Anything else,
 all, leaves it *unproven*.
 
 A conclusion stands until another contradicts it; a later attempt without one does not undo it. It is
-asked for again when it is ``PROOF_LASTS`` old: every night, so that a server that changes its ways is
-found out before it has spoilt a second night. Attempts without a conclusion are ``ATTEMPTS_APART``.
+asked for again when it is ``PROOF_LASTS`` old: every night. In between each run that is to file days
+asks for the day long ago once more (``prover``), so that a server that changes its ways spoils no
+run. Attempts without a conclusion are ``ATTEMPTS_APART``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,10 +11,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from dagster_project.errors import AccessDenied, VendorCannotAnswer
+from dagster_project.errors import (
+    AccessDenied,
+    AnswerNotTrusted,
+    RequestRefused,
+    VendorCannotAnswer,
+    WarehouseError,
+)
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.model import RangeProof
+from dagster_project.model import RangeProof, Tally
 from dagster_project.settings import Settings, load_settings
 from dagster_project.vendors.trust.client import Client
 from dagster_project.vendors.trust.rows import TABLE
@@ -234,4 +241,94 @@ def test_one_proof_in_the_warehouse_serves_the_next_process(house: Play) -> None
     at.refresh(YESTERDAY)
     asked = at.played.requests
     outcome = at.refresh(YESTERDAY, company=QUIET)
-    assert at.played.requests - asked == outcome.tally.requests == 2, "a token and the day"
+    assert at.played.requests - asked == outcome.tally.requests == 3, (
+        "a token, the day long ago, and the day"
+    )
+
+
+def test_a_server_that_stops_honouring_ranges_between_two_runs_spoils_no_day(house: Play) -> None:
+    at = house()
+    days = (TODAY - timedelta(days=3), YESTERDAY)
+    at.refresh(*days)
+    stood = at.rows()
+    at.played.trust.config.range_mode = "ignore"
+    for company in (BUSY, 12):
+        [problem] = at.refresh(*days, company=company).problems
+        assert isinstance(problem, VendorCannotAnswer)
+        assert "answers with something" in str(problem)
+        assert "in doubt" in str(problem)
+    assert at.rows() == stood
+    assert {proof.state for proof in at.proofs.every()} == {"honoured", "ignored"}
+    assert written(at.refresh(TODAY)) == 1
+    assert [row["is_daily"] for row in at.rows()] == [True, True, True, False]
+
+
+def test_a_server_that_honours_ranges_again_is_found_out_by_the_next_proof(house: Play) -> None:
+    at = house()
+    at.refresh(YESTERDAY)
+    at.played.trust.config.range_mode = "ignore"
+    at.refresh(YESTERDAY)
+    at.played.trust.config.range_mode = "honour"
+    at.played.sandbox.world.clock.shift(timedelta(hours=21))
+    assert written(at.refresh(YESTERDAY)) == 1
+    assert at.rows() == at.played.truth(at.played.window(BUSY, YESTERDAY))
+
+
+def test_a_run_asks_each_company_once_for_the_day_long_ago(house: Play) -> None:
+    at = house()
+    at.refresh(YESTERDAY)
+    before = at.played.requests
+    windows = [
+        at.played.window(company, day - timedelta(days=2), day)
+        for day in (TODAY - timedelta(days=3 * n) for n in range(4))
+        for company in (BUSY, 12)
+    ]
+    with (
+        Walk(at.feed(), at.settings, at.warehouse, b"k" * 32) as walk,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        outcomes = list(pool.map(walk.refresh, windows))
+    assert all(not outcome.problems for outcome in outcomes)
+    assert at.played.requests - before == 1 + 2 + 24, "a token, the confirmations, and the days"
+
+
+def test_a_run_that_proves_ranges_itself_does_not_ask_that_company_again(house: Play) -> None:
+    at = house()
+    outcome = at.refresh(YESTERDAY)
+    assert outcome.tally.requests == 1 + 4 + 1, "a token, the proof, and the day"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"kind": "status", "status": 403}, AccessDenied),
+        ({"kind": "status", "status": 422}, RequestRefused),
+        ({"kind": "not_json", "body": '{"code": 200}'}, AnswerNotTrusted),
+    ],
+)
+def test_where_it_cannot_be_found_out_whether_ranges_are_honoured_no_day_is_filed(
+    house: Play, fault: dict[str, Any], error: type[WarehouseError]
+) -> None:
+    at = house()
+    at.refresh(YESTERDAY)
+    stood = at.rows()
+    match = {"account": str(BUSY)}
+    at.played.sandbox.world.faults.add(fault.pop("kind"), match=match, **fault)
+    [problem] = at.refresh(YESTERDAY - timedelta(days=1)).problems
+    assert type(problem) is error
+    assert at.rows() == stood
+    at.played.sandbox.world.faults.clear()
+    assert written(at.refresh(YESTERDAY - timedelta(days=1))) == 1
+
+
+def test_a_nightly_run_finds_out_before_it_files_an_ended_day(house: Play) -> None:
+    at = house()
+    at.refresh(YESTERDAY)
+    at.played.trust.config.range_mode = "ignore"
+    feed, account = at.feed(), at.played.window(BUSY, TODAY).account
+    assert feed.answerable is not None
+    client = feed.client(at.settings, at.warehouse)
+    try:
+        assert feed.answerable(client, account, [YESTERDAY, TODAY], Tally()) == [TODAY]
+    finally:
+        client.close()
