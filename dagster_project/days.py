@@ -25,6 +25,7 @@ from dagster_project.errors import (
     CredentialsRefused,
     QuotaSpent,
     RequestRefused,
+    SettingsError,
     TryLater,
     WarehouseError,
 )
@@ -91,6 +92,23 @@ class ChunkDone:
     left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+
+
+def refuse_unknown_accounts(
+    wanted: Collection[str], configured: Sequence[str], *, source: str | None = None
+) -> None:
+    """See that a person named accounts that there are.
+
+    Raises:
+        SettingsError: some are not. They are counted and not quoted: who mistypes may have pasted
+            something that must not stand in a log.
+    """
+    if unknown := len(set(wanted) - set(configured)):
+        raise SettingsError(
+            f"no such account: {unknown} of {len(set(wanted))} named.",
+            source=source,
+            way_out=f"use one of {', '.join(configured)}.",
+        )
 
 
 class _Pace:

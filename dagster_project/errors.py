@@ -2,13 +2,15 @@
 
 Each says what was attempted, for which source, account and window, and the way out. None
 carries a secret, a phone number or a message text: vendor bodies and Postgres' DETAIL lines
-(which quote rows) never enter a message.
+(which quote rows) never enter a message, and what does passes ``scrub``.
 """
 
 from __future__ import annotations
 
 from datetime import date
 from typing import ClassVar
+
+from dagster_project.scrub import scrubbed, without_secrets
 
 
 class WarehouseError(Exception):
@@ -26,7 +28,7 @@ class WarehouseError(Exception):
         window: object | None = None,
         way_out: str | None = None,
     ) -> None:
-        self.what = what
+        self.what = scrubbed(what)
         self.source = source
         self.account = account
         self.window = str(window) if window is not None else None
@@ -44,7 +46,7 @@ class WarehouseError(Exception):
             if part
         )
         text = f"{where}: {self.what}" if where else self.what
-        return f"{text} Way out: {self.way_out}" if self.way_out else text
+        return without_secrets(f"{text} Way out: {self.way_out}" if self.way_out else text)
 
     def at(
         self,

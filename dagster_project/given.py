@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from dagster_project.errors import SettingsError
+from dagster_project.scrub import remember_settings
 
 _PREFIXES = (
     *("WAREHOUSE_", "PII_", "CALLTOUCH_", "TELLODY_", "TRUST_"),
@@ -27,7 +28,7 @@ def given_settings(
     """The ``.env`` file's settings under the environment's, the files of each read.
 
     A setting that the environment gives, an empty one too, hides the one in ``.env`` however that
-    is given.
+    is given. From now on no text tells the secrets among them.
 
     Raises:
         SettingsError: a file cannot be read, or one place has both ``NAME`` and ``NAME_FILE``.
@@ -37,7 +38,9 @@ def given_settings(
         lines = {k: v for k, v in dotenv_values(dotenv).items() if v is not None}
         given.update(_with_files(lines))
     given.update(_with_files(os.environ if environment is None else environment))
-    return {name: value.strip() for name, value in given.items()}
+    given = {name: value.strip() for name, value in given.items()}
+    remember_settings(given)
+    return given
 
 
 def _with_files(given: Mapping[str, str]) -> dict[str, str]:

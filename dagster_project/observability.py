@@ -11,18 +11,47 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.given import given_settings
+from dagster_project.scrub import scrubbed, watch_uncaught_exceptions, without_secrets
 
 FORMAT = "WAREHOUSE_LOG_FORMAT"
 FIELDS = "told"
 """Attribute of a log record that holds its fields."""
 log = logging.getLogger("dagster_project.told")
 _NOWHERE = logging.NullHandler()
+
+
+class ScrubbedRecord(logging.LogRecord):
+    """A record of any logger: neither its message nor its exception tells a secret or a number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with suppress(
+            Exception
+        ):  # of an argument that cannot be written: logging tells of it later
+            self.msg = _scrubbed_value(self.msg)
+            if isinstance(self.args, Mapping):
+                self.args = {name: _scrubbed_value(one) for name, one in self.args.items()}
+            elif self.args:
+                self.args = tuple(map(_scrubbed_value, self.args))
+            if self.exc_info and self.exc_info[0] is not None:
+                # Formatters take this text as it is, where it stands.
+                self.exc_text = scrubbed(logging.Formatter().formatException(self.exc_info))
+
+
+def _scrubbed_value(value: Any) -> Any:
+    """The value itself, so that formatters get what they expect; its text, where that had to change."""
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    clean = scrubbed(text)
+    return value if clean == text else clean
 
 
 class JsonLines(logging.Formatter):
@@ -41,11 +70,11 @@ class JsonLines(logging.Formatter):
             line.setdefault("run", meta["run_id"])
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure_logs() -> None:
-    """Let the product's log go to standard error as ``WAREHOUSE_LOG_FORMAT`` says.
+    """Let the product's log go to standard error as ``WAREHOUSE_LOG_FORMAT`` says; scrub every log.
 
     ``json``: one line of JSON an event, from INFO upwards. ``text`` (the default): warnings and
     errors, as Python writes them. Safe to call twice.
@@ -53,6 +82,8 @@ def configure_logs() -> None:
     Raises:
         SettingsError: it is neither.
     """
+    logging.setLogRecordFactory(ScrubbedRecord)
+    watch_uncaught_exceptions()
     wanted = given_settings().get(FORMAT) or "text"
     if wanted not in ("json", "text"):
         raise SettingsError(f"{FORMAT} is neither json nor text.", way_out="use one of the two.")

@@ -6,6 +6,7 @@ A source without credentials is ``None`` here and left out everywhere. Secrets a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -103,7 +104,8 @@ class Settings:
 
     A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
     them is held; a share of 0 holds none. ``reconcile_months``: finished months of an account that
-    are compared with the vendor in a day at most, a call each.
+    are compared with the vendor in a day at most, a call each. ``ui_hosts``: names that Dagster's UI
+    goes by besides those of loopback.
     """
 
     home: Path
@@ -121,6 +123,7 @@ class Settings:
     hold_below_share: float = 0.5
     hold_from_rows: int = 1000
     reconcile_months: int = 3
+    ui_hosts: tuple[str, ...] = ()
 
     @property
     def embedded(self) -> bool:
@@ -173,6 +176,7 @@ class _Reader:
             dagster_url=self.secret("DAGSTER_URL"),
             alarms=self.alarms(),
             retention=self.retention(),
+            ui_hosts=self.hosts("WAREHOUSE_UI_HOSTS"),
         )
 
     def calltouch(self) -> CalltouchSettings | None:
@@ -379,6 +383,15 @@ class _Reader:
         if not 0 <= share <= 1:
             raise SettingsError(f"{name} must be from 0 to 1: {value!r}.")
         return share
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        parts = [part.strip().lower() for part in self.given.get(name, "").split(",")]
+        if not all(re.fullmatch(r"[a-z0-9.-]*|\[[0-9a-f:.]+\]", part) for part in parts):
+            raise SettingsError(
+                f"{name} is not a list of hosts' names.",
+                way_out="write it as warehouse.example.com,10.0.0.5, without scheme and port.",
+            )
+        return tuple(filter(None, parts))
 
     def integers(self, name: str) -> tuple[int, ...]:
         parts = [part.strip() for part in self.given.get(name, "").split(",") if part.strip()]

@@ -96,7 +96,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (
             ("backfill", "--from", "2024-04-01", "--to", "2024-04-01", "--account", "2"),
             {"CALLTOUCH_SITE_IDS": "1", "CALLTOUCH_ACCESS_TOKEN": "t"},
-            "no such account: 2",
+            "no such account: 1 of 1 named. Way out: use one of 1.",
         ),
         (("status",), {"CALLTOUCH_SITE_IDS": "one"}, "CALLTOUCH_SITE_IDS"),
         (("status",), {"WAREHOUSE_URL": "postgresql://u:p@h/d"}, "PII_HASH_KEY"),

@@ -12,7 +12,7 @@ import click
 
 from dagster_project import clock
 from dagster_project.command.progress import Progress
-from dagster_project.days import ChunkDone, chunks_of, runs_of
+from dagster_project.days import ChunkDone, chunks_of, refuse_unknown_accounts, runs_of
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feed import Feed, Reach
 from dagster_project.feeds import FEEDS
@@ -207,11 +207,7 @@ def chosen_feeds(
     if not accounts:
         return feeds
     known = {account.label for feed in feeds for account in feed.accounts(settings)}
-    if unknown := sorted(set(accounts) - known):
-        raise SettingsError(
-            f"no such account: {', '.join(unknown)}.",
-            way_out=f"use one of {', '.join(sorted(known))}.",
-        )
+    refuse_unknown_accounts(accounts, sorted(known))
     return [f for f in feeds if any(a.label in accounts for a in f.accounts(settings))]
 
 

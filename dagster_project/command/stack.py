@@ -19,6 +19,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.given import given_settings
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import STORAGE_URL, prepare_home
+from dagster_project.scrub import remember
 from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER, storage_url
 from dagster_project.warehouse.logins import make_logins
 
@@ -52,7 +53,7 @@ def logins(*, passwords: Path) -> int:
         raise SettingsError("the embedded server makes its logins by itself.")
     names = (APP, DAGSTER, *BI_ROLES)
     given = {
-        name: SecretStr(path.read_text().strip())
+        name: remember(path.read_text().strip())
         for name in names
         if (path := passwords / f"{name}_password").is_file()
     }

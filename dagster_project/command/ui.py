@@ -47,7 +47,7 @@ def ui(*, port: int, no_daemon: bool) -> int:
 
 def _webserver(port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "dagster_webserver"),
+        *(sys.executable, "-m", "dagster_project.orchestration.webserver"),
         *("--host", _LOOPBACK, "--port", str(port), "--workspace", str(WORKSPACE)),
         *("--log-level", "warning"),
     ]

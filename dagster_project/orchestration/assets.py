@@ -12,14 +12,15 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from dagster_project.days import ChunkDone, DayRunner
+from dagster_project.days import ChunkDone, DayRunner, refuse_unknown_accounts
 from dagster_project.errors import SettingsError, SuspiciouslyShrunk, WarehouseError
 from dagster_project.feed import Feed, Reach
 from dagster_project.orchestration import (
     checks,
     interrupts,
+    literal_config,
     liveness,
     nights,
     report,
@@ -36,8 +37,8 @@ from dagster_project.warehouse.ledger import Receipt
 ROOT_RUN_TAG = "dagster/root_run_id"
 
 
-class RefreshConfig(dg.Config):
-    """What a person may set for a run in the launchpad.
+class RefreshConfig(BaseModel):
+    """What a person may set for a run in the launchpad, in literal values.
 
     ``accounts``: only these (sites, account labels, companies); empty: all. ``accept_shrink``: take
     days that came back with far fewer rows. ``oldest_first``: the other way round. ``only_due``: of
@@ -97,11 +98,10 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         backfill_policy=_backfill_policy(feed, settings),
         check_specs=checks.specs_of(feed, rows, partitions),
         op_tags={"source": feed.source},
+        config_schema=literal_config.schema_of(RefreshConfig),
     )
-    def refresh(
-        context: dg.AssetExecutionContext, config: RefreshConfig
-    ) -> Iterator[dg.Output[None]]:
-        _run(context, feed, config)
+    def refresh(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        _run(context, feed, RefreshConfig(**context.op_execution_context.op_config))
         yield from ()
 
     return refresh
@@ -169,13 +169,7 @@ def _check_accounts(feed: Feed, settings: Settings, wanted: list[str]) -> None:
             source=feed.source,
             way_out="set them in the environment or in .env.",
         )
-    unknown = sorted(set(wanted) - set(configured))
-    if unknown:
-        raise SettingsError(
-            f"no such account: {', '.join(unknown)}.",
-            source=feed.source,
-            way_out=f"use one of {', '.join(configured)}.",
-        )
+    refuse_unknown_accounts(wanted, configured, source=feed.source)
 
 
 def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:

@@ -9,6 +9,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import (
     alarms,
     freshness,
+    literal_config,
     liveness,
     reconciliation,
     retention,
@@ -41,6 +42,7 @@ def definitions_of(settings: Settings) -> dg.Definitions:
             liveness.dead_runs_sensor,
             freshness.freshness_sensor,
         ],
+        resources={"io_manager": literal_config.io_manager},
         executor=dg.in_process_executor,
     )
 

@@ -15,7 +15,7 @@ import dagster as dg
 
 from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration import literal_config, liveness, services
 from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
 from dagster_project.reconcile import Month, Reconciler, months_of
 from dagster_project.settings import Settings
@@ -77,6 +77,7 @@ def _check(feed: Feed) -> dg.AssetChecksDefinition:
         name=MONTH_ADDS_UP,
         description=DESCRIPTION,
         compute_kind="http",
+        config_schema=literal_config.NONE,
     )
     def month_adds_up(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         settings, warehouse, run_id = services.settings(), services.warehouse(), context.run.run_id

@@ -6,7 +6,7 @@ are settings (``RAW_RETENTION_DAYS`` and its like); what was pruned is in the ru
 
 import dagster as dg
 
-from dagster_project.orchestration import liveness, personal, services
+from dagster_project.orchestration import literal_config, liveness, personal, services
 from dagster_project.orchestration.dagster_log import prune_log
 from dagster_project.walk_parts import told_safely
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
@@ -18,7 +18,8 @@ JOB = "retention"
 
 
 @dg.op(
-    description="Reduce personal data of old days; delete what is older than the settings keep it."
+    description="Reduce personal data of old days; delete what is older than the settings keep it.",
+    config_schema=literal_config.NONE,
 )
 def prune_old(context: dg.OpExecutionContext) -> None:
     settings, warehouse = services.settings(), services.warehouse()

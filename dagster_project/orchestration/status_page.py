@@ -16,7 +16,7 @@ import dagster as dg
 
 from dagster_project import alarm
 from dagster_project.health import AccountHealth, Health, health
-from dagster_project.orchestration import services
+from dagster_project.orchestration import literal_config, services
 
 KEY = dg.AssetKey(["warehouse", "status"])
 INTERVAL_SECONDS = 60
@@ -30,6 +30,7 @@ def status_asset() -> dg.AssetsDefinition:
         key=KEY,
         group_name="warehouse",
         kinds={"postgres"},
+        config_schema=literal_config.NONE,
         description=(
             "Every source and account on one page: last good day, gaps, what is red and the line that"
             " mends it. The page is below, under `status`; `warehouse status` prints the same."

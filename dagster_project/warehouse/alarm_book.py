@@ -16,6 +16,7 @@ from typing import Literal
 from psycopg import sql
 from psycopg.rows import class_row
 
+from dagster_project.scrub import scrubbed, without_secrets
 from dagster_project.warehouse.ledger import Connection
 
 FIRST_PAUSE_SECONDS = 30
@@ -69,6 +70,8 @@ def raise_alarms(connection: Connection, alarms: Sequence[Alarm], channels: Sequ
     for alarm in alarms:
         values = {name: getattr(alarm, name) for name in _COLUMNS}
         values |= {name: list(values[name]) for name in ("accounts", "days", "way_out")}
+        values["what"] = scrubbed(alarm.what)
+        values["way_out"] = [without_secrets(line) for line in alarm.way_out]
         row = connection.execute(_INSERT, values).fetchone()
         if row is None:
             continue
@@ -184,5 +187,5 @@ def _note_failure(connection: Connection, channel: str, ids: list[int], failure:
         " given_up_at = CASE WHEN a.raised_at < now() - interval '7 days' THEN now() END"
         " FROM ops.alarm a"
         " WHERE a.alarm_id = d.alarm_id AND d.channel = %s AND d.alarm_id = ANY(%s)",
-        (failure, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, channel, ids),
+        (scrubbed(failure), FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, channel, ids),
     )

@@ -20,6 +20,7 @@ import psycopg
 from pydantic import SecretStr
 
 from dagster_project.errors import TryLater, WarehouseError
+from dagster_project.scrub import remember
 from dagster_project.settings import Settings
 from dagster_project.warehouse import embedded
 from dagster_project.warehouse.cluster import SUPERUSER
@@ -113,7 +114,7 @@ class Warehouse:
         """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
         place = read_url(url)
         password = place.pop("password", None)
-        login = Login(place.pop("user", None), SecretStr(password) if password else None)
+        login = Login(place.pop("user", None), remember(password) if password else None)
         return cls(place, pipeline=login, admin=login, dagster=dagster)
 
     @classmethod

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError, TryLater
+from dagster_project.scrub import remember
 
 LOCK_SECONDS = 900
 
@@ -49,7 +50,7 @@ def secret(path: Path) -> SecretStr:
     if not held:
         held = secrets.token_urlsafe(32)
         write_private(path, held + "\n")
-    return SecretStr(held)
+    return remember(held)
 
 
 def write_private(path: Path, text: str) -> None:

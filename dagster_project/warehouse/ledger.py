@@ -20,6 +20,7 @@ from psycopg.rows import class_row
 
 from dagster_project import clock
 from dagster_project.model import Account, Tally, Window
+from dagster_project.scrub import scrubbed, without_secrets
 
 Connection = psycopg.Connection[Any]
 
@@ -134,12 +135,19 @@ def end_extraction(
             tally.vendor_total,
             clock.shift(),
             outcome,
-            failure,
+            None if failure is None else scrubbed(failure),
             failure_kind,
-            json.dumps(tally.notes, ensure_ascii=True, default=str) if tally.notes else None,
+            _as_json(tally.notes),
             extraction.extraction_id,
         ),
     )
+
+
+def _as_json(notes: Mapping[str, Any]) -> str | None:
+    """Notes may name what a vendor made up."""
+    if not notes:
+        return None
+    return without_secrets(json.dumps(notes, ensure_ascii=True, default=str))
 
 
 def runs_under_way(connection: Connection) -> list[tuple[str | None, datetime]]:
@@ -245,7 +253,7 @@ def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: 
                 receipt.checksum,
                 receipt.observed_at,
                 CODE_VERSION,
-                json.dumps(receipt.notes, ensure_ascii=True) if receipt.notes else None,
+                _as_json(receipt.notes),
             ),
         ).fetchone()
         assert row is not None

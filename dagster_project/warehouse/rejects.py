@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from dagster_project.model import Reject
+from dagster_project.scrub import without_secrets
 from dagster_project.storable import storable
 from dagster_project.warehouse.ledger import Connection, Extraction
 
@@ -41,7 +42,7 @@ def write_rejects(
                         extraction.source,
                         extraction.account,
                         digest,
-                        reason,
+                        without_secrets(reason),
                         reject.day,
                         storable(reject.original, Counter()),
                         times,

@@ -22,18 +22,16 @@ from dagster_project.errors import (
     RequestRefused,
     WarehouseError,
 )
+from dagster_project.scrub import quoted
 from dagster_project.transport.exchange import Reply, Transient
 from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, decode_page
 
 SOURCE = "calltouch"
-SHOWN = 300
 VIOLATIONS_SHOWN = 5
 HEAD, TAIL = 512, 64
 LARGEST_ERROR = 1 << 16
 
 NAMED_USER = re.compile(r"(Пользователь\s).+?(\sне имеет доступа)", re.DOTALL | re.IGNORECASE)
-DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
-EMAIL = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
 
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
@@ -157,12 +155,8 @@ def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
 
 
 def shown(text: str) -> str:
-    """A vendor's text as it may be shown: at most 300 characters, nothing personal."""
-    text = NAMED_USER.sub(r"\1…\2", text)
-    text = EMAIL.sub("…", text)
-    text = DIGITS.sub("…", text)
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return f"«{text[:SHOWN]}…»" if len(text) > SHOWN else f"«{text}»"
+    """A vendor's text as it may be shown, without the account's name in the no-access text."""
+    return quoted(NAMED_USER.sub(r"\1…\2", text))
 
 
 def _violations(data: dict[str, Any]) -> str:
@@ -181,4 +175,8 @@ def _api_error(data: dict[str, Any]) -> str:
     details = data.get("apiErrorData")
     if not isinstance(details, dict):
         return "no reason is given"
-    return f"error {details.get('errorCode')} {shown(str(details.get('errorMessage')))}"
+    code = details.get("errorCode")
+    return (
+        f"error {code if type(code) is int else shown(str(code))}"
+        f" {shown(str(details.get('errorMessage')))}"
+    )

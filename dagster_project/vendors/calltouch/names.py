@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import Final
 
+from dagster_project.scrub import without_secrets
 from dagster_project.storable import storable
 
 AT_MOST: Final = 20
@@ -17,7 +18,7 @@ _DIGIT: Final = re.compile(r"\d")
 
 def count_name(counts: Counter[str], kind: str, name: str, *, times: int = 1) -> None:
     """Add to ``kind:name``, or to ``kind_more`` once ``AT_MOST`` names of the kind are known."""
-    label = f"{kind}:{_DIGIT.sub('#', storable(name, Counter()))}"
+    label = f"{kind}:{_DIGIT.sub('#', storable(without_secrets(name), Counter()))}"
     if label not in counts and sum(known.startswith(f"{kind}:") for known in counts) >= AT_MOST:
         label = f"{kind}_more"
     counts[label] += times

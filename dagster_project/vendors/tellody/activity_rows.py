@@ -18,6 +18,7 @@ from dagster_project.copy_binary import encode_rows
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.json_slices import NotJson, count, is_json, members
 from dagster_project.model import Answer, Batch, Column, Table, Window
+from dagster_project.scrub import impersonal
 
 SOURCE: Final = "tellody_activity"
 TOTALS: Final = {
@@ -117,7 +118,7 @@ def _as_object(slices: Mapping[str, bytes]) -> str | None:
 
 
 def _shown(key: str) -> str:
-    return json.dumps(key)[1:-1][:LONGEST_KEY_NAMED]
+    return json.dumps(impersonal(key))[1:-1][:LONGEST_KEY_NAMED]
 
 
 def _key(_: Mapping[str, Any]) -> bytes:

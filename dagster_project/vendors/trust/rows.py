@@ -25,6 +25,7 @@ import xxhash
 from dagster_project.copy_binary import encode_record, encode_rows
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model import Answer, Batch, Column, Table, Window
+from dagster_project.scrub import impersonal
 from dagster_project.vendors.trust.figures import Figures, read_figures
 
 TABLE: Final = Table(
@@ -139,7 +140,7 @@ def _hash_but_asked_at(row: Mapping[str, Any]) -> int:
 def _noticed(figures: Figures) -> Counter[str]:
     counts = Counter(f"arithmetic: {complaint}" for complaint in _contradictions(figures))
     for key in figures.unknown_keys[:MOST_KEYS_NAMED]:
-        counts[f"unknown_key:{json.dumps(key)[1:-1][:LONGEST_KEY_NAMED]}"] += 1
+        counts[f"unknown_key:{json.dumps(impersonal(key))[1:-1][:LONGEST_KEY_NAMED]}"] += 1
     if len(figures.unknown_keys) > MOST_KEYS_NAMED:
         counts["unknown_key:(others)"] += len(figures.unknown_keys) - MOST_KEYS_NAMED
     if figures.campaigns is None:

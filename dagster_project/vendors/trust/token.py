@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
 from dagster_project.model import Tally
+from dagster_project.scrub import remember
 from dagster_project.settings import TrustSettings
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
@@ -92,6 +93,7 @@ class TokenSource:
             raise
         token, life = reply.answer.decoded
         margin = min(LONGEST_MARGIN, life / 10)
+        remember(token, passing=True)
         return Token(SecretStr(f"Bearer {token}"), asked_at + life - margin)
 
 

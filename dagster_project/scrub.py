@@ -1,0 +1,232 @@
+"""What may be told of a text: no configured secret, no telephone number.
+
+Every secret that this process is given is remembered here, in the forms in which others write it down
+(URL-encoded, base64, escaped for JSON, HTML or Python). Texts pass one of these:
+
+- ``without_secrets``: whatever is written; figures stay.
+- ``scrubbed``: sentences of ours and texts of exceptions: telephone numbers go as well, dates stay.
+- ``quoted`` (in a sentence), ``impersonal`` (a name): what a vendor or a person wrote: seven digits
+  in a row, however they are spaced, are too many.
+
+Errors, log records, Dagster's storage, the ledger and the alarms pass their texts through here, so
+that whoever raises or logs something need not think of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import sys
+import threading
+import traceback
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from pydantic import SecretStr
+
+HIDDEN: Final = "[hidden]"
+NUMBER: Final = "…"
+LONGEST_QUOTE: Final = 300
+
+_SHORTEST: Final = 4
+_SHORTEST_INSIDE_A_WORD: Final = 8
+_PASSING: Final = 64
+_ESCAPED_TWICE: Final = 2
+_ORDINARY: Final = frozenset(
+    {"postgres", "postgresql", "warehouse", "dagster", "calltouch", "tellody", "trust", "password"}
+)
+"""Words of our own messages: hiding them would spoil each, and tell that one of them is a password."""
+
+_SETTINGS: Final = re.compile(
+    r"(?:WAREHOUSE|PII|CALLTOUCH|TELLODY|TRUST|DAGSTER|ALARM|SUPERSET)_\w+"
+)
+_SECRET_SETTINGS: Final = re.compile(
+    r"\w*_(?:TOKEN|PASSWORD|SECRET|SECRET_KEY|HASH_KEY|HASH_KEY_NEW|CLIENT_ID|WEBHOOK_URL)(?:_\d+)?"
+    r"|TELLODY_USERNAME"
+)
+_URL_PASSWORD: Final = re.compile(r"[?&\s]password=([^&\s]+)")
+
+_UUID: Final = r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
+_HASH: Final = r"\b(?=\d*[a-f])[0-9a-f]{16,}\b"
+_DATE: Final = r"(?<!\d)(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?!\d)"
+_ADDRESS: Final = r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)"
+_DECIMAL: Final = r"(?<![\d.])\d{1,9}\.\d+(?!\.?\d)"
+_BETWEEN: Final = r"[\s().\-‐-―−/\u200b-\u200f\u2060\ufeff]{0,3}"
+_NEXT_DIGIT: Final = rf"(?:{_BETWEEN}(?!{_DATE}|{_ADDRESS})\d)"
+_PHONE: Final = re.compile(
+    rf"(?P<kept>{_UUID}|{_HASH}|{_DATE}|{_ADDRESS}|{_DECIMAL})"
+    rf"|\+{_NEXT_DIGIT}{{7,}}|(?<!\d)\d{_NEXT_DIGIT}{{9,}}"
+)
+_DIGITS: Final = re.compile(r"\+?\d(?:[\W_]{0,3}\d){6,}")
+_EMAIL: Final = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
+
+
+class _Secrets:
+    """The secrets of this process. Those of settings stay; of those that pass, such as a vendor's
+    token for one request, the latest are known."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lasting: set[str] = set()
+        self._passing: deque[str] = deque(maxlen=_PASSING)
+        self._found: tuple[tuple[str, ...], re.Pattern[str]] | None = None
+
+    def add(self, secrets: Iterable[str], *, passing: bool = False) -> None:
+        with self._lock:
+            for one in secrets:
+                known = one in self._lasting or one in self._passing
+                if known or len(one) < _SHORTEST or one.lower() in _ORDINARY:
+                    continue
+                if passing:
+                    self._passing.append(one)
+                else:
+                    self._lasting.add(one)
+                self._found = None
+
+    def hide(self, text: str) -> str:
+        forms, pattern = self._found or self._find()
+        lowered = text.lower()
+        if not any(form in lowered for form in forms):
+            return text
+        return pattern.sub(_hidden, text)
+
+    def _find(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
+        with self._lock:
+            known = {*self._lasting, *self._passing}
+            forms = {form for one in known for form in _forms(one)}
+            # The longest first: a token within a URL is hidden with the URL.
+            parts = [_part(form) for form in sorted(forms, key=len, reverse=True)]
+            pattern = re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
+            self._found = tuple(sorted({form.lower() for form in forms})), pattern
+            return self._found
+
+
+_secrets = _Secrets()
+
+
+def remember(text: str, *, passing: bool = False) -> SecretStr:
+    """A secret that this process was given, to be kept out of every text from now on.
+
+    ``passing``: it is one of many and soon worth nothing, such as the token of one request.
+    """
+    _secrets.add([text], passing=passing)
+    return SecretStr(text)
+
+
+def remember_settings(given: Mapping[str, str]) -> None:
+    """Remember the secrets among these settings: by their names, and passwords within URLs.
+
+    What another setting gives in the open is none, such as a user's name that is an account's label.
+    """
+    names = [name for name in given if given[name] and _SETTINGS.fullmatch(name)]
+    secret = [name for name in names if _SECRET_SETTINGS.fullmatch(name)]
+    in_the_open = {given[name] for name in names if name not in secret}
+    found = {given[name] for name in secret} - in_the_open
+    for name in names:
+        if "://" in given[name]:
+            found.update(_of_url(given[name], whole=name in secret))
+    _secrets.add(found)
+
+
+def without_secrets(text: str) -> str:
+    """The text without the secrets that this process knows."""
+    return _secrets.hide(text)
+
+
+def scrubbed(text: str) -> str:
+    """The text without secrets and without what looks like a telephone number."""
+    return _PHONE.sub(lambda match: match["kept"] or NUMBER, without_secrets(text))
+
+
+def impersonal(text: str) -> str:
+    """What somebody else wrote, such as the name of a key: no secret, no number, no e-mail address."""
+    text = "".join(map(_plain_digit, without_secrets(text)))
+    return _DIGITS.sub(NUMBER, _EMAIL.sub("…", text))
+
+
+def _plain_digit(character: str) -> str:
+    """``7`` for a seven in a circle, too."""
+    digit = None if character.isascii() else unicodedata.digit(character, None)
+    return character if digit is None else str(digit)
+
+
+def quoted(text: str) -> str:
+    """The same as it may be shown in a sentence: in quotation marks, on one line, shortened."""
+    text = impersonal(text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"«{text[:LONGEST_QUOTE]}…»" if len(text) > LONGEST_QUOTE else f"«{text}»"
+
+
+def watch_uncaught_exceptions() -> None:
+    """Let an exception that ends a thread or the process be printed scrubbed."""
+    sys.excepthook = _print_scrubbed
+    threading.excepthook = lambda args: (
+        _print_scrubbed(args.exc_type, args.exc_value, args.exc_traceback)
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit)
+        else None
+    )
+
+
+def _print_scrubbed(
+    kind: type[BaseException], error: BaseException, where: TracebackType | None
+) -> None:
+    sys.stderr.write(scrubbed("".join(traceback.format_exception(kind, error, where))))
+
+
+def _of_url(url: str, *, whole: bool) -> Iterator[str]:
+    """A URL's password in clear and as written; of one that is a secret itself, its path too."""
+    try:
+        parts = urlsplit(url)
+        passwords = [parts.password or "", *_URL_PASSWORD.findall(url)]
+    except ValueError:
+        return
+    for password in passwords:
+        yield password
+        yield unquote(password)
+    path = url.partition("://")[2].partition("/")[2]
+    if whole and len(path) >= _SHORTEST_INSIDE_A_WORD:
+        yield path
+
+
+def _forms(secret: str) -> set[str]:
+    """The secret as others may write it down."""
+    forms = {secret, repr(secret)[1:-1], html.escape(secret), secret.replace("/", "\\/")}
+    forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    for ascii_only in (True, False):
+        escaped = secret
+        for _ in range(_ESCAPED_TWICE):
+            escaped = json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
+            forms.add(escaped)
+    encoded = {core for core in _base64_cores(secret) if len(core) >= _SHORTEST_INSIDE_A_WORD}
+    return forms | encoded | {core.translate(_URL_SAFE) for core in encoded}
+
+
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+
+
+def _base64_cores(secret: str) -> Iterator[str]:
+    """What base64 makes of it wherever it stands in a text: without the characters that depend on
+    what stands around it."""
+    data = secret.encode("utf-8", "surrogatepass")
+    for before, spoilt in ((0, 0), (1, 2), (2, 3)):
+        core = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        yield core[spoilt : -1 if (before + len(data)) % 3 else None]
+
+
+def _part(form: str) -> str:
+    """A short one may be part of a word by chance."""
+    escaped = re.escape(form)
+    return escaped if len(form) >= _SHORTEST_INSIDE_A_WORD else rf"(?<!\w){escaped}(?!\w)"
+
+
+def _hidden(match: re.Match[str]) -> str:
+    """A backslash in front of it escapes its first character: that one is left, or JSON would break."""
+    before = match.string[: match.start()]
+    is_escaped = (len(before) - len(before.rstrip("\\"))) % 2
+    return (match[0][0] if is_escaped else "") + HIDDEN
