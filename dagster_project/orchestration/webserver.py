@@ -107,7 +107,7 @@ def main() -> None:
 
     # Dagster has no setting for a layer of its own around the app.
     setattr(cli, _CREATES_APP, create_guarded_app)
-    cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")
+    cli.cli()
 
 
 if __name__ == "__main__":
