@@ -48,7 +48,7 @@ def a_day(day: date, *, waiting: str = "waiting") -> list[bytes]:
     ]
     unreadable = [
         sms(day, 79201234567, "число вместо текста", 60),
-        sms(day, "79219999996", "x", 61).replace(b'"delivered"', b"null"),
+        sms(day, "79219999996", "x", 61).replace(b'"delivered"', b"7"),
         json.dumps({"phoneNumber": None, "note": "мой номер 8 920 123 45 67"}).encode(),
     ]
     return others + own + mentions + unreadable

@@ -111,6 +111,7 @@ def _gone_of_day(
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT phone, recipient FROM warehouse.{} WHERE {} AND phone <> {}"
+            " AND recipient IS NOT NULL"
         ).format(
             sql.Identifier(part.table.name), of_window(part.table, window), sql.Literal(ERASED)
         )

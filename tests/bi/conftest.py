@@ -45,14 +45,14 @@ def masked(text: str) -> str:
 
 
 def sms(
-    phone: str,
-    message: str = "Распродажа",
+    phone: str | None,
+    message: str | None = "Распродажа",
     outcome: str = "delivered",
     reason: str | None = None,
     at: str = "12:00:00",
     **more: Any,
 ) -> dict[str, Any]:
-    """One SMS of a day yet to be told; ``at`` is local time."""
+    """One SMS of a day yet to be told; ``at`` is local time; no phone, no text: the vendor said null."""
     return {
         "phone": phone,
         "message": message,
@@ -60,6 +60,12 @@ def sms(
         "reason": reason,
         "at": at,
     } | more
+
+
+def text_of(message: str | None, segments: int) -> dict[str, Any]:
+    if message is None:
+        return {"template_id": None, "segments": None}
+    return {"template_id": pseudonym(masked(message)), "segments": segments}
 
 
 @dataclass
@@ -80,7 +86,7 @@ class Loads:
         zone: ZoneInfo = MOSCOW,
     ) -> None:
         """Make the site's day equal to these SMS."""
-        counted: dict[tuple[str, str, str], int] = {}
+        counted: dict[tuple[Any, ...], int] = {}
         full = []
         for row in rows:
             local = datetime.fromisoformat(f"{day} {row['at']}").replace(tzinfo=zone)
@@ -89,21 +95,20 @@ class Loads:
             final = row["outcome"] in ("delivered", "failed")
             full.append(
                 {
-                    "sms_key": pseudonym("/".join(same)),
+                    "sms_key": pseudonym("/".join(map(str, same))),
                     "occurrence": counted[same],
                     "sent_at": local,
                     "phone": row["phone"],
                     "phone_e164": row["phone"],
-                    "country": row.get("country", "RU"),
-                    "recipient": pseudonym(row["phone"]),
+                    "country": row.get("country", "RU" if row["phone"] else None),
+                    "recipient": None if row["phone"] is None else pseudonym(row["phone"]),
                     "status": "delivered",
                     "status_detail": "Доставлено",
                     "outcome": row["outcome"],
                     "reason": row["reason"],
                     "is_final": final,
                     "message": row["message"],
-                    "template_id": pseudonym(masked(row["message"])),
-                    "segments": row.get("segments", 1),
+                    **text_of(row["message"], row.get("segments", 1)),
                     "first_loaded_at": row.get("first_loaded_at", datetime.now(UTC)),
                     "final_seen_at": row.get("final_seen_at"),
                 }

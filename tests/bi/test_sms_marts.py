@@ -25,6 +25,9 @@ OUTCOMES = [
 ]
 
 
+NO_TEXT_ID = "00000000-0000-0000-0000-000000000001"
+
+
 def some_day(dice: random.Random, count: int) -> list[dict[str, Any]]:
     rows = []
     for _ in range(count):
@@ -345,3 +348,83 @@ def test_a_note_left_while_its_month_is_counted_is_not_lost(loads: Loads, reader
         )
         == 2
     )
+
+
+def test_what_the_vendor_does_not_tell_stands_apart_from_what_is_empty(
+    loads: Loads, readers: Readers, people: People
+) -> None:
+    somebody = people(25)
+    rows = [sms(phone, "") for phone in somebody]
+    rows += [sms(phone, None) for phone in somebody[:3]]
+    rows += [sms("", "")]
+    rows += [sms(None, "", "failed", "no_detail") for _ in range(4)]
+    rows += [sms(None, None)]
+    asked = datetime(2024, 4, 3, tzinfo=UTC)
+    loads.sms(DAY, rows, asked=asked)
+    loads.count_months()
+
+    told = readers.ask(
+        "SELECT template_label, category, country, reason, sum(messages), sum(segments)"
+        " FROM bi.sms_day GROUP BY 1, 2, 3, 4"
+    )
+    assert sorted(told, key=repr) == [
+        ("", "unlabelled", "RU", "none", 25, 25),
+        ("", "unlabelled", "none", "no_detail", 4, 4),
+        ("", "unlabelled", "unknown", "none", 1, 1),
+        ("(no text)", "no text", "RU", "none", 3, None),
+        ("(no text)", "no text", "none", "none", 1, None),
+    ]
+    hours = readers.ask("SELECT category, sum(messages) FROM bi.sms_hour GROUP BY 1 ORDER BY 1")
+    assert hours == [("no text", 4), ("unlabelled", 30)]
+    reach = "SELECT category, recipients, messages FROM bi.sms_reach WHERE period = 'month'"
+    assert sorted(readers.ask(reach)) == [
+        ("all", 26, 29),
+        ("no text", 3, 3),
+        ("unlabelled", 26, 26),
+    ]
+    assert readers.ask("SELECT * FROM bi.sms_bad_numbers") == []
+    found = readers.ask(
+        "SELECT DISTINCT template_id::text, country, recipient IS NULL, segments FROM bi.sms_detail",
+        "warehouse_bi_detail",
+    )
+    assert {row for row in found if row[0] == NO_TEXT_ID} == {
+        (NO_TEXT_ID, "RU", False, None),
+        (NO_TEXT_ID, "none", True, None),
+    }
+    assert {row[1:] for row in found if row[0] != NO_TEXT_ID} == {
+        ("RU", False, 1),
+        ("unknown", False, 1),
+        ("none", True, 1),
+    }
+    before = versions(loads)
+    loads.sms(DAY, rows, asked=asked)
+    loads.count_months()
+    assert versions(loads) == before
+
+
+def test_figures_that_a_vendor_does_not_tell_are_null_across_vendors(
+    loads: Loads, readers: Readers
+) -> None:
+    totals = dict.fromkeys(("sms_sent", "downloads", "url_clicks", "vouchers_viewed"), 5)
+    loads.rows(
+        "tellody_activity",
+        "main",
+        DAY,
+        [{**totals, "email_sent": None, "optouts": 2, "downloads": None}],
+    )
+    counters = ("total", "sent", "pending", "failed", "received", "pressed", "closed", "unknown")
+    day = {"window_from": DAY, "window_to": DAY, "is_daily": True, "asked_at": datetime.now(UTC)}
+    loads.rows(
+        "trust", "7", DAY, [{**day, **dict.fromkeys(counters, 3), "received": None, "closed": None}]
+    )
+    told = readers.ask(
+        "SELECT vendor, channel, attempted, delivered, engaged, opted_out, dismissed, loaded"
+        " FROM bi.messaging_day WHERE loaded ORDER BY 1, 2"
+    )
+    assert told == [
+        ("tellody", "email", None, None, None, None, None, True),
+        ("tellody", "sms", 5, None, None, None, None, True),
+        ("tellody", "unattributed", None, None, None, 2, None, True),
+        ("trust", "push", 3, None, 3, None, None, True),
+    ]
+    assert readers.one("SELECT email_sent FROM bi.tellody_activity_day") is None

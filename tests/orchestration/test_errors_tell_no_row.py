@@ -67,7 +67,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
         "SQLSTATE 23514 check_violation on warehouse.calltouch_sms",
     ),
     "not null": (
-        trigger(f"IF NEW.phone = '{PHONE}' THEN NEW.status := NULL; END IF;"),
+        trigger(f"IF NEW.phone = '{PHONE}' THEN NEW.outcome := NULL; END IF;"),
         "SQLSTATE 23502 not_null_violation on warehouse.calltouch_sms",
     ),
     "unique": (

@@ -49,7 +49,7 @@ def house(
 
 
 def unreadable(day: date) -> bytes:
-    row = {"phoneNumber": None, "dateSent": f"{day:%d-%m-%Y} 10:00:00", "smsMessage": "Иван, 8 920"}
+    row = {"phoneNumber": 8920, "dateSent": f"{day:%d-%m-%Y} 10:00:00", "smsMessage": "Иван, 8 920"}
     return json.dumps(row).encode()
 
 

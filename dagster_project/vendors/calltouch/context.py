@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dagster_project.copy_binary import boolean, encode
+from dagster_project.copy_binary import NULL, boolean, encode
 from dagster_project.pseudonym import pseudonym, sub_key
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
@@ -23,6 +23,8 @@ from dagster_project.vendors.calltouch.templates import template_of
 
 REMEMBERED: Final = 16_384
 LONGEST_REMEMBERED: Final = 2_048
+NO_TEXT: Final = b"\xff"
+"""Stands for a text that is null, where texts are UTF-8: no text has this byte."""
 STATUS_SHOWN: Final = 40
 
 _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
@@ -58,16 +60,22 @@ class RowContext:
         return self._clocks[zone]
 
 
-class PhoneMemory(dict[str, tuple[bytes, bytes]]):
-    """By a phone as written: its encoded field; and that with those up to ``recipient``."""
+class PhoneMemory(dict[str | None, tuple[bytes, bytes]]):
+    """By a phone as written: its encoded field; and that with those up to ``recipient``.
+
+    No phone (``None``) is nobody's: all four are NULL.
+    """
 
     def __init__(self, recipient_key: bytes) -> None:
         super().__init__()
         self.recipient_key = recipient_key
 
-    def __missing__(self, phone: str) -> tuple[bytes, bytes]:
+    def __missing__(self, phone: str | None) -> tuple[bytes, bytes]:
         if len(self) >= REMEMBERED:
             self.clear()
+        if phone is None:
+            self[None] = NULL, 4 * NULL
+            return self[None]
         number = read_number(phone)
         recipient = pseudonym(self.recipient_key, number.identity.encode())
         field = encode("text", phone)
@@ -87,10 +95,14 @@ class PhoneMemory(dict[str, tuple[bytes, bytes]]):
         return fields
 
 
-class StatusMemory(dict[tuple[str, str], tuple[bytes, bool, bool]]):
+Pair = tuple[str | None, str | None]
+"""A status and its detail."""
+
+
+class StatusMemory(dict[Pair, tuple[bytes, bool, bool]]):
     """By status and detail: the encoded fields ``status`` to ``is_final``, whether it is final, known."""
 
-    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bool, bool]:
+    def __missing__(self, pair: Pair) -> tuple[bytes, bool, bool]:
         if len(self) >= REMEMBERED:
             self.clear()
         outcome = outcome_of(*pair)
@@ -102,10 +114,10 @@ class StatusMemory(dict[tuple[str, str], tuple[bytes, bool, bool]]):
         return fields
 
 
-def count_strange(pairs: Iterable[tuple[str, str]], counts: Counter[str]) -> None:
+def count_strange(pairs: Iterable[Pair], counts: Counter[str]) -> None:
     """Report pairs that the table of outcomes does not know, and that went by their status."""
     for pair, times in Counter(pairs).items():
-        name = " + ".join(part[:STATUS_SHOWN] for part in pair)
+        name = " + ".join("null" if part is None else part[:STATUS_SHOWN] for part in pair)
         count_name(counts, "unknown_status", name, times=times)
 
 
@@ -113,7 +125,8 @@ class TailMemory(dict[bytes, bytes]):
     """The encoded fields ``template_id`` and ``segments`` by the text, levelled.
 
     Levelling sets every digit to 0 and every link to zeros of its length. That changes neither
-    field: a template masks digits and links, and all these characters take equal space.
+    field: a template masks digits and links, and all these characters take equal space. Where there
+    is no text (``NO_TEXT``), both are NULL.
     """
 
     def __init__(self, template_key: bytes) -> None:
@@ -123,6 +136,9 @@ class TailMemory(dict[bytes, bytes]):
     def __missing__(self, levelled: bytes) -> bytes:
         if len(self) >= REMEMBERED:
             self.clear()
+        if levelled == NO_TEXT:
+            self[NO_TEXT] = 2 * NULL
+            return self[NO_TEXT]
         text = levelled.decode()
         template = encode("uuid", template_id(text, self.template_key))
         fields = template + encode("smallint", segments_of(text))

@@ -4,8 +4,10 @@ The document (``API-метод получения статистики SMS по 
 and leaves open which go together. Its sample has ``sent`` + ``Просрочено``: the status alone does
 not tell. Each decision below stands beside the line of the document that it rests on.
 
-A pair that is not in the table goes by its status, and is reported as unknown. A row is final
-when no later answer is expected to change it.
+A pair that is not in the table goes by its status, and is reported as unknown. So does a status
+without a detail (null), which is not reported, and whose failure has the reason ``no_detail``. Without
+a status nothing is told: undetermined, ``no_status``, not final, whatever the detail says. A row is
+final when no later answer is expected to change it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class Outcome(NamedTuple):
 DELIVERED: Final = Outcome("delivered", None, True)
 PENDING: Final = Outcome("pending", None, False)
 UNDETERMINED: Final = Outcome("undetermined", "unknown_status", False)
+NO_STATUS: Final = Outcome("undetermined", "no_status", False)
 
 
 def _failed(reason: str) -> Outcome:
@@ -70,11 +73,15 @@ STATUSES: Final[dict[str, Outcome]] = {
 }
 
 
-def outcome_of(status: str, detail: str) -> Outcome:
+def outcome_of(status: str | None, detail: str | None) -> Outcome:
     """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
-    status, detail = _plain(status), _plain(detail)
-    found = PAIRS.get((status, detail))
-    return found or STATUSES.get(status, UNDETERMINED)._replace(known=False)
+    if status is None:
+        return NO_STATUS
+    by_status = STATUSES.get(_plain(status))
+    if detail is None and by_status is not None:
+        return _failed("no_detail") if by_status.outcome == "failed" else by_status
+    found = PAIRS.get((_plain(status), _plain(detail or "")))
+    return found or (by_status or UNDETERMINED)._replace(known=False)
 
 
 def _plain(text: str) -> str:

@@ -1,11 +1,12 @@
 """A page of Calltouch's SMS results, decoded: bytes in, ``Page`` out, nothing judged.
 
 A row is the five texts of the document. The whole page is decoded at once by a strict typed
-decoder. Where that stumbles over any one row (a wrong type, a null, a missing or an unknown key,
-half a surrogate pair, a control character, bytes that are not UTF-8), the page is read again row by
-row, and only the rows that cannot be read become rejects, each with its source as received. Unknown
-keys cost their row nothing: their names are counted, digits masked, since a key may hold a phone
-number.
+decoder. Where that stumbles over a null or a missing key, the whole page is decoded once more with
+those allowed: any text but ``dateSent``, without which a row has no day, may be null or absent, and is
+counted by its field. Where that too stumbles over any one row (a wrong type, an unknown key, half a
+surrogate pair, a control character, bytes that are not UTF-8), the page is read again row by row, and
+only the rows that cannot be read become rejects, each with its source as received. Unknown keys cost
+their row nothing: their names are counted, digits masked, since a key may hold a phone number.
 
 Whether the page is the one that was asked for (total, number, errors) is the client's matter.
 """
@@ -15,13 +16,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from dagster_project import json_slices
 from dagster_project.model import Reject
@@ -43,7 +45,19 @@ class Sms(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     smsMessage: str  # noqa: N815
 
 
+class PartialSms(msgspec.Struct, gc=False):
+    """A row that has, or stands beside one that has, no text where ``None`` is: null or absent."""
+
+    phoneNumber: str | None  # noqa: N815
+    dateSent: str  # noqa: N815
+    smsStatus: str | None  # noqa: N815
+    smsStatusDetail: str | None  # noqa: N815
+    smsMessage: str | None  # noqa: N815
+
+
+Row = Sms | PartialSms
 KEYS: Final = Sms.__struct_fields__
+NULLABLE: Final = tuple(key for key in KEYS if key != "dateSent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +65,24 @@ class Page:
     """``total`` and ``number`` are the vendor's, ``None`` where they are not whole numbers.
 
     ``clean`` says that no text of the page can hold NUL or a lone surrogate. ``sources`` are the
-    rows' own bytes, where the page had to be read row by row.
+    rows' own bytes, where the page had to be read row by row. ``nulls`` and ``absent`` count the rows
+    by the field that is null, or that they lack.
     """
 
     total: int | None
     number: int | None
-    rows: list[Sms]
+    rows: Sequence[Row]
     clean: bool = True
     rejects: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sources: list[bytes] = field(default_factory=list)
+    nulls: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has all of its texts."""
+        return not (self.nulls or self.absent)
 
     @property
     def received(self) -> int:
@@ -93,8 +115,33 @@ class _Envelope(msgspec.Struct):
     data: _Data
 
 
+class _Received(msgspec.Struct, gc=False):
+    """A row as received, ``UNSET`` where a key is absent; it may have other keys beside."""
+
+    dateSent: str  # noqa: N815
+    phoneNumber: str | UnsetType | None = UNSET  # noqa: N815
+    smsStatus: str | UnsetType | None = UNSET  # noqa: N815
+    smsStatusDetail: str | UnsetType | None = UNSET  # noqa: N815
+    smsMessage: str | UnsetType | None = UNSET  # noqa: N815
+
+
+class _ReceivedAlone(_Received, forbid_unknown_fields=True, gc=False):
+    """The same without other keys."""
+
+
+class _PartialData(msgspec.Struct):
+    smsDetails: list[_ReceivedAlone]  # noqa: N815
+    totalCountSms: int  # noqa: N815
+    pageOfResult: int | None = None  # noqa: N815
+
+
+class _PartialEnvelope(msgspec.Struct):
+    data: _PartialData
+
+
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_whole = msgspec.json.Decoder(_Envelope).decode
+_decode_partial = msgspec.json.Decoder(_PartialEnvelope).decode
 
 
 def decode_page(body: bytes) -> Page:
@@ -105,25 +152,37 @@ def decode_page(body: bytes) -> Page:
         NotAPage: it is, but it does not hold rows.
     """
     body = body.removeprefix(BOM)
+    clean = b"\\u0000" not in body
     try:
         data = _decode_whole(body).data
+        return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, clean)
+    except _UNREADABLE:
+        pass
+    try:
+        partial = _decode_partial(body).data
     except _UNREADABLE:
         return decode_row_by_row(body)
-    return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, b"\\u0000" not in body)
+    rows, nulls, absent = _completed(partial.smsDetails)
+    return Page(
+        partial.totalCountSms, partial.pageOfResult, rows, clean, nulls=nulls, absent=absent
+    )
 
 
-class _SmsAndMore(msgspec.Struct, gc=False):
-    """The texts of a row that has other keys beside."""
-
-    phoneNumber: str  # noqa: N815
-    dateSent: str  # noqa: N815
-    smsStatus: str  # noqa: N815
-    smsStatusDetail: str  # noqa: N815
-    smsMessage: str  # noqa: N815
+def _completed(rows: Sequence[_Received]) -> tuple[list[PartialSms], Counter[str], Counter[str]]:
+    """The rows with ``None`` for what is null or absent, and how often either is, by the field."""
+    columns: list[list[Any]] = []
+    nulls: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    for key in KEYS:
+        column = [getattr(row, key) for row in rows]
+        nulls[key] = column.count(None)
+        absent[key] = column.count(UNSET)
+        columns.append([None if v is UNSET else v for v in column] if absent[key] else column)
+    return list(map(PartialSms, *columns)), +nulls, +absent
 
 
 _decode_row = msgspec.json.Decoder(Sms).decode
-_decode_more = msgspec.json.Decoder(_SmsAndMore).decode
+_decode_more = msgspec.json.Decoder(_Received).decode
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -131,19 +190,22 @@ def decode_row_by_row(body: bytes) -> Page:
     """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
     body = body.removeprefix(BOM)
     levelled = _LONE_SURROGATE.sub(_stand_in, body)
-    total, number, rows = _open_envelope(levelled, body)
-    page = Page(total, number, [], clean=False)
+    total, number, elements = _open_envelope(levelled, body)
+    rows: list[Row] = []
+    page = Page(total, number, rows, clean=False)
     names: Counter[str] = Counter()
-    for row, source in _with_sources(rows, levelled, body):
+    for element, source in _with_sources(elements, levelled, body):
         try:
-            sms = _decode_row(row) if row == source else _decode_slowly(source, names)
+            sms = _decode_row(element) if element == source else _decode_slowly(source, names)
         except _UNREADABLE:
             sms = _decode_indulgently(source, names)
-        if isinstance(sms, Sms):
-            page.rows.append(sms)
-            page.sources.append(source)
-        else:
+        if isinstance(sms, Reject):
             page.rejects.append(sms)
+            continue
+        rows.append(sms)
+        page.sources.append(source)
+        if isinstance(sms, PartialSms):
+            count_incomplete(sms, source, page.nulls, page.absent)
     for name, times in names.items():
         count_name(page.counts, "unknown_key", name[:KEY_SHOWN], times=times)
     return page
@@ -207,14 +269,29 @@ def _places(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _decode_indulgently(source: bytes, names: Counter[str]) -> Sms | Reject:
-    """A row with keys beside its own, or one that only a slower decoder reads, or none."""
+def count_incomplete(
+    row: PartialSms, source: bytes, nulls: Counter[str], absent: Counter[str]
+) -> None:
+    """Count what the row has no text for: by its source, as null or as absent."""
+    present = _JSON.decode(source.decode()).keys()
+    for key in NULLABLE:
+        if getattr(row, key) is None:
+            (nulls if key in present else absent)[key] += 1
+
+
+def _row_of(texts: Mapping[str, Any]) -> Row:
+    values: list[Any] = [texts.get(key) for key in KEYS]
+    return PartialSms(*values) if None in values else Sms(*values)
+
+
+def _decode_indulgently(source: bytes, names: Counter[str]) -> Row | Reject:
+    """A row that is incomplete or has other keys, or that only a slower decoder reads, or none."""
     try:
-        sms = Sms(*astuple(_decode_more(source)))
+        received = _decode_more(source)
         names.update(_decode_names(source).keys() - _OWN_KEYS)
     except _UNREADABLE:
         return _decode_slowly(source, names)
-    return sms
+    return _row_of({key: text for key, text in asdict(received).items() if text is not UNSET})
 
 
 _OWN_KEYS: Final = frozenset(KEYS)
@@ -229,7 +306,7 @@ def _read_integer(digits: str) -> float:
 _JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
 
 
-def _decode_slowly(source: bytes, names: Counter[str]) -> Sms | Reject:
+def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
     value: Any = None
     try:
         value = _JSON.decode(source.decode())
@@ -243,17 +320,18 @@ def _decode_slowly(source: bytes, names: Counter[str]) -> Sms | Reject:
     if reason is not None:
         return Reject(f"unreadable row: {reason}", as_stored(source), _day(value))
     names.update(value.keys() - _OWN_KEYS)
-    return Sms(*(value[key] for key in KEYS))
+    return _row_of(value)
 
 
 def _why_no_sms(value: Any) -> str | None:
     if not isinstance(value, dict):
         return f"not an object but {_kind(value)}"
+    if "dateSent" not in value:
+        return "dateSent is missing"
     for key in KEYS:
-        if key not in value:
-            return f"{key} is missing"
-        if not isinstance(value[key], str):
-            return f"{key} is not a text but {_kind(value[key])}"
+        text = value.get(key)
+        if not isinstance(text, str) and (text is not None or key == "dateSent"):
+            return f"{key} is not a text but {_kind(text)}"
     return None
 
 

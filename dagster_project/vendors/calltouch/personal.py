@@ -3,7 +3,8 @@
 ``redaction.py`` does the same to pages; what stands in the table is rewritten to what a load of the
 redacted page would write. All who were erased share one recipient.
 
-A reduced SMS keeps all but number and text; ``sms_key`` becomes a keyed hash of itself, since the plain
+A reduced SMS keeps all but number and text; what says that there was no number or no text (NULL in
+``recipient``, in ``message``) stays, and ``phone`` marks it as reduced in any case. ``sms_key`` becomes a keyed hash of itself, since the plain
 one could be guessed from a known text. Pure: no clock, no environment, no I/O.
 """
 
@@ -47,8 +48,6 @@ from dagster_project.vendors.calltouch.templates import template_of
 _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
 _REDUCED_TEXT: Final = encode("text", REDUCED)
 _PHONE_AT: Final = 52
-_FIXED_RECIPIENT: Final = 20
-_FIXED_FINAL: Final = 5
 _length: Final = Struct(">i").unpack_from
 
 
@@ -102,19 +101,19 @@ def _reduced_reject(reject: Reject, key: bytes) -> Reject:
 
 def _reduced_record(record: bytes, new_key: bytes) -> bytes:
     """Fields of fixed places up to ``sent_at``; then phone, E.164, country, recipient, four of status,
-    ``is_final``, text, template and segments, each with its length before it."""
-    at = _PHONE_AT
-    at += 4 + _length(record, at)[0]
-    at += 4 + max(_length(record, at)[0], 0)
-    middle = at
-    at += 4 + max(_length(record, at)[0], 0) + _FIXED_RECIPIENT
-    at += 4 + _length(record, at)[0]
-    at += 4 + _length(record, at)[0]
-    at += 4 + _length(record, at)[0]
-    at += 4 + max(_length(record, at)[0], 0) + _FIXED_FINAL
-    rest = at + 4 + _length(record, at)[0]
-    head, kept, tail = record[40:_PHONE_AT] + _REDUCED_PHONE, record[middle:at], record[rest:]
-    return record[:24] + new_key + head + kept + _REDUCED_TEXT + tail
+    ``is_final``, text, template and segments, each with its length before it (-1: NULL)."""
+
+    def after(at: int, fields: int) -> int:
+        for _ in range(fields):
+            at += 4 + max(_length(record, at)[0], 0)
+        return at
+
+    country = after(_PHONE_AT, 2)
+    text = after(country, 7)
+    rest = after(text, 1)
+    head, kept, tail = record[40:_PHONE_AT] + _REDUCED_PHONE, record[country:text], record[rest:]
+    reduced_text = NULL if record[text : text + 4] == NULL else _REDUCED_TEXT
+    return record[:24] + new_key + head + kept + reduced_text + tail
 
 
 def erase_row(
@@ -126,10 +125,11 @@ def erase_row(
     """
     phone, reduced = values["phone"], values["phone"] == REDUCED
     wall = values["sent_at"].astimezone(account.time_zone).replace(tzinfo=None)
-    if values["recipient"].bytes in gone:
+    if values["recipient"] is not None and values["recipient"].bytes in gone:
         if phone == ERASED:
             return None
-        wall, text = wall.replace(minute=0, second=0), erased_text(values["segments"])
+        wall = wall.replace(minute=0, second=0)
+        text = None if values["message"] is None else erased_text(values["segments"])
         erased = {
             **values,
             "phone": ERASED,
@@ -142,7 +142,7 @@ def erase_row(
             "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
         }
         return reduce_row(erased, rules.reduction_key) if reduced else erased
-    if reduced:
+    if reduced or values["message"] is None:
         return None
     message = rules.suppression.without(values["message"])
     if message == values["message"]:
@@ -162,7 +162,7 @@ def reduce_row(values: Values, key: bytes) -> Values | None:
         **values,
         "phone": REDUCED,
         "phone_e164": None,
-        "message": REDUCED,
+        "message": None if values["message"] is None else REDUCED,
         "sms_key": UUID(bytes=pseudonym(key, values["sms_key"].bytes)),
     }
 
@@ -177,12 +177,14 @@ def rekey_row(values: Values, context: RowContext) -> Values:
     }
 
 
-def _template(text: str, context: RowContext) -> UUID | None:
+def _template(text: str | None, context: RowContext) -> UUID | None:
     key = context.template_key
-    return None if key is None else UUID(bytes=template_id(text, key))
+    return None if key is None or text is None else UUID(bytes=template_id(text, key))
 
 
-def _recipient(phone: str, context: RowContext) -> UUID:
+def _recipient(phone: str | None, context: RowContext) -> UUID | None:
+    if phone is None:
+        return None
     number = number_of(phone).encode("utf-8", "surrogatepass")
     return UUID(bytes=pseudonym(context.recipient_key, number))
 

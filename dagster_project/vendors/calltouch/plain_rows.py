@@ -1,7 +1,7 @@
 """Rows of the usual form, a page at a time: what ``rows.encode_one`` says, by columns.
 
 Of the usual form are rows with a second written ``dd-mm-yyyy HH:MM:SS`` within the window, and with
-texts that Postgres can store. Their fields up to ``sent_at`` have a fixed length, and so have those
+texts that Postgres can store, or null. Their fields up to ``sent_at`` have a fixed length, and so have those
 up to ``recipient`` where the phone is a plain number: NumPy lays them out as structures. An unusual
 phone, the status, the template and the segments come from memory.
 """
@@ -9,6 +9,7 @@ phone, the status, the template and the segments come from memory.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import sha256
 from itertools import compress
 from operator import not_
@@ -19,12 +20,13 @@ import xxhash
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from dagster_project.copy_binary import NULL
 from dagster_project.model import Batch, Window, day_number
 from dagster_project.pseudonym import PSEUDONYM_SIZE, pseudonyms
 from dagster_project.storable import is_storable
-from dagster_project.vendors.calltouch.context import RowContext, count_strange
+from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_strange
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
-from dagster_project.vendors.calltouch.pages import Page, Sms
+from dagster_project.vendors.calltouch.pages import Page, Row
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
 from dagster_project.vendors.calltouch.segments import segments_of_all
 
@@ -82,14 +84,18 @@ _DASH: Final = ord("-")
 
 
 class PlainRows(NamedTuple):
-    """Rows of the usual form, by columns; ``wall`` is what ``seconds`` say, in seconds since 2000."""
+    """Rows of the usual form, by columns; ``wall`` is what ``seconds`` say, in seconds since 2000.
 
-    phones: list[str]
+    ``messages`` are the texts in UTF-8, ``NO_TEXT`` for ``None``. ``complete``: nothing is ``None``.
+    """
+
+    complete: bool
+    phones: list[str | None]
     seconds: Characters
     wall: NDArray[np.int64]
-    statuses: list[str]
-    details: list[str]
-    texts: list[str]
+    statuses: list[str | None]
+    details: list[str | None]
+    texts: list[str | None]
     messages: list[bytes]
 
 
@@ -111,27 +117,32 @@ def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
         seconds, wall = seconds[plain], wall[plain]
     texts = [row.smsMessage for row in rows]
     return PlainRows(
+        page.is_complete,
         [row.phoneNumber for row in rows],
         seconds,
         wall,
         [row.smsStatus for row in rows],
         [row.smsStatusDetail for row in rows],
         texts,
-        [text.encode() for text in texts],
+        [NO_TEXT if text is None else text.encode() for text in texts],
     ), others
 
 
-def _with_usual_texts(page: Page) -> tuple[list[Sms], list[int]]:
+def _with_usual_texts(page: Page) -> tuple[Sequence[Row], list[int]]:
     """Rows with a second of the usual length and storable texts; and where the others are."""
     if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
         return page.rows, []
     usual, others = [], []
     for place, row in enumerate(page.rows):
-        if len(row.dateSent) == SECOND and (page.clean or is_storable("".join(astuple(row)))):
+        if len(row.dateSent) == SECOND and (page.clean or _is_storable(row)):
             usual.append(row)
         else:
             others.append(place)
     return usual, others
+
+
+def _is_storable(row: Row) -> bool:
+    return is_storable("".join(filter(None, astuple(row))))
 
 
 def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
@@ -145,13 +156,11 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
     if not all(known):
         pairs = zip(plain.statuses, plain.details, strict=True)
         count_strange(compress(pairs, map(not_, known)), counts)
-    sizes = np.fromiter(map(len, plain.messages), ">i4", len(days))
     fields = zip(
         _heads(plain, days, keys, window, context, counts),
         numbers,
         [encoded for encoded, _, _ in statuses],
-        sizes.view("V4").tolist(),
-        plain.messages,
+        *_texts(plain),
         _tails(plain, context),
         strict=True,
     )
@@ -186,7 +195,7 @@ def _heads(
 
 def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
     """The encoded fields ``phone`` to ``recipient``; and phone and second as they enter the key."""
-    phones = _phone_characters(plain.phones)
+    phones = _phone_characters(plain)
     e164 = np.empty((len(phones), E164), np.uint8)
     e164[:, :2] = _PLUS_SEVEN
     e164[:, 2:] = phones[:, 1:]
@@ -214,12 +223,34 @@ def _tails(plain: PlainRows, context: RowContext) -> list[bytes]:
         return context.tails.of(plain.messages)
     tails = _sized(_TAIL, len(plain.texts))
     tails["template_id_size"] = NULL_SIZE
-    tails["segments"] = segments_of_all(plain.texts, plain.messages)
-    return _pieces(tails)
+    tails["segments"] = segments_of_all([text or "" for text in plain.texts], plain.messages)
+    pieces = _pieces(tails)
+    for place in _without_text(plain):
+        pieces[place] = 2 * NULL
+    return pieces
 
 
-def _phone_characters(phones: list[str]) -> Characters:
-    """Eleven characters a phone; question marks where it has more or fewer."""
+def _texts(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
+    """The encoded field ``message``: lengths, and what they are the lengths of."""
+    sizes = np.fromiter(map(len, plain.messages), ">i4", len(plain.messages))
+    absent = _without_text(plain)
+    sizes[absent] = NULL_SIZE
+    texts = plain.messages
+    if absent:
+        texts = [b"" if text == NO_TEXT else text for text in texts]
+    lengths: list[bytes] = sizes.view("V4").tolist()
+    return lengths, texts
+
+
+def _without_text(plain: PlainRows) -> list[int]:
+    if plain.complete:
+        return []
+    return [place for place, text in enumerate(plain.texts) if text is None]
+
+
+def _phone_characters(plain: PlainRows) -> Characters:
+    """Eleven characters a phone; question marks where it has more or fewer, or is null."""
+    phones = [_NO_PHONE if phone is None else phone for phone in plain.phones]
     if not set(map(len, phones)) <= {PHONE}:
         phones = [phone if len(phone) == PHONE else _NO_PHONE for phone in phones]
     return _matrix("".join(phones), PHONE)

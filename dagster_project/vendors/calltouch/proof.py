@@ -10,6 +10,7 @@ statuses have become: two sums of hashes, about 2 ms a page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,5 +84,5 @@ class Proof:
             raise Untrue(f"page {number} holds the rows of page {twin}")
 
 
-def _sum(texts: list[str]) -> int:
+def _sum(texts: Sequence[str | None]) -> int:
     return int(np.fromiter(map(hash, texts), np.int64, len(texts)).sum())

@@ -2,7 +2,7 @@
 
 An SMS to an erased number keeps its day, hour, status and segments: ``phoneNumber`` and text become
 ``(erased)``, the text with as many points after it as make it cost what it did, and the second is cut to
-the hour. Where an erased number stands in the text of an SMS to somebody else, its digits become 0. Rows
+the hour; a text that is null stays null. Where an erased number stands in the text of an SMS to somebody else, its digits become 0. Rows
 are made of the page as it is then, so they and their keys are the same at every load and replay.
 
 Pure: no clock, no environment, no I/O.
@@ -79,12 +79,12 @@ def _suspects(page: Page, suppression: Suppression) -> Collection[int]:
     rows = page.rows
     if page.rejects or page.sources:
         return range(page.received)
-    numbers = [_identity(row.phoneNumber) for row in rows]
+    numbers = [_identity(row.phoneNumber or "") for row in rows]
     own = suppression.among(set(numbers))
     suspects = {place for place, number in enumerate(numbers) if number in own} if own else set()
     for texts in (
-        [row.smsMessage for row in rows],
-        [row.smsStatus + _APART + row.smsStatusDetail for row in rows],
+        [row.smsMessage or "" for row in rows],
+        [(row.smsStatus or "") + _APART + (row.smsStatusDetail or "") for row in rows],
     ):
         if suppression.occurs_in(_APART.join(set(texts))):
             suspects |= {at for at, text in enumerate(texts) if suppression.occurs_in(text)}
@@ -138,8 +138,8 @@ def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
         kept["dateSent"] = write_wall_time(wall.replace(minute=0, second=0))
     if isinstance(value.get("smsMessage"), str):
         kept["smsMessage"] = erased_text(segments_of(storable(value["smsMessage"], Counter())))
-    elif "smsMessage" in value:
-        kept["smsMessage"] = None
+    elif value.get("smsMessage") is not None:
+        kept["smsMessage"] = 0  # no text, and set aside as it was
     return kept
 
 
@@ -181,7 +181,10 @@ def redact_reject(original: str, suppression: Suppression) -> str | None:
 
 
 def reduce_body(body: bytes, before: date) -> bytes | None:
-    """A page in which SMS of earlier days, and such of no day, are without number and text."""
+    """A page in which SMS of earlier days, and such of no day, are without number and text.
+
+    A text that is null stays null; a number that is null becomes as the others, which marks the SMS.
+    """
 
     def change(source: bytes) -> bytes | None:
         value = _read(source)
@@ -191,7 +194,8 @@ def reduce_body(body: bytes, before: date) -> bytes | None:
         if wall.date() >= before or value.get("phoneNumber") == REDUCED:
             return None
         kept = {key: value.get(key) for key in ("dateSent", "smsStatus", "smsStatusDetail")}
-        return _written({"phoneNumber": REDUCED, **kept, "smsMessage": REDUCED})
+        text = None if value.get("smsMessage") is None else REDUCED
+        return _written({"phoneNumber": REDUCED, **kept, "smsMessage": text})
 
     try:
         return _rewritten(body, change)

@@ -2,12 +2,15 @@
 
 Grain: one row for each SMS that the vendor lists, equal ones included; the loader numbers those by
 ``occurrence``. Key: ``sms_key``, the first 16 bytes of SHA-256 over phone, second and text as
-received, since the vendor gives no id. A status that matures changes the row, not its key. The day
+received, since the vendor gives no id; a phone that is null has the length -1 there, and a text that
+is null is a byte that no text has, so that either differs from an empty one. A status that matures changes the row, not its key. The day
 is the one that the vendor wrote, in the site's time zone.
 
 ``encode_one`` says what a row is, one row at a time. ``plain_rows`` does the same, byte for byte,
 for whole columns of rows of the usual form, which is nearly all of them. A row that cannot be
-dated, or does not belong to the window, is rejected with its characters as received.
+dated, or does not belong to the window, is rejected with its characters as received. What is null or
+absent is NULL: without a phone there is no recipient and no country, without a text no template and no
+segments, without a status the outcome is undetermined.
 """
 
 from __future__ import annotations
@@ -21,17 +24,24 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import xxhash
 
-from dagster_project.copy_binary import POSTGRES_EPOCH_INSTANT, encode_record, pack_length
+from dagster_project.copy_binary import NULL, POSTGRES_EPOCH_INSTANT, encode_record, pack_length
 from dagster_project.model import Answer, Batch, Column, Reject, Table, Window, day_number
 from dagster_project.pseudonym import pseudonym
 from dagster_project.storable import storable
-from dagster_project.vendors.calltouch.context import RowContext, count_strange, template_id
+from dagster_project.vendors.calltouch.context import (
+    NO_TEXT,
+    RowContext,
+    count_strange,
+    template_id,
+)
 from dagster_project.vendors.calltouch.instants import EPOCH, read_wall_time, write_wall_time
 from dagster_project.vendors.calltouch.outcomes import outcome_of
 from dagster_project.vendors.calltouch.pages import (
     Page,
-    Sms,
+    PartialSms,
+    Row,
     as_stored,
+    count_incomplete,
     decode_page,
     decode_row_by_row,
 )
@@ -70,6 +80,12 @@ TABLE: Final = Table(
     has_occurrence=True,
     observed_column="final_seen_at",
     observed_when="is_final",
+    fields=(
+        ("phoneNumber", "phone"),
+        ("smsStatus", "status"),
+        ("smsStatusDetail", "status_detail"),
+        ("smsMessage", "message"),
+    ),
 )
 
 
@@ -84,6 +100,8 @@ def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
     batch.received = page.received
     batch.rejects += page.rejects
     batch.counts.update(page.counts)
+    batch.nulls.update(page.nulls)
+    batch.absent.update(page.absent)
     if others:
         _add_others(batch, page, others, answer.body, window, context)
     return batch
@@ -104,7 +122,7 @@ class EncodedRow(NamedTuple):
     is_final: bool
 
 
-def encode_one(row: Sms, window: Window, context: RowContext, counts: Counter[str]) -> EncodedRow:
+def encode_one(row: Row, window: Window, context: RowContext, counts: Counter[str]) -> EncodedRow:
     """One row of any form.
 
     Raises:
@@ -123,21 +141,25 @@ def encode_one(row: Sms, window: Window, context: RowContext, counts: Counter[st
         "sent_at": instant_of(wall, window.account.time_zone, context, counts),
         **_recipient(row.phoneNumber, context),
         **_status(row, counts),
-        **_message(storable(row.smsMessage, counts), context),
+        **_message(row.smsMessage, counts, context),
     }
     record = encode_record(TABLE, values, counts)
     return EncodedRow(day_number(day), values["sms_key"], record, values["is_final"])
 
 
-def sms_key(phone: str, wall: datetime, message: str) -> bytes:
+def sms_key(phone: str | None, wall: datetime, message: str | None) -> bytes:
     """SHA-256 over the phone's length in 4 bytes, phone, ``dd-mm-yyyy HH:MM:SS`` and text, cut to 16.
 
-    Phone and text as received, in UTF-8, where a lone surrogate stands for itself.
+    Phone and text as received, in UTF-8, where a lone surrogate stands for itself. No phone: the
+    length -1; no text: ``NO_TEXT``.
     """
-    number = phone.encode("utf-8", "surrogatepass")
-    text = message.encode("utf-8", "surrogatepass")
+    number = NULL
+    if phone is not None:
+        characters = phone.encode("utf-8", "surrogatepass")
+        number = pack_length(len(characters)) + characters
+    text = NO_TEXT if message is None else message.encode("utf-8", "surrogatepass")
     second = write_wall_time(wall).encode()
-    return sha256(pack_length(len(number)) + number + second + text).digest()[:KEY]
+    return sha256(number + second + text).digest()[:KEY]
 
 
 def instant_of(
@@ -148,7 +170,9 @@ def instant_of(
     return POSTGRES_EPOCH_INSTANT + seconds * ONE_SECOND
 
 
-def _recipient(phone: str, context: RowContext) -> dict[str, Any]:
+def _recipient(phone: str | None, context: RowContext) -> dict[str, Any]:
+    if phone is None:
+        return dict.fromkeys(("phone", "phone_e164", "country", "recipient"))
     number = read_number(phone)
     identity = number.identity.encode("utf-8", "surrogatepass")
     return {
@@ -159,7 +183,7 @@ def _recipient(phone: str, context: RowContext) -> dict[str, Any]:
     }
 
 
-def _status(row: Sms, counts: Counter[str]) -> dict[str, Any]:
+def _status(row: Row, counts: Counter[str]) -> dict[str, Any]:
     pair = row.smsStatus, row.smsStatusDetail
     outcome = outcome_of(*pair)
     if not outcome.known:
@@ -173,7 +197,10 @@ def _status(row: Sms, counts: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _message(message: str, context: RowContext) -> dict[str, Any]:
+def _message(message: str | None, counts: Counter[str], context: RowContext) -> dict[str, Any]:
+    if message is None:
+        return dict.fromkeys(("message", "template_id", "segments"))
+    message = storable(message, counts)
     key = context.template_key
     return {
         "message": message,
@@ -194,6 +221,7 @@ def _add_others(
         except Unplaceable as reason:
             sources = sources or decode_row_by_row(body).sources
             batch.rejects.append(Reject(str(reason), as_stored(sources[place]), reason.day))
+            _take_back(batch, page.rows[place], sources[place])
     records = [row.record for row in encoded]
     hashes = np.array([xxhash.xxh3_64_intdigest(record) for record in records], np.uint64)
     batch.days = np.append(batch.days, np.array([row.day for row in encoded], np.int32))
@@ -201,3 +229,13 @@ def _add_others(
     batch.records += records
     batch.hashes = np.append(batch.hashes, hashes)
     batch.observed = (batch.observed or []) + [row.is_final for row in encoded]
+
+
+def _take_back(batch: Batch, row: Row, source: bytes) -> None:
+    """What a rejected row has no text for does not count: it is not among the loaded rows."""
+    if isinstance(row, PartialSms):
+        nulls: Counter[str] = Counter()
+        absent: Counter[str] = Counter()
+        count_incomplete(row, source, nulls, absent)
+        batch.nulls -= nulls
+        batch.absent -= absent

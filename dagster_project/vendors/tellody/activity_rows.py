@@ -3,14 +3,15 @@
 Source: UniqueCode, one call a day; its answer names no day, so the client writes the day that it
 asked for into the stored request. Key: the day, so that at most one row stands for it.
 
-A total that is missing or no whole number from 0 is an error, never a zero: the window fails and
-the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
+A total that is null or absent is NULL, never a zero. One of another kind than a whole number from 0 is
+an error, and so is an answer with none of the six: the window fails and the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ TABLE: Final = Table(
     ),
     key_columns=("activity_on", "account"),
     key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
+    fields=tuple(TOTALS.items()),
 )
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 UNKNOWN_KEY: Final = "unknown_key:"
@@ -60,37 +62,54 @@ def to_batch(answer: Answer, window: Window) -> Batch:
     if day not in window:
         return encode_rows(TABLE, [], _key)
     try:
-        totals, unknown = read_totals(answer.body)
+        totals = read_totals(answer.body)
     except AnswerNotTrusted as error:
         error.at(source=SOURCE, account=window.account.label, window=day)
         raise
     row = {
         "activity_on": day,
         "account": window.account.label,
-        **totals,
-        "extra": _as_object(unknown),
+        **totals.columns(),
+        "extra": _as_object(totals.unknown),
     }
     batch = encode_rows(TABLE, [row], _key)
+    batch.nulls.update(key for key, total in totals.values.items() if total is None)
+    batch.absent.update(TOTALS.keys() - totals.values.keys())
+    unknown = totals.unknown
     batch.counts.update(f"{UNKNOWN_KEY}{_shown(key)}" for key in list(unknown)[:MOST_KEYS_NAMED])
     if len(unknown) > MOST_KEYS_NAMED:
         batch.counts[f"{UNKNOWN_KEY}(others)"] += len(unknown) - MOST_KEYS_NAMED
     return batch
 
 
-def read_totals(body: bytes) -> tuple[dict[str, int], dict[str, bytes]]:
-    """The six totals by column name, and the slices of all other keys.
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What an answer says: the totals that are there, by the vendor's key, and all other keys' slices."""
+
+    values: Mapping[str, int | None]
+    unknown: Mapping[str, bytes]
+
+    def columns(self) -> dict[str, int | None]:
+        """All six by column name."""
+        return {column: self.values.get(key) for key, column in TOTALS.items()}
+
+
+def read_totals(body: bytes) -> Totals:
+    """The totals of an answer of the documented form.
 
     Raises:
-        AnswerNotTrusted: naming the key that is missing or cannot be counted with.
+        AnswerNotTrusted: naming the key that cannot be counted with; or none of the six is there.
     """
     try:
-        values = members(body)
+        slices = members(body)
     except NotJson as error:
         raise _untrusted("it is no JSON object") from error
-    totals = {column: _total(key, values.pop(key, None)) for key, column in TOTALS.items()}
-    if not all(map(is_json, values.values())):
+    values = {key: _total(key, slices.pop(key)) for key in TOTALS if key in slices}
+    if not values:
+        raise _untrusted(f"none of {', '.join(TOTALS)} is in it")
+    if not all(map(is_json, slices.values())):
         raise _untrusted("a key that is not documented holds no JSON")
-    return totals, values
+    return Totals(values, slices)
 
 
 def day_asked(request: Mapping[str, Any]) -> date:
@@ -103,9 +122,9 @@ def day_asked(request: Mapping[str, Any]) -> date:
         ) from error
 
 
-def _total(key: str, value: bytes | None) -> int:
-    if value is None:
-        raise _untrusted(f"{key} is missing")
+def _total(key: str, value: bytes) -> int | None:
+    if value == b"null":
+        return None
     if (total := count(value, LARGEST_TOTAL)) is None:
         raise _untrusted(f"{key} is no whole number from 0 to 2^60")
     return total

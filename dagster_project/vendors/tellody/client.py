@@ -56,14 +56,13 @@ class ActivityClient:
             tally.pages += 1
             yield replace(answer, request={**answer.request, "day": day.isoformat()})
 
-    def totals(self, window: Window, tally: Tally) -> dict[str, int]:
+    def totals(self, window: Window, tally: Tally) -> dict[str, int | None]:
         """The six totals of a whole window from one call, by column: to reconcile its days with.
 
         Raises:
-            AnswerNotTrusted: a total is missing or no whole number.
+            AnswerNotTrusted: a total is no whole number, or none is there.
         """
-        totals, _ = read_totals(self._ask(window, tally, sequence=1).body)
-        return totals
+        return read_totals(self._ask(window, tally, sequence=1).body).columns()
 
     def check(self, tally: Tally) -> None:
         """Sign in, and nothing else."""

@@ -6,8 +6,8 @@ partitions go by, whatever zone the purchase's own date was told in (``time_zone
 
 The vendor answers with everything there ever was: purchases before the window are counted, with the
 first of their days, and not loaded; those after it wait for their day. Money goes from the response's
-characters to ``Decimal``. A record that lacks what makes a purchase, or holds what no column can, is
-set aside whole; ``null`` is loaded as NULL.
+characters to ``Decimal``. A record without a ``paymentId`` or a date, or with what its column cannot
+hold, is set aside whole; of all else what is null or absent is loaded as NULL.
 """
 
 from __future__ import annotations
@@ -58,6 +58,15 @@ TABLE: Final = Table(
     key_columns=("purchased_on", "account", "payment_id"),
     key_sql="lpad(to_hex(payment_id), 32, '0')::uuid",
     identity_has_day=False,
+    fields=(
+        ("amount", "amount"),
+        ("credits", "credits"),
+        ("months", "months"),
+        ("paymentMethod", "payment_method"),
+        ("cardLastDigits", "card_last_digits"),
+        ("accountType", "account_type"),
+        ("invoiceHistory", "invoice_history"),
+    ),
 )
 BEFORE_FIRST_PARTITION: Final = "before_first_partition"
 SINCE: Final = "before_first_partition_since:"
@@ -97,6 +106,7 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     rejects: list[Reject] = []
     rows: list[dict[str, Any]] = []
     originals: list[str] = []
+    loaded: list[Mapping[str, bytes]] = []
     for n, slices in enumerate(fields):
         original = page.records[current[n]]
         try:
@@ -115,7 +125,14 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
             continue
         rows.append({"purchased_on": day, "account": window.account.label, **when, **row})
         originals.append(as_text(original))
+        loaded.append(slices)
     batch = encode_rows(TABLE, rows, key_of, originals)
+    refused = {reject.original for reject in batch.rejects}
+    loaded = [each for each, text in zip(loaded, originals, strict=True) if text not in refused]
+    for name, _ in TABLE.fields:
+        batch.nulls[name] = sum(slices.get(name) == b"null" for slices in loaded)
+        batch.absent[name] = sum(name not in slices for slices in loaded)
+    batch.nulls, batch.absent = +batch.nulls, +batch.absent
     batch.received = len(current)
     batch.rejects += rejects
     batch.counts.update(+counts + _outside(outside, window))
@@ -181,7 +198,7 @@ def _row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
     """The columns that come from a record's own fields.
 
     Raises:
-        _Refused: naming the first field that is missing or that its column cannot hold.
+        _Refused: naming the first field that its column cannot hold.
     """
     payment_id = whole_number(slices.get("paymentId"))
     if payment_id is None:
@@ -195,20 +212,16 @@ def _row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
         "payment_id": payment_id,
         "amount": _read("amount", slices.get("amount"), _money),
         "credits": _read("credits", slices.get("credits"), _money),
-        "months": _read("months", slices.get("months", b"null"), whole_number),
-        "payment_method": _read("paymentMethod", slices.get("paymentMethod", b"null"), _text),
+        "months": _read("months", slices.get("months"), whole_number),
+        "payment_method": _read("paymentMethod", slices.get("paymentMethod"), _text),
         "card_last_digits": _read("cardLastDigits", card, _text),
-        "account_type": _read("accountType", slices.get("accountType", b"null"), _text),
-        "invoice_history": _read(
-            "invoiceHistory", slices.get("invoiceHistory", b"null"), _own_json
-        ),
+        "account_type": _read("accountType", slices.get("accountType"), _text),
+        "invoice_history": _read("invoiceHistory", slices.get("invoiceHistory"), _own_json),
     }
 
 
 def _read(name: str, slice_: bytes | None, read: Callable[[bytes], Any]) -> Any:
-    if slice_ is None:
-        raise _Refused(f"{name} is missing")
-    if slice_ == b"null":
+    if slice_ is None or slice_ == b"null":
         return None
     value = read(slice_)
     if value is None:

@@ -2,9 +2,9 @@
 
 Documented form: ``{"code": 200, "resource": "Statistics", "data": {total, sended, pending, fails,
 actions: {RECEIVED, PRESS_ACTION, UNKNOWN}, campaign}, "message": "Ok"}``. The body decides, whatever
-the HTTP status. ``CLOSED`` is described and absent from the samples, so an absent action is 0; the
-other counters must be there (``campaign``, which no text describes, may be left out: not reported).
-Keys nobody documented are kept in the vendor's own characters.
+the HTTP status. ``CLOSED`` is described and absent from the samples, so an absent action is 0; any
+other counter that is absent, and any that is null, is ``None``: not reported. An answer without one of
+them is of another form. Keys nobody documented are kept in the vendor's own characters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ ACTIONS: Final = {
     "CLOSED": "closed",
     "UNKNOWN": "unknown",
 }
-DOCUMENTED: Final = frozenset({*COUNTERS, "actions", "campaign"})
+CAMPAIGN: Final = "campaign"
+DOCUMENTED: Final = frozenset({*COUNTERS, "actions", CAMPAIGN})
 COLUMN_NAMES: Final = (*COUNTERS.values(), *ACTIONS.values(), "campaigns")
 MAX_BIGINT: Final = 2**63 - 1
 
@@ -34,24 +35,34 @@ Slices = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The counters of one answer, by the warehouse's names. ``extra`` is JSON text, or ``None``."""
+    """The counters of one answer, by the warehouse's names. ``extra`` is JSON text, or ``None``.
 
-    total: int
-    sent: int
-    pending: int
-    failed: int
-    received: int
-    pressed: int
-    closed: int
-    unknown: int
+    ``nulls`` and ``absent`` are the vendor's names of the counters that are ``None``.
+    """
+
+    total: int | None
+    sent: int | None
+    pending: int | None
+    failed: int | None
+    received: int | None
+    pressed: int | None
+    closed: int | None
+    unknown: int | None
     campaigns: int | None
     extra: str | None = None
     unknown_keys: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def is_told(self) -> bool:
+        """Whether every counter is reported, but for campaigns, which no text describes."""
+        return all(name == "campaigns" or n is not None for name, n in self.counters().items())
 
     @property
     def is_empty(self) -> bool:
         """The documented "200 Empty": no documented counter says anything, whatever else there is."""
-        return not any(self.counters().values())
+        return self.is_told and not any(self.counters().values())
 
     def counters(self) -> dict[str, int | None]:
         named = asdict(self)
@@ -62,27 +73,38 @@ def read_figures(body: bytes) -> Figures:
     """The figures of an answer of the documented form.
 
     Raises:
-        AnswerNotTrusted: it is no JSON, the envelope has another form, or a counter is missing,
-            negative or no whole number.
+        AnswerNotTrusted: it is no JSON, the envelope has another form, none of the counters is there,
+            or one is negative or no whole number.
     """
     try:
         data = members(_data_of(members(body)))
-        actions = members(data.get("actions", b""))
+        actions = _actions_of(data)
     except NotJson:
         raise _untrusted("the answer, its data or its actions are no JSON object") from None
-    counted = {ours: _counter(data, theirs) for theirs, ours in COUNTERS.items()}
-    counted |= {
-        ours: _counter(actions, theirs) if theirs in actions else 0
-        for theirs, ours in ACTIONS.items()
+    if not DOCUMENTED & data.keys():
+        raise _untrusted(f"none of {', '.join(sorted(DOCUMENTED))} is in it")
+    slices = {key: data[key] for key in (*COUNTERS, CAMPAIGN) if key in data} | {
+        key: actions[key] for key in ACTIONS if key in actions
     }
+    named = {**COUNTERS, **ACTIONS, CAMPAIGN: "campaigns"}
+    counted = {ours: _counter(slices, theirs) for theirs, ours in named.items()}
     more = {key: data[key] for key in sorted(data.keys() - DOCUMENTED)}
     more_actions = {key: actions[key] for key in sorted(actions.keys() - ACTIONS.keys())}
     return Figures(
         **counted,
-        campaigns=_counter(data, "campaign") if "campaign" in data else None,
         extra=_kept(more, more_actions),
         unknown_keys=(*more, *(f"actions.{key}" for key in more_actions)),
+        nulls=tuple(key for key, text in slices.items() if text == b"null"),
+        absent=tuple(key for key in named if key not in slices),
     )
+
+
+def _actions_of(data: Slices) -> Slices:
+    """The actions: of those that are there an absent one is 0; without any, none is reported."""
+    text = data.get("actions", b"null")
+    if text == b"null":
+        return dict.fromkeys(ACTIONS, b"null") if "actions" in data else {}
+    return dict.fromkeys(ACTIONS, b"0") | members(text)
 
 
 def _data_of(envelope: Slices) -> bytes:
@@ -92,10 +114,10 @@ def _data_of(envelope: Slices) -> bytes:
     return envelope.get("data", b"")
 
 
-def _counter(slices: Slices, key: str) -> int:
+def _counter(slices: Slices, key: str) -> int | None:
     text = slices.get(key)
-    if text is None:
-        raise _untrusted(f"{key} is missing")
+    if text is None or text == b"null":
+        return None
     if (counted := count(text, MAX_BIGINT)) is None:
         raise _untrusted(f"{key} is no whole number from 0")
     return counted

@@ -56,13 +56,17 @@ class Observation:
     failure: str | None = None
 
     def evidence(self) -> dict[str, Any]:
+        return {what: figures.counters() for what, figures in self.answers().items()}
+
+    def answers(self) -> dict[str, Figures]:
+        """What was asked for in words, with what was answered."""
         asked = {
             "without a range": self.rolling,
             f"{LONG_AGO}..{LONG_AGO}": self.long_ago,
             **{f"{day}..{day}": figures for day, figures in self.recent.items()},
             "without a range, again": self.rolling_again,
         }
-        return {what: figures.counters() for what, figures in asked.items() if figures is not None}
+        return {what: figures for what, figures in asked.items() if figures is not None}
 
 
 def recent_days(today: date) -> list[date]:
@@ -74,6 +78,8 @@ def decide(seen: Observation) -> tuple[State, str]:
     """The state that an observation proves, and the reason in words."""
     if seen.failure is not None:
         return "unproven", seen.failure
+    if not all(figures.is_told for figures in seen.answers().values()):
+        return "unproven", "it answers with counters that are null or absent, which prove nothing"
     if seen.rolling is None or seen.rolling.is_empty:
         return "unproven", "the company is quiet: without a range it answers with nothing"
     if seen.long_ago is None:

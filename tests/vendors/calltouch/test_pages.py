@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from dagster_project.model import Reject
 from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
+    NULLABLE,
     NotAPage,
     NotJson,
     Sms,
@@ -98,8 +100,8 @@ def test_a_total_that_is_no_count_costs_no_row(total: Any) -> None:
         ("null", "not an object but null"),
         ("[ ]", "not an object but a list"),
         ('"text"', "not an object but a text"),
-        ("{}", "phoneNumber is missing"),
-        (json.dumps({**ROW, "smsMessage": None}), "smsMessage is not a text but null"),
+        ("{}", "dateSent is missing"),
+        (json.dumps({**ROW, "dateSent": None}), "dateSent is not a text but null"),
         (json.dumps({**ROW, "phoneNumber": 79209383654}), "phoneNumber is not a text but a number"),
         (json.dumps({**ROW, "smsStatus": {}}), "smsStatus is not a text but an object"),
         (json.dumps({**ROW, "dateSent": False}), "dateSent is not a text but a truth value"),
@@ -124,13 +126,36 @@ def test_a_row_that_cannot_be_read_keeps_its_source_and_costs_no_other(
 
 
 def test_a_reject_has_the_day_that_it_claims() -> None:
-    source = json.dumps({**ROW, "smsMessage": None})
+    source = json.dumps({**ROW, "smsMessage": []})
 
     [reject] = decode_page(page(source)).rejects
 
     assert reject == Reject(
-        "unreadable row: smsMessage is not a text but null", source, date(2024, 4, 1)
+        "unreadable row: smsMessage is not a text but a list", source, date(2024, 4, 1)
     )
+
+
+@pytest.mark.parametrize("beside", [[], [{**ROW, "new": 1}]], ids=["whole", "row by row"])
+@pytest.mark.parametrize("key", NULLABLE)
+def test_a_text_that_is_null_or_absent_costs_no_row_and_is_counted(
+    key: str, beside: list[dict[str, Any]]
+) -> None:
+    null = ROW | {key: None}
+    short = {name: text for name, text in ROW.items() if name != key}
+
+    decoded = decode_page(page(ROW, null, short, short, *beside))
+
+    partial = [null[name] for name in KEYS]
+    assert [list(astuple(row)) for row in decoded.rows] == [
+        list(ROW.values()), partial, partial, partial, *[list(ROW.values()) for _ in beside]
+    ]  # fmt: skip
+    assert (decoded.nulls, decoded.absent, decoded.rejects) == ({key: 1}, {key: 2}, [])
+    assert not decoded.is_complete
+
+
+def test_a_page_whose_rows_have_all_of_their_texts_is_complete() -> None:
+    assert decode_page(page(ROW, ROW)).is_complete
+    assert decode_page(page(ROW, {**ROW, "new": 1})).is_complete
 
 
 @pytest.mark.parametrize(
@@ -229,10 +254,11 @@ def test_any_json_is_read_or_set_aside_row_by_row(elements: list[Any], ascii_onl
 
     assert decoded.received == len(elements)
     good = [
-        tuple(element[key] for key in KEYS)
+        tuple(element.get(key) for key in KEYS)
         for element, source in zip(elements, sources, strict=True)
         if isinstance(element, dict)
-        and all(isinstance(element.get(key), str) for key in KEYS)
+        and isinstance(element.get("dateSent"), str)
+        and all(isinstance(element.get(key), str | None) for key in KEYS)
         and source.encode("utf-8", "replace").decode() == source
     ]
     assert [tuple(getattr(row, key) for key in KEYS) for row in decoded.rows] == good

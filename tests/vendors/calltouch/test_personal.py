@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dagster_project.copy_binary import encode_record
 from dagster_project.model import Account, Answer, Window
-from dagster_project.privacy import Suppression, identity_of
+from dagster_project.privacy import Rules, Suppression, identity_of
 from dagster_project.vendors.calltouch import personal, redaction
 from dagster_project.vendors.calltouch.context import RowContext
 from dagster_project.vendors.calltouch.phones import read_number
@@ -131,8 +131,8 @@ def test_what_is_not_of_the_usual_form_is_looked_through_too() -> None:
     st.lists(
         st.builds(
             row,
-            st.sampled_from(["79201234567", "89201234567", "79210000001", "нет", "12345"]),
-            st.text(max_size=30) | st.sampled_from(["тел 89201234567", "Код 1234"]),
+            st.sampled_from(["79201234567", "89201234567", "79210000001", "нет", "12345", None]),
+            st.text(max_size=30) | st.sampled_from(["тел 89201234567", "Код 1234", None, 7]),
         ),
         max_size=8,
     )
@@ -153,6 +153,7 @@ def test_a_batch_is_reduced_as_its_rows_are() -> None:
     context = RowContext.of(SECRET)
     rows = [row(f"7921000{n:04}", f"Код {n}") for n in range(20)]
     rows += [row("нет номера", ""), row("+1 202 555 0123", "long " * 60)]
+    rows += [row(None), row(text=None), row(None, None, smsStatus=None, smsStatusDetail=None)]
     young = to_batch(answer(page(*rows)), WINDOW, context)
     reduced = personal.reduce_batch(
         to_batch(answer(page(*rows)), WINDOW, context), WINDOW, date(2024, 4, 2), KEY
@@ -165,6 +166,54 @@ def test_a_batch_is_reduced_as_its_rows_are() -> None:
         assert by_value["sms_key"].bytes == reduced.keys[at * 16 : at * 16 + 16]
     keys = {reduced.keys[at : at + 16] for at in range(0, len(reduced.keys), 16)}
     assert len(keys) == len(rows)
+
+
+NULLS = [
+    row(NUMBER, None),
+    row(NUMBER, smsStatus=None, smsStatusDetail=None),
+    row(None, "мой 8 920 123 45 67"),
+    row(None, None),
+    row(text=None),
+]
+
+
+@pytest.mark.parametrize("of", NULLS, ids=range(len(NULLS)))
+def test_a_row_with_nulls_is_erased_as_its_page_is_and_stays_null(of: dict[str, Any]) -> None:
+    suppressed, context = suppressing(NUMBER), RowContext.of(SECRET)
+    rules = Rules(suppressed, date.min, KEY)
+    gone = frozenset([personal.pseudonym_of(identity_of(NUMBER), context)])
+    body = page(of)
+    [before] = to_batch(answer(body), WINDOW, context).records
+    redacted = redaction.redact_body(body, suppressed)
+    [after] = to_batch(answer(redacted or body), WINDOW, context).records
+
+    new = personal.erase_row(decoded(before), ACCOUNT, context, rules, gone)
+
+    assert encode_record(TABLE, new or decoded(before), Counter()) == after
+    assert (decoded(after)["message"] is None) == (of["smsMessage"] is None)
+    assert b"9201234567" not in b"".join(after.split(b" "))
+
+
+def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
+    context, other = RowContext.of(SECRET), RowContext.of("another key")
+    body = page(row(None), row(text=None))
+    without_number, without_text = map(decoded, to_batch(answer(body), WINDOW, context).records)
+
+    reduced = personal.reduce_row(without_number, KEY)
+    assert reduced is not None
+    assert (reduced["phone"], reduced["recipient"]) == ("(reduced)", None)
+    assert personal.reduce_row(reduced, KEY) is None
+    reduced = personal.reduce_row(without_text, KEY)
+    assert reduced is not None
+    assert (reduced["message"], reduced["template_id"], reduced["segments"]) == (None, None, None)
+    body = redaction.reduce_body(body, date(2024, 4, 2)) or b""
+    assert [tuple(each.values())[::4] for each in rows_of(body)] == [
+        ("(reduced)", "(reduced)"),
+        ("(reduced)", None),
+    ]
+    assert redaction.reduce_body(body, date(2024, 4, 2)) is None
+    assert personal.rekey_row(without_number, other)["recipient"] is None
+    assert personal.rekey_row(without_text, other)["template_id"] is None
 
 
 def test_days_that_are_not_old_are_left_as_they_are() -> None:

@@ -29,7 +29,7 @@ from dagster_project.vendors.calltouch.context import (
 )
 from dagster_project.vendors.calltouch.instants import EPOCH
 from dagster_project.vendors.calltouch.outcomes import PAIRS, outcome_of
-from dagster_project.vendors.calltouch.pages import KEYS, decode_page
+from dagster_project.vendors.calltouch.pages import KEYS, NULLABLE, decode_page
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.rows import TABLE, encode_one, sms_key, to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -104,34 +104,54 @@ def test_the_documents_own_sample_gives_its_four_rows(table: CopyTable) -> None:
     assert (batch.received, batch.rejects, batch.counts) == (4, [], Counter())
 
 
-def expected_row(element: dict[str, str], wall: datetime) -> dict[str, Any]:
+def expected_row(element: dict[str, str | None], wall: datetime) -> dict[str, Any]:
     """A row as the documentation of the table tells it, reckoned field by field."""
-    phone, message = element["phoneNumber"], element["smsMessage"]
-    number = read_number(phone)
-    outcome = outcome_of(element["smsStatus"], element["smsStatusDetail"])
+    phone, message = element.get("phoneNumber"), element.get("smsMessage")
+    status, detail = element.get("smsStatus"), element.get("smsStatusDetail")
+    outcome = outcome_of(status, detail)
+    number = b"\xff\xff\xff\xff"
+    if phone is not None:
+        number = phone.encode("utf-8", "surrogatepass")
+        number = len(number).to_bytes(4, "big") + number
     identity = b"".join(
         [
-            len(phone.encode("utf-8", "surrogatepass")).to_bytes(4, "big"),
-            phone.encode("utf-8", "surrogatepass"),
+            number,
             f"{wall.day:02}-{wall.month:02}-{wall.year:04} {wall:%H:%M:%S}".encode(),
-            message.encode("utf-8", "surrogatepass"),
+            b"\xff" if message is None else message.encode("utf-8", "surrogatepass"),
         ]
     )
-    recipient = number.identity.encode("utf-8", "surrogatepass")
     return {
         "sent_on": wall.date(),
         "site_id": 101,
         "sms_key": UUID(bytes=sha256(identity).digest()[:16]),
         "sent_at": wall.replace(tzinfo=MOSCOW.time_zone).astimezone(UTC),
+        **expected_recipient(phone),
+        "status": None if status is None else mended(status),
+        "status_detail": None if detail is None else mended(detail),
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "is_final": outcome.is_final,
+        **expected_text(message),
+    }
+
+
+def expected_recipient(phone: str | None) -> dict[str, Any]:
+    if phone is None:
+        return {"phone": None, "phone_e164": None, "country": None, "recipient": None}
+    number = read_number(phone)
+    recipient = number.identity.encode("utf-8", "surrogatepass")
+    return {
         "phone": mended(phone),
         "phone_e164": number.e164,
         "country": number.country,
         "recipient": UUID(bytes=pseudonym(sub_key(SECRET, "recipient"), recipient)),
-        "status": mended(element["smsStatus"]),
-        "status_detail": mended(element["smsStatusDetail"]),
-        "outcome": outcome.outcome,
-        "reason": outcome.reason,
-        "is_final": outcome.is_final,
+    }
+
+
+def expected_text(message: str | None) -> dict[str, Any]:
+    if message is None:
+        return {"message": None, "template_id": None, "segments": None}
+    return {
         "message": mended(message),
         "template_id": UUID(bytes=template_id(mended(message), sub_key(SECRET, "template"))),
         "segments": segments_of(mended(message)),
@@ -167,12 +187,18 @@ WALLS = st.datetimes(datetime(2024, 4, 1), datetime(2024, 4, 30, 23, 59, 59)).ma
 
 
 @st.composite
-def good_rows(draw: st.DrawFn, phones: st.SearchStrategy[str] = PHONES) -> tuple[str, Any]:
+def good_rows(
+    draw: st.DrawFn, phones: st.SearchStrategy[str] = PHONES, incomplete: bool = False
+) -> tuple[str, Any]:
     """The source of a row, and what it has to become."""
     wall = draw(WALLS)
     status, detail = draw(PAIRS_SENT)
     values = draw(phones), wall.strftime(draw(st.sampled_from(FORMS))), status, detail
     element = dict(zip(KEYS, (*values, draw(MESSAGES)), strict=True))
+    for key in draw(st.sets(st.sampled_from(NULLABLE), max_size=2) if incomplete else st.just(())):
+        element[key] = None
+        if draw(st.booleans()):
+            del element[key]
     source = json.dumps(element, ensure_ascii=draw(st.booleans()))
     source = source.encode("utf-8", "backslashreplace").decode()
     return source, expected_row(json.loads(source), wall)
@@ -181,7 +207,7 @@ def good_rows(draw: st.DrawFn, phones: st.SearchStrategy[str] = PHONES) -> tuple
 BAD_ROWS = st.sampled_from(
     [
         *("null", "1e400", "[]", '"x"', "{}", "9" * 4400, "[" * 9000 + "]" * 9000),
-        *(source_of(ROW | {key: None}) for key in KEYS),
+        source_of(ROW | {"dateSent": None}),
         *(source_of(ROW | {key: 79209383654}) for key in KEYS),
         *(
             source_of(ROW | {"dateSent": written})
@@ -197,7 +223,11 @@ BAD_ROWS = st.sampled_from(
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(good_rows() | good_rows(PLAIN_PHONES) | BAD_ROWS, max_size=8))
+@given(
+    st.lists(
+        good_rows() | good_rows(PLAIN_PHONES) | good_rows(incomplete=True) | BAD_ROWS, max_size=8
+    )
+)
 def test_every_row_is_loaded_exactly_or_rejected_with_its_original(
     table: CopyTable, rows: list[tuple[str, Any]]
 ) -> None:
@@ -216,7 +246,10 @@ def test_every_row_is_loaded_exactly_or_rejected_with_its_original(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(good_rows(PLAIN_PHONES), max_size=8), st.booleans())
+@given(
+    st.lists(good_rows(PLAIN_PHONES) | good_rows(PLAIN_PHONES, incomplete=True), max_size=8),
+    st.booleans(),
+)
 def test_by_columns_a_row_is_byte_for_byte_what_it_is_by_itself(
     rows: list[tuple[str, Any]], with_templates: bool
 ) -> None:
@@ -284,6 +317,54 @@ def test_a_key_depends_on_phone_second_and_text_alone_and_not_on_how_the_second_
 
     assert len(set(keys[:4])) == 1
     assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize("key", NULLABLE)
+def test_null_is_a_value_and_another_one_than_empty(table: CopyTable, key: str) -> None:
+    null, empty = ROW | {key: None}, ROW | {key: ""}
+    absent = {name: text for name, text in ROW.items() if name != key}
+
+    batch = batch_of(null, empty, absent)
+
+    rows = named(table.round_trip(batch.records))
+    column = dict(TABLE.fields)[key]
+    assert [row[column] for row in rows] == [None, "", None]
+    assert (batch.rejects, batch.nulls, batch.absent) == ([], {key: 1}, {key: 1})
+    assert batch.records[0] == batch.records[2]
+    assert len({batch.keys[at : at + 16] for at in (0, 16, 32)}) == (
+        2 if "Status" not in key else 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "outcome"),
+    [
+        (None, "Доставлено", ("undetermined", "no_status", False)),
+        (None, None, ("undetermined", "no_status", False)),
+        ("delivered", None, ("delivered", None, True)),
+        ("error", None, ("failed", "no_detail", True)),
+        ("sent", None, ("pending", None, False)),
+        ("unknown", None, ("undetermined", "unknown_status", False)),
+        ("read", None, ("undetermined", "unknown_status", False)),
+    ],
+)
+def test_what_a_status_or_a_detail_that_is_null_comes_to(
+    status: str | None, detail: str | None, outcome: tuple[str, str | None, bool]
+) -> None:
+    found = outcome_of(status, detail)
+    assert (found.outcome, found.reason, found.is_final) == outcome
+    batch = batch_of(ROW | {"smsStatus": status, "smsStatusDetail": detail})
+    strange = {"unknown_status:read + null": 1} if status == "read" else {}
+    assert (batch.counts, batch.observed) == (strange, [outcome[2]])
+
+
+def test_what_a_rejected_row_lacks_is_not_counted_among_the_loaded_ones() -> None:
+    stray = {"dateSent": "31-03-2024 23:59:59", "smsMessage": None}
+
+    batch = batch_of(ROW, stray, ROW | {"smsMessage": None})
+
+    assert len(batch.rejects) == 1
+    assert (batch.nulls, batch.absent) == ({"smsMessage": 1}, {})
 
 
 def test_a_key_cannot_be_imitated_by_moving_characters_from_phone_to_text() -> None:

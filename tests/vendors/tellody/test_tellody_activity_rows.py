@@ -1,4 +1,4 @@
-"""A day's totals: six whole numbers or none, unknown keys as the vendor wrote them."""
+"""A day's totals: whole numbers or NULL, unknown keys as the vendor wrote them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.vendors.tellody.activity_rows import TOTALS, read_totals, to_batch
+from dagster_project.vendors.tellody.activity_rows import TABLE, TOTALS, read_totals, to_batch
 from tests.vendors.tellody.conftest import answer, window
 
 DAY = date(2024, 4, 1)
@@ -33,14 +33,13 @@ def extra_of(text: str) -> bytes:
 
 
 def test_the_documents_sample_is_six_zeros() -> None:
-    totals, unknown = read_totals(SAMPLE.read_bytes())
-    assert totals == dict.fromkeys(TOTALS.values(), 0)
-    assert unknown == {}
+    totals = read_totals(SAMPLE.read_bytes())
+    assert totals.columns() == dict.fromkeys(TOTALS.values(), 0)
+    assert totals.unknown == {}
 
 
 def test_each_total_lands_under_its_name() -> None:
-    totals, _ = read_totals(body().encode())
-    assert totals == {
+    assert read_totals(body().encode()).columns() == {
         "sms_sent": 3,
         "email_sent": 4,
         "downloads": 5,
@@ -51,20 +50,36 @@ def test_each_total_lands_under_its_name() -> None:
 
 
 @pytest.mark.parametrize("name", TOTALS)
-@pytest.mark.parametrize(
-    "text", [None, "null", '"12"', "12.0", "1e2", "-1", "true", "[]", "9223372036854775808"]
-)
+@pytest.mark.parametrize("text", ['"12"', "12.0", "1e2", "-1", "true", "[]", "9223372036854775808"])
 def test_a_total_that_cannot_be_counted_with_is_an_error_that_names_it(
-    name: str, text: str | None
+    name: str, text: str
 ) -> None:
-    with pytest.raises(AnswerNotTrusted, match=rf"\b{name} is (missing|no whole number)") as raised:
+    with pytest.raises(AnswerNotTrusted, match=rf"\b{name} is no whole number") as raised:
         to_batch(answer(body(**{name: text}), day="2024-04-01"), WINDOW)
     assert raised.value.window == "2024-04-01"
 
 
+@pytest.mark.parametrize("name", TOTALS)
+@pytest.mark.parametrize("text", [None, "null"])
+def test_a_total_that_is_null_or_absent_is_null_in_its_column_and_no_zero(
+    name: str, text: str | None
+) -> None:
+    column = TOTALS[name]
+    whole = read_totals(body().encode()).columns()
+    assert read_totals(body(**{name: text}).encode()).columns() == {**whole, column: None}
+    batch = to_batch(answer(body(**{name: text}), day="2024-04-01"), WINDOW)
+    assert len(batch) == 1
+    assert (batch.nulls, batch.absent) == (({name: 1}, {}) if text == "null" else ({}, {name: 1}))
+    assert dict(TABLE.fields) == TOTALS
+
+
+def test_an_answer_with_none_of_the_totals_is_no_answer() -> None:
+    with pytest.raises(AnswerNotTrusted, match="none of SMS_SENT, EMAIL_SENT, DL, "):
+        to_batch(answer(body(**dict.fromkeys(TOTALS), error="1"), day="2024-04-01"), WINDOW)
+
+
 def test_totals_are_counted_as_long_as_their_sum_is_a_bigint() -> None:
-    totals, _ = read_totals(body(URL=str(2**60)).encode())
-    assert totals["url_clicks"] == 2**60
+    assert read_totals(body(URL=str(2**60)).encode()).columns()["url_clicks"] == 2**60
     with pytest.raises(AnswerNotTrusted, match="URL is no whole number from 0 to"):
         read_totals(body(URL=str(2**60 + 1)).encode())
 
@@ -112,12 +127,15 @@ def test_whatever_json_comes_is_one_exact_row_or_an_error(
     known: dict[str, Any], unknown: dict[str, Any]
 ) -> None:
     values = {**dict.fromkeys(TOTALS, 1), **unknown, **known}
-    whole = all(type(values[name]) is int and 0 <= values[name] <= 2**60 for name in TOTALS)
+    whole = all(
+        values[name] is None or (type(values[name]) is int and 0 <= values[name] <= 2**60)
+        for name in TOTALS
+    )
     text = json.dumps(values)
     if whole and "NaN" not in text and "Infinity" not in text:
-        totals, more = read_totals(text.encode())
-        assert totals == {column: values[name] for name, column in TOTALS.items()}
-        assert {key: json.loads(text) for key, text in more.items()} == {
+        totals = read_totals(text.encode())
+        assert totals.columns() == {column: values[name] for name, column in TOTALS.items()}
+        assert {key: json.loads(text) for key, text in totals.unknown.items()} == {
             key: value for key, value in values.items() if key not in TOTALS
         }
         assert len(to_batch(answer(text, day="2024-04-01"), WINDOW)) == 1

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.vendors.trust.figures import DOCUMENTED, Figures, read_figures
+from dagster_project.vendors.trust.figures import (
+    ACTIONS,
+    DOCUMENTED,
+    Figures,
+    read_figures,
+)
+from dagster_project.vendors.trust.rows import TABLE
 
 Sample = Callable[[str], dict[str, Any]]
 
@@ -21,6 +27,7 @@ def read(decoded: Any) -> Figures:
 
 SAMPLES = Path(__file__).parents[2] / "data"
 COUNTERS = ("total", "sended", "pending", "fails")
+NAMES = dict(TABLE.fields)
 
 
 def test_the_documents_found_sample_reads_as_a_person_reads_it(sample: Sample) -> None:
@@ -53,7 +60,7 @@ def test_closed_is_read_where_it_is_there(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("key", COUNTERS)
-@pytest.mark.parametrize("value", [None, "6", 6.0, 6.5, -1, True, [], {}, 2**63])
+@pytest.mark.parametrize("value", ["6", 6.0, 6.5, -1, True, [], {}, 2**63])
 def test_a_counter_that_is_no_whole_number_from_zero_is_refused(
     sample: Sample, key: str, value: Any
 ) -> None:
@@ -63,19 +70,49 @@ def test_a_counter_that_is_no_whole_number_from_zero_is_refused(
         read(answer)
 
 
-@pytest.mark.parametrize("key", COUNTERS)
-def test_a_missing_counter_is_an_error_and_not_a_zero(sample: Sample, key: str) -> None:
+@pytest.mark.parametrize("key", [*COUNTERS, "campaign"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_counter_that_is_null_or_absent_is_not_reported_and_no_zero(
+    sample: Sample, key: str, is_there: bool
+) -> None:
+    whole = read(sample("found")).counters()
     answer = sample("found")
-    del answer["data"][key]
-    with pytest.raises(AnswerNotTrusted, match=f"{key} is missing"):
-        read(answer)
+    answer["data"].pop(key)
+    if is_there:
+        answer["data"][key] = None
+    figures = read(answer)
+    assert figures.counters() == {**whole, NAMES[key]: None}
+    assert (figures.nulls, figures.absent) == (((key,), ()) if is_there else ((), (key,)))
 
 
-def test_an_action_that_is_there_must_be_a_whole_number(sample: Sample) -> None:
+def test_an_action_that_is_null_is_not_reported_and_one_of_another_kind_is_an_error(
+    sample: Sample,
+) -> None:
     answer = sample("found")
     answer["data"]["actions"]["RECEIVED"] = None
+    figures = read(answer)
+    assert (figures.received, figures.pressed, figures.nulls) == (None, 4, ("RECEIVED",))
+    answer["data"]["actions"]["RECEIVED"] = "4"
     with pytest.raises(AnswerNotTrusted, match="RECEIVED"):
         read(answer)
+
+
+def test_without_any_actions_none_of_them_is_reported(sample: Sample) -> None:
+    answer = sample("found")
+    answer["data"]["actions"] = None
+    assert read(answer).nulls == tuple(ACTIONS)
+    del answer["data"]["actions"]
+    figures = read(answer)
+    assert [figures.counters()[name] for name in ACTIONS.values()] == [None] * len(ACTIONS)
+    assert figures.absent == tuple(ACTIONS)
+
+
+@pytest.mark.parametrize("key", [*COUNTERS, "actions"])
+def test_an_answer_with_a_null_in_it_is_not_the_empty_one(sample: Sample, key: str) -> None:
+    answer = sample("empty")
+    answer["data"][key] = None
+    assert not read(answer).is_empty
+    assert not read(answer).is_told
 
 
 def test_a_campaign_count_left_out_is_not_reported_rather_than_zero(sample: Sample) -> None:

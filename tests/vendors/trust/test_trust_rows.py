@@ -91,6 +91,17 @@ def test_unknown_and_absent_keys_are_counted_by_name(sample: Sample) -> None:
     }
 
 
+def test_a_counter_that_is_not_reported_is_counted_and_held_against_nothing(
+    sample: Sample,
+) -> None:
+    answer = sample("found")
+    answer["data"] |= {"sended": None, "actions": {"RECEIVED": None}}
+    del answer["data"]["fails"]
+    batch = to_batch(answer_of(answer), WINDOW)
+    assert (batch.nulls, batch.absent) == ({"sended": 1, "RECEIVED": 1}, {"fails": 1})
+    assert (len(batch), batch.counts) == (1, {})
+
+
 def test_names_of_unknown_keys_cannot_flood_a_receipt(sample: Sample) -> None:
     answer = sample("empty")
     answer["data"] |= {f"{number}{'x' * 10_000}\n": 0 for number in range(50)}
@@ -125,7 +136,7 @@ def test_a_stored_request_that_does_not_say_what_it_covers_is_refused(
 
 def test_a_refusal_names_company_and_day(sample: Sample) -> None:
     answer = sample("found")
-    del answer["data"]["fails"]
+    answer["data"]["fails"] = "6"
     with pytest.raises(AnswerNotTrusted, match=r"trust account 7 2024-05-14: .*fails"):
         to_batch(answer_of(answer), WINDOW)
 
