@@ -15,9 +15,14 @@ from typing import Final
 PSEUDONYM_SIZE: Final = 16
 
 
+def secret_bytes(secret: str) -> bytes:
+    """The secret as it stood in the environment, which need not be UTF-8."""
+    return secret.encode("utf-8", "surrogateescape")
+
+
 def sub_key(secret: str, purpose: str) -> bytes:
     """The 32-byte key of one purpose."""
-    root = blake2b(secret.encode("utf-8", "surrogateescape")).digest()
+    root = blake2b(secret_bytes(secret)).digest()
     return blake2b(purpose.encode(), key=root, digest_size=32).digest()
 
 

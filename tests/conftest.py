@@ -102,6 +102,8 @@ class PostgresServer:
                 )
         with warehouse.connect_admin() as connection:
             connection.execute("SELECT ops.secure_database()")
+            # A copy of a database stands elsewhere, like a restored dump.
+            connection.execute("SELECT ops.suppression_was_applied()")
         return warehouse
 
     def add_dagster(self, warehouse: Warehouse) -> None:

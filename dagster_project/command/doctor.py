@@ -247,7 +247,7 @@ def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 
 def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
-        is_restored = restored.is_restored(connection)
+        is_restored = restored.is_restored(connection, warehouse.seen_erasures)
         changed_timeline = restored.changed_timeline(connection)
         row = connection.execute(
             "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"

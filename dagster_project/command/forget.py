@@ -27,9 +27,14 @@ from dagster_project.warehouse.erase import forget as erase
 from dagster_project.warehouse.erase_again import forget_again
 from dagster_project.warehouse.home import write_private
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
+from dagster_project.warehouse.restored import WAY_OUT
 
 Erase = Callable[[Warehouse, str, list[Belongings], Report], Erased]
 STANDARD = Path("-")
+OLD_LIST = (
+    "This list is from before the newest erasure that WAREHOUSE_HOME has seen: who was erased since may stand"
+    f" in this warehouse, loads stay refused and BI closed. Way out: {WAY_OUT}"
+)
 
 
 def run(*, again: bool, import_from: Path | None, export_to: Path | None) -> int:
@@ -96,7 +101,9 @@ def _erase(what: Erase) -> int:
                 marts.recount(connection, [int(label)], [day])
             marts.refresh_stale(connection, shown_template)
     click.echo(_summary(done))
-    return 0
+    if done.is_closed:
+        click.echo(OLD_LIST, err=True)
+    return int(done.is_closed)
 
 
 def read_numbers(lines: Iterable[str]) -> list[Identity]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from dagster_project.warehouse import embedded
 from dagster_project.warehouse.cluster import SUPERUSER
 from dagster_project.warehouse.pg_errors import connect_failure, safe_errors
 from dagster_project.warehouse.postgres_url import read_url, write_url
+from dagster_project.warehouse.seen_erasures import SeenErasures
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -88,6 +89,7 @@ class Warehouse:
     ``place`` holds libpq's parameters without user and password. ``logins`` are the ones whose
     passwords this program made, and which ``migrate`` creates: empty for a server of somebody else.
     ``home`` is where the embedded server is started again from, should it be found down.
+    ``seen_erasures`` is what ``WAREHOUSE_HOME`` knows of it, by which an older copy is known.
     """
 
     place: Mapping[str, str]
@@ -96,6 +98,7 @@ class Warehouse:
     logins: Mapping[str, SecretStr] = field(default_factory=dict)
     dagster: SecretStr | None = None
     home: Path | None = None
+    seen_erasures: SeenErasures | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Warehouse:
@@ -105,9 +108,11 @@ class Warehouse:
             SettingsError: ``WAREHOUSE_URL`` cannot be read, or the embedded server cannot be ours.
         """
         if settings.warehouse_url is not None:
-            return cls.at(settings.warehouse_url.get_secret_value(), settings.dagster_url)
-        server = embedded.ensure_running(settings.home)
-        return cls.on(server, dagster=settings.dagster_url, home=settings.home)
+            found = cls.at(settings.warehouse_url.get_secret_value(), settings.dagster_url)
+        else:
+            server = embedded.ensure_running(settings.home)
+            found = cls.on(server, dagster=settings.dagster_url, home=settings.home)
+        return replace(found, seen_erasures=SeenErasures(settings.home))
 
     @classmethod
     def at(cls, url: str, dagster: SecretStr | None = None) -> Warehouse:

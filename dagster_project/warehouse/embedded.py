@@ -21,7 +21,14 @@ from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.cluster import SUPERUSER, Cluster, Postmaster, StartFailed
-from dagster_project.warehouse.home import claimed, host_name, secret, write_private
+from dagster_project.warehouse.home import (
+    claimed,
+    host_name,
+    read_private,
+    refuse_link,
+    secret,
+    write_private,
+)
 from dagster_project.warehouse.server_settings import LOOPBACK
 
 LOGINS = (
@@ -57,7 +64,7 @@ def ensure_running(home: Path) -> EmbeddedServer:
         SettingsError: the home is somebody else's, or Postgres cannot start; says the way out.
         TryLater: another process is starting it, or it is still recovering.
     """
-    home = home.resolve()
+    home = _real(home)
     with claimed(home):
         keeper = _Keeper(home)
         keeper.refuse_other_hosts()
@@ -69,7 +76,7 @@ def ensure_running(home: Path) -> EmbeddedServer:
 
 def stop(home: Path) -> bool:
     """Stop the server of ``home``; whether it ran."""
-    home = home.resolve()
+    home = _real(home)
     if not (home / "postgres").exists():
         return False
     with claimed(home):
@@ -82,9 +89,14 @@ def stop(home: Path) -> bool:
 
 def pii_hash_key(home: Path) -> SecretStr:
     """The key of the embedded warehouse's pseudonyms: made once, readable by its owner only."""
-    home = home.resolve()
+    home = _real(home)
     with claimed(home):
         return secret(home / "secrets" / "pii_hash_key")
+
+
+def _real(home: Path) -> Path:
+    refuse_link(home)
+    return home.resolve()
 
 
 class _Keeper:
@@ -98,8 +110,8 @@ class _Keeper:
     @property
     def record(self) -> dict[str, object]:
         try:
-            read = json.loads(self.record_file.read_text())
-        except (FileNotFoundError, ValueError):
+            read = json.loads(read_private(self.record_file) or "{}")
+        except ValueError:
             return {}
         return read if isinstance(read, dict) else {}
 

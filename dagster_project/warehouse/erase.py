@@ -21,7 +21,7 @@ from psycopg import sql
 from dagster_project.model import Account, Table
 from dagster_project.privacy import Identity, Personal, Rules, Suppression, Values
 from dagster_project.pseudonym import fingerprint
-from dagster_project.warehouse import suppression
+from dagster_project.warehouse import restored, suppression
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import CODE_VERSION, Connection
 from dagster_project.warehouse.rejects import redact_rejects
@@ -64,7 +64,7 @@ class Belongings:
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure did; also its receipt."""
+    """What an erasure did; also its receipt. ``is_closed``: loads and readers are kept out still."""
 
     erasure_id: int
     numbers: int
@@ -72,6 +72,7 @@ class Erased:
     responses: int = 0
     rejects: int = 0
     days: tuple[tuple[str, date], ...] = ()
+    is_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def forget(
 
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
+        is_closed = restored.close_restored(connection, warehouse.seen_erasures)
         done = Erased(open_receipt(connection, len(identities), secret), len(identities))
         suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
         for part in belongings:
@@ -109,7 +111,10 @@ def forget(
                 {one.number: part.personal.pseudonym_of(one, part.context) for one in identities},
             )
         epoch = suppression.new_epoch(connection)
+        suppression.count_erasure(connection)
         connection.commit()
+        if not is_closed:
+            restored.note_seen(connection, warehouse.seen_erasures)
         master = suppression.master_key(connection, secret)
         connection.commit()
     rules = Rules(suppressed, date.min, suppression.reduction_key(master))

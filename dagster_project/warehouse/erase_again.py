@@ -9,6 +9,7 @@ pseudonym. What is found is erased as ``erase`` does it, by the same functions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 
 from psycopg import sql
@@ -44,11 +45,14 @@ def forget_again(
 ) -> Erased:
     """Erase everybody on the list from all that is stored; ``exported`` joins it first, a list as a file.
 
+    Then loads and readers are let in, unless the file is from before an erasure that this home has seen.
+
     Raises:
         SettingsError: ``exported`` is not of this warehouse, or damaged; or a rekey is under way.
     """
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
+        restored.close_restored(connection, warehouse.seen_erasures)
         erasure_id = open_receipt(connection, 0, secret)
         if exported is not None:
             new = take_in(connection, exported, secret, erasure_id)
@@ -68,8 +72,14 @@ def forget_again(
         done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
     with warehouse.connect(what="forget") as connection:
         close_receipts(connection, done, _known_everywhere(connection, secret))
-        restored.note_applied(connection)
+        seen = warehouse.seen_erasures
+        if exported is not None and restored.is_behind(connection, seen):
+            done = replace(done, is_closed=True)
+        else:
+            restored.note_applied(connection, seen)
         connection.commit()
+        if not done.is_closed:
+            restored.note_seen(connection, seen)
     return done
 
 

@@ -1,11 +1,19 @@
-"""What lies in ``WAREHOUSE_HOME``: one owner, a lock, and private files written whole or not at all."""
+"""What lies in ``WAREHOUSE_HOME``: one owner, a lock, and private files written whole or not at all.
+
+Folders are 0700 and files 0600 whatever the umask, and no symbolic link is followed: whoever could put one
+into the home would choose which file is read or replaced. Of root the home itself is 0711, since the account
+that runs Postgres passes through it.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import pwd
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +25,10 @@ from dagster_project.errors import SettingsError, TryLater
 from dagster_project.scrub import remember
 
 LOCK_SECONDS = 900
+SERVER_DATA = "postgres"
+FOLDERS = ("secrets", "dagster", SERVER_DATA)
+FILES = ("embedded.lock", "embedded.json", "erasures.lock", "erasures.json")
+PARENT_MODE = 0o755
 
 
 @contextmanager
@@ -24,47 +36,142 @@ def claimed(home: Path) -> Iterator[None]:
     """Hold the home's lock; a home that is absent is made.
 
     Raises:
-        SettingsError: it belongs to another user, or cannot be written to.
+        SettingsError: it belongs to another user, is a symbolic link, or cannot be written to.
         TryLater: another process holds the lock for too long.
     """
-    descriptor = -1
+    with refusing_others_folders(home):
+        home = private_home(home)
+        private_folder(home / "secrets")
+        with locked(home / "embedded.lock", f"another process is starting the Postgres in {home}."):
+            yield
+
+
+@contextmanager
+def refusing_others_folders(home: Path) -> Iterator[None]:
+    """Name a home that this user has no right to.
+
+    Raises:
+        SettingsError: what is done within failed for want of rights.
+    """
     try:
-        _make(home)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(home / "embedded.lock", flags, 0o600)
-        _lock(descriptor, home)
         yield
     except PermissionError as error:
         raise SettingsError(
             f"{home} cannot be written to by this user.",
             way_out="run as the user who made it, or set WAREHOUSE_HOME to a folder of your own.",
         ) from error
+
+
+def private_home(home: Path) -> Path:
+    """The home's real path; made if it is absent, its parts seen to be private and of this user.
+
+    Raises:
+        SettingsError: it, or something in it, belongs to another user or is a symbolic link.
+    """
+    refuse_link(home)
+    _make_parents(home)
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    home = home.resolve()
+    # A volume that is mounted as the home may be root's: what root gave away is taken.
+    if home.stat().st_uid != 0:
+        refuse_other_owner(home)
+    if home.stat().st_uid == os.geteuid():
+        _close(home, 0o711 if os.geteuid() == 0 else 0o700)
+    for name in (*FOLDERS, *FILES):
+        _check_part(home / name)
+    return home
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, of mode 0700 and of this user; made if it is absent."""
+    refuse_link(folder)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    refuse_other_owner(folder)
+    _close(folder, 0o700)
+    return folder
+
+
+@contextmanager
+def locked(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock on this file, which is made if it is absent.
+
+    Raises:
+        TryLater: another process holds it for too long; ``refusal`` says so.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = _open(path, flags)
+    try:
+        _close_file(descriptor)
+        _lock(descriptor, refusal)
+        yield
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def secret(path: Path) -> SecretStr:
     """What the file holds; a new random text if it is absent."""
-    held = path.read_text().strip() if path.exists() else ""
+    held = (read_private(path) or "").strip()
     if not held:
         held = secrets.token_urlsafe(32)
         write_private(path, held + "\n")
     return remember(held)
 
 
+def read_private(path: Path) -> str | None:
+    """What the file holds; None: there is none.
+
+    Raises:
+        SettingsError: it is a symbolic link.
+    """
+    try:
+        descriptor = _open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor) as file:
+        return file.read()
+
+
 def write_private(path: Path, text: str) -> None:
     """Replace a file whole, readable by its owner only; an unchanged one is left alone."""
-    if path.exists() and path.read_text() == text:
+    if read_private(path) == text:
+        path.chmod(0o600)
         return
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = _open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(descriptor, "w") as file:
+        _close_file(descriptor)
         file.write(text)
         file.flush()
         os.fsync(descriptor)
     new.replace(path)
+
+
+def refuse_link(path: Path) -> None:
+    """See that nobody leads us elsewhere."""
+    if path.is_symlink():
+        raise _link(path)
+
+
+def refuse_other_owner(path: Path) -> None:
+    """See that the file or folder is this user's own."""
+    owner = path.lstat().st_uid
+    if owner != os.geteuid():
+        name = user_name(owner)
+        raise SettingsError(
+            f"{path} belongs to another user of this system: {name}.",
+            way_out=f"run as that user (sudo -u {name} …), or set WAREHOUSE_HOME to a folder of your own.",
+        )
+
+
+def user_name(uid: int) -> str:
+    """The account's name; its number, if it has none."""
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"#{uid}"
 
 
 def host_name() -> str:
@@ -76,22 +183,55 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def _make(home: Path) -> None:
-    home.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
-    for name in ("embedded.lock", "secrets", "postgres"):
-        with suppress(FileNotFoundError):
-            owner = (home / name).stat().st_uid
-            if owner != os.geteuid() and not (name == "postgres" and os.geteuid() == 0):
-                raise SettingsError(
-                    f"{home / name} belongs to another user of this system.",
-                    way_out="run as that user, or set WAREHOUSE_HOME to a folder of your own.",
-                )
-    folder = home / "secrets"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
+def _make_parents(home: Path) -> None:
+    for parent in reversed(home.absolute().parents):
+        with suppress(FileExistsError):
+            if not parent.exists():
+                parent.mkdir(mode=PARENT_MODE)
 
 
-def _lock(descriptor: int, home: Path) -> None:
+def _check_part(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    refuse_link(path)
+    if path.name == SERVER_DATA and os.geteuid() == 0:
+        return
+    refuse_other_owner(path)
+    if path.name != SERVER_DATA:
+        _close(path, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+
+
+def _close(path: Path, most: int) -> None:
+    """Take from others what is more than ``most``; the owner has it all."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode & most | most & 0o700
+    if mode != wanted:
+        path.chmod(wanted)
+
+
+def _close_file(descriptor: int) -> None:
+    os.fchmod(descriptor, 0o600)
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(path) from None
+        raise
+
+
+def _link(path: Path) -> SettingsError:
+    return SettingsError(
+        f"{path} is a symbolic link, and none is followed in the warehouse's home.",
+        way_out="put the file or folder itself in its place, or set WAREHOUSE_HOME to the real folder.",
+    )
+
+
+def _lock(descriptor: int, refusal: str) -> None:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -99,5 +239,5 @@ def _lock(descriptor: int, home: Path) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise TryLater(f"another process is starting the Postgres in {home}.") from None
+                raise TryLater(refusal) from None
             time.sleep(0.05)

@@ -70,7 +70,7 @@ def migrate(
             for migration in waiting:
                 report(f"applying {migration}")
                 _apply_when_not_busy(warehouse, files, migration, report)
-            is_restored = close_restored(connection)
+            is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
                 report(f"{WHAT} Way out: {WAY_OUT}")
             if waiting or is_restored or not _is_secured(connection):

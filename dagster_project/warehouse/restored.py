@@ -1,9 +1,11 @@
-"""A restored dump: known as one by the database itself, kept from readers, refused to loads.
+"""A restored dump or an older copy: known as one, kept from readers, refused to loads.
 
-A backup knows nothing of those who were erased after it was made. So whatever finds out first that
-this is a restored dump (a migration, a load) closes the schemas of BI, and they are open again when
-the suppression list was applied to all that is stored (``erase_again``). ``sql/0035_restored.sql`` says how
-the database knows.
+A backup knows nothing of those who were erased after it was made. The database itself knows when it stands
+elsewhere than where the suppression list was last applied (``sql/0045_restored_elsewhere.sql``); its views answer
+readers then with an error. A copy of the files stands in the same place and is *behind*: the number of its
+newest erasure is lower than the highest that ``WAREHOUSE_HOME`` has seen (``SeenErasures``). Whatever finds out
+first (a migration, a load, an erasure) closes the schemas of BI, and they are open again when the suppression
+list was applied to all that is stored (``erase_again``).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from dagster_project.errors import SettingsError
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.seen_erasures import SeenErasures
 
 WHAT = (
     "this warehouse is a restored dump: who was erased after the dump was made may stand in it;"
@@ -22,19 +25,33 @@ WAY_OUT = (
 )
 
 
-def is_restored(connection: Connection) -> bool:
-    """Whether this is a restored dump to which the suppression list was not applied yet."""
+def is_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
+    """Whether the suppression list is still to be applied here; with ``seen`` also to an older copy."""
     row = connection.execute("SELECT ops.is_restored()").fetchone()
-    return row is not None and bool(row[0])
+    if row is not None and bool(row[0]):
+        return True
+    return is_behind(connection, seen)
 
 
-def close_restored(connection: Connection) -> bool:
-    """Keep readers out where this is a restored dump; answers whether it is. False before 0035."""
-    row = connection.execute("SELECT to_regprocedure('ops.close_restored()')").fetchone()
+def is_behind(connection: Connection, seen: SeenErasures | None) -> bool:
+    """Whether the home has seen an erasure that this database does not know."""
+    return newest_erasure(connection) < _highest(connection, seen)
+
+
+def close_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
+    """Keep readers out where this is a restored dump; answers whether it is. False before 0045.
+
+    Of any other database ``seen`` keeps the number.
+    """
+    row = connection.execute("SELECT to_regprocedure('ops.close_restored(bigint)')").fetchone()
     if row is None or row[0] is None:
         return False
-    row = connection.execute("SELECT ops.close_restored()").fetchone()
-    return row is not None and bool(row[0])
+    highest = _highest(connection, seen)
+    row = connection.execute("SELECT ops.close_restored(%s)", (highest,)).fetchone()
+    if row is not None and bool(row[0]):
+        return True
+    note_seen(connection, seen)
+    return False
 
 
 def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
@@ -47,15 +64,34 @@ def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
         safe_errors("looking whether this is a restored dump"),
         warehouse.connect(what="restored", autocommit=True, patience=patience) as connection,
     ):
-        if not is_restored(connection):
-            return
-        close_restored(connection)
-    raise SettingsError(WHAT, way_out=WAY_OUT)
+        if close_restored(connection, warehouse.seen_erasures):
+            raise SettingsError(WHAT, way_out=WAY_OUT)
 
 
-def note_applied(connection: Connection) -> None:
+def note_applied(connection: Connection, seen: SeenErasures | None) -> None:
     """The suppression list is applied to all that is stored: loads and readers are let in."""
-    connection.execute("SELECT ops.suppression_was_applied()")
+    highest = _highest(connection, seen)
+    connection.execute("SELECT ops.suppression_was_applied(%s)", (highest,))
+
+
+def note_seen(connection: Connection, seen: SeenErasures | None) -> None:
+    """The home keeps the number of the newest erasure, which has to be committed."""
+    if seen is not None:
+        seen.note(warehouse_id(connection), newest_erasure(connection))
+
+
+def newest_erasure(connection: Connection) -> int:
+    """The number of the newest erasure whose people are on the list."""
+    row = connection.execute("SELECT erasures FROM ops.privacy").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def warehouse_id(connection: Connection) -> str:
+    """What tells this warehouse and its copies from other warehouses."""
+    row = connection.execute("SELECT warehouse_id::text FROM ops.privacy").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def changed_timeline(connection: Connection) -> bool:
@@ -64,3 +100,7 @@ def changed_timeline(connection: Connection) -> bool:
         "SELECT timeline <> ops.timeline() FROM ops.suppression_applied"
     ).fetchone()
     return row is not None and bool(row[0])
+
+
+def _highest(connection: Connection, seen: SeenErasures | None) -> int:
+    return seen.highest(warehouse_id(connection)) if seen is not None else 0

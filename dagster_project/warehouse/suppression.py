@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import blake2b
 
-from dagster_project import clock
+from dagster_project import clock, sealing
 from dagster_project.errors import SettingsError
 from dagster_project.model import ONE_DAY, Account
-from dagster_project.privacy import HASH_BYTES, Identity, Rules, Suppression
-from dagster_project.pseudonym import sub_key
+from dagster_project.privacy import Identity, Rules, Suppression
+from dagster_project.pseudonym import secret_bytes
+from dagster_project.warehouse import old_seal
 from dagster_project.warehouse.ledger import Connection
 
 EPOCH_CLASS = 1347373391
 KEY_BYTES = 32
-TAG_BYTES = 16
 POLL_SECONDS = 0.2
 
 
@@ -96,6 +96,11 @@ def new_epoch(connection: Connection) -> int:
     row = connection.execute("UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def count_erasure(connection: Connection) -> None:
+    """Raise the number by which an older copy of this warehouse is known, in the caller's transaction."""
+    connection.execute("UPDATE ops.privacy SET erasures = erasures + 1")
 
 
 def wait_for_earlier(
@@ -183,7 +188,13 @@ def master_key(connection: Connection, secret: str) -> bytes:
         )
         sealed = sealed_key(connection)
         assert sealed is not None
-    return unseal(sealed, secret)
+    master = unseal(sealed, secret)
+    if len(sealed) == old_seal.SEALED_BYTES:
+        connection.execute(
+            "UPDATE ops.privacy SET sealed_key = %s WHERE sealed_key = %s",
+            (seal(master, secret), sealed),
+        )
+    return master
 
 
 def sealed_key(connection: Connection) -> bytes | None:
@@ -201,30 +212,27 @@ def sub_key_of(master: bytes, purpose: str) -> bytes:
     return blake2b(purpose.encode(), key=master, digest_size=KEY_BYTES).digest()
 
 
-def seal(key: bytes, secret: str) -> bytes:
-    """The key under the secret: a nonce, the key mixed with its stream, and a tag over both."""
-    nonce = secrets.token_bytes(HASH_BYTES)
-    mixed = _xor(key, _stream(secret, nonce))
-    return nonce + mixed + _tag(secret, nonce + mixed)
+def seal(master: bytes, secret: str) -> bytes:
+    """The master key as the database keeps it."""
+    return sealing.seal(master, _sealing_key(secret))
 
 
 def unseal(sealed: bytes, secret: str) -> bytes:
-    nonce, mixed = sealed[:HASH_BYTES], sealed[HASH_BYTES:-TAG_BYTES]
-    if not secrets.compare_digest(_tag(secret, nonce + mixed), sealed[-TAG_BYTES:]):
+    """The master key.
+
+    Raises:
+        SettingsError: it was sealed under another ``PII_HASH_KEY``.
+    """
+    try:
+        if len(sealed) == old_seal.SEALED_BYTES:
+            return old_seal.unseal(sealed, secret)
+        return sealing.unseal(sealed, _sealing_key(secret))
+    except sealing.NotSealedSo:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
             way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
-        )
-    return _xor(mixed, _stream(secret, nonce))
+        ) from None
 
 
-def _stream(secret: str, nonce: bytes) -> bytes:
-    return blake2b(nonce, key=sub_key(secret, "seal"), digest_size=KEY_BYTES).digest()
-
-
-def _tag(secret: str, text: bytes) -> bytes:
-    return blake2b(text, key=sub_key(secret, "seal tag"), digest_size=TAG_BYTES).digest()
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+def _sealing_key(secret: str) -> bytes:
+    return sealing.key_of(secret_bytes(secret), "key of the suppression list")

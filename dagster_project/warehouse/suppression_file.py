@@ -1,23 +1,46 @@
 """The suppression list as a file, to be kept apart from backups and brought into a restored one.
 
-JSON with the list's keyed hashes, the key that they hang on, sealed under ``PII_HASH_KEY``, and a tag
-over all of it. No number can be told from it without ``PII_HASH_KEY``. The list's own key outlives a
-change of that one: a list exported after a ``warehouse rekey`` fits a backup from before it.
+JSON with two sealed parts: the list (keyed hashes, and the number of the newest erasure on it) under its own
+key, and that key under ``PII_HASH_KEY``. Nothing can be told from it without one of the two. The list's own key
+outlives a change of ``PII_HASH_KEY``: a list exported after a ``warehouse rekey`` fits a backup from before it.
+Lists of the first format, whose hashes stand in the clear under a tag, are still read.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
+from dagster_project import sealing
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse import suppression
+from dagster_project.pseudonym import secret_bytes
+from dagster_project.sealing import NotSealedSo
+from dagster_project.warehouse import old_seal, suppression
 from dagster_project.warehouse.ledger import Connection
 
-FORMAT: Final = "suppression list of a messaging warehouse, 1"
+FORMAT: Final = "suppression list of a messaging warehouse, 2"
+OLD_FORMAT: Final = "suppression list of a messaging warehouse, 1"
+
+
+@dataclass(frozen=True)
+class Content:
+    """``erasures``: the number of the newest erasure on the list; a list of the first format says none, 0."""
+
+    numbers: list[list[Any]]
+    recipients: list[list[str]]
+    erasures: int = 0
+
+
+class ExportedList(Protocol):
+    """A file's text, taken apart."""
+
+    def key(self, secret: str) -> bytes:
+        """The list's own key. Raises ``NotSealedSo``: it is sealed under another ``PII_HASH_KEY``."""
+
+    def content(self, master: bytes) -> Content:
+        """What the list says. Raises ``NotSealedSo``: it hangs on another key, or is damaged."""
 
 
 def export(connection: Connection, secret: str) -> str:
@@ -32,13 +55,18 @@ def export(connection: Connection, secret: str) -> str:
         "SELECT encode(recipient_hash, 'hex'), encode(number_hash, 'hex')"
         " FROM ops.suppressed_recipient ORDER BY 1"
     ).fetchall()
-    content = {
+    row = connection.execute("SELECT erasures FROM ops.privacy").fetchone()
+    assert row is not None
+    content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": row[0]})
+    salt = secrets.token_bytes(sealing.SALT_BYTES)
+    key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+    file = {
         "format": FORMAT,
-        "sealed_key": suppression.seal(master, secret).hex(),
-        "numbers": numbers,
-        "recipients": recipients,
+        "salt": salt.hex(),
+        "sealed_key": sealing.seal(master, key).decode(),
+        "sealed_list": sealing.seal(content.encode(), _list_key(master)).decode(),
     }
-    return json.dumps({**content, "tag": _tag(content, master)}, indent=1) + "\n"
+    return json.dumps(file, indent=1) + "\n"
 
 
 def take_in(connection: Connection, text: str, secret: str, erasure_id: int) -> int:
@@ -47,63 +75,108 @@ def take_in(connection: Connection, text: str, secret: str, erasure_id: int) -> 
     Raises:
         SettingsError: it is not of this warehouse, or damaged; nothing was changed.
     """
-    content = _read(text)
-    _find_master(connection, content, secret)
+    content = _open(connection, _read(text), secret)
     new = 0
-    for number, tail, length, since in content["numbers"]:
+    for number, tail, length, since in content.numbers:
         new += connection.execute(
             "INSERT INTO ops.suppressed_number"
             " (number_hash, tail_hash, tail_length, erasure_id, suppressed_at)"
             " VALUES (decode(%s, 'hex'), decode(%s, 'hex'), %s, %s, %s) ON CONFLICT DO NOTHING",
             (number, tail, length, erasure_id, since),
         ).rowcount
-    for recipient, number in content["recipients"]:
+    for recipient, number in content.recipients:
         connection.execute(
             "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash)"
             " VALUES (decode(%s, 'hex'), decode(%s, 'hex')) ON CONFLICT DO NOTHING",
             (recipient, number),
         )
+    connection.execute(
+        "UPDATE ops.privacy SET erasures = %(newest)s WHERE erasures < %(newest)s",
+        {"newest": content.erasures},
+    )
     return new
 
 
-def _read(text: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Sealed:
+    """Of today's format."""
+
+    salt: str
+    sealed_key: str
+    sealed_list: str
+
+    def key(self, secret: str) -> bytes:
+        try:
+            salt = bytes.fromhex(self.salt)
+        except ValueError:
+            raise NotSealedSo from None
+        key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+        return sealing.unseal(self.sealed_key.encode(), key)
+
+    def content(self, master: bytes) -> Content:
+        return Content(**json.loads(sealing.unseal(self.sealed_list.encode(), _list_key(master))))
+
+
+@dataclass(frozen=True)
+class _Tagged:
+    """Of the first format."""
+
+    said: dict[str, Any]
+
+    def key(self, secret: str) -> bytes:
+        try:
+            return old_seal.unseal(bytes.fromhex(self.said["sealed_key"]), secret)
+        except (TypeError, ValueError):
+            raise NotSealedSo from None
+
+    def content(self, master: bytes) -> Content:
+        if not old_seal.is_tagged(self.said, suppression.sub_key_of(master, "exported list")):
+            raise NotSealedSo
+        return Content(self.said["numbers"], self.said["recipients"])
+
+
+def _read(text: str) -> ExportedList:
     try:
-        content = json.loads(text)
+        file = json.loads(text)
     except ValueError:
-        content = None
-    if (
-        not isinstance(content, dict)
-        or content.keys() != {"format", "sealed_key", "numbers", "recipients", "tag"}
-        or content["format"] != FORMAT
-    ):
-        raise SettingsError(
-            "the file is no suppression list.",
-            way_out="give it one that `warehouse forget --export` wrote.",
-        )
-    return content
-
-
-def _find_master(connection: Connection, content: dict[str, Any], secret: str) -> None:
-    """See that the list hangs on this warehouse's key; one that has suppressed nothing takes the list's."""
-    sealed = suppression.sealed_key(connection)
-    if sealed is not None and _fits(content, suppression.unseal(sealed, secret)):
-        return
-    if sealed is None or _is_unused(connection):
-        theirs = _sealed_in(content)
-        if theirs and _fits(content, suppression.unseal(theirs, secret)):
-            connection.execute("UPDATE ops.privacy SET sealed_key = %s", (theirs,))
-            return
+        file = None
+    if isinstance(file, dict):
+        names = set(file) - {"format"}
+        texts = all(isinstance(value, str) for value in file.values())
+        if file.get("format") == FORMAT and texts and names == {*_Sealed.__annotations__}:
+            return _Sealed(**{name: file[name] for name in names})
+        if file.get("format") == OLD_FORMAT and names == {
+            *("sealed_key", "numbers", "recipients", "tag")
+        }:
+            return _Tagged(file)
     raise SettingsError(
-        "the suppression list is another warehouse's, or damaged.",
-        way_out="give the file as `warehouse forget --export` of this warehouse wrote it.",
+        "the file is no suppression list.",
+        way_out="give it one that `warehouse forget --export` wrote.",
     )
 
 
-def _sealed_in(content: Mapping[str, Any]) -> bytes | None:
+def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
+    """See that the list hangs on this warehouse's key; one that has suppressed nothing takes the list's."""
+    sealed = suppression.sealed_key(connection)
     try:
-        return bytes.fromhex(content["sealed_key"])
-    except (TypeError, ValueError):
-        return None
+        if sealed is not None:
+            own = suppression.unseal(sealed, secret)
+            try:
+                return file.content(own)
+            except NotSealedSo:
+                if not _is_unused(connection):
+                    raise
+        theirs = file.key(secret)
+        content = file.content(theirs)
+    except NotSealedSo:
+        raise SettingsError(
+            "the suppression list is another warehouse's, or damaged.",
+            way_out="give the file as `warehouse forget --export` of this warehouse wrote it.",
+        ) from None
+    connection.execute(
+        "UPDATE ops.privacy SET sealed_key = %s", (suppression.seal(theirs, secret),)
+    )
+    return content
 
 
 def _is_unused(connection: Connection) -> bool:
@@ -115,13 +188,5 @@ def _is_unused(connection: Connection) -> bool:
     return row is not None and not row[0]
 
 
-def _fits(content: Mapping[str, Any], master: bytes) -> bool:
-    given = {name: value for name, value in content.items() if name != "tag"}
-    return secrets.compare_digest(_tag(given, master), str(content.get("tag")))
-
-
-def _tag(content: Mapping[str, Any], master: bytes) -> str:
-    key = suppression.sub_key_of(master, "exported list")
-    return blake2b(
-        json.dumps(content, sort_keys=True).encode(), key=key, digest_size=16
-    ).hexdigest()
+def _list_key(master: bytes) -> bytes:
+    return sealing.key_of(master, "exported suppression list")

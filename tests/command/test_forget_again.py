@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 import pytest
 
+from dagster_project import sealing
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import personal, services
-from dagster_project.warehouse import erase
+from dagster_project.warehouse import erase, suppression
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.reduce import reduce_old
 from tests.command.conftest import NEW
@@ -24,6 +25,7 @@ from tests.operating import KEY, House, again
 pytestmark = pytest.mark.long
 
 NUMBER = "+7 920 123-45-67"
+EARLIER_LIST = Path(__file__).resolve().parents[1] / "data" / "suppression_list_1.json"
 STANDING = (
     "SELECT sent_on, sms_key, occurrence, content_hash, phone, recipient, message"
     " FROM warehouse.calltouch_sms ORDER BY 1, 2, 3"
@@ -133,12 +135,46 @@ def test_an_exported_list_holds_no_number_and_is_its_owners_alone(
     text = exported(tmp_path / "list")
     assert (tmp_path / "list").stat().st_mode & 0o777 == 0o600
     assert DIGITS not in re.sub("[^0-9a-f]", "", text)
-    [(recipients,)] = house.rows("SELECT count(*) FROM ops.suppressed_recipient")
-    content = json.loads(text)
-    assert (len(content["numbers"]), len(content["recipients"])) == (1, recipients) == (1, 1)
-    on_screen = json.loads(command("forget", "--export", "-").stdout)
-    del content["sealed_key"], content["tag"], on_screen["sealed_key"], on_screen["tag"]
-    assert on_screen == content
+    [(number, recipient)] = house.rows(
+        "SELECT encode(number_hash, 'hex'), encode(recipient_hash, 'hex')"
+        " FROM ops.suppressed_recipient"
+    )
+    on_screen = command("forget", "--export", "-").stdout
+    assert number not in text + on_screen, "the hashes are sealed, too"
+    for given in (text, on_screen):
+        assert opened(house, given) == ([[number]], [[recipient, number]])
+
+
+def opened(house: House, text: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Hashes of an exported list's numbers, and its recipients."""
+    with house.warehouse.connect() as connection:
+        master = suppression.master_key(connection, KEY)
+    key = sealing.key_of(master, "exported suppression list")
+    content = json.loads(sealing.unseal(json.loads(text)["sealed_list"].encode(), key))
+    return [number[:1] for number in content["numbers"]], content["recipients"]
+
+
+def test_a_list_that_an_earlier_version_exported_is_read(house: House, days: list[date]) -> None:
+    done = command("forget", "--import", str(EARLIER_LIST))
+    assert "1 numbers of the file were not on the list yet" in done.stderr
+    assert done.return_value == 0
+    assert traces(house) == []
+    assert house.refresh(days), house.failure()
+    assert traces(house) == []
+
+
+def test_a_key_that_an_earlier_version_sealed_is_read_and_sealed_anew(house: House) -> None:
+    sealed = json.loads(EARLIER_LIST.read_text())["sealed_key"]
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("UPDATE ops.privacy SET sealed_key = decode(%s, 'hex')", (sealed,))
+    with house.warehouse.connect(autocommit=True) as connection:
+        master = suppression.master_key(connection, KEY)
+        again = suppression.sealed_key(connection)
+        assert again is not None
+        assert again.startswith(b"gAAAA"), "a token of Fernet"
+        assert suppression.master_key(connection, KEY) == master
+        with pytest.raises(SettingsError, match="not the key"):
+            suppression.master_key(connection, "another key, also long enough")
 
 
 def without_the_list(house: House) -> None:
@@ -186,7 +222,9 @@ def test_a_list_from_after_a_rekey_fits_a_backup_from_before_it(
     assert traces(house) == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "a number", "the key", "another's", "no list"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "a number", "the key", "another's", "an earlier one's tag", "no list"]
+)
 def test_a_list_that_is_another_ones_or_damaged_is_refused_and_nothing_is_done(
     house: House, days: list[date], tmp_path: Path, damage: str
 ) -> None:
@@ -194,11 +232,15 @@ def test_a_list_that_is_another_ones_or_damaged_is_refused_and_nothing_is_done(
     text = exported(tmp_path / "list")
     content = json.loads(text)
     if damage == "a number":
-        content["numbers"][0][0] = "00" * 16
+        content["sealed_list"] = content["sealed_list"][:-9] + "AAAAAAA=="
     if damage == "the key":
-        content["sealed_key"] = "no hexadecimal digits"
+        content["sealed_key"], content["sealed_list"] = "no token", "none"
     if damage == "another's":
-        content["tag"] = "00" * 16
+        key = sealing.key_of(b"another warehouse's key of its list", "exported suppression list")
+        content["sealed_list"] = sealing.seal(b"{}", key).decode()
+    if damage == "an earlier one's tag":
+        content = json.loads(EARLIER_LIST.read_text())
+        content["numbers"][0][0] = "00" * 16
     given = {"cut": text[:-9], "no list": "[]"}.get(damage, json.dumps(content))
     (tmp_path / "given").write_text(given)
     before = house.rows("SELECT count(*) FROM ops.erasure")

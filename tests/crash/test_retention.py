@@ -100,6 +100,9 @@ class Aged:
                     sql.Identifier(warehouse.database), sql.Identifier(self.before.database)
                 )
             )
+        with warehouse.connect_admin() as connection:
+            # A copy of a database stands elsewhere, like a restored dump.
+            connection.execute("SELECT ops.suppression_was_applied()")
         return warehouse
 
     def kill(self, warm: Warm, warehouse: Warehouse, draw: Random) -> str | None:

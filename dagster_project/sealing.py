@@ -1,0 +1,53 @@
+"""Texts sealed under a key: encrypted and authenticated, by Fernet of the library ``cryptography``.
+
+The library takes some 50 ms to load, so it is loaded where something is sealed.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import Final
+
+KEY_BYTES: Final = 32
+SALT_BYTES: Final = 16
+SCRYPT_COST: Final = 1 << 15
+
+
+class NotSealedSo(Exception):
+    """The sealed text was made under another key, or is damaged."""
+
+
+def seal(text: bytes, key: bytes) -> bytes:
+    """The text, encrypted and authenticated under a key of 32 bytes; printable ASCII."""
+    from cryptography.fernet import Fernet
+
+    return Fernet(urlsafe_b64encode(key)).encrypt(text)
+
+
+def unseal(sealed: bytes, key: bytes) -> bytes:
+    """The text that ``seal`` was given.
+
+    Raises:
+        NotSealedSo: it was sealed under another key, or was changed since.
+    """
+    from cryptography.fernet import Fernet, InvalidToken
+
+    try:
+        return Fernet(urlsafe_b64encode(key)).decrypt(sealed)
+    except InvalidToken:
+        raise NotSealedSo from None
+
+
+def key_of(secret: bytes, purpose: str) -> bytes:
+    """A key for one purpose from a secret that is long and random (HKDF, SHA-256)."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
+
+
+def key_of_passphrase(secret: bytes, salt: bytes) -> bytes:
+    """A key from a secret that a person may have chosen (scrypt): each guess takes a tenth of a second."""
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    return Scrypt(salt, KEY_BYTES, n=SCRYPT_COST, r=8, p=1).derive(secret)

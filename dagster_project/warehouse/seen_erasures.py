@@ -1,0 +1,77 @@
+"""The highest number of an erasure that was seen, kept in ``WAREHOUSE_HOME``, outside the database.
+
+A copy of the database's files does not know that it is one. Its number is lower than the one kept here, if
+somebody was erased in between. Numbers are kept by the warehouse's id: a home may serve several in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster_project.errors import SettingsError
+from dagster_project.warehouse.home import (
+    locked,
+    private_home,
+    read_private,
+    refusing_others_folders,
+    write_private,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeenErasures:
+    """What this home has seen."""
+
+    home: Path
+
+    def highest(self, warehouse_id: str) -> int:
+        """The highest number seen of this warehouse; 0 if none was.
+
+        Raises:
+            SettingsError: the file is damaged.
+        """
+        with refusing_others_folders(self.home):
+            return self._read().get(warehouse_id, 0)
+
+    def note(self, warehouse_id: str, number: int) -> None:
+        """Keep this number, if it is a higher one.
+
+        A home that takes no files is warned of: it cannot tell an older copy of the database.
+        """
+        if self.highest(warehouse_id) >= number:
+            return
+        try:
+            home = private_home(self.home)
+            with locked(home / "erasures.lock", f"another process writes in {home}."):
+                seen = self._read()
+                seen[warehouse_id] = max(number, seen.get(warehouse_id, 0))
+                write_private(self._file, json.dumps(seen, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            log.warning(
+                "The number of the newest erasure cannot be kept in %s (%s): a copy of the database from"
+                " before it would not be known as one.",
+                self.home,
+                type(error).__name__,
+            )
+
+    @property
+    def _file(self) -> Path:
+        return self.home / "erasures.json"
+
+    def _read(self) -> dict[str, int]:
+        text = read_private(self._file)
+        if text is None:
+            return {}
+        try:
+            read = json.loads(text)
+            return {str(name): int(number) for name, number in read.items()}
+        except (AttributeError, TypeError, ValueError):
+            raise SettingsError(
+                f"{self._file} is damaged: which erasures were seen is not known.",
+                way_out="restore the file; or delete it, and run `warehouse forget --import FILE` with the newest list.",
+            ) from None
