@@ -21,10 +21,21 @@ import msgspec
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 DEEPEST: Final = 500
 """Levels of nesting that are kept: Postgres' own parser is bounded by its stack."""
+BEGINNINGS_TRIED: Final = 3
 
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|"', re.DOTALL)
+# Possessive: a text of escapes would else be kept once more for each of them, to go back to.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{},:]|"', re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_KINDS: Final = {
+    b"{": "an object",
+    b"[": "a list",
+    b'"': "a text",
+    b"n": "null",
+    b"t": "a truth value",
+    b"f": "a truth value",
+}
 _BLANK = b" \t\r\n"
 _COUNT = re.compile(rb"0|[1-9][0-9]{0,18}")
 
@@ -75,6 +86,40 @@ def is_json(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def kind_of(slice_: bytes) -> str:
+    """What a value is, in words."""
+    return _KINDS.get(slice_[:1], "a number")
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether a body is one JSON value, whatever it is."""
+    try:
+        _ANY.decode(_bare(text))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def stray_text(body: bytes) -> str | None:
+    """Where other text stands beside a whole JSON object: ``before`` or ``after`` it; else None."""
+    text = _bare(body)
+    if text[:1] == b"{":
+        try:
+            _ANY.decode(text)
+        except msgspec.DecodeError as error:
+            return "after" if "trailing characters" in str(error) else None
+        except (UnicodeDecodeError, RecursionError):
+            return None
+    if text[-1:] != b"}" or text[:9].lower().startswith((b"<!doctype", b"<html")):
+        return None
+    start = -1
+    for _ in range(BEGINNINGS_TRIED):
+        start = text.find(b'{"', start + 1)
+        if start > 0 and is_whole(text[start:]):
+            return "before"
+    return None
 
 
 def as_text(slice_: bytes) -> str:

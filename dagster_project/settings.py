@@ -20,6 +20,9 @@ from dagster_project.errors import SettingsError
 from dagster_project.given import given_settings
 
 DEFAULT_HOME = ".warehouse"
+LARGEST_ID = 2**63 - 1
+"""What a ``bigint`` holds."""
+LARGEST_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,11 @@ def load_settings(
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
     """
     return _Reader(given_settings(environment, dotenv)).settings()
+
+
+def _bounded(digits: str) -> int:
+    """A number of any length, as far as it matters that it is too large."""
+    return int(digits.lstrip("0")[:20] or "0")
 
 
 class _Reader:
@@ -355,8 +363,10 @@ class _Reader:
     def integer(self, name: str, default: str) -> int:
         value = self.text(name, default)
         if not value.isdecimal():
-            raise SettingsError(f"{name} is not a whole number: {value!r}.")
-        return int(value)
+            raise SettingsError(f"{name} is not a whole number: {value[:40]!r}.")
+        if (number := _bounded(value)) > LARGEST_NUMBER:
+            raise SettingsError(f"{name} is larger than {LARGEST_NUMBER}: {value[:40]}.")
+        return number
 
     def positive(self, name: str, default: str) -> int:
         number = self.integer(name, default)
@@ -399,9 +409,16 @@ class _Reader:
             raise SettingsError(
                 f"{name} is not a list of whole numbers.", way_out="write it as 101,102"
             )
-        if len(set(parts)) != len(parts):
+        ids = tuple(_bounded(part) for part in parts)
+        for written, number in zip(parts, ids, strict=True):
+            if not 0 < number <= LARGEST_ID:
+                raise SettingsError(
+                    f"{name}: {written[:40]} is not a number from 1 to {LARGEST_ID}.",
+                    way_out="copy the number from the vendor's account.",
+                )
+        if len(set(ids)) != len(ids):
             raise SettingsError(f"{name} names one twice.")
-        return tuple(int(part) for part in parts)
+        return ids
 
     def day(self, name: str, default: str) -> date:
         value = self.text(name, default)

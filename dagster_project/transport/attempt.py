@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -27,12 +26,19 @@ from dagster_project.transport.exchange import (
     Gate,
     Judge,
     Outcome,
+    Redirected,
     Reply,
     Request,
     Transient,
     retry_after,
 )
-from dagster_project.transport.redaction import describe, is_certificate_error, reveal
+from dagster_project.transport.redaction import (
+    describe,
+    is_certificate_error,
+    reveal,
+    show_target,
+    texts_in,
+)
 
 TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
@@ -172,6 +178,8 @@ class Single:
         return body.getvalue()
 
     def _judged(self, reply: Reply) -> Reply:
+        if 300 <= reply.status < 400:
+            raise self._redirected(reply)
         fault: Transient | None = None
         try:
             if self.judge is not None:
@@ -185,10 +193,10 @@ class Single:
             fault = Transient(f"HTTP {status}" + (f", {fault.what}" if fault else ""))
         if fault is not None:
             raise fault
-        if 300 <= status < 400:
-            host = urlsplit(reply.headers.get("Location", "")).hostname or "the same host"
-            raise RequestRefused(
-                f"{self.request} is answered with a redirect ({status}) to {host}.",
-                way_out="redirects are not followed: set the URL to where the vendor answers.",
-            )
         return reply
+
+    def _redirected(self, reply: Reply) -> Redirected:
+        request, location = self.request, reply.headers.get("Location", "")
+        sent = (request.headers, request.params, request.json, request.form)
+        target = show_target(location, request.url, list(texts_in(sent))) if location else None
+        return Redirected(request, reply.status, target)

@@ -13,6 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from dagster_project.errors import AnswerNotTrusted, RequestRefused
+from dagster_project.json_slices import stray_text
 from dagster_project.model import Answer
 from dagster_project.transport.redaction import hide
 
@@ -24,6 +26,18 @@ class Transient(Exception):
         self.what = what
         self.retry_after: float | None = None
         super().__init__(what)
+
+
+class Redirected(RequestRefused):
+    """The vendor names another place to ask: it is told, and not followed."""
+
+    def __init__(self, request: Request, status: int, target: str | None) -> None:
+        self.status = status
+        self.target = f"to {target}" if target else "that names no target"
+        super().__init__(
+            f"{request} is answered with a redirect ({status}) {self.target}.",
+            way_out="redirects are not followed: set the URL to where the vendor answers.",
+        )
 
 
 class Abandoned(Exception):
@@ -129,6 +143,7 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
 
     Raises:
         Transient: the body is empty, an HTML page, or not whole JSON in UTF-8.
+        AnswerNotTrusted: other text stands before or after the JSON.
     """
     fault = "the body is not whole JSON"
     try:
@@ -139,6 +154,11 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
     except (ValueError, RecursionError):
         pass
     text = ""  # a traceback may be shown with its variables
+    if reply.status < 400 and (where := stray_text(reply.body)):
+        raise AnswerNotTrusted(
+            f"the answer is not JSON alone: other text stands {where} it.",
+            way_out="run again; if it repeats, tell the vendor.",
+        )
     raise Transient(fault)
 
 

@@ -9,15 +9,21 @@ a few words, and they are dropped.
 from __future__ import annotations
 
 import logging
+import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import requests
 import urllib3
 from pydantic import SecretStr
 
 HIDDEN = "[hidden]"
+SHORTEST_SECRET = 6
+LONGEST_HOST, LONGEST_TARGET = 100, 200
+
+_TOKEN = re.compile(r"(?=.*\d)(?:.{20,}|\+?[\d() .-]{7,})", re.DOTALL)
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "the TLS certificate was not accepted"),
@@ -57,6 +63,44 @@ def _walk(value: Any, of_secret: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_walk(item, of_secret) for item in value]
     return value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text inside, secrets included: what an answer must not be quoted with."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def show_target(location: str, asked: str, secrets: Collection[str]) -> str:
+    """Where a redirect leads, as it may be shown: ``host: URL`` without credentials and query.
+
+    Parts of the path that were sent along, or look like a token or a number of a person, are hidden.
+    """
+    try:
+        target = urlsplit(urljoin(asked, location.strip()))
+        host, port = target.hostname or "", f":{target.port}" if target.port else ""
+    except ValueError:
+        return "a target that is no URL"
+    words = [word for secret in secrets for word in secret.split() if len(word) >= SHORTEST_SECRET]
+    parts = [_shown_part(unquote(part), words) for part in target.path.split("/")]
+    host = quote(host[:LONGEST_HOST], safe=":.-_")
+    url = f"{target.scheme}://{host}{port}{'/'.join(parts)}"
+    return f"{host}: {url[:LONGEST_TARGET]}"
+
+
+def _shown_part(part: str, secrets: Collection[str]) -> str:
+    part = part.partition(";")[0]
+    if _TOKEN.fullmatch(part) or any(secret in part for secret in secrets):
+        return HIDDEN
+    return quote(part)
 
 
 def describe(error: BaseException) -> str:

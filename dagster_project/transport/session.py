@@ -7,7 +7,9 @@ bodies cut short; the statuses 408, 425, 429 and 5xx; and whatever the caller's 
 jitter; ``Retry-After``, in seconds or as a date, is honoured up to a cap. When attempts or time
 are used up: ``errors.TryLater``.
 
-Vendors decide by body, so the judge sees every whole answer first, whatever its status: it
+A redirect ends the exchange at once, with its target: ``Redirected``.
+
+Vendors decide by body, so the judge sees every other whole answer first, whatever its status: it
 returns what ``Answer.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
 which ends the exchange at once. What it lets pass must still not carry a transient status.
 Without a judge any other status, a 4xx too, is the caller's to read.
@@ -42,6 +44,7 @@ from dagster_project.transport.exchange import (
     Gate,
     Judge,
     Outcome,
+    Redirected,
     Reply,
     Request,
     Transient,
@@ -54,6 +57,7 @@ __all__ = [
     "Gate",
     "Judge",
     "Outcome",
+    "Redirected",
     "Reply",
     "Request",
     "RetryPolicy",
@@ -163,7 +167,7 @@ class Session:
 
         Raises:
             TryLater: attempts or time are used up, or the host's certificate is not accepted.
-            RequestRefused: the request cannot be formed, or is answered with a redirect.
+            RequestRefused: the request cannot be formed, or is answered with a redirect (``Redirected``).
             AnswerNotTrusted: the answer is larger than ``max_bytes``.
             Exception: whatever else ``judge`` or ``gate`` raised.
         """

@@ -8,7 +8,7 @@ up: their ``stop`` is set, and the threads end.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
@@ -21,17 +21,16 @@ Result = TypeVar("Result")
 
 def side_by_side(
     fetch: Callable[[Asked, threading.Event, Place], Result],
-    asked: Iterable[Asked],
+    asked: Sequence[Asked],
     threads: int,
     room: WindowRoom,
 ) -> Generator[Result, None, None]:
     """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
-    todo = list(asked)
-    if not todo:
+    if not asked:
         return
     stop = threading.Event()
-    rest = iter(todo)
-    executor = ThreadPoolExecutor(min(threads, len(todo)), thread_name_prefix="side-by-side")
+    rest = iter(asked)
+    executor = ThreadPoolExecutor(min(threads, len(asked)), thread_name_prefix="side-by-side")
     waiting: dict[Future[Result], Place] = {}
 
     def begin(one: Asked) -> None:

@@ -29,6 +29,7 @@ from dagster_project.errors import (
     SettingsError,
     WarehouseError,
 )
+from dagster_project.json_slices import stray_text
 from dagster_project.model import Account, Answer, Restart, Tally, Window
 from dagster_project.settings import CalltouchSettings, CalltouchSite
 from dagster_project.transport.governor import Governor
@@ -43,8 +44,13 @@ from dagster_project.vendors.calltouch.calls import (
     page_request,
     request,
 )
-from dagster_project.vendors.calltouch.envelope import SOURCE, ParametersRefused, judge
-from dagster_project.vendors.calltouch.pages import NotAPage, Page, decode_page
+from dagster_project.vendors.calltouch.envelope import (
+    SOURCE,
+    ParametersRefused,
+    judge,
+    unknown_form,
+)
+from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, Page, decode_page
 from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
 
 __all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
@@ -258,10 +264,18 @@ def _decoded(answer: Answer) -> Page:
     """The page in an answer that passed the judge.
 
     Raises:
+        AnswerNotTrusted: it is of an unknown form; another reading would bring the same.
         Untrue: it has a page's two ends, and something else between them.
     """
     try:
-        return decode_page(answer.body)
-    except NotAPage:
-        pass
-    raise Untrue(f"page {answer.sequence} is not whole JSON")
+        page = decode_page(answer.body)
+    except NotJson:
+        found = stray_text(answer.body)
+        if found is not None:
+            raise unknown_form(f"other text stands {found} the JSON") from None
+        raise Untrue(f"page {answer.sequence} is not whole JSON") from None
+    except NotAPage as other:
+        raise unknown_form(str(other)) from None
+    if page.doubt:
+        raise unknown_form(page.doubt)
+    return page

@@ -22,14 +22,14 @@ from dagster_project.errors import (
     RequestRefused,
     WarehouseError,
 )
+from dagster_project.json_slices import stray_text
 from dagster_project.scrub import quoted
 from dagster_project.transport.exchange import Reply, Transient
-from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, decode_page
+from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotAPage, NotJson, decode_page
 
 SOURCE = "calltouch"
 VIOLATIONS_SHOWN = 5
 HEAD, TAIL = 512, 64
-LARGEST_ERROR = 1 << 16
 
 NAMED_USER = re.compile(r"(Пользователь\s).+?(\sне имеет доступа)", re.DOTALL | re.IGNORECASE)
 
@@ -62,7 +62,7 @@ def judge(reply: Reply) -> None:
             document = _indulgent(reply.body)
             failure = error_of(document, reply) if document else _spoilt(reply)
         except NotAPage as other:
-            failure = error_of(other.document, reply)
+            failure = error_of(other.document, reply, str(other))
         if failure is not None:
             raise failure
     if reply.status >= 400:
@@ -73,8 +73,8 @@ def _looks_like_a_page(body: bytes) -> bool:
     return b'"smsDetails"' in body[:HEAD] and body[-TAIL:].rstrip().endswith(b"}}")
 
 
-def error_of(document: Any, reply: Reply) -> WarehouseError | Transient:
-    """The error that an answer of JSON without rows stands for."""
+def error_of(document: Any, reply: Reply, found: str = "") -> WarehouseError | Transient:
+    """The error that an answer of JSON without rows stands for; ``found`` says how it is no page."""
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict):
         if data.get("type") == "validationError":
@@ -85,8 +85,14 @@ def error_of(document: Any, reply: Reply) -> WarehouseError | Transient:
             return _told(data["message"], reply.status)
     if isinstance(document, dict) and isinstance(document.get("message"), str):
         return _told(document["message"], reply.status)
-    return _by_status(reply.status, "") or AnswerNotTrusted(
-        "the answer is JSON, but neither a page nor an error of the documented forms."
+    return _by_status(reply.status, "") or unknown_form(found or "neither a page nor an error")
+
+
+def unknown_form(found: str) -> AnswerNotTrusted:
+    """The error behind a success of a form that the document does not know: asking again helps nobody."""
+    return AnswerNotTrusted(
+        f"the vendor answers in an unknown form: {found}. The rows loaded before stay.",
+        way_out="run again; if it repeats, tell the vendor.",
     )
 
 
@@ -130,7 +136,11 @@ def _spoilt(reply: Reply) -> WarehouseError | Transient:
     if not body:
         return _by_status(reply.status, "") or Transient("the body is empty")
     said = "an HTML page" if body.startswith(b"<") else "a body that is not whole JSON"
-    return _by_status(reply.status, said) or Transient(f"{said} came")
+    if failure := _by_status(reply.status, said):
+        return failure
+    if where := stray_text(reply.body):
+        return unknown_form(f"other text stands {where} the JSON")
+    return Transient(f"{said} came")
 
 
 def _by_status(status: int, text: str) -> WarehouseError | Transient | None:

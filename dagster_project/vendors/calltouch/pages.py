@@ -33,6 +33,10 @@ from dagster_project.vendors.calltouch.names import count_name
 
 BOM: Final = b"\xef\xbb\xbf"
 KEY_SHOWN: Final = 40
+TOTAL_SHOWN: Final = 20
+LARGEST_ERROR: Final = 1 << 16
+MOST_SMS: Final = 10**9
+"""A window for which the vendor counts more has been counted wrong."""
 
 
 class Sms(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -66,7 +70,7 @@ class Page:
 
     ``clean`` says that no text of the page can hold NUL or a lone surrogate. ``sources`` are the
     rows' own bytes, where the page had to be read row by row. ``nulls`` and ``absent`` count the rows
-    by the field that is null, or that they lack.
+    by the field that is null, or that they lack. ``doubt`` says why the total is none.
     """
 
     total: int | None
@@ -78,6 +82,7 @@ class Page:
     sources: list[bytes] = field(default_factory=list)
     nulls: Counter[str] = field(default_factory=Counter)
     absent: Counter[str] = field(default_factory=Counter)
+    doubt: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -91,7 +96,10 @@ class Page:
 
 
 class NotAPage(ValueError):
-    """JSON without a list ``data.smsDetails``, such as an error's. ``document`` is all of it."""
+    """JSON without a list ``data.smsDetails``, such as an error's.
+
+    ``document`` is all of it, None where it is too large for an error. Quotes nothing.
+    """
 
     def __init__(self, document: Any, what: str = "the answer has no data.smsDetails") -> None:
         super().__init__(what)
@@ -155,7 +163,8 @@ def decode_page(body: bytes) -> Page:
     clean = b"\\u0000" not in body
     try:
         data = _decode_whole(body).data
-        return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, clean)
+        doubt = _doubt(b"%d" % data.totalCountSms)
+        return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, clean, doubt=doubt)
     except _UNREADABLE:
         pass
     try:
@@ -164,7 +173,13 @@ def decode_page(body: bytes) -> Page:
         return decode_row_by_row(body)
     rows, nulls, absent = _completed(partial.smsDetails)
     return Page(
-        partial.totalCountSms, partial.pageOfResult, rows, clean, nulls=nulls, absent=absent
+        partial.totalCountSms,
+        partial.pageOfResult,
+        rows,
+        clean,
+        nulls=nulls,
+        absent=absent,
+        doubt=_doubt(b"%d" % partial.totalCountSms),
     )
 
 
@@ -190,9 +205,9 @@ def decode_row_by_row(body: bytes) -> Page:
     """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
     body = body.removeprefix(BOM)
     levelled = _LONE_SURROGATE.sub(_stand_in, body)
-    total, number, elements = _open_envelope(levelled, body)
+    (total, number), elements = _open_envelope(levelled, body)
     rows: list[Row] = []
-    page = Page(total, number, rows, clean=False)
+    page = Page(_whole(total), _whole(number), rows, clean=False, doubt=_doubt(total))
     names: Counter[str] = Counter()
     for element, source in _with_sources(elements, levelled, body):
         try:
@@ -218,7 +233,7 @@ def places_of_rows(body: bytes) -> list[tuple[int, int]]:
         NotAPage: it has none.
     """
     levelled = _LONE_SURROGATE.sub(_stand_in, body)
-    return list(_places(_open_envelope(levelled, body)[2], levelled))
+    return list(_places(_open_envelope(levelled, body)[1], levelled))
 
 
 _LONE_SURROGATE: Final = re.compile(
@@ -232,20 +247,56 @@ def _stand_in(match: re.Match[bytes]) -> bytes:
     return match[0] if match[1] is None else b"\\ufffd"
 
 
-def _open_envelope(body: bytes, original: bytes) -> tuple[int | None, int | None, list[bytes]]:
+Numbers = tuple[bytes | None, bytes | None]
+
+
+def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
+    """``totalCountSms`` and ``pageOfResult`` as they stand there, and the rows."""
     try:
         data = json_slices.members(json_slices.members(body)["data"])
         rows = json_slices.elements(data["smsDetails"])
     except (json_slices.NotJson, KeyError):
-        raise NotAPage(_load(original)) from None
-    return _whole(data.get("totalCountSms")), _whole(data.get("pageOfResult")), rows
+        raise NotAPage(_load(original), _what_is_there(body)) from None
+    return (data.get("totalCountSms"), data.get("pageOfResult")), rows
+
+
+def _what_is_there(body: bytes) -> str:
+    """Where a body of JSON leaves the documented form."""
+    value: bytes | None = body
+    for name, inner in (("the answer", "data"), ("data", "smsDetails")):
+        try:
+            value = json_slices.members(value or b"").get(inner)
+        except json_slices.NotJson:
+            return f"{name} is {json_slices.kind_of((value or b'').lstrip())}, not an object"
+        if value is None:
+            return f"{name} has no {inner}"
+    return f"data.smsDetails is {json_slices.kind_of(value or b'')}, not a list"
 
 
 def _load(body: bytes) -> Any:
+    """A document that is an error's; None where it is too large for one."""
+    if len(body) > LARGEST_ERROR:
+        if json_slices.is_whole(body):
+            return None
+        raise NotJson
     try:
         return json.loads(body, strict=False)
     except (ValueError, RecursionError):
         raise NotJson from None
+
+
+def _doubt(total: bytes | None) -> str:
+    """Why a total cannot be the number of a window's SMS; empty where it can."""
+    number = _whole(total)
+    if total is None:
+        return "data.totalCountSms is missing"
+    if number is None:
+        kind = json_slices.kind_of(total)
+        return f"data.totalCountSms is {'no whole number' if kind == 'a number' else kind}"
+    if number < 0:
+        return "data.totalCountSms is negative"
+    shown = total[:TOTAL_SHOWN].decode() + "…" * (len(total) > TOTAL_SHOWN)
+    return f"data.totalCountSms is {shown}" if number > MOST_SMS else ""
 
 
 def _whole(source: bytes | None) -> int | None:

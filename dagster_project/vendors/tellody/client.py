@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson
+from dagster_project.json_slices import NotJson, kind_of
 from dagster_project.model import Answer, Restart, Tally, Window
 from dagster_project.settings import TellodySettings
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
@@ -115,7 +115,10 @@ class PurchasesClient:
 
 def _judge_totals(reply: Reply) -> None:
     if not isinstance(decode_json(reply), dict):
-        raise AnswerNotTrusted("Tellody answered the day's totals with no JSON object.")
+        raise AnswerNotTrusted(
+            f"Tellody answered the day's totals with {kind_of(reply.body.lstrip())}, not an object.",
+            way_out="run again; if it repeats, look at what the vendor changed.",
+        )
 
 
 def _judge_page(reply: Reply) -> Page:

@@ -106,6 +106,8 @@ def _read(ask: Ask, reading: _Reading) -> None:
             newest, topping_up = page, gained
         elif page.identities == newest.identities and page.count == newest.count:
             raise _paging_does_not_work(number)
+        elif not page.records:
+            raise _incomplete(reading)
         # What arrived lies on top: once that is read up, the top is looked at again. Where the top
         # holds nothing new, what is missing lies deeper.
         number = 0 if topping_up and not gained else number + 1

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dagster_project.json_slices import NotJson, elements, members
+from dagster_project.json_slices import NotJson, elements, is_whole, kind_of, members, stray_text
 
 Identity = int | bytes
+MOST_PURCHASES: Final = 1_000_000
+"""An account that counts more has counted something else."""
 SUPERSEDED: Final = "superseded"
 """In a stored request: positions of the records that another answer of the same window holds newer."""
 
@@ -39,18 +41,21 @@ def read_page(body: bytes) -> Page:
     """Cut a body into its records.
 
     Raises:
-        NotJson: the body is no JSON object, or does not end.
-        NotAPage: ``data`` is no list, or ``count`` no whole number from 0.
+        NotJson: the body is no whole JSON.
+        NotAPage: it is no object, ``data`` is no list, or ``count`` no number of purchases.
     """
-    envelope = members(body)
+    envelope = _envelope(body)
     count = whole_number(envelope.get("count"))
     if count is None or count < 0:
         raise NotAPage("count is missing or no whole number from 0")
+    if count > MOST_PURCHASES:
+        raise NotAPage(f"count is {count}, more purchases than there can be")
     data = envelope.get("data")
     if data == b"null" and count == 0:
         data = b"[]"
     if data is None or data[:1] != b"[":
-        raise NotAPage("data is missing or no list")
+        found = "" if data is None else f", but {kind_of(data)}"
+        raise NotAPage(f"data is missing or no list{found}")
     records = elements(data)
     fields = [fields_of(record) for record in records]
     identities = [
@@ -58,6 +63,17 @@ def read_page(body: bytes) -> Page:
         for record, slices in zip(records, fields, strict=True)
     ]
     return Page(records, fields, identities, count)
+
+
+def _envelope(body: bytes) -> Mapping[str, bytes]:
+    try:
+        return members(body)
+    except NotJson:
+        if where := stray_text(body):
+            raise NotAPage(f"other text stands {where} the JSON") from None
+        if is_whole(body):
+            raise NotAPage(f"no object, but {kind_of(body.lstrip())}") from None
+        raise
 
 
 def fields_of(record: bytes) -> Mapping[str, bytes]:

@@ -30,7 +30,14 @@ from dagster_project.errors import (
 )
 from dagster_project.model import Answer, Tally
 from dagster_project.scrub import remember
-from dagster_project.transport.exchange import Gate, Judge, Reply, Request, Transient
+from dagster_project.transport.exchange import (
+    Gate,
+    Judge,
+    Redirected,
+    Reply,
+    Request,
+    Transient,
+)
 from dagster_project.transport.session import Session
 
 log = logging.getLogger(__name__)
@@ -48,8 +55,8 @@ _WAY_OUT = "correct TELLODY_USERNAME and TELLODY_PASSWORD; a lock is lifted by t
 class _SessionLost(Exception):
     """The vendor no longer knows the session, or the token was spent. ``how`` is safe to show."""
 
-    def __init__(self, how: str) -> None:
-        self.how = how
+    def __init__(self, how: str, moved: Redirected | None = None) -> None:
+        self.how, self.moved = how, moved
         super().__init__(how)
 
 
@@ -98,7 +105,7 @@ class TellodySession:
                 self._ensure_signed_in(tally)
                 attempts = _Attempts()
                 try:
-                    reply = self._session.exchange(
+                    reply = self._exchange(
                         self._with_token(request, tally),
                         tally=tally,
                         sequence=sequence,
@@ -145,7 +152,7 @@ class TellodySession:
             self._session.forget_cookies()
             attempts = _Attempts()
             try:
-                self._session.exchange(
+                self._exchange(
                     self._with_token(login, tally),
                     tally=tally,
                     gate=attempts,
@@ -154,15 +161,24 @@ class TellodySession:
                 )
                 return
             except _SessionLost as lost:
+                if lost.moved is not None:
+                    raise _moved_away(lost.moved) from lost
                 if not attempts.made:
                     raise _no_way_in(lost) from lost
                 if attempts.made == 1:
                     raise _credentials_refused() from lost
         raise TryLater(f"{login}: the sign-in was cut off {MOST_ROUNDS} times in a row.")
 
+    def _exchange(self, request: Request, **named: Any) -> Reply:
+        """One exchange, in which a redirect may be the way to a login page."""
+        try:
+            return self._session.exchange(request, **named)
+        except Redirected as moved:
+            raise _SessionLost(f"HTTP {moved.status}", moved) from moved
+
     def _with_token(self, request: Request, tally: Tally) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
-        reply = self._session.exchange(ping, tally=tally, judge=_judge_ping)
+        reply = self._exchange(ping, tally=tally, judge=_judge_ping)
         token = remember(reply.headers[TOKEN_HEADER], passing=True)
         return Request(
             request.method,
@@ -175,7 +191,7 @@ class TellodySession:
 
 
 def _judge_ping(reply: Reply) -> None:
-    if reply.status in (401, 403) or 300 <= reply.status < 400:
+    if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status} to a ping")
     _refuse_client_errors(reply, "the ping before each request")
     if reply.status < 400 and not reply.headers.get(TOKEN_HEADER):
@@ -202,7 +218,7 @@ def _judge_sign_in(reply: Reply) -> None:
 
 def _judge_answer(reply: Reply, judge: Judge | None, renewed: bool) -> Any:
     """``renewed``: freshly signed in, so that a page of HTML is no login page but an outage."""
-    if reply.status in (401, 403) or 300 <= reply.status < 400:
+    if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status}")
     _refuse_client_errors(reply, "the request")
     if reply.status >= 400:
@@ -243,10 +259,18 @@ def _no_way_in(lost: _SessionLost) -> RequestRefused:
     )
 
 
+def _moved_away(moved: Redirected) -> RequestRefused:
+    return RequestRefused(
+        moved.what,
+        way_out="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
+    )
+
+
 def _still_lost(request: Request, lost: _SessionLost) -> Exception:
-    if lost.how.startswith("HTTP 3"):
+    if lost.moved is not None:
         return AnswerNotTrusted(
-            f"{request} is answered with a redirect, though freshly signed in.",
+            f"{request} is answered with a redirect ({lost.moved.status}) {lost.moved.target},"
+            " though freshly signed in.",
             way_out="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
         )
     return AccessDenied(

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, count, is_json, members
+from dagster_project.json_slices import NotJson, count, is_json, kind_of, members
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {
@@ -76,11 +76,8 @@ def read_figures(body: bytes) -> Figures:
         AnswerNotTrusted: it is no JSON, the envelope has another form, none of the counters is there,
             or one is negative or no whole number.
     """
-    try:
-        data = members(_data_of(members(body)))
-        actions = _actions_of(data)
-    except NotJson:
-        raise _untrusted("the answer, its data or its actions are no JSON object") from None
+    data = _object_in(_data_of(_object_in(body, "the answer")), "data")
+    actions = _actions_of(data)
     if not DOCUMENTED & data.keys():
         raise _untrusted(f"none of {', '.join(sorted(DOCUMENTED))} is in it")
     slices = {key: data[key] for key in (*COUNTERS, CAMPAIGN) if key in data} | {
@@ -104,14 +101,22 @@ def _actions_of(data: Slices) -> Slices:
     text = data.get("actions", b"null")
     if text == b"null":
         return dict.fromkeys(ACTIONS, b"null") if "actions" in data else {}
-    return dict.fromkeys(ACTIONS, b"0") | members(text)
+    return {**dict.fromkeys(ACTIONS, b"0"), **_object_in(text, "actions")}
 
 
-def _data_of(envelope: Slices) -> bytes:
+def _object_in(text: bytes | None, name: str) -> Slices:
+    try:
+        return members(text or b"")
+    except NotJson:
+        found = f"{kind_of(text.lstrip())} and " if text else ""
+        raise _untrusted(f"{name} is {found}no JSON object") from None
+
+
+def _data_of(envelope: Slices) -> bytes | None:
     code, resource, message = (envelope.get(key, b"") for key in ("code", "resource", "message"))
     if code != b"200" or resource != b'"Statistics"' or message.lower() != b'"ok"':
         raise _untrusted("code, resource and message are not 200, Statistics and Ok")
-    return envelope.get("data", b"")
+    return envelope.get("data")
 
 
 def _counter(slices: Slices, key: str) -> int | None:

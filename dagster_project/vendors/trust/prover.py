@@ -82,6 +82,13 @@ class Prover:
             if long_ago.is_empty:
                 self._confirmed.add(company)
                 return proof
+            if not any(long_ago.counters().values()):
+                raise AnswerNotTrusted(
+                    f"for {LONG_AGO} it leaves counters out: whether it honours ranges is not told.",
+                    source=SOURCE,
+                    account=str(company),
+                    way_out="run again; if it repeats, look at the vendor's answers.",
+                )
             return self._overturned(proof, company, asked_at, Observation(long_ago=long_ago))
 
     def _overturned(

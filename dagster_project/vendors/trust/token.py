@@ -98,13 +98,13 @@ class TokenSource:
 
 
 def _judge(reply: Reply) -> tuple[str, float] | None:
-    """Token and life in seconds; ``None`` leaves a transient status, or a redirect, to the session."""
+    """Token and life in seconds; ``None`` leaves a transient status to the session."""
     said, unread = _said(reply)
     if reply.status in (401, 403) or said.get("code") in (401, 403):
         raise _credentials_refused()
     if said.get("error") in CREDENTIAL_ERRORS:
         raise _credentials_refused()
-    if reply.status in TRANSIENT_STATUSES or 300 <= reply.status < 400:
+    if reply.status in TRANSIENT_STATUSES:
         return None
     if reply.status >= 400:
         raise RequestRefused(

@@ -33,7 +33,6 @@ from tests.vendors.calltouch.played import (
     Played,
     Spoilt,
     calltouch,
-    page_of,
     phones,
     read,
     sms,
@@ -107,7 +106,6 @@ def test_no_bound_lies_after_today_at_the_vendor(now: datetime, asked_until: str
         ({2: Spoilt(rows=[sms(n) for n in range(9)])}, "page 2 holds 9 records where 10 are due"),
         ({4: Spoilt(rows=[sms(n) for n in range(6)])}, "page 4 holds 6 records where 5 are due"),
         ({1: Spoilt(total=36)}, "the total moved from 36 to 35"),
-        ({1: Spoilt(play=page_of([sms(1)], None, 1))}, "page 1 tells no total"),
         ({3: Spoilt(rows=[sms(n) for n in range(19, 9, -1)])}, "holds the rows of page"),
         (
             {3: Spoilt(play=reply('{"data": {"smsDetails": [{"a": }]}}'))},
@@ -132,6 +130,65 @@ def test_pages_untrue_to_each_other_are_read_again_and_then_not_trusted(
     assert sorted(phones(answers)) == [row["phoneNumber"] for row in rows]
     assert len(tally.notes["restarts"]) == 1
     assert (tally.pages, tally.vendor_total) == (4, 35)
+
+
+HUGE = 10**18
+PHP = "<br />\n<b>Warning</b>: Undefined index in /srv/api.php on line 3\n"
+
+
+def page_text(details: str, total: str, more: str = "") -> str:
+    return f'{{"meta": [], "data": {{"totalCountSms": {total}, "pageOfResult": 1, {more}"smsDetails": {details}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (page_text('{"0": {}}', "1"), "data.smsDetails is an object, not a list"),
+        (page_text("null", "0"), "data.smsDetails is null, not a list"),
+        (page_text('"none"', "0"), "data.smsDetails is a text, not a list"),
+        (page_text("{}", "0", f'"pad": "{"x" * 2000}", '), "data.smsDetails is an object"),
+        ('{"meta": [], "data": {"totalCountSms": 0}}', "data has no smsDetails"),
+        ('{"meta": [], "data": [{"smsDetails": []}]}', "data is a list, not an object"),
+        ('{"meta": []}', "the answer has no data"),
+        ('[{"data": {"smsDetails": []}}]', "the answer is a list, not an object"),
+        (PHP + page_text("[]", "0"), "other text stands before the JSON"),
+        (PHP * 20 + page_text("[]", "0"), "other text stands before the JSON"),
+        ("Notice: x\n" + page_text("[]", "0"), "other text stands before the JSON"),
+        (page_text("[]", "0") + PHP, "other text stands after the JSON"),
+        (page_text("[]", "0") * 2, "other text stands after the JSON"),
+        (page_text("[]", str(HUGE)), f"data.totalCountSms is {HUGE}"),
+        (page_text("[]", "9" * 30), f"data.totalCountSms is {'9' * 20}…"),
+        (page_text("[]", "1.5"), "data.totalCountSms is no whole number"),
+        (page_text("[]", "-1"), "data.totalCountSms is negative"),
+        (page_text("[]", '"0"'), "data.totalCountSms is a text"),
+        (page_text("[]", "null"), "data.totalCountSms is null"),
+        (page_text("[]", "[0]"), "data.totalCountSms is a list"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_success_of_an_unknown_form_says_what_is_unknown_at_the_price_of_one_call(
+    body: str, said: str, number: int
+) -> None:
+    """Whatever comes for page 2 is no better than for page 1: nothing is read again."""
+    vendor = Played([sms(n) for n in range(12)], {number: Spoilt(play=reply(body))})
+    tally = Tally()
+    with calltouch(vendor) as (_, client):
+        with pytest.raises(AnswerNotTrusted) as failure:
+            read(client, tally=tally)
+        if number == 1:
+            with pytest.raises(AnswerNotTrusted):
+                client.count(WINDOW)
+    assert said in str(failure.value)
+    assert vendor.pages_asked == ([1, 1] if number == 1 else [1, 2])
+    assert (tally.requests, tally.points) == (number, 2 * number)
+
+
+def test_a_total_beyond_belief_beside_a_full_page_asks_for_no_more_pages() -> None:
+    rows = [sms(n) for n in range(10)]
+    vendor = Played(rows, {1: Spoilt(total=HUGE)})
+    with calltouch(vendor) as (_, client), pytest.raises(AnswerNotTrusted, match=str(HUGE)):
+        read(client)
+    assert vendor.pages_asked == [1]
 
 
 def test_a_restart_tells_its_reason_before_the_new_reading() -> None:

@@ -203,3 +203,46 @@ def test_the_window_does_not_narrow_what_is_asked(rig: StartRig) -> None:
     assert isinstance(answer, Answer)
     assert len(answer.decoded.records) == len(played.tellody.purchases())
     assert answer.request["params"] == {"page": 0, "per_page": 20000}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"data": [], "count": 1000000000000000000}', "count is 1000000000000000000, more"),
+        ('{"data": [], "count": -1}', "count is missing or no whole number from 0"),
+        ('{"data": [], "count": "0"}', "count is missing or no whole number from 0"),
+        ('{"data": {"0": {}}, "count": 1}', "data is missing or no list, but an object"),
+        ('{"data": null, "count": 1}', "data is missing or no list, but null"),
+        ("[]", "no object, but a list"),
+        ("null", "no object, but null"),
+        ('Warning: x {"data": [], "count": 0}', "other text stands before the JSON"),
+        ('{"data": [], "count": 0}<br>', "other text stands after the JSON"),
+    ],
+)
+def test_purchases_of_an_unknown_form_are_asked_for_once(
+    rig: StartRig, body: str, said: str
+) -> None:
+    played = rig()
+    played.fault("not_json", PAYMENTS, times=None, body=body)
+    with pytest.raises(AnswerNotTrusted) as failure:
+        read_purchases(played, Tally())
+    assert said in str(failure.value)
+    assert played.calls("/PaymentHistory") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[]", "with a list, not an object"),
+        ("7", "with a number, not an object"),
+        ('Warning: x {"SMS_SENT": 0}', "other text stands before it"),
+        ('{"SMS_SENT": 0} {}', "other text stands after it"),
+    ],
+)
+def test_totals_of_an_unknown_form_are_asked_for_once(rig: StartRig, body: str, said: str) -> None:
+    played = rig()
+    played.fault("not_json", "*/Report/UniqueCode", times=None, body=body)
+    with pytest.raises(AnswerNotTrusted) as failure:
+        list(played.activity().extract(played.window(date(2024, 4, 1)), Tally()))
+    assert said in str(failure.value)
+    assert played.calls("/UniqueCode") == 1

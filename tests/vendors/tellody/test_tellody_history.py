@@ -206,3 +206,11 @@ def test_an_answer_that_holds_as_many_records_as_it_counts_is_whole_though_one_s
         return Answer(1, {}, answer.asked_at, answer.received_at, 200, "", answer.body, whole)
 
     assert len(read_history(ask).answers) == 1
+
+
+def test_a_page_that_comes_empty_where_purchases_are_due_ends_the_reading() -> None:
+    """Else a count far too high would be paged up to, page after page."""
+    vendor = shop(12, cap=4, odd_count=900_000)
+    with pytest.raises(AnswerNotTrusted, match="900012 purchases are counted, 12 distinct ones"):
+        read_history(vendor.ask)
+    assert len(vendor.asked) == 4

@@ -22,6 +22,8 @@ YESTERDAY = TODAY - timedelta(days=1)
 BUSY, QUIET = 11, 13
 STATISTICS = "/campaigns/api/v1/company/{}/statistics"
 
+ENVELOPE = '{"code": 200, "resource": "Statistics", "message": "Ok", "data": %s}'
+
 Play = Callable[..., Any]
 
 
@@ -389,3 +391,27 @@ def test_the_doctors_check_costs_a_token_and_no_statistics(rig: Play) -> None:
     proof = played.client().check(Tally())
     assert proof is not None
     assert proof.state == "honoured"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[]", "the answer is a list and no JSON object"),
+        (ENVELOPE % "[]", "data is a list and no JSON object"),
+        (ENVELOPE % "null", "data is null and no JSON object"),
+        (ENVELOPE % '{"actions": []}', "actions is a list and no JSON object"),
+        ('{"code": 200, "resource": "Statistics", "message": "Ok"}', "data is no JSON object"),
+        ("Warning: x\n" + ENVELOPE % "{}", "other text stands before it"),
+        (ENVELOPE % "{}" + "<br>", "other text stands after it"),
+    ],
+)
+def test_figures_of_an_unknown_form_are_asked_for_once(rig: Play, body: str, said: str) -> None:
+    played = rig()
+    client, window = played.client(), played.window(BUSY, YESTERDAY)
+    client.proof(Tally())
+    played.sandbox.world.faults.add("not_json", times=None, match={"account": "11"}, body=body)
+    tally = Tally()
+    with pytest.raises(AnswerNotTrusted) as failure:
+        list(client.extract(window, tally))
+    assert said in str(failure.value)
+    assert tally.requests == 1

@@ -304,6 +304,14 @@ def test_a_run_that_proves_ranges_itself_does_not_ask_that_company_again(house: 
         ({"kind": "status", "status": 403}, AccessDenied),
         ({"kind": "status", "status": 422}, RequestRefused),
         ({"kind": "not_json", "body": '{"code": 200}'}, AnswerNotTrusted),
+        (
+            {
+                "kind": "not_json",
+                "body": '{"code": 200, "resource": "Statistics", "message": "Ok",'
+                ' "data": {"total": 0, "sended": null, "pending": 0, "fails": 0, "actions": {}}}',
+            },
+            AnswerNotTrusted,
+        ),
     ],
 )
 def test_where_it_cannot_be_found_out_whether_ranges_are_honoured_no_day_is_filed(
