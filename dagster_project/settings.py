@@ -413,7 +413,7 @@ class _Reader:
         for written, number in zip(parts, ids, strict=True):
             if not 0 < number <= LARGEST_ID:
                 raise SettingsError(
-                    f"{name}: {written[:40]} is not a number from 1 to {LARGEST_ID}.",
+                    f"{name}: {written[:40]} is not a number from 1 to 2^63 - 1.",
                     way_out="copy the number from the vendor's account.",
                 )
         if len(set(ids)) != len(ids):

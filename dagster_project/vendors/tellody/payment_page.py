@@ -49,7 +49,7 @@ def read_page(body: bytes) -> Page:
     if count is None or count < 0:
         raise NotAPage("count is missing or no whole number from 0")
     if count > MOST_PURCHASES:
-        raise NotAPage(f"count is {count}, more purchases than there can be")
+        raise NotAPage(f"count is a number of {len(str(count))} digits")
     data = envelope.get("data")
     if data == b"null" and count == 0:
         data = b"[]"

@@ -156,8 +156,8 @@ def page_text(details: str, total: str, more: str = "") -> str:
         ("Notice: x\n" + page_text("[]", "0"), "other text stands before the JSON"),
         (page_text("[]", "0") + PHP, "other text stands after the JSON"),
         (page_text("[]", "0") * 2, "other text stands after the JSON"),
-        (page_text("[]", str(HUGE)), f"data.totalCountSms is {HUGE}"),
-        (page_text("[]", "9" * 30), f"data.totalCountSms is {'9' * 20}…"),
+        (page_text("[]", str(HUGE)), "data.totalCountSms is a number of 19 digits"),
+        (page_text("[]", "9" * 30), "data.totalCountSms is a number of 30 digits"),
         (page_text("[]", "1.5"), "data.totalCountSms is no whole number"),
         (page_text("[]", "-1"), "data.totalCountSms is negative"),
         (page_text("[]", '"0"'), "data.totalCountSms is a text"),
@@ -186,7 +186,7 @@ def test_a_success_of_an_unknown_form_says_what_is_unknown_at_the_price_of_one_c
 def test_a_total_beyond_belief_beside_a_full_page_asks_for_no_more_pages() -> None:
     rows = [sms(n) for n in range(10)]
     vendor = Played(rows, {1: Spoilt(total=HUGE)})
-    with calltouch(vendor) as (_, client), pytest.raises(AnswerNotTrusted, match=str(HUGE)):
+    with calltouch(vendor) as (_, client), pytest.raises(AnswerNotTrusted, match="of 19 digits"):
         read(client)
     assert vendor.pages_asked == [1]
 
