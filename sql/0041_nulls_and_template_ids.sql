@@ -19,7 +19,7 @@ COMMENT ON COLUMN warehouse.calltouch_sms.status_detail IS 'smsStatusDetail as r
 COMMENT ON COLUMN warehouse.calltouch_sms.reason IS 'Why it failed or is undetermined, as a short code; no_status and no_detail: the vendor says null; NULL where there is no reason to give.';
 COMMENT ON COLUMN warehouse.calltouch_sms.message IS 'Text of the SMS; characters Postgres cannot store are replaced. NULL: the vendor said null, or left it out; template_id and segments are then NULL. Personal data.';
 COMMENT ON COLUMN warehouse.calltouch_sms.template_id IS 'Pseudonym of the text with its variable parts masked; equal for SMS of one template; NULL where message is NULL, or templates are switched off.';
-COMMENT ON COLUMN warehouse.calltouch_sms.segments IS 'SMS segments the text takes (70/67 characters with Cyrillic, 160/153 in GSM-7): the cost driver. NULL: message is NULL.';
+COMMENT ON COLUMN warehouse.calltouch_sms.segments IS 'SMS segments the text takes (70/67 characters with Cyrillic, 160/153 in GSM-7; a pair, such as € or an emoji, is not split between two): the cost driver. NULL: message is NULL.';
 
 ALTER TABLE warehouse.tellody_activity
     ALTER COLUMN sms_sent DROP NOT NULL,

@@ -3,8 +3,13 @@
 Plain numbers of eleven digits, Russian mobiles (``79…``, ``89…``) and Kazakhstan (``77…``,
 ``87…``), follow a rule that answers as the ``phonenumbers`` library does (a test asks it about
 every prefix), at a hundredth of its cost. All else is the library's: a number without ``+`` is
-read as one dialled in Russia, then as an international one; a valid reading wins over a possible
-one. What is not even possible has no E.164 form.
+read as one dialled in Russia, then as an international one; one with ``+8`` as an international one,
+then as one dialled in Russia, which a ``+`` came before by mistake. A valid reading wins over a
+possible one. What is not even possible has no E.164 form.
+
+A number that lacks a digit is nobody's. Without ``+`` or ``00`` that is one of fewer than ten digits,
+and one of ten that begins with 7 or 8, unless these ten are a valid number: the first of them may be an
+area's, and is more often the country's or that which is dialled before an area.
 
 E.164 rests on what is *possible* (country code and length), not on what is *valid*: ranges are
 assigned every month, and a recipient's pseudonym must not change with the library's version.
@@ -21,13 +26,18 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 HOME_REGION: Final = "RU"
+HOME_CODE: Final = 7
 COUNTRY_OF_SECOND_DIGIT: Final = {"9": "RU", "7": "KZ"}
 WORLD: Final = "001"
 """What the library calls the country of numbers that belong to none."""
 
-_PLAIN: Final = re.compile(r"(?:\+?7|8)([79])([0-9]{9})")
+_PLAIN: Final = re.compile(r"\+?[78]([79])([0-9]{9})")
 _MARKS: Final = re.compile(r"[ ()\-.\u00a0]")
 _NOT_DIGITS: Final = re.compile(r"\D")
+_PLUS: Final = re.compile(r"[+＋]")
+_DIALLED_WITH_PLUS: Final = re.compile(r"\D*[+＋]\D*8")
+_AREA_AND_NUMBER: Final = 10
+"""Digits of a number in Russia and Kazakhstan, without what is dialled before them."""
 
 
 class Number(NamedTuple):
@@ -50,6 +60,8 @@ def read_number(phone: str) -> Number:
 @lru_cache(maxsize=65_536)
 def ask_library(phone: str) -> Number:
     possible = [number for number in _readings(phone) if _is_possible(number)]
+    if not _PLUS.search(phone):
+        possible = [number for number in possible if _is_whole(number, phone)]
     valid = [number for number in possible if phonenumbers.is_valid_number(number)]
     if not possible:
         return Number(None, None, _NOT_DIGITS.sub("", phone) or phone)
@@ -61,7 +73,10 @@ def ask_library(phone: str) -> Number:
 
 def _readings(phone: str) -> Iterator[PhoneNumber]:
     digits = _NOT_DIGITS.sub("", phone)
-    for text, region in ((phone, HOME_REGION), (f"+{digits.removeprefix('00')}", None)):
+    readings = [(phone, HOME_REGION), (f"+{digits.removeprefix('00')}", None)]
+    if _DIALLED_WITH_PLUS.match(phone) and len(digits) > _AREA_AND_NUMBER:
+        readings.append((_PLUS.sub("", phone), HOME_REGION))
+    for text, region in readings:
         try:
             yield phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:
@@ -71,3 +86,13 @@ def _readings(phone: str) -> Iterator[PhoneNumber]:
 def _is_possible(number: PhoneNumber) -> bool:
     reason = phonenumbers.is_possible_number_with_reason(number)
     return bool(reason == ValidationResult.IS_POSSIBLE)
+
+
+def _is_whole(number: PhoneNumber, phone: str) -> bool:
+    """Whether a number without ``+`` lacks no digit, as far as that can be told."""
+    digits = _NOT_DIGITS.sub("", phone).removesuffix(number.extension or "")
+    if digits.startswith("00"):
+        return True
+    if len(digits) == _AREA_AND_NUMBER and digits[0] in "78":
+        return number.country_code == HOME_CODE and phonenumbers.is_valid_number(number)
+    return len(digits) >= _AREA_AND_NUMBER

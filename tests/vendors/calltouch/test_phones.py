@@ -23,6 +23,10 @@ from dagster_project.vendors.calltouch.phones import Number, ask_library, read_n
         "+7\u00a0920\u00a0938\u00a036\u00a054",
         " 7.920.938.36.54 ",
         "7–920–938–36–54",
+        "+8 920 938-36-54",
+        "+8(920)9383654",
+        "тел. +8–920–938–36–54",
+        "+7 8 920 938-36-54",
     ],
 )
 def test_every_mask_is_one_number(phone: str) -> None:
@@ -42,6 +46,15 @@ def test_every_mask_is_one_number(phone: str) -> None:
         ("4915112345678", "+4915112345678", "DE"),
         ("70001234567", "+70001234567", None),
         ("+870 773 123456", "+870773123456", None),
+        ("+8 701 123-45-67", "+77011234567", "KZ"),
+        ("+8 (800) 555-35-35", "+78005553535", "RU"),
+        ("+8 812 333-44-55", "+78123334455", "RU"),
+        ("+84 951 234 567", "+84951234567", "VN"),
+        ("+86 138 0013 8000", "+8613800138000", "CN"),
+        ("8 10 375 29 123-45-67", "+375291234567", "BY"),
+        ("7771234567", "+77771234567", "KZ"),
+        ("8123334455", "+78123334455", "RU"),
+        ("8 920 938-36-54 доб. 12", "+79209383654", "RU"),
     ],
 )
 def test_the_rest_is_read_by_the_library(phone: str, e164: str, country: str | None) -> None:
@@ -64,7 +77,20 @@ def test_what_is_no_possible_number_keeps_its_digits(phone: str, identity: str) 
     assert read_number(phone) == Number(None, None, identity)
 
 
-@pytest.mark.parametrize("opening", ["7", "8", "+7"])
+@pytest.mark.parametrize("opening", ["7", "8", "+7", "+8", ""])
+@pytest.mark.parametrize("dropped", range(1, 10))
+def test_a_mobile_that_lacks_a_digit_is_nobodys(opening: str, dropped: int) -> None:
+    numbers = random.Random(f"{opening}{dropped}")
+    for _ in range(100):
+        mobile = f"9{numbers.randrange(10**9):09d}"
+        short = opening + mobile[:dropped] + mobile[dropped + 1 :]
+        digits = short.removeprefix("+")
+        assert read_number(short) == Number(None, None, digits)
+        masked = f"{opening} ({short[len(opening) :][:3]}) {short[len(opening) :][3:]}"
+        assert read_number(masked) == Number(None, None, digits)
+
+
+@pytest.mark.parametrize("opening", ["7", "8", "+7", "+8"])
 @pytest.mark.parametrize("second", "79")
 def test_the_plain_rule_says_what_the_library_says_of_every_prefix(
     opening: str, second: str
