@@ -70,7 +70,8 @@ class Installation:
         self.url = f"http://127.0.0.1:{port}"
         self.webserver = self._start(
             "webserver",
-            *("-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port)),
+            *("-m", "dagster_project.orchestration.webserver"),
+            *("--host", "127.0.0.1", "--port", str(port)),
             *("--workspace", str(WORKSPACE), "--log-level", "warning"),
         )
         self.until(self._answers, "the webserver does not answer")

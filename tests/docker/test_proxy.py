@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +34,8 @@ class Webserver:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
+            do_POST = do_GET  # noqa: N815 - the name that is called
+
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
@@ -53,9 +55,18 @@ class Proxy:
     passwords: dict[str, str]
 
     def get(
-        self, path: str, user: str | None = None, password: str | None = None
+        self,
+        path: str,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> tuple[int, str]:
-        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}")
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}{path}", body, dict(headers or {}), method=method
+        )
         if user is not None:
             who = f"{user}:{self.passwords[user] if password is None else password}"
             request.add_header("Authorization", f"Basic {base64.b64encode(who.encode()).decode()}")
@@ -164,3 +175,73 @@ def test_its_health_is_told_on_loopback_alone(proxy: Proxy) -> None:
         assert ok.status == 204
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{proxy.health_port}/graphql", timeout=5)
+
+
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "another site": {"Origin": "https://evil.example"},
+    "another port": {"Origin": "https://127.0.0.1:1"},
+    "a name that only begins like ours": {"Origin": "https://127.0.0.1:{port}.evil.example"},
+    "no encryption": {"Origin": "http://127.0.0.1:{port}"},
+    "a sandboxed frame": {"Origin": "null"},
+    "what a browser calls cross-site": {"Sec-Fetch-Site": "cross-site"},
+    "what a browser calls same-site": {"Sec-Fetch-Site": "same-site"},
+    "a frame": {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "iframe",
+    },
+    "a WebSocket": {"Origin": "https://evil.example", "Upgrade": "websocket"},
+    "a WebSocket that says it opens a page": {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+        "Upgrade": "websocket",
+    },
+}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("whose", ELSEWHERE)
+def test_what_another_sites_page_asks_goes_no_further(proxy: Proxy, whose: str) -> None:
+    """The browser sends the person's password along: it is not what tells the two apart."""
+    headers = {name: value.format(port=proxy.port) for name, value in ELSEWHERE[whose].items()}
+    for user, above in (("operator", ""), ("viewer", "/view")):
+        for path in ("/graphql", "/runs", "/report_asset_check/a", "/download_debug/a", "/"):
+            status, body = proxy.get(above + path, user, headers=headers)
+            assert (status, "authorization" in body) == (403, False), path
+            asked = headers | JSON
+            status, _ = proxy.get(above + path, user, method="POST", headers=asked, body=b"{}")
+            assert status == 403, path
+
+
+def test_a_link_from_elsewhere_opens_a_page(proxy: Proxy) -> None:
+    link = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
+    assert proxy.get("/runs/1", "operator", headers=link)[0] == 200
+
+
+@pytest.mark.parametrize("above", ["", "/view"])
+def test_what_is_to_be_done_stands_in_the_json_body_of_a_post(proxy: Proxy, above: str) -> None:
+    user = "viewer" if above else "operator"
+    own = {"Origin": f"https://127.0.0.1:{proxy.port}", "Sec-Fetch-Site": "same-origin"}
+    for content in ("application/json", "application/json; charset=utf-8", "Application/JSON"):
+        headers = {**own, "Content-Type": content}
+        status, _ = proxy.get(f"{above}/graphql", user, method="POST", headers=headers, body=b"{}")
+        assert status == 200
+    for content in (
+        *("text/plain", "text/plain; application/json", "application/json-patch+json"),
+        *("multipart/form-data", "application/x-www-form-urlencoded", "application/graphql"),
+    ):
+        headers = {**own, "Content-Type": content}
+        status, _ = proxy.get(f"{above}/graphql", user, method="POST", headers=headers, body=b"{}")
+        assert status == 415, content
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS"):
+        status, _ = proxy.get(f"{above}/graphql", user, method=method, headers=JSON, body=b"{}")
+        assert status == 415, method
+    for path in ("/graphql?query=mutation", "/graphql/?query=mutation", "/%67raphql?query=m"):
+        assert proxy.get(above + path, user, headers={"Accept": "text/html"})[0] == 405
+    assert proxy.get(f"{above}/graphql", user)[0] == 200
+    assert proxy.get(f"{above}/runs?q=status", user)[0] == 200
