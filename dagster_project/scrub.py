@@ -28,12 +28,12 @@ from types import TracebackType
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from pydantic import SecretStr
-
 HIDDEN: Final = "[hidden]"
 NUMBER: Final = "…"
 LONGEST_QUOTE: Final = 300
 
+_LEFT_BY_ENCODERS: Final = ("", "/", "!'()*", "!#$%&'()*+,/:;=?@[]~")
+"""What is not URL-encoded: in a value, in a path, by browsers, and by ``requests`` in a whole URL."""
 _SHORTEST: Final = 4
 _SHORTEST_INSIDE_A_WORD: Final = 8
 _PASSING: Final = 64
@@ -44,11 +44,12 @@ _ORDINARY: Final = frozenset(
 """Words of our own messages: hiding them would spoil each, and tell that one of them is a password."""
 
 _SETTINGS: Final = re.compile(
-    r"(?:WAREHOUSE|PII|CALLTOUCH|TELLODY|TRUST|DAGSTER|ALARM|SUPERSET)_\w+"
+    r"(?:WAREHOUSE|PII|CALLTOUCH|TELLODY|TRUST|DAGSTER|ALARM|SUPERSET)_\w+|PGPASSWORD"
+    r"|(?i:https?|all)_(?i:proxy)"
 )
 _SECRET_SETTINGS: Final = re.compile(
     r"\w*_(?:TOKEN|PASSWORD|SECRET|SECRET_KEY|HASH_KEY|HASH_KEY_NEW|CLIENT_ID|WEBHOOK_URL)(?:_\d+)?"
-    r"|TELLODY_USERNAME"
+    r"|TELLODY_USERNAME|PGPASSWORD"
 )
 _URL_PASSWORD: Final = re.compile(r"[?&\s]password=([^&\s]+)")
 
@@ -110,13 +111,13 @@ class _Secrets:
 _secrets = _Secrets()
 
 
-def remember(text: str, *, passing: bool = False) -> SecretStr:
-    """A secret that this process was given, to be kept out of every text from now on.
+def remember(text: str, *, passing: bool = False) -> str:
+    """The secret that this process was given, to be kept out of every text from now on.
 
     ``passing``: it is one of many and soon worth nothing, such as the token of one request.
     """
     _secrets.add([text], passing=passing)
-    return SecretStr(text)
+    return text
 
 
 def remember_settings(given: Mapping[str, str]) -> None:
@@ -197,7 +198,7 @@ def _of_url(url: str, *, whole: bool) -> Iterator[str]:
 def _forms(secret: str) -> set[str]:
     """The secret as others may write it down."""
     forms = {secret, repr(secret)[1:-1], html.escape(secret), secret.replace("/", "\\/")}
-    forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    forms |= {quote_plus(secret), *(quote(secret, safe=safe) for safe in _LEFT_BY_ENCODERS)}
     for ascii_only in (True, False):
         escaped = secret
         for _ in range(_ESCAPED_TWICE):

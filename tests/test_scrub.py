@@ -12,6 +12,7 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
+import requests
 
 from dagster_project import scrub
 from dagster_project.errors import SettingsError, TryLater
@@ -35,10 +36,17 @@ SETTINGS = {
     "WAREHOUSE_BROKER_URL": "rediss://:pass-of-redis@broker:6379/0",
     "ALARM_WEBHOOK_URL": "https://hooks.example.com/services/T0/B0/of-the-hook",
     "ALARM_SMTP_PASSWORD": "pass-of-smtp",
+    "PGPASSWORD": "pass-of-libpq",
+    "https_proxy": "http://me:pass-of-proxy@proxy:3128",
 }
 SECRETS = [
-    *(value for name, value in SETTINGS.items() if not name.endswith(("_URL", "_ACCOUNT"))),
+    *(
+        value
+        for name, value in SETTINGS.items()
+        if not name.endswith(("_URL", "_ACCOUNT", "_proxy"))
+    ),
     *("p@ss-of-postgres", "p%40ss-of-postgres", "pass-of-dagster", "pass-of-redis"),
+    "pass-of-proxy",
     *("https://hooks.example.com/services/T0/B0/of-the-hook", "/services/T0/B0/of-the-hook"),
 ]
 PHONE = "8 (920) 938-36-54"
@@ -62,6 +70,7 @@ WRITTEN = {
     "URL-encoded": quote(TOKEN, safe=""),
     "URL-encoded, slashes left": quote(TOKEN),
     "URL-encoded in small letters": quote(TOKEN, safe="").lower(),
+    "URL-encoded by requests": str(requests.Request("GET", f"http://h/{TOKEN}").prepare().url),
     "in a form": quote_plus(TOKEN),
     "JSON": json.dumps(TOKEN),
     "JSON in JSON": json.dumps(json.dumps({"token": TOKEN})),

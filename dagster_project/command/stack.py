@@ -53,7 +53,7 @@ def logins(*, passwords: Path) -> int:
         raise SettingsError("the embedded server makes its logins by itself.")
     names = (APP, DAGSTER, *BI_ROLES)
     given = {
-        name: remember(path.read_text().strip())
+        name: SecretStr(remember(path.read_text().strip()))
         for name in names
         if (path := passwords / f"{name}_password").is_file()
     }

@@ -119,7 +119,7 @@ class Warehouse:
         """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
         place = read_url(url)
         password = place.pop("password", None)
-        login = Login(place.pop("user", None), remember(password) if password else None)
+        login = Login(place.pop("user", None), SecretStr(remember(password)) if password else None)
         return cls(place, pipeline=login, admin=login, dagster=dagster)
 
     @classmethod

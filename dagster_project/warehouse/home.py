@@ -117,7 +117,7 @@ def secret(path: Path) -> SecretStr:
     if not held:
         held = secrets.token_urlsafe(32)
         write_private(path, held + "\n")
-    return remember(held)
+    return SecretStr(remember(held))
 
 
 def read_private(path: Path) -> str | None:

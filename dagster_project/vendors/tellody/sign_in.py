@@ -179,7 +179,7 @@ class TellodySession:
     def _with_token(self, request: Request, tally: Tally) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
         reply = self._exchange(ping, tally=tally, judge=_judge_ping)
-        token = remember(reply.headers[TOKEN_HEADER], passing=True)
+        token = SecretStr(remember(reply.headers[TOKEN_HEADER], passing=True))
         return Request(
             request.method,
             request.url,

@@ -93,8 +93,7 @@ class TokenSource:
             raise
         token, life = reply.answer.decoded
         margin = min(LONGEST_MARGIN, life / 10)
-        remember(token, passing=True)
-        return Token(SecretStr(f"Bearer {token}"), asked_at + life - margin)
+        return Token(SecretStr(f"Bearer {remember(token, passing=True)}"), asked_at + life - margin)
 
 
 def _judge(reply: Reply) -> tuple[str, float] | None:
