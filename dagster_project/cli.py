@@ -46,6 +46,16 @@ account_option = click.option(
 from_option = click.option(
     "--from", "first", type=Day(), required=True, help="First day, vendor-local."
 )
+accept_shrink_option = click.option(
+    "--accept-shrink",
+    is_flag=True,
+    help="Take held days that lost rows: far fewer than they had, or purchases that are gone.",
+)
+accept_rejects_option = click.option(
+    "--accept-rejects",
+    is_flag=True,
+    help="Take held days of which records, or a field, can no longer be read.",
+)
 to_option = click.option("--to", "last", type=Day(), required=True, help="Last day, included.")
 
 
@@ -73,11 +83,8 @@ def warehouse(context: click.Context, demo: bool) -> None:
     type=click.IntRange(min=1),
     help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 366).",
 )
-@click.option(
-    "--accept-shrink",
-    is_flag=True,
-    help="Take days that came back with far fewer rows than they had.",
-)
+@accept_shrink_option
+@accept_rejects_option
 @click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
 @click.option(
     "--spread",
@@ -99,7 +106,8 @@ def _wish(*, spread: bool, withdraw: bool, **options: Any) -> int:
     """Note a wish for the nightly runs, or take it back."""
     from dagster_project.command import plan
 
-    given = [name for name in ("chunk_days", "accept_shrink", "oldest_first") if options.pop(name)]
+    names = ("chunk_days", "accept_shrink", "accept_rejects", "oldest_first")
+    given = [name for name in names if options.pop(name)]
     if given or (spread and withdraw):
         raise click.UsageError(
             "--spread and --withdraw go with --source, --account, --from and --to alone."
@@ -140,11 +148,8 @@ def plan(**options: Any) -> int:
     type=click.IntRange(min=1),
     help="Days a run takes (default: WAREHOUSE_RANGE_DAYS, 366).",
 )
-@click.option(
-    "--accept-shrink",
-    is_flag=True,
-    help="Take days that came out with far fewer rows than they had.",
-)
+@accept_shrink_option
+@accept_rejects_option
 @click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
 def replay(**options: Any) -> int:
     """Rebuild days' rows from the stored responses; no vendor is called."""
@@ -160,6 +165,17 @@ def replay(**options: Any) -> int:
 def status(**options: Any) -> int:
     """One screen: for every source and account the last good day, gaps, failures, points left."""
     from dagster_project.command.status import status as command
+
+    return command(**options)
+
+
+@warehouse.command()
+@source_option
+@account_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def held(**options: Any) -> int:
+    """Days whose newer answer is held back: why, and what taking it would change."""
+    from dagster_project.command.held import held as command
 
     return command(**options)
 

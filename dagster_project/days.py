@@ -34,7 +34,7 @@ from dagster_project.model import Account, Tally, Window
 from dagster_project.planning import expectation, limits_of
 from dagster_project.settings import Settings
 from dagster_project.walk import Walk
-from dagster_project.walk_parts import FEWEST_ABREAST, Outcome, Stopped
+from dagster_project.walk_parts import FEWEST_ABREAST, Outcome, Stopped, too_little_read
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
 from dagster_project.windows import chunks_of, next_window, planned_windows, runs_of
@@ -92,6 +92,19 @@ class ChunkDone:
     left: list[date] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+
+    @property
+    def doubts(self) -> list[WarehouseError]:
+        """What is to be said of days that were loaded for the first time, and of which too little
+        could be read: one error for each account and reason. What could be read is committed."""
+        days: dict[tuple[str, str, str], list[date]] = defaultdict(list)
+        for receipt in self.committed:
+            if receipt.doubt and not receipt.already_there:
+                days[receipt.source, receipt.account, receipt.doubt].append(receipt.day)
+        return [
+            too_little_read(source, account, of_reason, why)
+            for (source, account, why), of_reason in days.items()
+        ]
 
 
 def refuse_unknown_accounts(

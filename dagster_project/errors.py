@@ -7,7 +7,8 @@ carries a secret, a phone number or a message text: vendor bodies and Postgres' 
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import ClassVar
 
 from dagster_project.scrub import scrubbed, without_secrets
@@ -63,6 +64,14 @@ class WarehouseError(Exception):
         self.args = (str(self),)
         return self
 
+    def days_of_window(self) -> set[date]:
+        """The days that ``window`` names; none where it names none."""
+        if not self.window:
+            return set()
+        first, _, last = self.window.partition("..")
+        begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        return {begin + timedelta(days=n) for n in range((end - begin).days + 1)}
+
 
 class SettingsError(WarehouseError):
     """A setting is missing or wrong: nothing was tried."""
@@ -108,23 +117,68 @@ class AnswerNotTrusted(WarehouseError):
     recovery = "run again; if it repeats, look at the stored responses"
 
 
-class SuspiciouslyShrunk(AnswerNotTrusted):
-    """A day came back with far fewer rows than it had: held until a person takes it."""
+class ValueUnreadable(AnswerNotTrusted):
+    """An answer of the documented form holds a value of another kind: a record to set aside."""
+
+
+class HeldBack(AnswerNotTrusted):
+    """An answer would delete rows that nobody can say are gone: held until a person takes it.
+
+    ``days`` are the days that are held; ``kinds`` the options that take them, as in
+    ``--accept-shrink``.
+    """
+
+    recovery = "look, then run again with the option that takes it"
+
+    def __init__(
+        self,
+        days: Sequence[date],
+        why: str,
+        kinds: Sequence[str],
+        *,
+        source: str,
+        account: str,
+    ) -> None:
+        self.days = tuple(days)
+        first, last = min(days), max(days)
+        options = " ".join(f"--accept-{kind}" for kind in kinds)
+        super().__init__(
+            f"the new answer is held, the old rows stand: {why}.",
+            source=source,
+            account=account,
+            window=first if first == last else f"{first}..{last}",
+            way_out=(
+                f"look at it with `warehouse held --source {source} --account {account}`; if it is to"
+                f" be taken as it is: warehouse backfill --source {source} --account {account}"
+                f" --from {first} --to {last} {options}"
+            ),
+        )
+
+    @staticmethod
+    def of(
+        days: Sequence[date], why: str, kinds: Sequence[str], *, source: str, account: str
+    ) -> HeldBack:
+        """The error whose name says why."""
+        kind = NoLongerReadable if "rejects" in kinds else SuspiciouslyShrunk
+        return kind(days, why, kinds, source=source, account=account)
+
+
+class SuspiciouslyShrunk(HeldBack):
+    """Days came back with far fewer rows than they had, or a ledger without some of its records."""
 
     recovery = "look, then run again with --accept-shrink"
 
-    def __init__(self, day: date, before: int, after: int, *, source: str, account: str) -> None:
-        self.day, self.before, self.after = day, before, after
-        super().__init__(
-            f"the day had {before} rows and came back with {after}: held, its old rows stand.",
-            source=source,
-            account=account,
-            window=day,
-            way_out=(
-                f"if the vendor is right: warehouse backfill --source {source} --account {account}"
-                f" --from {day} --to {day} --accept-shrink"
-            ),
-        )
+
+class NoLongerReadable(HeldBack):
+    """Records, or a field of them, that stand can no longer be read: the vendor changed their form."""
+
+    recovery = "have the change undone or read it by new code, or run again with --accept-rejects"
+
+
+class TooLittleRead(AnswerNotTrusted):
+    """What could be read of a first load is loaded, and it is suspiciously little."""
+
+    recovery = "look at the rejected records; once the code reads them, replay"
 
 
 class NothingStored(WarehouseError):

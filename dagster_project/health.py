@@ -22,7 +22,7 @@ from dagster_project.settings import Settings
 from dagster_project.warehouse import alarm_book, debts, ledger
 from dagster_project.warehouse.alarm_book import Alarm
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.ledger import Connection, HeldDay
 from dagster_project.warehouse.overview import Red, Standing, standing_of
 from dagster_project.wording import counted
 
@@ -198,4 +198,16 @@ def _command(standing: Standing, red: Red, first: date, last: date) -> str:
         f"warehouse {verb} --source {standing.source} --account {standing.account}"
         f" --from {first} --to {last}"
     )
-    return f"{line} --accept-shrink" if red.remedy == "accept" else line
+    if red.remedy != "accept":
+        return line
+    return " ".join([line, *(f"--accept-{kind}" for kind in red.kinds)])
+
+
+def take_held(held: HeldDay) -> str:
+    """What to do about a held day: look, and the line that takes it."""
+    options = " ".join(f"--accept-{kind}" for kind in held.kinds)
+    return (
+        f"look with warehouse held --source {held.source} --account {held.account}, take it with"
+        f" warehouse backfill --source {held.source} --account {held.account} --from {held.day}"
+        f" --to {held.day} {options}"
+    )

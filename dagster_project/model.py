@@ -123,11 +123,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be loaded: kept with its reason and its original."""
+    """A record that cannot be loaded: kept with its reason and its original.
+
+    ``came`` says what came instead of what was expected, by form alone: no character of a value.
+    """
 
     reason: str
     original: str
     day: date | None = None
+    came: str | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -137,8 +141,9 @@ class Batch:
     ``days`` counts days since 2000-01-01 (Postgres' date), ``keys`` are 16 bytes a row, ``records``
     the encoded fields of the table's ``columns``, ``hashes`` a 64-bit hash of each record,
     ``observed`` whether the row has reached the state that the table's ``observed_column`` dates.
-    ``nulls`` and ``absent`` count, by the vendor's field name, the rows whose value is null and the
-    rows that lack the key.
+    ``nulls`` and ``absent`` count, by the vendor's field name, the batch's rows whose value is null and
+    those that lack the key. ``elsewhere`` are keys of records that lie outside the window: the vendor
+    has them still.
     """
 
     days: NDArray[np.int32]
@@ -151,6 +156,7 @@ class Batch:
     counts: Counter[str] = field(default_factory=Counter)
     nulls: Counter[str] = field(default_factory=Counter)
     absent: Counter[str] = field(default_factory=Counter)
+    elsewhere: bytes = b""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -174,7 +180,8 @@ class Table:
     ``observed_when`` true. ``key_sql`` computes a row's 16-byte key as uuid. Where
     ``identity_has_day`` is false, a key that turns up on another day is the same row, moved.
     ``fields`` are the vendor's fields whose disappearance is a change of shape, each with the column
-    that holds its value.
+    that holds its value. ``compared`` are the columns by which a held answer is shown beside what
+    stands: texts by how often each occurs, numbers by their sum.
     """
 
     name: str
@@ -188,6 +195,7 @@ class Table:
     observed_column: str | None = None
     observed_when: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,10 @@ class Settings:
     """All of it. ``warehouse_url`` is ``None`` for the embedded Postgres under ``home``.
 
     A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
-    them is held; a share of 0 holds none. ``reconcile_months``: finished months of an account that
-    are compared with the vendor in a day at most, a call each. ``ui_hosts``: names that Dagster's UI
-    goes by besides those of loopback.
+    them is held; a share of 0 holds none. Of a first load up to ``rejects_above_records`` records, or
+    up to ``rejects_above_share`` of them, may be rejected. ``reconcile_months``: finished months of an
+    account that are compared with the vendor in a day at most, a call each. ``ui_hosts``: names that
+    Dagster's UI goes by besides those of loopback.
     """
 
     home: Path
@@ -125,6 +126,8 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     hold_below_share: float = 0.5
     hold_from_rows: int = 1000
+    rejects_above_records: int = 10
+    rejects_above_share: float = 0.01
     reconcile_months: int = 3
     ui_hosts: tuple[str, ...] = ()
 
@@ -175,6 +178,8 @@ class _Reader:
             range_days=self.integer("WAREHOUSE_RANGE_DAYS", "366") or 1,
             hold_below_share=self.share("WAREHOUSE_HOLD_BELOW_SHARE", "0.5"),
             hold_from_rows=self.integer("WAREHOUSE_HOLD_FROM_ROWS", "1000"),
+            rejects_above_records=self.integer("WAREHOUSE_REJECTS_ABOVE_RECORDS", "10"),
+            rejects_above_share=self.share("WAREHOUSE_REJECTS_ABOVE_SHARE", "0.01"),
             reconcile_months=self.integer("WAREHOUSE_RECONCILE_MONTHS", "3"),
             pii_hash_key=key,
             calltouch=self.calltouch(),

@@ -57,7 +57,7 @@ from dagster_project.walk_parts import (
 )
 from dagster_project.warehouse import ledger, raw_store, suppression
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.day_counts import DaysShrank, ShrinkGuard
+from dagster_project.warehouse.holds import DaysHeld, RejectGuard, ShrinkGuard
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
 from dagster_project.warehouse.load import WindowLoad
 from dagster_project.warehouse.months import MonthKeeper, refresh_statistics
@@ -75,6 +75,7 @@ class Walk:
         *,
         run_id: str | None = None,
         accept_shrink: bool = False,
+        accept_rejects: bool = False,
         after_rows: AfterRows | None = None,
     ) -> None:
         self.feed = feed
@@ -85,6 +86,11 @@ class Walk:
             None
             if accept_shrink
             else ShrinkGuard(settings.hold_from_rows, settings.hold_below_share)
+        )
+        self.reject_guard = (
+            None
+            if accept_rejects
+            else RejectGuard(settings.rejects_above_records, settings.rejects_above_share)
         )
         self.after_rows = after_rows
         self._pii_key = pii_key
@@ -435,6 +441,7 @@ class Walk:
         *,
         wanted: Collection[date] | None = None,
         skip: Collection[date] = (),
+        held: Collection[date] = (),
         is_replay: bool = False,
     ) -> WindowLoad:
         load = WindowLoad(
@@ -444,9 +451,11 @@ class Walk:
             extraction,
             ensure_month=self.months.ensure,
             skip=skip,
+            held=held,
             wanted_days=wanted if self.feed.reach is Reach.HISTORY else None,
             is_replay=is_replay,
             guard=self.guard,
+            reject_guard=self.reject_guard,
             lock_whole=self.feed.reach is Reach.HISTORY,
             is_settled=partial(self._is_settled, window.account),
         )
@@ -465,11 +474,15 @@ class Walk:
         is_replay: bool = True,
     ) -> WindowLoad:
         """A load from stored responses of the wanted days of a window, up to its ``finish``."""
-        skip = set(held)
-        if self.feed.reach is not Reach.HISTORY:
-            skip |= set(window.days) - set(wanted)
+        is_history = self.feed.reach is Reach.HISTORY
         load = self._begin(
-            connection, window, extraction, wanted=wanted, skip=skip, is_replay=is_replay
+            connection,
+            window,
+            extraction,
+            wanted=wanted,
+            skip=() if is_history else set(window.days) - set(wanted),
+            held=held,
+            is_replay=is_replay,
         )
         try:
             self._refuse_reduced(ledger_connection, extraction, window, wanted)
@@ -489,24 +502,22 @@ class Walk:
         tally: Tally,
         problems: Sequence[WarehouseError] = (),
     ) -> Outcome:
-        """Finish the load and commit; days that shrank suspiciously are held, the others loaded."""
+        """Finish the load and commit; days that are to be held back are, the others are loaded."""
         try:
             receipts = load.finish(self._after_rows(load.window.account), self.run_id)
-        except DaysShrank as shrank:
+        except DaysHeld as days:
             connection.rollback()
-            held = [
-                hold(ledger_connection, load.extraction, *item) for item in shrank.shrunk.items()
-            ]
+            problems = [*problems, *hold(ledger_connection, load, days.held)]
             again = self._load_stored(
                 ledger_connection,
                 connection,
                 load.window,
                 load.extraction,
                 load.wanted_days if load.wanted_days is not None else load.window.days,
-                {*load.skip, *shrank.shrunk},
+                {*load.held, *days.held},
                 is_replay=load.is_replay,
             )
-            return self._commit(again, connection, ledger_connection, tally, [*problems, *held])
+            return self._commit(again, connection, ledger_connection, tally, problems)
         if load.superseded:
             # A later observation stands already: for these days there was nothing left to do.
             receipts += ledger.standing_receipts(
@@ -530,6 +541,10 @@ class Walk:
         return bring_up_to_date
 
     def _is_settled(self, account: Account, receipt: Receipt) -> bool:
+        """A day of which too little could be read is asked again, and so is one whose only answer was not."""
+        nothing = self.feed.reach is Reach.DAY and receipt.rows_rejected and not receipt.rows
+        if receipt.doubt or nothing:
+            return False
         return self.feed.settles_at_once(receipt) or is_settled(
             receipt.day,
             account.time_zone,

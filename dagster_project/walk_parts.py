@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from dagster_project.errors import (
+    HeldBack,
     NothingStored,
-    SuspiciouslyShrunk,
+    TooLittleRead,
     Unexpected,
     WarehouseError,
 )
@@ -23,7 +24,12 @@ from dagster_project.model import (
 )
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.day_counts import rejected_figures
+from dagster_project.warehouse.figures import Figure, beside, figures_of
+from dagster_project.warehouse.figures import told as figures_told
+from dagster_project.warehouse.holds import Held
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
+from dagster_project.warehouse.load import WindowLoad
 
 
 @dataclass
@@ -49,6 +55,8 @@ class Outcome:
         self.tally.pages += other.tally.pages
 
 
+DAYS_TOLD = 3
+"""Held days of which an error says what they would change; ``warehouse held`` tells of all."""
 FEWEST_ABREAST = 2
 """Windows of one account under way at once, however big: one commits while the next one arrives."""
 MOST_READING_ROWS = 2
@@ -136,15 +144,69 @@ def _place(error: BaseException) -> str:
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
 
 
-def hold(
-    connection: Connection, extraction: Extraction, day: date, rows: tuple[int, int]
-) -> SuspiciouslyShrunk:
-    """Note that the day's new answer is held back; what to raise for it."""
-    before, after = rows
-    source, account = extraction.source, extraction.account
-    reason = f"had {before} rows, came back with {after}"
-    ledger.hold_day(connection, source, account, day, reason)
-    return SuspiciouslyShrunk(day, before, after, source=source, account=account)
+def hold(connection: Connection, load: WindowLoad, held: Mapping[date, Held]) -> list[HeldBack]:
+    """Note that the new answers for these days are held back; what to raise for them."""
+    source, account = load.extraction.source, load.extraction.account
+    days = sorted(held)
+    standing = figures_of(connection, load.table, load.window, days)
+    for receipt in ledger.standing_receipts(connection, source, account, days):
+        standing[receipt.day] |= rejected_figures(receipt.notes.get(ledger.REJECTED, {}))
+    changes = {day: beside(standing[day], held[day].figures) for day in days}
+    for day in days:
+        one = held[day]
+        ledger.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
+    spans = [days] if load.lock_whole else _spans_of_kinds(held)
+    return [_held_back(load, span, held, changes) for span in spans]
+
+
+def _spans_of_kinds(held: Mapping[date, Held]) -> list[list[date]]:
+    """Runs of neighbouring days that the same options take: a command serves each."""
+    spans: list[list[date]] = []
+    for day in sorted(held):
+        last = spans[-1][-1] if spans else None
+        if last is not None and day - last == ONE_DAY and held[last].kinds == held[day].kinds:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return spans
+
+
+def _held_back(
+    load: WindowLoad,
+    days: list[date],
+    held: Mapping[date, Held],
+    changes: Mapping[date, Mapping[str, Sequence[Figure]]],
+) -> HeldBack:
+    """One error for days that one command takes; of many the first few are told."""
+    told = [
+        f"{f'{day}: ' if len(days) > 1 else ''}it {held[day].why} ({figures_told(changes[day])})"
+        for day in days[:DAYS_TOLD]
+    ]
+    if len(days) > DAYS_TOLD:
+        told.append(f"and {len(days) - DAYS_TOLD} more days")
+    kinds = dict.fromkeys(kind for day in days for kind in held[day].kinds)
+    return HeldBack.of(
+        days,
+        "; ".join(told),
+        list(kinds),
+        source=load.extraction.source,
+        account=load.extraction.account,
+    )
+
+
+def too_little_read(source: str, account: str, days: Sequence[date], why: str) -> TooLittleRead:
+    first, last = min(days), max(days)
+    return TooLittleRead(
+        f"what could be read of the first load is loaded, but {why}.",
+        source=source,
+        account=account,
+        window=first if first == last else f"{first}..{last}",
+        way_out=(
+            "look at ops.rejected_record and at the stored responses; once the vendor has mended it,"
+            f" run again; once the code reads it: warehouse replay --source {source}"
+            f" --account {account} --from {first} --to {last}"
+        ),
+    )
 
 
 def nothing_stored(source: str, account: Account, day: date) -> NothingStored:

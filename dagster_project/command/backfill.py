@@ -58,7 +58,7 @@ class Done:
             self.unchanged += receipt.rows_unchanged
         self.requests += chunk.tally.requests
         self.points += chunk.tally.points
-        self.problems += chunk.problems
+        self.problems += [*chunk.problems, *chunk.doubts]
 
     @property
     def seconds(self) -> float:
@@ -79,6 +79,7 @@ def backfill(
     accounts: Sequence[str],
     chunk_days: int | None,
     accept_shrink: bool,
+    accept_rejects: bool,
     oldest_first: bool,
 ) -> int:
     """Load the days; answers the exit status. At Ctrl-C it says what stands, and ends."""
@@ -95,6 +96,7 @@ def backfill(
             accounts=accounts,
             chunk_days=chunk_days,
             accept_shrink=accept_shrink,
+            accept_rejects=accept_rejects,
             oldest_first=oldest_first,
             results=done,
         )
@@ -122,6 +124,7 @@ def run(
     accounts: Sequence[str] = (),
     chunk_days: int | None = None,
     accept_shrink: bool = False,
+    accept_rejects: bool = False,
     oldest_first: bool = False,
     results: list[Done] | None = None,
 ) -> list[Done]:
@@ -165,6 +168,7 @@ def run(
                             config={
                                 "accounts": chosen,
                                 "accept_shrink": accept_shrink,
+                                "accept_rejects": accept_rejects,
                                 "oldest_first": oldest_first,
                             },
                         )

@@ -114,7 +114,7 @@ def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]
     gaps = Metric("warehouse_gap_days", "Days without a receipt since the first loaded one.")
     rows = Metric("warehouse_rows", "Rows that stand.")
     unsettled = Metric("warehouse_unsettled_days", "Loaded days that may still change.")
-    held = Metric("warehouse_held_days", "Days whose newer answer was held back: it had shrunk.")
+    held = Metric("warehouse_held_days", "Days whose newer answer was held back.")
     last = Metric("warehouse_last_load_timestamp_seconds", "When a day was loaded last.")
     rejected = Metric("warehouse_rejected_records", "Records that could not be loaded, and stand.")
     stands = measures.stands(connection)

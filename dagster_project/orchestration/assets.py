@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from dagster_project.days import ChunkDone, DayRunner, refuse_unknown_accounts
-from dagster_project.errors import SettingsError, SuspiciouslyShrunk, WarehouseError
+from dagster_project.errors import AnswerNotTrusted, HeldBack, SettingsError, WarehouseError
 from dagster_project.feed import Feed, Reach
 from dagster_project.orchestration import (
     checks,
@@ -41,13 +41,15 @@ class RefreshConfig(BaseModel):
     """What a person may set for a run in the launchpad, in literal values.
 
     ``accounts``: only these (sites, account labels, companies); empty: all. ``accept_shrink``: take
-    days that came back with far fewer rows. ``oldest_first``: the other way round. ``only_due``: of
+    days that came back with far fewer rows. ``accept_rejects``: take days of which records, or a
+    field, can no longer be read. ``oldest_first``: the other way round. ``only_due``: of
     the run's days ask each account only for those that are due tonight, as the nightly runs do; what
     its budget has no room for is left for another night.
     """
 
     accounts: list[str] = Field(default_factory=list)
     accept_shrink: bool = False
+    accept_rejects: bool = False
     oldest_first: bool = False
     only_due: bool = False
 
@@ -126,7 +128,10 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
         interrupts.noted(context),
         liveness.alive(services.warehouse(), context.run.run_id),
         services.opened_walk(
-            feed, run_id=context.run.run_id, accept_shrink=config.accept_shrink
+            feed,
+            run_id=context.run.run_id,
+            accept_shrink=config.accept_shrink,
+            accept_rejects=config.accept_rejects,
         ) as walk,
     ):
         already: Mapping[tuple[str, date], Receipt] = {}
@@ -144,6 +149,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 context.log.info(nights.left_for_another_night(chunk))
             else:
                 problems += chunk.problems
+            problems += chunk.doubts if load else []
         if load:
             for evaluation in checks.of_source(walk):
                 context.log_event(evaluation)
@@ -213,6 +219,14 @@ def _log(
             )
             for evaluation in checks.evaluations(context, walk, day, receipts):
                 context.log_event(evaluation)
-    for day in {p.day for p in chunk.problems if isinstance(p, SuspiciouslyShrunk)}:
-        for evaluation in checks.held(context, walk, day):
-            context.log_event(evaluation)
+    for problem in chunk.problems:
+        if isinstance(problem, HeldBack):
+            for day in problem.days:
+                for evaluation in checks.held(context, walk, day):
+                    context.log_event(evaluation)
+        elif loaded and isinstance(problem, AnswerNotTrusted):
+            for day in problem.days_of_window() & {
+                *map(date.fromisoformat, context.partition_keys)
+            }:
+                for evaluation in checks.not_read(context, walk, day, problem):
+                    context.log_event(evaluation)

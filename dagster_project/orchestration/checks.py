@@ -16,8 +16,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
+from dagster_project.errors import AnswerNotTrusted
 from dagster_project.feed import Feed
-from dagster_project.orchestration import freshness, reconciliation
+from dagster_project.health import take_held
+from dagster_project.orchestration import freshness, reconciliation, report
 from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.ledger import Receipt
@@ -26,13 +28,15 @@ from dagster_project.wording import counted
 _DESCRIPTIONS = {
     "complete": "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
     "no_rejects": "Every record of the day could be loaded.",
-    "known_values": "No status or key that the code does not know.",
+    "known_values": "No status, key or form that the code does not know.",
     "dates_inside": "No record dated outside of the window that was asked for.",
-    "not_shrunk": "No answer of the day is held back because it lost too many of the day's rows.",
+    "not_shrunk": "No newer answer of the day is held back: neither did it lose too many of the day's"
+    " rows, nor can records or a field of it no longer be read.",
+    "readable": "The day's last answer could be read; of a first load nearly all records, every field.",
     "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
 }
 _OUTSIDE = "outside the asked window"
-_UNKNOWN = ("unknown_status", "unknown_key")
+_UNKNOWN = ("unknown_status", "unknown_key", "unknown_form")
 _DROP = 0.5
 _ENOUGH_ROWS = 100
 
@@ -72,6 +76,20 @@ def held(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluation of a day of which an answer is held back: its old rows and materialization stand."""
     return _evaluations(context, walk.feed, day, [_held(walk, day)])
+
+
+def not_read(
+    context: dg.AssetExecutionContext, walk: Walk, day: date, problem: AnswerNotTrusted
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The evaluation of a day whose newer answer was not taken at all: its old rows stand."""
+    result = _Result(
+        "readable",
+        False,
+        dg.AssetCheckSeverity.ERROR,
+        problem.what,
+        {f"account {problem.account}": str(problem)},
+    )
+    return _evaluations(context, walk.feed, day, [result])
 
 
 def _evaluations(
@@ -130,7 +148,7 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
         if name.startswith(_UNKNOWN)
     }
     said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in unknown.items())
-    said = f"{said} in all days asked together" if said else "every status and key is known"
+    said = f"{said} in all days asked together" if said else "every status, key and form is known"
     yield _Result("known_values", not unknown, warn, said, unknown)
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
     said = f"{counted(outside, 'record')} dated outside of the window"
@@ -142,21 +160,39 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
         {"outside": outside},
     )
     yield _held(walk, day)
+    yield _readable(receipts)
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
 
 
 def _held(walk: Walk, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
     with walk.reading() as connection:
-        reasons = ledger.held_answers(connection, walk.feed.source, day)
-    told = {f"account {account}": reason for account, reason in reasons.items()}
-    said = "; ".join(f"{account}: {reason}" for account, reason in told.items())
+        held = ledger.held_days(connection, walk.feed.source, day=day)
+    said = "; ".join(f"account {one.account}: {one.why}; {take_held(one)}" for one in held)
+    figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
+    for one in held:
+        figures[f"what taking it changes, account {one.account}"] = dg.MetadataValue.md(
+            report.beside_table(one.figures)
+        )
+        figures[f"way out, account {one.account}"] = take_held(one)
     return _Result(
         "not_shrunk",
-        not told,
+        not held,
         dg.AssetCheckSeverity.ERROR,
         said or "no answer is held back",
-        dict(told),
+        figures,
+    )
+
+
+def _readable(receipts: Sequence[Receipt]) -> _Result:
+    doubts = {f"account {r.account}": r.doubt for r in receipts if r.doubt}
+    said = "; ".join(f"{account}: {why}" for account, why in doubts.items())
+    return _Result(
+        "readable",
+        not doubts,
+        dg.AssetCheckSeverity.ERROR,
+        said or "nearly all records of the load could be read",
+        dict(doubts),
     )
 
 

@@ -6,7 +6,7 @@ Only counts, days, account labels and receipt numbers leave here: no phone, no t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import dagster as dg
 
 from dagster_project import observability
 from dagster_project.days import ChunkDone, Cost
-from dagster_project.errors import WarehouseError
+from dagster_project.errors import TooLittleRead, WarehouseError
 from dagster_project.feed import Feed
 from dagster_project.storable import NUL_REPLACED, SURROGATE_REPLACED
 from dagster_project.warehouse.ledger import Receipt
@@ -120,6 +120,17 @@ def _table(receipts: Sequence[Receipt]) -> str:
     return "\n".join(lines)
 
 
+def beside_table(figures: Mapping[str, Sequence[int | str]]) -> str:
+    """Figures of a held day, standing beside held, as Markdown."""
+    lines = ["| | stands | held |", "| --- | ---: | ---: |"]
+    lines += [f"| {_cell(name)} | {a} | {b} |" for name, (a, b) in figures.items()]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def _totals(receipts: Sequence[Receipt]) -> dict[str, int]:
     return {label: sum(getattr(receipt, name) for receipt in receipts) for label, name in _COUNTS}
 
@@ -181,7 +192,7 @@ def progress(
             observability.window_of([receipt.day for receipt in of_account]),
             **{label.replace(" ", "_"): count for label, count in _totals(of_account).items()},
         )
-    for problem in chunk.problems:
+    for problem in [*chunk.problems, *chunk.doubts]:
         context.log.error(f"{type(problem).__name__}: {problem}")
         observability.tell_problem(context.run.run_id, feed.source, problem)
 
@@ -199,8 +210,11 @@ def failure(feed: Feed, problems: Sequence[WarehouseError], *, asked: bool) -> d
     if len(problems) > 20:
         lines.append(f"- and {len(problems) - 20} more")
     accounts = sorted({problem.account for problem in problems if problem.account})
-    failed = counted(len(problems), "window")
-    text = f"{feed.source}: {failed} failed; all others are loaded.\n" + "\n".join(lines)
+    failed = sum(not isinstance(problem, TooLittleRead) for problem in problems)
+    told = [f"{counted(failed, 'window')} failed; all others are loaded"] if failed else []
+    if failed < len(problems):
+        told.append(f"too little could be read in {counted(len(problems) - failed, 'first load')}")
+    text = f"{feed.source}: {'; '.join(told)}.\n" + "\n".join(lines)
     commands = list(dict.fromkeys(_again(feed, problem, asked=asked) for problem in problems))
     return dg.Failure(
         description=text,

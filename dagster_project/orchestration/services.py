@@ -53,7 +53,11 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
 
 @contextmanager
 def opened_walk(
-    feed: Feed, *, run_id: str | None = None, accept_shrink: bool = False
+    feed: Feed,
+    *,
+    run_id: str | None = None,
+    accept_shrink: bool = False,
+    accept_rejects: bool = False,
 ) -> Iterator[Walk]:
     """A walk of this feed with the process's settings.
 
@@ -72,6 +76,7 @@ def opened_walk(
         key,
         run_id=run_id,
         accept_shrink=accept_shrink,
+        accept_rejects=accept_rejects,
         after_rows=marts_keeper(settings()),
     ) as walk:
         ended = threading.Event()

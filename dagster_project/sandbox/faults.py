@@ -19,6 +19,7 @@ Played around every vendor (``params`` in parentheses):
 - ``hang`` (``seconds``): nothing, then the answer, if the client is still there
 - ``cut_json``, ``reset_in_body``, ``close_in_body`` (``at``, a share of the body)
 - ``slow_drip`` (``seconds``, ``pieces``), ``gzip``, ``bom``, ``content_type`` (``value``)
+- ``field`` (``name``, ``how``, ``every``): a field changes its form, see ``field_faults.py``
 
 Every other kind is handed to the vendor that declares it.
 """
@@ -37,7 +38,7 @@ from starlette.requests import Request
 from dagster_project.sandbox.clock import Clock, parse_instant
 
 REPLACING = frozenset({"status", "outage", "html", "empty", "not_json", "reset"})
-TRANSFORMING = frozenset({"cut_json", "gzip", "bom", "content_type"})
+TRANSFORMING = frozenset({"field", "cut_json", "gzip", "bom", "content_type"})
 DELIVERING = frozenset({"hang", "slow_drip", "reset_in_body", "close_in_body"})
 WIRE_KINDS = REPLACING | TRANSFORMING | DELIVERING
 

@@ -21,6 +21,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagster_project.sandbox.faults import REPLACING, SCOPE_KEY, WIRE_KINDS, Fault
+from dagster_project.sandbox.field_faults import change_field
 from dagster_project.sandbox.world import Call, Vendor, World
 
 HTML_PAGE = (
@@ -188,7 +189,7 @@ class Exchange:
                 return await self._reset()
             return await self.respond(replacement(replacing))
         answer = await self._vendors_answer()
-        for kind in ("bom", "cut_json", "gzip", "content_type"):
+        for kind in ("field", "bom", "cut_json", "gzip", "content_type"):
             if fault := wire_faults.get(kind):
                 TRANSFORMS[kind](answer, fault)
         if fault := wire_faults.get("reset_in_body") or wire_faults.get("close_in_body"):
@@ -314,7 +315,12 @@ def _content_type(answer: Response, fault: Fault) -> None:
     answer.headers["content-type"] = fault.params.get("value", "text/html; charset=windows-1251")
 
 
+def _field(answer: Response, fault: Fault) -> None:
+    _set_body(answer, change_field(bytes(answer.body), **fault.params))
+
+
 TRANSFORMS: dict[str, Callable[[Response, Fault], None]] = {
+    "field": _field,
     "bom": _bom,
     "cut_json": _cut_json,
     "gzip": _gzip,

@@ -1,4 +1,4 @@
-"""What a load did to each day: counts, the checksum of its rows, and whether it shrank suspiciously.
+"""What a load did to each day: counts, and the checksum of its rows.
 
 Grain: one local day of one account. The checksum adds up a permuted hash of each row, so it depends on
 the rows and their multiplicity alone, not on their order, and unchanged rows need not be read again.
@@ -14,35 +14,27 @@ from typing import Any
 
 import numpy as np
 
-from dagster_project.warehouse.ledger import Extraction, Receipt
+from dagster_project.warehouse.ledger import (
+    DOUBT,
+    REJECTED,
+    REJECTED_UNDATED,
+    Extraction,
+    Receipt,
+)
 from dagster_project.warehouse.row_index import StandingRows
 
+MOVED_OUT = "moved_out"
+MOVED_IN = "moved_in"
 MULTIPLIER = 0xC2B2AE3D27D4EB4F
 """Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
 
 
-class DaysShrank(Exception):
-    """Days came back with suspiciously few rows; the transaction must not commit. The walk holds them."""
-
-    def __init__(self, shrunk: dict[date, tuple[int, int]]) -> None:
-        self.shrunk = shrunk
-        super().__init__(f"{len(shrunk)} days shrank")
-
-
-@dataclass(frozen=True, slots=True)
-class ShrinkGuard:
-    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held."""
-
-    from_rows: int
-    keep_share: float
-
-    def objects(self, before: int, after: int) -> bool:
-        return before >= self.from_rows and after < before * self.keep_share
-
-
 @dataclass(slots=True)
 class DayCounts:
-    """Rows of a day, by what became of them; ``before`` stood when the load began."""
+    """Rows of a day, by what became of them; ``before`` stood when the load began.
+
+    ``doubt`` says why too little of the day's first load could be read; empty: it could.
+    """
 
     received: int = 0
     inserted: int = 0
@@ -55,10 +47,16 @@ class DayCounts:
     checksum: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    doubt: str = ""
 
     @property
     def after(self) -> int:
         return self.inserted + self.updated + self.unchanged
+
+    @property
+    def vanished(self) -> int:
+        """Rows that were deleted, and did not move to another day."""
+        return self.deleted - self.notes[MOVED_OUT]
 
     def receipt(
         self,
@@ -67,12 +65,20 @@ class DayCounts:
         *,
         is_replay: bool,
         in_window: Mapping[str, int],
+        undated: Mapping[str, int],
         tells_final: bool,
     ) -> Receipt:
-        """The day's receipt; ``in_window`` counts what was strange in the whole window."""
+        """The day's receipt; ``in_window`` counts what was strange in the whole window.
+
+        ``undated``: records of the window that were rejected and have no day, by reason.
+        """
         notes: dict[str, Any] = dict(self.notes)
         if self.reasons:
-            notes["rejected"] = dict(self.reasons)
+            notes[REJECTED] = dict(self.reasons)
+        if undated:
+            notes[REJECTED_UNDATED] = dict(undated)
+        if self.doubt:
+            notes[DOUBT] = self.doubt
         if in_window:
             notes["in_window"] = dict(in_window)
         return Receipt(
@@ -92,6 +98,11 @@ class DayCounts:
             f"{self.after}:{self.checksum & (2**64 - 1):016x}",
             notes,
         )
+
+
+def rejected_figures(reasons: Mapping[str, int]) -> dict[str, int | str]:
+    """How many records were rejected, by reason, as figures of a day."""
+    return {f"rejected: {reason}": count for reason, count in reasons.items()}
 
 
 def checksum_of(standing: StandingRows) -> str:

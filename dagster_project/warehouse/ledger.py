@@ -25,6 +25,12 @@ from dagster_project.scrub import scrubbed, without_secrets
 Connection = psycopg.Connection[Any]
 
 CODE_VERSION = version("messaging-warehouse")
+REJECTED = "rejected"
+"""In a receipt's notes: how many of the day's records were rejected, by reason."""
+REJECTED_UNDATED = "rejected_undated"
+"""In a receipt's notes: the same of records of its window that have no day."""
+DOUBT = "doubt"
+"""In a receipt's notes: why too little of the day's first load could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ class Receipt:
     def rows(self) -> int:
         """Rows that stand for the day after the load."""
         return self.rows_inserted + self.rows_updated + self.rows_unchanged
+
+    @property
+    def doubt(self) -> str:
+        """Why too little of a first load could be read; empty: it could."""
+        return str(self.notes.get(DOUBT, ""))
 
     @property
     def changed(self) -> bool:
@@ -297,26 +308,67 @@ _UPSERT_STATE = (
     " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
     " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
     " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
-    " checksum = excluded.checksum, settled = excluded.settled, held = NULL"
+    " checksum = excluded.checksum, settled = excluded.settled, held = NULL, held_kinds = NULL,"
+    " held_extraction_id = NULL, held_at = NULL, held_figures = NULL"
 )
 
 
-def hold_day(connection: Connection, source: str, account: str, day: date, reason: str) -> None:
-    """Note that a newer answer for the day was not taken."""
+@dataclass(frozen=True, slots=True)
+class HeldDay:
+    """A day of which a newer answer is held back. ``kinds`` are the options that take it, as in
+    ``--accept-shrink``; ``figures`` what stands beside what the answer would leave, by name."""
+
+    source: str
+    account: str
+    day: date
+    why: str
+    kinds: Sequence[str]
+    extraction_id: int | None
+    held_at: datetime | None
+    figures: Mapping[str, Sequence[int | str]]
+
+
+def hold_day(
+    connection: Connection,
+    extraction: Extraction,
+    day: date,
+    why: str,
+    kinds: Sequence[str],
+    figures: Mapping[str, Sequence[int | str]],
+) -> None:
+    """Note that a newer answer for the day was not taken, and what taking it would change."""
     connection.execute(
-        "UPDATE ops.day_state SET held = %s WHERE source = %s AND account = %s AND day = %s",
-        (reason, source, account, day),
+        "UPDATE ops.day_state SET held = %s, held_kinds = %s, held_extraction_id = %s,"
+        " held_at = clock_timestamp() + %s, held_figures = %s"
+        " WHERE source = %s AND account = %s AND day = %s",
+        (
+            why,
+            list(kinds),
+            extraction.extraction_id,
+            clock.shift(),
+            json.dumps(figures, ensure_ascii=True),
+            extraction.source,
+            extraction.account,
+            day,
+        ),
     )
 
 
-def held_answers(connection: Connection, source: str, day: date) -> dict[str, str]:
-    """By account, why a newer answer for the day was not taken."""
+def held_days(
+    connection: Connection,
+    source: str | None = None,
+    account: str | None = None,
+    day: date | None = None,
+) -> list[HeldDay]:
+    """Days of which a newer answer is held back: all of them, or of a source, an account, a day."""
     rows = connection.execute(
-        "SELECT account, held FROM ops.day_state"
-        " WHERE source = %s AND day = %s AND held IS NOT NULL ORDER BY account",
-        (source, day),
+        "SELECT source, account, day, held, coalesce(held_kinds, '{shrink}'), held_extraction_id,"
+        " held_at, coalesce(held_figures, '{}') FROM ops.day_state WHERE held IS NOT NULL"
+        " AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
+        " AND day = coalesce(%s, day) ORDER BY source, account, day",
+        (source, account, day),
     ).fetchall()
-    return dict(rows)
+    return [HeldDay(*row) for row in rows]
 
 
 def committed_by_runs(

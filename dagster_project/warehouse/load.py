@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -24,10 +24,27 @@ from numpy.typing import NDArray
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model import Batch, Reject, Table, Window, day_number, day_of
 from dagster_project.warehouse import ledger
-from dagster_project.warehouse.day_counts import MULTIPLIER, DayCounts, DaysShrank, ShrinkGuard
+from dagster_project.warehouse.day_counts import (
+    MOVED_IN,
+    MOVED_OUT,
+    MULTIPLIER,
+    DayCounts,
+    rejected_figures,
+)
 from dagster_project.warehouse.day_locks import lock_days
+from dagster_project.warehouse.figures import figures_of
+from dagster_project.warehouse.holds import (
+    DaysHeld,
+    Objections,
+    RejectGuard,
+    ShapeWatch,
+    ShrinkGuard,
+    doubt,
+    names_that_came,
+    never_there,
+)
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
-from dagster_project.warehouse.rejects import write_rejects
+from dagster_project.warehouse.rejects import NewRejects, new_rejects, write_rejects
 from dagster_project.warehouse.row_index import (
     Flags,
     Identities,
@@ -56,8 +73,9 @@ class WindowLoad:
     """The load of one window inside the caller's open transaction.
 
     Use: ``begin``, ``add`` for each batch, ``finish``, then commit. Anything raised means
-    rollback. ``skip`` names days of the window whose rows are to be left as they stand;
-    ``wanted_days`` the days that get a receipt even if nothing of theirs changed (default: all).
+    rollback. ``skip`` names days of the window whose rows are to be left as they stand, ``held`` those
+    of them that a first try of this load held back; ``wanted_days`` the days that get a receipt even if
+    nothing of theirs changed (default: all). A guard that is None holds nothing back.
     """
 
     def __init__(
@@ -69,9 +87,11 @@ class WindowLoad:
         *,
         ensure_month: EnsureMonth,
         skip: Collection[date] = (),
+        held: Collection[date] = (),
         wanted_days: Collection[date] | None = None,
         is_replay: bool = False,
         guard: ShrinkGuard | None = None,
+        reject_guard: RejectGuard | None = None,
         lock_whole: bool = False,
         is_settled: IsSettled = lambda receipt: False,
     ) -> None:
@@ -81,14 +101,21 @@ class WindowLoad:
         self.extraction = extraction
         self.is_replay = is_replay
         self.guard = guard
+        self.reject_guard = reject_guard
         self.ensure_month = ensure_month
         self.wanted_days = wanted_days
         self.lock_whole = lock_whole
         self.is_settled = is_settled
-        self.skip = set(skip)
+        self.skip = {*skip, *held}
+        self.held = frozenset(held)
         self.superseded: dict[date, datetime] = {}
         self.rejects: list[Reject] = []
         self.counts: Counter[str] = Counter()
+        self._rows = 0
+        self._nulls: Counter[str] = Counter()
+        self._absent: Counter[str] = Counter()
+        self._elsewhere: set[tuple[int, int]] = set()
+        self._moves: list[tuple[int, int]] = []
         self._by_day: dict[int, DayCounts] = defaultdict(DayCounts)
         self._seen = SeenIdentities()
         self._updates: dict[int, _Incoming] = {}
@@ -127,6 +154,10 @@ class WindowLoad:
         """Take in the rows of one answer: new ones are written at once."""
         self._take_rejects(batch)
         self.counts.update(batch.counts)
+        self._rows += len(batch)
+        self._nulls.update(batch.nulls)
+        self._absent.update(batch.absent)
+        self._take_elsewhere(batch)
         observed = np.array(batch.observed or [False] * len(batch), np.bool_)
         wanted = self._wanted(batch)
         if not wanted.any():
@@ -149,23 +180,24 @@ class WindowLoad:
         """Apply what is left, write rejects and receipts; the caller commits.
 
         Raises:
-            DaysShrank: a day lost more rows than the guard lets pass.
+            DaysHeld: days of the answer are held back.
         """
         for identity, incoming in self._close.items():
             self._settle_equals(identity, incoming)
         for position, row in self._updates.items():
             self._update(position, row)
         self._delete_vanished()
-        self._writer.finish()
-        self._check_shrinkage()
-        receipts = [self._receipt(day) for day in self.window.days if self._owes_receipt(day)]
-        for receipt in receipts:
-            receipt.settled = self.is_settled(receipt)
-        loaded = [receipt.day for receipt in receipts]
-        write_rejects(
-            self.connection, self.extraction, self.rejects, None if self.lock_whole else loaded
+        self._writer.end_stream()
+        standing = self._standing_receipts()
+        new = new_rejects(
+            self.connection, self.extraction, self.rejects, self._days_to_judge(), standing
         )
+        watch = self._shape_watch()
+        self._writer.finish()
+        self._hold(new, watch)
+        receipts = self._receipts(new)
         ledger.write_receipts(self.connection, receipts, run_id)
+        self._write_rejects([receipt.day for receipt in receipts])
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)
         return receipts
@@ -187,12 +219,18 @@ class WindowLoad:
             day = reject.day if reject.day in self.window else only_day
             if day in self.skip:
                 continue
-            self.rejects.append(Reject(reject.reason, reject.original, day))
+            self.rejects.append(replace(reject, day=day))
             if day is not None:
                 counts = self._by_day[day_number(day)]
                 counts.rejected += 1
                 counts.received += 1
                 counts.reasons[reject.reason] += 1
+
+    def _take_elsewhere(self, batch: Batch) -> None:
+        """Records that lie outside the window are no loss where they stood inside it."""
+        days = np.zeros(len(batch.elsewhere) // 16, np.int32)
+        found = Identities.of(batch.elsewhere, days, with_day=self.table.identity_has_day)
+        self._elsewhere.update(found.exact(at) for at in range(len(found)))
 
     def _wanted(self, batch: Batch) -> Flags:
         first, last = day_number(self.window.first_day), day_number(self.window.last_day)
@@ -303,30 +341,85 @@ class WindowLoad:
         if old_day == row.day:
             self._by_day[row.day].updated += 1
             return
+        self._moves.append((old_day, row.day))
         self._by_day[row.day].inserted += 1
-        self._by_day[row.day].notes["moved_in"] += 1
+        self._by_day[row.day].notes[MOVED_IN] += 1
         self._by_day[old_day].deleted += 1
-        self._by_day[old_day].notes["moved_out"] += 1
+        self._by_day[old_day].notes[MOVED_OUT] += 1
 
     def _delete_vanished(self) -> None:
         for position in np.flatnonzero(~self._standing.matched):
             day = int(self._standing.days[position])
-            self._writer.delete(
-                day,
-                self._standing.identities.exact(int(position)),
-                int(self._standing.occurrences[position]),
-            )
+            identity = self._standing.identities.exact(int(position))
+            self._writer.delete(day, identity, int(self._standing.occurrences[position]))
             self._by_day[day].deleted += 1
+            if identity in self._elsewhere:
+                self._by_day[day].notes[MOVED_OUT] += 1
 
-    def _check_shrinkage(self) -> None:
-        if self.guard is None:
+    def _days_to_judge(self) -> list[date]:
+        return [day for day in self.window.days if day not in self.skip]
+
+    def _standing_receipts(self) -> dict[date, Receipt]:
+        """The receipts that stand, where rejects are to be compared with them."""
+        if not self.rejects:
+            return {}
+        receipts = ledger.standing_receipts(
+            self.connection,
+            self.extraction.source,
+            self.extraction.account,
+            self._days_to_judge(),
+        )
+        return {receipt.day: receipt for receipt in receipts}
+
+    def _shape_watch(self) -> ShapeWatch:
+        return ShapeWatch(
+            self.connection,
+            self.table,
+            self.window,
+            {day_of(day): c.received - c.rejected for day, c in self._by_day.items()},
+            self._nulls,
+            self._absent,
+            names_that_came(self.counts),
+        )
+
+    def _hold(self, new: NewRejects, watch: ShapeWatch) -> None:
+        """Refuse to go on where days of the answer are to be held back."""
+        held = Objections(
+            self.guard,
+            self.reject_guard,
+            self.lock_whole,
+            self._by_day,
+            new,
+            watch.lost() if self.reject_guard is not None else {},
+            self._moves,
+        ).held()
+        if not held:
             return
-        shrunk = {}
-        for number, counts in self._by_day.items():
-            if self.guard.objects(counts.before, counts.after):
-                shrunk[day_of(number)] = (counts.before, counts.after)
-        if shrunk:
-            raise DaysShrank(shrunk)
+        for day, figures in figures_of(
+            self.connection, self.table, self.window, list(held)
+        ).items():
+            held[day].figures = figures | rejected_figures(self._by_day[day_number(day)].reasons)
+        raise DaysHeld(held)
+
+    def _receipts(self, new: NewRejects) -> list[Receipt]:
+        received = sum(counts.received for counts in self._by_day.values())
+        received += sum(reject.day is None for reject in self.rejects)
+        absent = never_there(self.table, self._rows, self._absent)
+        receipts = []
+        for day in filter(self._owes_receipt, self.window.days):
+            counts = self._by_day[day_number(day)]
+            counts.doubt = doubt(self.reject_guard, day, counts, new, received, absent)
+            receipt = self._receipt(day)
+            receipt.settled = self.is_settled(receipt)
+            receipts.append(receipt)
+        return receipts
+
+    def _write_rejects(self, loaded: list[date]) -> None:
+        """Those without a day may be of a held one: of that nothing is written."""
+        rejects = [r for r in self.rejects if r.day is not None or not self.held]
+        write_rejects(
+            self.connection, self.extraction, rejects, None if self.lock_whole else loaded
+        )
 
     def _owes_receipt(self, day: date) -> bool:
         if day in self.skip:
@@ -343,6 +436,7 @@ class WindowLoad:
             day,
             is_replay=self.is_replay,
             in_window=self.counts,
+            undated=Counter(reject.reason for reject in self.rejects if reject.day is None),
             tells_final=self.table.observed_column is not None,
         )
 

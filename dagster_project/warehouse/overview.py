@@ -22,13 +22,17 @@ Remedy = Literal["backfill", "accept", "replay"]
 
 @dataclass(frozen=True, slots=True)
 class Red:
-    """Why a day is red. ``remedy``: ask again, take the held answer, or rebuild from what is stored."""
+    """Why a day is red. ``remedy``: ask again, take the held answer, or rebuild from what is stored.
+
+    ``kinds``: the options that take the held answer, as in ``--accept-shrink``.
+    """
 
     day: date
     why: str
     remedy: Remedy
     receipt_id: int | None = None
     extraction_id: int | None = None
+    kinds: tuple[str, ...] = ()
 
     @property
     def told_in(self) -> str:
@@ -205,16 +209,18 @@ def _red_loaded(
     """Days that stand, but not as the vendor would tell them now, or not in full."""
     rows = connection.execute(
         "SELECT d.day, d.held, d.receipt_id, e.extraction_id, e.failure, e.started_at >"  # noqa: S608
-        " d.observed_at, r.rows_received, d.rows + r.rows_rejected"
+        " d.observed_at, r.rows_received, d.rows + r.rows_rejected,"
+        " coalesce(d.held_kinds, '{shrink}')"
         " FROM ops.day_state d LEFT JOIN ops.load_receipt r USING (receipt_id)"
         f" LEFT JOIN LATERAL {_LAST_FAILED} ON true"
         " WHERE d.source = %(source)s AND d.account = %(account)s AND (d.held IS NOT NULL"
         " OR e.started_at > d.observed_at OR r.rows_received <> d.rows + r.rows_rejected)",
         {"source": source, "account": account},
     )
-    for day, reason, receipt_id, extraction_id, failure, is_newer, received, told in rows:
+    for day, reason, receipt_id, extraction_id, failure, is_newer, received, told, kinds in rows:
         if day in held:
-            yield Red(day, f"a newer answer is held: it {reason}.", "accept", receipt_id)
+            why = f"a newer answer is held: it {reason}."
+            yield Red(day, why, "accept", receipt_id, kinds=tuple(kinds))
         elif is_newer:
             why = f"the last attempt failed, the rows before it stand: {_said(failure)}"
             yield Red(day, why, "backfill", receipt_id, extraction_id)

@@ -2,19 +2,111 @@
 
 Grain: one row a record and reason, however often the vendor answers with it. A record that a later
 load of its day no longer meets is resolved, not deleted.
+
+*New* rejects of a load are those that the load which stands of their day did not meet.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from dagster_project.model import Reject
 from dagster_project.scrub import without_secrets
 from dagster_project.storable import storable
-from dagster_project.warehouse.ledger import Connection, Extraction
+from dagster_project.warehouse.ledger import (
+    REJECTED,
+    REJECTED_UNDATED,
+    Connection,
+    Extraction,
+    Receipt,
+)
+
+FORMS_SHOWN: Final = 2
+
+
+def digest_of(original: str) -> bytes:
+    """What tells a record from others."""
+    return hashlib.sha256(original.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(frozen=True)
+class NewRejects:
+    """New rejects by reason: ``dated`` by their day; ``undated``, for each day of the window, those
+    without a day that are new to it. ``came``: by reason, what came instead of what was expected."""
+
+    dated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    undated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    came: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    def told(self, reasons: Counter[str]) -> str:
+        """``unreadable dateSent: 500, as 9999/99/99 instead of dd-mm-yyyy``."""
+        return "; ".join(
+            f"{reason}: {count:,}{self._form(reason)}" for reason, count in reasons.most_common()
+        )
+
+    def _form(self, reason: str) -> str:
+        forms = [form for form, _ in self.came.get(reason, Counter()).most_common(FORMS_SHOWN)]
+        return f", {' or '.join(forms)}" if forms else ""
+
+
+def new_rejects(
+    connection: Connection,
+    extraction: Extraction,
+    rejects: Sequence[Reject],
+    days: Sequence[date],
+    standing: Mapping[date, Receipt],
+) -> NewRejects:
+    """Which of a load's rejects are new to their days; ``standing`` are the receipts that stand.
+
+    A record is known by its characters. Where those do not tell it from others (it came several times,
+    or stands under another day), as many of its reason are known as the day's receipt counts.
+    """
+    came: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for reject in rejects:
+        if reject.came:
+            came[reject.reason][reject.came] += 1
+    found = NewRejects(came=came)
+    times = Counter((r.day, digest_of(r.original), r.reason) for r in rejects)
+    stored = _days_of_stored(connection, extraction, {digest for _, digest, _ in times})
+    unlike: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    known: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    alike: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    for (day, digest, reason), count in times.items():
+        if digest not in stored:
+            unlike[day][reason] += count
+        elif count == 1 and (day is None or stored[digest] & {day, None}):
+            known[day][reason] += 1
+        else:
+            alike[day][reason] += count
+    for day in days:
+        notes = standing[day].notes if day in standing else {}
+        for of_day, told, answer in (
+            (day, notes.get(REJECTED, {}), found.dated),
+            (None, notes.get(REJECTED_UNDATED, {}), found.undated),
+        ):
+            explained = Counter(told) - known[of_day]
+            answer[day] = unlike[of_day] + (alike[of_day] - explained)
+    return found
+
+
+def _days_of_stored(
+    connection: Connection, extraction: Extraction, digests: set[bytes]
+) -> dict[bytes, set[date | None]]:
+    """By record that is still rejected, the days under which it is."""
+    found: dict[bytes, set[date | None]] = defaultdict(set)
+    if digests:
+        for digest, day in connection.execute(
+            "SELECT record_sha256, day FROM ops.rejected_record WHERE source = %s AND account = %s"
+            " AND record_sha256 = ANY(%s) AND resolved_at IS NULL",
+            (extraction.source, extraction.account, list(digests)),
+        ):
+            found[digest].add(day)
+    return dict(found)
 
 
 def write_rejects(
@@ -23,14 +115,15 @@ def write_rejects(
     rejects: Iterable[Reject],
     days: Sequence[date] | None,
 ) -> None:
-    """Keep what could not be loaded, each record once.
+    """Keep what could not be loaded, each record once; after the receipts of these days.
 
     Earlier rejects of these days that did not come again are resolved; with ``days`` None (all that
-    the source has was read) those of every day, and those without one.
+    the source has was read) those of every day, and those without one. One without a day is also
+    resolved once a later answer stands for each day of the window that it came in.
     """
     unique: dict[tuple[bytes, str], tuple[Reject, int]] = {}
     for reject in rejects:
-        digest = hashlib.sha256(reject.original.encode("utf-8", "surrogatepass")).digest()
+        digest = digest_of(reject.original)
         _, times = unique.get((digest, reject.reason), (reject, 0))
         unique[digest, reject.reason] = (reject, times + 1)
     if unique:
@@ -52,19 +145,29 @@ def write_rejects(
                     for (digest, reason), (reject, times) in unique.items()
                 ],
             )
-    every_day = days is None
     connection.execute(
-        "UPDATE ops.rejected_record SET resolved_at = now() WHERE source = %s AND account = %s"
-        " AND (%s OR day = ANY(%s)) AND resolved_at IS NULL AND last_extraction_id <> %s",
-        (
-            extraction.source,
-            extraction.account,
-            every_day,
-            list(days or ()),
-            extraction.extraction_id,
-        ),
+        _RESOLVE,
+        {
+            "source": extraction.source,
+            "account": extraction.account,
+            "every_day": days is None,
+            "days": list(days or ()),
+            "extraction": extraction.extraction_id,
+        },
     )
 
+
+_RESOLVE = (
+    "UPDATE ops.rejected_record r SET resolved_at = now()"
+    " WHERE source = %(source)s AND account = %(account)s AND resolved_at IS NULL"
+    " AND last_extraction_id <> %(extraction)s AND (%(every_day)s OR day = ANY(%(days)s)"
+    " OR (day IS NULL AND EXISTS (SELECT FROM ops.extraction e"
+    "  WHERE e.extraction_id = r.last_extraction_id"
+    "  AND NOT EXISTS (SELECT FROM generate_series(e.first_day, e.last_day, '1 day') AS d(day)"
+    "   WHERE NOT EXISTS (SELECT FROM ops.day_state s WHERE s.source = r.source"
+    "    AND s.account = r.account AND s.day = d.day::date"
+    "    AND s.extraction_id > r.last_extraction_id)))))"
+)
 
 _UPSERT_REJECT = (
     "INSERT INTO ops.rejected_record AS r (source, account, record_sha256, reason, day, original,"
@@ -98,7 +201,7 @@ def redact_rejects(
         new = change(original)
         if new is None:
             continue
-        new_digest = hashlib.sha256(new.encode("utf-8", "surrogatepass")).digest()
+        new_digest = digest_of(new)
         with connection.transaction():
             connection.execute(
                 "DELETE FROM ops.rejected_record WHERE source = %s AND account = %s"

@@ -134,7 +134,7 @@ class RowWriter:
 
     def finish(self) -> None:
         """End the COPY, then delete, then update."""
-        self._end_stream()
+        self.end_stream()
         if self._deletes[0]:
             self._delete_rows()
         if self._updates:
@@ -168,12 +168,13 @@ class RowWriter:
         months = {day_of(day).replace(day=1) for day in days.tolist()} - self._months
         if not months:
             return
-        self._end_stream()
+        self.end_stream()
         for month in sorted(months):
             self.ensure_month(self.table, month)
         self._months |= months
 
-    def _end_stream(self) -> None:
+    def end_stream(self) -> None:
+        """End the COPY under way, so that the connection can be asked; it begins anew when needed."""
         if self._copy is not None:
             self._copy.write(COPY_TRAILER)
             self._stack.close()

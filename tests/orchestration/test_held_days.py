@@ -93,7 +93,11 @@ def test_a_shrunken_day_is_held_and_the_others_are_loaded(house: House) -> None:
     told = not_shrunk(house)
     passed, metadata = told[str(SHRUNKEN)]
     assert not passed
-    assert metadata == {f"account {SITE}": f"had {before[SHRUNKEN]} rows, came back with 40"}
+    assert metadata[f"account {SITE}"] == f"had {before[SHRUNKEN]} rows, came back with 40"
+    assert (
+        f"| rows | {before[SHRUNKEN]} | 40 |" in metadata[f"what taking it changes, account {SITE}"]
+    )
+    assert metadata[f"way out, account {SITE}"].endswith("--accept-shrink")
     assert [told[str(day)][0] for day in (BEFORE, AFTER)] == [True, True]
     assert materializations(house, SHRUNKEN) == 1
     assert materializations(house, BEFORE) == 2

@@ -20,7 +20,7 @@ from dagster_project.model import Account, Batch, Tally, Window
 from dagster_project.vendors.calltouch.rows import TABLE
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.day_counts import DaysShrank, ShrinkGuard
+from dagster_project.warehouse.holds import DaysHeld, ShrinkGuard
 from dagster_project.warehouse.load import WindowLoad
 from dagster_project.warehouse.months import MonthKeeper
 
@@ -215,9 +215,10 @@ def test_other_days_and_accounts_are_left_alone(warehouse: Warehouse) -> None:
 def test_a_shrunken_day_is_refused_before_anything_is_written(warehouse: Warehouse) -> None:
     rows = [Sms(FIRST, n) for n in range(1, 1001)]
     load(warehouse, rows, page=500)
-    with pytest.raises(DaysShrank) as caught:
+    with pytest.raises(DaysHeld) as caught:
         load(warehouse, rows[:499], page=500, guard=ShrinkGuard(1000, 0.5))
-    assert caught.value.shrunk == {FIRST: (1000, 499)}
+    [(day, held)] = caught.value.held.items()
+    assert (day, held.kinds, held.why) == (FIRST, ["shrink"], "had 1000 rows, came back with 499")
     assert standing(warehouse) == Counter(rows)
     load(warehouse, rows[:500], page=500, guard=ShrinkGuard(1000, 0.5))
     assert len(standing(warehouse)) == 500

@@ -3,15 +3,16 @@
 In an hour that a clock change repeats, the first reading is taken and counted
 (``ambiguous_hour``). A wall time that a clock change skips is read with the offset that held
 before the change, so that it lies as long after it as it claims, and counted
-(``skipped_hour``). The day of an SMS is always the day as written.
+(``skipped_hour``). The day of an SMS is the day as written; where an offset is written, that of the
+instant in the site's zone.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,25 +24,105 @@ SKIPPED: Final = "skipped_hour"
 _Reading = tuple[int, str | None]
 """A UTC offset in seconds, and what made it a choice."""
 
+_UTC: Final = ZoneInfo("UTC")
 HOUR: Final = 3600
 DAY: Final = 86400
 
-_TIME = " (?P<time>(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
-_WRITTEN: Final = (
-    re.compile("(?P<d>[0-9]{2})[-.](?P<m>[0-9]{2})[-.](?P<y>[0-9]{4})" + _TIME),
-    re.compile("(?P<y>[0-9]{4})[-.](?P<m>[0-9]{2})[-.](?P<d>[0-9]{2})" + _TIME),
+_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_DAY_FIRST: Final = re.compile(
+    f"(?P<d>[0-9]{{2}})[-.](?P<m>[0-9]{{2}})[-.](?P<y>[0-9]{{4}}) (?P<time>{_TIME})"
 )
+_YEAR_FIRST: Final = re.compile(
+    f"(?P<y>[0-9]{{4}})[-.](?P<m>[0-9]{{2}})[-.](?P<d>[0-9]{{2}}) (?P<time>{_TIME})"
+)
+_OFFSET = "Z|z|(?!-00:?00)[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?"
+_ISO: Final = re.compile(
+    f"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_TIME}"
+    f"|[0-9]{{8}}[Tt](?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9])(?:[.,][0-9]{{1,9}})?"
+    f"(?P<offset>{_OFFSET})?"
+)
+DOCUMENTED: Final = "dd-mm-yyyy HH:MM:SS"
+_DIGIT: Final = re.compile("[0-9]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+LONGEST_FORM: Final = 40
 
 
-def read_wall_time(written: str) -> datetime | None:
-    """``dd-mm-yyyy HH:MM:SS`` or ``yyyy-mm-dd HH:MM:SS``, ``-`` or ``.``; else ``None``."""
-    match = next(filter(None, (pattern.fullmatch(written) for pattern in _WRITTEN)), None)
-    if match is None:
+class SentAt(NamedTuple):
+    """A moment as read: ``wall`` in the site's zone, in whole seconds.
+
+    ``instant`` is told where an offset was written; ``form`` names a form other than the documented one.
+    """
+
+    wall: datetime
+    instant: datetime | None = None
+    form: str | None = None
+
+
+def read_sent(written: str, zone: ZoneInfo) -> SentAt | None:
+    """The documented form, year first, or ISO 8601 to the second; else ``None``: nothing is guessed.
+
+    Fractions of a second are cut off, so that a moment has one key however it is written.
+    """
+    if (match := _DAY_FIRST.fullmatch(written)) is not None:
+        wall = _checked(match)
+        return SentAt(wall) if wall else None
+    if (match := _YEAR_FIRST.fullmatch(written)) is not None:
+        wall = _checked(match)
+        return SentAt(wall, form="yyyy-mm-dd HH:MM:SS") if wall else None
+    moment = _read_iso(written)
+    if moment is None:
         return None
+    if moment.tzinfo is None:
+        return SentAt(moment, form="ISO 8601")
+    try:
+        local = moment.astimezone(zone)
+    except OverflowError:
+        return None
+    return SentAt(local.replace(tzinfo=None), moment, "ISO 8601 with an offset")
+
+
+def _checked(match: re.Match[str]) -> datetime | None:
     try:
         return datetime.fromisoformat("{y}-{m}-{d}T{time}".format_map(match.groupdict()))
     except ValueError:
         return None
+
+
+def _read_iso(written: str) -> datetime | None:
+    if _ISO.fullmatch(written) is None:
+        return None
+    try:
+        return datetime.fromisoformat(written.upper()).replace(microsecond=0)
+    except ValueError:
+        return None
+
+
+def read_wall_time(written: str) -> datetime | None:
+    """The wall time of any form that ``read_sent`` reads and that has no offset; else ``None``."""
+    sent = read_sent(written, _UTC)
+    return sent.wall if sent is not None and sent.instant is None else None
+
+
+def latest_day(written: str) -> date | None:
+    """The last day that a moment can lie on in any zone; with no offset it is the one written."""
+    sent = read_sent(written, _UTC)
+    if sent is None:
+        return None
+    return sent.wall.date() if sent.instant is None else sent.wall.date() + timedelta(days=1)
+
+
+def cut_to_hour(written: str) -> str | None:
+    """The moment without minute and second, in a form that reads as the same hour."""
+    wall = read_wall_time(written)
+    if wall is not None:
+        return write_wall_time(wall.replace(minute=0, second=0))
+    moment = _read_iso(written)
+    return None if moment is None else moment.replace(minute=0, second=0).isoformat()
+
+
+def form_of(written: str) -> str:
+    """What a text looks like: digits as 9, letters as a."""
+    return _LETTER.sub("a", _DIGIT.sub("9", written))[:LONGEST_FORM]
 
 
 def write_wall_time(wall: datetime) -> str:

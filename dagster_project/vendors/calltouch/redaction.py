@@ -14,13 +14,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from dagster_project.model import Answer
 from dagster_project.privacy import ERASED, REDUCED, Suppression
 from dagster_project.storable import storable
-from dagster_project.vendors.calltouch.instants import read_wall_time, write_wall_time
+from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
@@ -133,9 +133,10 @@ def _redact_value(value: Any, suppression: Suppression) -> Any:
 def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
     kept = {key: _scrubbed(value[key], suppression) for key in KEYS if key in value}
     kept["phoneNumber"] = ERASED if isinstance(value["phoneNumber"], str) else 0
-    wall = _wall_of(value)
-    if wall is not None:
-        kept["dateSent"] = write_wall_time(wall.replace(minute=0, second=0))
+    sent = value.get("dateSent")
+    hour = cut_to_hour(sent) if isinstance(sent, str) else None
+    if hour is not None:
+        kept["dateSent"] = hour
     if isinstance(value.get("smsMessage"), str):
         kept["smsMessage"] = erased_text(segments_of(storable(value["smsMessage"], Counter())))
     elif value.get("smsMessage") is not None:
@@ -169,9 +170,10 @@ def _written(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _wall_of(value: Any) -> datetime | None:
+def _day_of(value: Any) -> date | None:
+    """The day of an element, or the one after it where it may lie on either."""
     written = value.get("dateSent") if isinstance(value, dict) else None
-    return read_wall_time(written) if isinstance(written, str) else None
+    return latest_day(written) if isinstance(written, str) else None
 
 
 def redact_reject(original: str, suppression: Suppression) -> str | None:
@@ -188,10 +190,10 @@ def reduce_body(body: bytes, before: date) -> bytes | None:
 
     def change(source: bytes) -> bytes | None:
         value = _read(source)
-        wall = _wall_of(value)
-        if wall is None:
+        day = _day_of(value)
+        if day is None:
             return _written(REDUCED)
-        if wall.date() >= before or value.get("phoneNumber") == REDUCED:
+        if day >= before or value.get("phoneNumber") == REDUCED:
             return None
         kept = {key: value.get(key) for key in ("dateSent", "smsStatus", "smsStatusDetail")}
         text = None if value.get("smsMessage") is None else REDUCED

@@ -34,7 +34,13 @@ from dagster_project.vendors.calltouch.context import (
     count_strange,
     template_id,
 )
-from dagster_project.vendors.calltouch.instants import EPOCH, read_wall_time, write_wall_time
+from dagster_project.vendors.calltouch.instants import (
+    DOCUMENTED,
+    EPOCH,
+    form_of,
+    read_sent,
+    write_wall_time,
+)
 from dagster_project.vendors.calltouch.outcomes import outcome_of
 from dagster_project.vendors.calltouch.pages import (
     Page,
@@ -86,6 +92,7 @@ TABLE: Final = Table(
         ("smsStatusDetail", "status_detail"),
         ("smsMessage", "message"),
     ),
+    compared=("status", "reason"),
 )
 
 
@@ -108,11 +115,15 @@ def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
 
 
 class Unplaceable(ValueError):
-    """A row that belongs to no day of the window; ``day`` is the one it claims, if any."""
+    """A row that belongs to no day of the window; ``day`` is the one it claims, if any.
 
-    def __init__(self, reason: str, day: date | None = None) -> None:
+    ``came`` tells the form of what cannot be read.
+    """
+
+    def __init__(self, reason: str, day: date | None = None, came: str | None = None) -> None:
         super().__init__(reason)
         self.day = day
+        self.came = came
 
 
 class EncodedRow(NamedTuple):
@@ -128,17 +139,23 @@ def encode_one(row: Row, window: Window, context: RowContext, counts: Counter[st
     Raises:
         Unplaceable: it cannot be dated, or lies outside the window.
     """
-    wall = read_wall_time(row.dateSent)
-    if wall is None:
-        raise Unplaceable("unreadable dateSent")
+    zone = window.account.time_zone
+    sent = read_sent(row.dateSent, zone)
+    if sent is None:
+        raise Unplaceable(
+            "unreadable dateSent", came=f"as {form_of(row.dateSent)} instead of {DOCUMENTED}"
+        )
+    wall = sent.wall
     day = wall.date()
     if day not in window:
         raise Unplaceable("outside the asked window", day)
+    if sent.form is not None:
+        counts[f"unknown_form:dateSent is {sent.form}"] += 1
     values = {
         "sent_on": day,
         "site_id": int(window.account.label),
         "sms_key": sms_key(row.phoneNumber, wall, row.smsMessage),
-        "sent_at": instant_of(wall, window.account.time_zone, context, counts),
+        "sent_at": sent.instant or instant_of(wall, zone, context, counts),
         **_recipient(row.phoneNumber, context),
         **_status(row, counts),
         **_message(row.smsMessage, counts, context),
@@ -220,7 +237,9 @@ def _add_others(
             encoded.append(encode_one(page.rows[place], window, context, batch.counts))
         except Unplaceable as reason:
             sources = sources or decode_row_by_row(body).sources
-            batch.rejects.append(Reject(str(reason), as_stored(sources[place]), reason.day))
+            batch.rejects.append(
+                Reject(str(reason), as_stored(sources[place]), reason.day, reason.came)
+            )
             _take_back(batch, page.rows[place], sources[place])
     records = [row.record for row in encoded]
     hashes = np.array([xxhash.xxh3_64_intdigest(record) for record in records], np.uint64)

@@ -3,8 +3,9 @@
 Source: UniqueCode, one call a day; its answer names no day, so the client writes the day that it
 asked for into the stored request. Key: the day, so that at most one row stands for it.
 
-A total that is null or absent is NULL, never a zero. One of another kind than a whole number from 0 is
-an error, and so is an answer with none of the six: the window fails and the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
+A total that is null or absent is NULL, never a zero. An answer in which one is of another kind than a
+whole number from 0 is set aside whole; an answer with none of the six is an error: the window fails and
+the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from datetime import date
 from typing import Any, Final
 
 from dagster_project.copy_binary import encode_rows
-from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, count, is_json, members
-from dagster_project.model import Answer, Batch, Column, Table, Window
+from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
+from dagster_project.json_slices import NotJson, as_text, count, is_json, kind_of, members
+from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
 from dagster_project.scrub import impersonal
 
 SOURCE: Final = "tellody_activity"
@@ -43,6 +44,7 @@ TABLE: Final = Table(
     key_columns=("activity_on", "account"),
     key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
     fields=tuple(TOTALS.items()),
+    compared=tuple(TOTALS.values()),
 )
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 UNKNOWN_KEY: Final = "unknown_key:"
@@ -56,13 +58,15 @@ def to_batch(answer: Answer, window: Window) -> Batch:
     """The row of the day that the answer is about; none where that day is outside the window.
 
     Raises:
-        AnswerNotTrusted: the answer is no object of totals, or one of the six cannot be counted with.
+        AnswerNotTrusted: the answer is no object of totals, or one of the six is missing.
     """
     day = day_asked(answer.request)
     if day not in window:
         return encode_rows(TABLE, [], _key)
     try:
         totals = read_totals(answer.body)
+    except ValueUnreadable as error:
+        return _set_aside(answer.body, day, error)
     except AnswerNotTrusted as error:
         error.at(source=SOURCE, account=window.account.label, window=day)
         raise
@@ -98,7 +102,8 @@ def read_totals(body: bytes) -> Totals:
     """The totals of an answer of the documented form.
 
     Raises:
-        AnswerNotTrusted: naming the key that cannot be counted with; or none of the six is there.
+        AnswerNotTrusted: none of the six is there.
+        ValueUnreadable: naming the key that cannot be counted with.
     """
     try:
         slices = members(body)
@@ -126,8 +131,18 @@ def _total(key: str, value: bytes) -> int | None:
     if value == b"null":
         return None
     if (total := count(value, LARGEST_TOTAL)) is None:
-        raise _untrusted(f"{key} is no whole number from 0 to 2^60")
+        raise ValueUnreadable(
+            f"{key} is no whole number from 0 to 2^60 ({kind_of(value)} came)", source=SOURCE
+        )
     return total
+
+
+def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
+    """No row, and the answer among the rejects."""
+    batch = encode_rows(TABLE, [], _key)
+    batch.received = 1
+    batch.rejects.append(Reject(why.what, as_text(body), day))
+    return batch
 
 
 def _as_object(slices: Mapping[str, bytes]) -> str | None:

@@ -67,6 +67,7 @@ TABLE: Final = Table(
         ("accountType", "account_type"),
         ("invoiceHistory", "invoice_history"),
     ),
+    compared=("amount", "credits", "payment_method"),
 )
 BEFORE_FIRST_PARTITION: Final = "before_first_partition"
 SINCE: Final = "before_first_partition_since:"
@@ -103,6 +104,7 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     counts = dated.counts()
     counts[TWICE_ON_A_PAGE] = len(page.records) - len(set(page.identities))
     outside: list[date] = []
+    elsewhere: list[bytes] = []
     rejects: list[Reject] = []
     rows: list[dict[str, Any]] = []
     originals: list[str] = []
@@ -113,6 +115,7 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
             day = _day(slices, dates[n], dated.undatable.get(n), days[n])
             if day not in window:
                 outside.append(day)
+                elsewhere += _key_in(slices)
                 continue
             when = {"purchased_at": instants[n], "time_zone": dated.zones[n]}
             row = _row(slices, counts)
@@ -135,6 +138,7 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     batch.nulls, batch.absent = +batch.nulls, +batch.absent
     batch.received = len(current)
     batch.rejects += rejects
+    batch.elsewhere = b"".join(elsewhere)
     batch.counts.update(+counts + _outside(outside, window))
     return batch
 
@@ -142,6 +146,12 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
 def key_of(row: Mapping[str, Any]) -> bytes:
     """``payment_id`` as 16 bytes: zeros, and its two's complement."""
     return _pack_key(0, row["payment_id"] & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _key_in(slices: Mapping[str, bytes]) -> list[bytes]:
+    """The key of a record that is not loaded; none where it has no readable id."""
+    payment_id = whole_number(slices.get("paymentId"))
+    return [] if payment_id is None else [key_of({"payment_id": payment_id})]
 
 
 def before_first_partition(counts: Mapping[str, int]) -> tuple[int, date | None]:

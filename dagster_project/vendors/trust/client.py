@@ -13,12 +13,13 @@ Each answer's stored request says which days it covers, so that a replay knows w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
 from dagster_project import clock
-from dagster_project.errors import TryLater, VendorCannotAnswer
+from dagster_project.errors import TryLater, ValueUnreadable, VendorCannotAnswer
 from dagster_project.model import ONE_DAY, Answer, RangeProof, Tally, Window
 from dagster_project.settings import TrustSettings
 from dagster_project.transport.session import Session
@@ -79,7 +80,10 @@ class Client:
                 self._refuse_unanswerable(window, proof)  # midnight may have passed
             tally.pages += 1
             yield replace(answer, request={**answer.request, "covers": coverage.as_json()})
-            read_figures(answer.body)  # stored whatever it says; complete only if it can be read
+            with suppress(ValueUnreadable):  # set aside by whoever makes rows of it
+                read_figures(
+                    answer.body
+                )  # stored whatever it says; complete only if it can be read
 
     def proof(self, tally: Tally) -> RangeProof:
         """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from dagster_project.errors import AnswerNotTrusted
+from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.json_slices import NotJson, count, is_json, kind_of, members
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
@@ -73,8 +73,8 @@ def read_figures(body: bytes) -> Figures:
     """The figures of an answer of the documented form.
 
     Raises:
-        AnswerNotTrusted: it is no JSON, the envelope has another form, none of the counters is there,
-            or one is negative or no whole number.
+        AnswerNotTrusted: it is no JSON, the envelope has another form, or none of the counters is there.
+        ValueUnreadable: a counter is negative or no whole number.
     """
     data = _object_in(_data_of(_object_in(body, "the answer")), "data")
     actions = _actions_of(data)
@@ -124,7 +124,9 @@ def _counter(slices: Slices, key: str) -> int | None:
     if text is None or text == b"null":
         return None
     if (counted := count(text, MAX_BIGINT)) is None:
-        raise _untrusted(f"{key} is no whole number from 0")
+        raise ValueUnreadable(
+            f"{key} is no whole number from 0 ({kind_of(text)} came)", source="trust"
+        )
     return counted
 
 

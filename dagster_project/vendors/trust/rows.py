@@ -23,12 +23,14 @@ import numpy as np
 import xxhash
 
 from dagster_project.copy_binary import encode_record, encode_rows
-from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model import Answer, Batch, Column, Table, Window
+from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
+from dagster_project.json_slices import as_text
+from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
 from dagster_project.scrub import impersonal
 from dagster_project.vendors.trust.figures import (
     ACTIONS,
     CAMPAIGN,
+    COLUMN_NAMES,
     COUNTERS,
     Figures,
     read_figures,
@@ -59,6 +61,7 @@ TABLE: Final = Table(
     key_columns=("stats_on", "company_id"),
     key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
     fields=(*COUNTERS.items(), *ACTIONS.items(), (CAMPAIGN, "campaigns")),
+    compared=COLUMN_NAMES,
 )
 COLUMNS: Final = TABLE.columns
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
@@ -108,10 +111,13 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     ``context`` is what other feeds need beyond the answer; these rows need nothing.
 
     Raises:
-        AnswerNotTrusted: the answer has an unknown form or an impossible counter.
+        AnswerNotTrusted: the answer has an unknown form.
     """
     coverage = Coverage.of(answer.request)
-    rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
+    try:
+        rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
+    except ValueUnreadable as why:
+        return _set_aside(answer.body, coverage.stats_on, why)
     batch = encode_rows(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
     batch.hashes = np.array([_hash_but_asked_at(row) for row, _ in rows], dtype=np.uint64)
     for _, figures in rows:
@@ -120,6 +126,14 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
         batch.absent.update(figures.absent)
         if not coverage.is_daily:
             batch.counts[ROLLING_WEEK] += 1
+    return batch
+
+
+def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
+    """No row, and the answer among the rejects."""
+    batch = encode_rows(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
+    batch.received = 1
+    batch.rejects.append(Reject(why.what, as_text(body), day))
     return batch
 
 

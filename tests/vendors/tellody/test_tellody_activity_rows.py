@@ -51,12 +51,14 @@ def test_each_total_lands_under_its_name() -> None:
 
 @pytest.mark.parametrize("name", TOTALS)
 @pytest.mark.parametrize("text", ['"12"', "12.0", "1e2", "-1", "true", "[]", "9223372036854775808"])
-def test_a_total_that_cannot_be_counted_with_is_an_error_that_names_it(
+def test_an_answer_with_a_total_that_cannot_be_counted_with_is_set_aside(
     name: str, text: str
 ) -> None:
-    with pytest.raises(AnswerNotTrusted, match=rf"\b{name} is no whole number") as raised:
-        to_batch(answer(body(**{name: text}), day="2024-04-01"), WINDOW)
-    assert raised.value.window == "2024-04-01"
+    received = body(**{name: text})
+    batch = to_batch(answer(received, day="2024-04-01"), WINDOW)
+    [reject] = batch.rejects
+    assert reject.reason.startswith(f"{name} is no whole number from 0 to 2^60 (")
+    assert (len(batch), batch.received, reject.day, reject.original) == (0, 1, DAY, received)
 
 
 @pytest.mark.parametrize("name", TOTALS)

@@ -136,9 +136,18 @@ def test_a_stored_request_that_does_not_say_what_it_covers_is_refused(
 
 def test_a_refusal_names_company_and_day(sample: Sample) -> None:
     answer = sample("found")
-    answer["data"]["fails"] = "6"
-    with pytest.raises(AnswerNotTrusted, match=r"trust account 7 2024-05-14: .*fails"):
+    answer["message"] = "Error"
+    with pytest.raises(AnswerNotTrusted, match=r"trust account 7 2024-05-14: .*message"):
         to_batch(answer_of(answer), WINDOW)
+
+
+def test_an_answer_with_a_counter_of_another_kind_is_set_aside(sample: Sample) -> None:
+    answer = sample("found")
+    answer["data"]["fails"] = "3"
+    batch = to_batch(answer_of(answer), WINDOW)
+    [reject] = batch.rejects
+    assert reject.reason == "fails is no whole number from 0 (a text came)"
+    assert (len(batch), batch.received, reject.day) == (0, 1, DAY)
 
 
 @given(st.binary(max_size=200))
