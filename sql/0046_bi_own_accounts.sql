@@ -50,8 +50,8 @@ COMMENT ON FUNCTION mart.refuse_held IS 'True; an error where mart.is_held().';
 
 CREATE FUNCTION mart.still_sees_all() RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN current_user = 'warehouse_owner' OR mart.refuse_held(current_user);
-COMMENT ON FUNCTION mart.still_sees_all() IS 'Whether the reader sees every account; answered when a query runs, by an error if not.';
+RETURN current_user = 'warehouse_owner' OR (ops.serves(current_user) AND mart.refuse_held(current_user));
+COMMENT ON FUNCTION mart.still_sees_all() IS 'Whether the reader sees every account, and this is no restored dump; answered when a query runs, by an error if not.';
 
 CREATE FUNCTION mart.accounts_of(works_as name) RETURNS SETOF mart.account
 LANGUAGE sql STABLE
@@ -144,7 +144,7 @@ BEGIN
         ', ' ORDER BY a.attnum) INTO columns
     FROM pg_attribute a WHERE a.attrelid = view AND a.attnum > 0;
     EXECUTE format('CREATE VIEW %s AS SELECT * FROM %s WHERE mart.sees_all() AND mart.still_sees_all()'
-        ' UNION ALL SELECT %s FROM %s WHERE NOT mart.sees_all()',
+        ' UNION ALL SELECT %s FROM %s WHERE NOT mart.sees_all() AND ops.serves(current_user)',
         published, whole, columns,
         CASE WHEN day_column IS NULL THEN format('%s(current_user) o', own)
         ELSE format('mart.own_days(current_user) d CROSS JOIN LATERAL %s(current_user, d.day) o', own)
