@@ -28,6 +28,7 @@ from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.home import secret, write_private
 from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.session import READER_SESSION, as_options
 
 PROJECT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = PROJECT / ".venv-bi"
@@ -142,7 +143,12 @@ def environment(home: Path) -> dict[str, str]:
 def set_up(home: Path, uri: str, password: str) -> dict[str, Any]:
     """Bring Superset's metadata up to date; what it says goes to a log, passwords go to neither."""
     print("making Superset ready (a minute the first time) …", flush=True)
-    wish = {"uri": uri, "password": password, "folder": str(PROJECT / "bi" / "dashboard")}
+    wish = {
+        "uri": uri,
+        "options": as_options(READER_SESSION),
+        "password": password,
+        "folder": str(PROJECT / "bi" / "dashboard"),
+    }
     log = home / "setup.log"
     write_private(log, "")
     with log.open("w") as said:

@@ -1,7 +1,7 @@
 """Make Superset's metadata ready: schema, administrator, the warehouse, the dashboard, descriptions.
 
 Runs in Superset's own environment, started by ``start.py``, which writes one JSON object to standard
-input: ``uri`` of the warehouse as the BI role, ``password`` for a first administrator, ``folder`` of the
+input: ``uri`` of the warehouse as the BI role, ``options`` of its sessions, ``password`` for a first administrator, ``folder`` of the
 dashboard's files. Safe to run again; a dashboard edited in Superset is overwritten only when its files
 have changed since.
 """
@@ -36,10 +36,10 @@ def main() -> None:
         upgrade(directory=str(Path(sys.modules["superset"].__file__).parent / "migrations"))
         made = make_administrator(wish["password"])
         files = read_bundle(Path(wish["folder"]))
-        database = register_warehouse(files, wish["uri"])
+        database = register_warehouse(files, wish["uri"], wish["options"])
         imported = import_assets(files, Path(app.config["DATA_DIR"]) / "imported")
         if imported:
-            database = register_warehouse(files, wish["uri"])
+            database = register_warehouse(files, wish["uri"], wish["options"])
         described = describe(database)
     print(json.dumps({"made_administrator": made, "imported": imported, "datasets": described}))
 
@@ -68,7 +68,7 @@ def read_bundle(folder: Path) -> dict[str, str]:
     }
 
 
-def register_warehouse(files: dict[str, str], uri: str):
+def register_warehouse(files: dict[str, str], uri: str, options: str):
     """The database that the files speak of, with where and as whom to reach it today."""
     from superset import db
     from superset.models.core import Database
@@ -86,7 +86,13 @@ def register_warehouse(files: dict[str, str], uri: str):
     database.extra = json.dumps(
         {
             "allows_virtual_table_explore": True,
-            "engine_params": {"connect_args": {"application_name": "superset"}},
+            "engine_params": {
+                "connect_args": {
+                    "application_name": "superset",
+                    "client_encoding": "utf8",
+                    "options": options,
+                }
+            },
         }
     )
     db.session.commit()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -366,6 +366,17 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except WarehouseError as error:
-        click.echo(f"warehouse: {error}", err=True)
-        sys.exit(error.exit_status)
+        _end_with(error)
+    except Exception as error:
+        from dagster_project.warehouse.pg_errors import database_failure
+
+        failure = database_failure(error)
+        if failure is None:
+            raise
+        _end_with(failure)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end_with(error: WarehouseError) -> NoReturn:
+    click.echo(f"warehouse: {error}", err=True)
+    sys.exit(error.exit_status)

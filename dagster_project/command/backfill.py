@@ -139,6 +139,7 @@ def run(
 
     settings = services.settings()
     warehouse = services.ready_warehouse()
+    services.refuse_unfit_server(warehouse)
     refuse_restored(warehouse)
     results = [] if results is None else results
     with opened_instance(settings, warehouse) as instance:

@@ -30,6 +30,7 @@ from dagster_project.settings import Settings
 from dagster_project.vendors.trust.range_proof import standing
 from dagster_project.warehouse import alarm_book, restored
 from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.fitness import PROBE_BYTES, refuse_unfit, try_to_write
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.migrate import pending, security_gaps
 from dagster_project.warehouse.range_proofs import RangeProofs
@@ -103,7 +104,8 @@ def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
             "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
             " current_user"
         ).fetchone()
-    assert row is not None
+        assert row is not None
+        refuse_unfit(connection)
     number, version, role = row
     if number < 150000:
         yield Finding("Postgres", "wrong", f"version {version}.", "use PostgreSQL 15 or later.")
@@ -245,6 +247,14 @@ def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("disk", "good", text)
 
 
+def _server_disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        try_to_write(connection)
+    yield Finding(
+        "Postgres", "good", f"{PROBE_BYTES >> 20} MiB were written to its disk, and taken back."
+    )
+
+
 def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         is_restored = restored.is_restored(connection, warehouse.seen_erasures)
@@ -288,6 +298,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("trust ranges", _range_proof),
     ("clock", _vendor_clocks),
     ("disk", _disk),
+    ("Postgres", _server_disk),
     ("Dagster", dagster),
     ("alarms", _alarms),
     ("privacy", _privacy),

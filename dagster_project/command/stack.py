@@ -18,9 +18,10 @@ from pydantic import SecretStr
 from dagster_project.errors import SettingsError
 from dagster_project.given import given_settings
 from dagster_project.orchestration import services
-from dagster_project.orchestration.instance import STORAGE_URL, prepare_home
+from dagster_project.orchestration.instance import STORAGE_URL, point_at, prepare_home
 from dagster_project.scrub import remember
-from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER, storage_url
+from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER
+from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.logins import make_logins
 
 BROKER_URL = "WAREHOUSE_BROKER_URL"
@@ -32,7 +33,7 @@ def execute(*, command: Sequence[str]) -> int:
     """Become this program, with Dagster's storage and the broker in its environment."""
     given = given_settings()
     if url := given.get("DAGSTER_URL"):
-        os.environ[STORAGE_URL] = storage_url(SecretStr(url))
+        point_at(DagsterStorage.at(SecretStr(url)))
     else:
         prepare_home(services.settings(), services.warehouse())
     if broker := given.get(BROKER_URL):

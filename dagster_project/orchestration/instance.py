@@ -14,6 +14,8 @@ import dagster as dg
 
 from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.dagster_storage import DagsterStorage
+from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
 
 STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
 
@@ -72,13 +74,24 @@ def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     home = Path(given) if given else settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ[STORAGE_URL] = warehouse.dagster_url()
+    point_at(warehouse.storage)
     path = home / "dagster.yaml"
     if not path.exists() or (not given and path.read_text() != INSTANCE_YAML):
         with NamedTemporaryFile("w", dir=home, delete=False) as file:
             file.write(INSTANCE_YAML)
         Path(file.name).replace(path)
     return home
+
+
+def point_at(storage: DagsterStorage) -> None:
+    """Set the variable that this process and its children reach Dagster's storage by.
+
+    What libpq would read from the environment goes: it would come behind the sessions' own settings.
+    """
+    with storage.connect() as connection:
+        os.environ[STORAGE_URL] = storage.url(connection.info.server_version)
+    for name in FROM_THE_ENVIRONMENT:
+        os.environ.pop(name, None)
 
 
 def opened_instance(settings: Settings, warehouse: Warehouse) -> dg.DagsterInstance:

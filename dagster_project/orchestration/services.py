@@ -14,7 +14,8 @@ from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.heaps import keep_few_heaps
 from dagster_project.settings import Settings, load_settings
 from dagster_project.walk import Walk
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
+from dagster_project.warehouse.fitness import refuse_unfit
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.migrate import migrate, pending
 from dagster_project.warehouse.restored import refuse_restored
@@ -51,6 +52,18 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
     return found
 
 
+def refuse_unfit_server(found: Warehouse, *, patience: float = 0) -> None:
+    """
+    Raises:
+        SettingsError: the server takes no writes, or keeps no UTF-8.
+    """
+    with (
+        safe_errors("beginning"),
+        found.connect(what="begin", autocommit=True, patience=patience) as connection,
+    ):
+        refuse_unfit(connection)
+
+
 @contextmanager
 def opened_walk(
     feed: Feed,
@@ -62,11 +75,12 @@ def opened_walk(
     """A walk of this feed with the process's settings.
 
     Raises:
-        SettingsError: the PII key is not the one that this warehouse was loaded with; or this is a
+        SettingsError: the server takes no writes; the PII key is not the one that this warehouse was loaded with; or this is a
             restored dump to which the suppression list was not applied yet.
     """
     keep_few_heaps()
     key = pii_hash_key(settings())
+    refuse_unfit_server(warehouse(), patience=PATIENCE_SECONDS)
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
     refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
     with Walk(

@@ -4,8 +4,8 @@ The pipeline signs in and works as ``warehouse_loader``, whatever the login is a
 end by themselves when their host is gone: keepalives on both sides and a check of the client while
 a statement waits, so that locks are free again after a minute, not after hours.
 
-Session advisory locks and these settings need a connection of one's own: a pooler in transaction
-mode between the pipeline and Postgres does not do.
+Session advisory locks and settings need a session of one's own: a pooler between the pipeline and
+Postgres is refused (``session.py``).
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from pydantic import SecretStr
 
-from dagster_project.errors import TryLater, WarehouseError
+from dagster_project.errors import TryLater
 from dagster_project.scrub import remember
 from dagster_project.settings import Settings
 from dagster_project.warehouse import embedded
 from dagster_project.warehouse.cluster import SUPERUSER
-from dagster_project.warehouse.pg_errors import connect_failure, safe_errors
+from dagster_project.warehouse.dagster_storage import DagsterStorage
+from dagster_project.warehouse.opening import open_session
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.seen_erasures import SeenErasures
+from dagster_project.warehouse.session import SESSION, as_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -40,7 +43,6 @@ __all__ = [
     "Login",
     "Warehouse",
     "safe_errors",
-    "storage_url",
 ]
 
 LOADER = "warehouse_loader"
@@ -49,25 +51,6 @@ DAGSTER = "warehouse_dagster"
 PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 2.0
 BI_ROLES = ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii")
-
-KEEPALIVES: Mapping[str, str] = {
-    "connect_timeout": "10",
-    "keepalives": "1",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
-}
-SESSION: Mapping[str, str] = {
-    "timezone": "UTC",
-    "jit": "off",
-    "idle_in_transaction_session_timeout": "0",
-    "client_connection_check_interval": "5s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "60s",
-}
 
 
 @dataclass(frozen=True)
@@ -204,15 +187,18 @@ class Warehouse:
             hide_parameters=True,
         )
 
+    @property
+    def storage(self) -> DagsterStorage:
+        """Where Dagster keeps what it knows."""
+        if self.dagster is not None:
+            return DagsterStorage.at(self.dagster)
+        login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin
+        place = {**self.place, "dbname": self.dagster_database}
+        return DagsterStorage(place, login.user, login.secret, "WAREHOUSE_URL")
+
     def dagster_url(self) -> str:
         """SQLAlchemy's URL of Dagster's own database, with its password: never print it."""
-        if self.dagster is not None:
-            return storage_url(self.dagster)
-        login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin
-        place = {**KEEPALIVES, **self.place}
-        return write_url(
-            "postgresql+psycopg2", place, login.user, login.secret, self.dagster_database
-        )
+        return self.storage.url()
 
     def public_url(self, user: str) -> str:
         """A URL for people and BI tools, without a password."""
@@ -227,38 +213,19 @@ class Warehouse:
         database: str,
         session: Mapping[str, str],
     ) -> psycopg.Connection[tuple[Any, ...]]:
-        given = " ".join(f"-c {name}={value}" for name, value in {**SESSION, **session}.items())
+        own = as_options({**SESSION, **session})
         parameters: dict[str, Any] = {
-            **KEEPALIVES,
             **self.place,
             "user": login.user,
             "password": login.secret,
             "dbname": database,
             "application_name": f"warehouse:{what}",
-            "options": f"{self.place.get('options', '')} {given}".strip(),
+            "options": f"{self.place.get('options', '')} {own}".strip(),
         }
         try:
-            return _try_connect(parameters, autocommit)
+            return open_session(parameters, autocommit)
         except TryLater:
             if self.home is None:
                 raise
         server = embedded.ensure_running(self.home)
-        return _try_connect({**parameters, "port": server.port}, autocommit)
-
-
-def storage_url(url: SecretStr) -> str:
-    """``DAGSTER_URL`` in SQLAlchemy's form, with verified TLS where it leaves this machine."""
-    place = {**KEEPALIVES, **read_url(url.get_secret_value(), "DAGSTER_URL")}
-    user, password = place.pop("user", None), place.pop("password", None)
-    return write_url("postgresql+psycopg2", place, user, password, place["dbname"])
-
-
-def _try_connect(
-    parameters: dict[str, Any], autocommit: bool
-) -> psycopg.Connection[tuple[Any, ...]]:
-    failure: WarehouseError
-    try:
-        return psycopg.connect(**parameters, autocommit=autocommit)
-    except psycopg.Error as error:
-        failure = connect_failure(str(error), parameters)
-    raise failure
+        return open_session({**parameters, "port": server.port}, autocommit)

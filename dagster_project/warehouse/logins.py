@@ -19,6 +19,8 @@ from psycopg.errors import DuplicateDatabase, InsufficientPrivilege, UniqueViola
 from pydantic import SecretStr
 
 from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
+from dagster_project.warehouse.fitness import refuse_unfit
+from dagster_project.warehouse.session import ENCODING
 
 Connection = psycopg.Connection[Any]
 Report = Callable[[str], None]
@@ -30,6 +32,7 @@ LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse logins").digest()[:8], sign
 def make_databases(warehouse: Warehouse, report: Report) -> None:
     """The warehouse's database (embedded only) and Dagster's, where absent, closed to PUBLIC."""
     with _server(warehouse) as connection:
+        refuse_unfit(connection)
         if warehouse.is_embedded:
             _make_database(connection, warehouse.database, report)
             for shared in (MAINTENANCE, "template1"):
@@ -65,7 +68,7 @@ def _make_database(connection: Connection, name: str, report: Report) -> None:
     query = "SELECT FROM pg_database WHERE datname = %s"
     if connection.execute(query, (name,)).fetchone() is None:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(_create_database(connection, name))
         except (DuplicateDatabase, UniqueViolation):
             return
         except InsufficientPrivilege:
@@ -76,6 +79,15 @@ def _make_database(connection: Connection, name: str, report: Report) -> None:
             return
         report(f"created database {name}")
     _close(connection, name)
+
+
+def _create_database(connection: Connection, name: str) -> sql.Composed:
+    """In UTF-8, also on a server whose own template is not."""
+    query = "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template1'"
+    row = connection.execute(query).fetchone()
+    is_usual = row is not None and row[0] == ENCODING
+    other = f" TEMPLATE template0 ENCODING '{ENCODING}' LOCALE 'C'"
+    return sql.SQL("CREATE DATABASE {}" + ("" if is_usual else other)).format(sql.Identifier(name))
 
 
 def _close(connection: Connection, database: str) -> None:

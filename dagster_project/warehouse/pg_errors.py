@@ -12,15 +12,21 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 from psycopg import errors as pg
 
-from dagster_project.errors import DatabaseFailed, SettingsError, TryLater, WarehouseError
+from dagster_project.errors import DatabaseFailed, TryLater, WarehouseError
+
+if TYPE_CHECKING:
+    import psycopg2
+
+    DriverError = psycopg.Error | psycopg2.Error
 
 PASSING = (
     "08",  # connection
+    "25006",  # read-only: a standby, or a server that was told so
     "40",  # serialization, deadlock
     "53",  # disk full, out of memory, too many connections
     "57",  # shutdown, crash, cancelled, statement timeout
@@ -32,42 +38,23 @@ PASSING = (
 # Their messages quote names of tables, columns, functions and roles, never a value.
 SPEAKABLE = ("42501", "42P01", "42703", "42883", "42704", "42P07", "42710", "42723", "3F000")
 
-# What a refusal says, what it means, and the way out.
-CONNECT_FAILURES = (
-    (
-        "password authentication failed",
-        "the password is not accepted",
-        "correct WAREHOUSE_URL; for the embedded Postgres restore WAREHOUSE_HOME/secrets.",
+
+# What the whole server suffers from, and the way out.
+OF_THE_SERVER: Mapping[str, tuple[str, str]] = {
+    "53100": (
+        "the disk of Postgres is full",
+        "free some of it, or let it grow; then run again.",
     ),
-    ("no password supplied", "no password is set", "put one into WAREHOUSE_URL."),
-    ("no pg_hba.conf entry", "the server lets no such user in", "ask its administrator."),
-    (
-        'parameter "role"',
-        "this login may not work as warehouse_loader, or the role does not exist yet",
-        "run `warehouse migrate`.",
+    "25006": (
+        "Postgres takes no writes: it is a standby, or was set read-only",
+        "name the primary in WAREHOUSE_URL, or end what made it read-only; then run again.",
     ),
-    ("does not exist", "there is no such database or login", "run `warehouse migrate`."),
-    (
-        "permission denied for database",
-        "this login may not connect",
-        "run `warehouse migrate` as the administrator.",
-    ),
-    (
-        "certificate",
-        "the server's certificate is not trusted",
-        "add sslrootcert=<file> to WAREHOUSE_URL, or sslmode=disable on a network you trust.",
-    ),
-    (
-        "does not support SSL",
-        "the server does not encrypt",
-        "turn on its TLS, or add sslmode=disable to WAREHOUSE_URL on a network you trust.",
-    ),
-)
+}
 
 
 @contextmanager
 def safe_errors(doing: str = "") -> Iterator[None]:
-    """Raise ``TryLater`` or ``DatabaseFailed`` for any error of psycopg or SQLAlchemy inside.
+    """Raise ``TryLater`` or ``DatabaseFailed`` for any error of a driver or SQLAlchemy inside.
 
     ``doing`` says what was attempted (``"loading calltouch_sms"``); the caller keeps rows out of it.
     """
@@ -83,39 +70,41 @@ def safe_errors(doing: str = "") -> Iterator[None]:
         raise safe.with_traceback(error.__traceback__) from None
 
 
-def safe_error(error: psycopg.Error, doing: str = "") -> WarehouseError:
+def safe_error(error: DriverError, doing: str = "") -> WarehouseError:
     """What may be told about ``error``: its SQLSTATE and the names of the things concerned."""
     what = f"{doing}: {describe(error)}" if doing else describe(error)
-    if error.sqlstate is None and isinstance(
-        error, psycopg.OperationalError | psycopg.InterfaceError
-    ):
+    sqlstate = sqlstate_of(error)
+    if sqlstate is None and _is_about_the_connection(error):
         return TryLater(what, way_out="see that Postgres runs and can be reached; run again.")
-    if error.sqlstate is not None and error.sqlstate.startswith(PASSING):
+    if sqlstate is not None and sqlstate in OF_THE_SERVER:
+        meaning, way_out = OF_THE_SERVER[sqlstate]
+        return TryLater(f"{what} ({meaning}).", way_out=way_out)
+    if sqlstate is not None and sqlstate.startswith(PASSING):
         return TryLater(what)
     return DatabaseFailed(what)
 
 
-def connect_failure(said: str, parameters: Mapping[str, Any]) -> WarehouseError:
-    """What to tell of a connection that was refused: libpq gives no SQLSTATE, only a text."""
-    where = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}"
-    target = f"database {parameters['dbname']} at {where} as {parameters['user'] or 'nobody named'}"
-    for sign, reason, way_out in CONNECT_FAILURES:
-        if sign in said:
-            return SettingsError(f"{target}: {reason}.", way_out=way_out)
-    return TryLater(
-        f"{target}: no connection.", way_out="see that Postgres runs and can be reached; run again."
-    )
+def database_failure(error: BaseException) -> WarehouseError | None:
+    """What to tell of an error that a database's error caused, Dagster's storage included."""
+    link: BaseException | None = error
+    while link is not None:
+        found = _database_error(link)
+        if found is not None:
+            return safe_error(found)
+        link = link.__cause__
+    return None
 
 
-def describe(error: psycopg.Error) -> str:
+def describe(error: DriverError) -> str:
     """``SQLSTATE 23505 unique_violation on warehouse.calltouch_sms (constraint …)``."""
-    if error.sqlstate is None:
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    sqlstate = sqlstate_of(error)
+    if sqlstate is None:
+        if _is_about_the_connection(error):
             return "the connection to Postgres was lost"
-        return f"psycopg raised {type(error).__name__}"
+        return f"the driver raised {type(error).__name__}"
     diagnosis = error.diag
-    text = f"SQLSTATE {error.sqlstate} {condition_name(error.sqlstate)}"
-    if error.sqlstate in SPEAKABLE and diagnosis.message_primary:
+    text = f"SQLSTATE {sqlstate} {condition_name(sqlstate)}"
+    if sqlstate in SPEAKABLE and diagnosis.message_primary:
         return f"{text}: {diagnosis.message_primary}"
     if diagnosis.table_name:
         text += f" on {diagnosis.schema_name}.{diagnosis.table_name}"
@@ -130,21 +119,34 @@ def describe(error: psycopg.Error) -> str:
     return f"{text} ({', '.join(names)})" if names else text
 
 
+def sqlstate_of(error: DriverError) -> str | None:
+    return error.sqlstate if isinstance(error, psycopg.Error) else error.pgcode
+
+
+def _is_about_the_connection(error: DriverError) -> bool:
+    """By class names that PEP 249 gives to the errors of both drivers."""
+    return bool({"OperationalError", "InterfaceError"} & {c.__name__ for c in type(error).__mro__})
+
+
 def condition_name(sqlstate: str) -> str:
     """The name Postgres gives a SQLSTATE: ``23505`` is ``unique_violation``."""
     try:
-        name = pg.lookup(sqlstate).__name__
+        name = pg.lookup(sqlstate).__name__.rstrip("_")
     except KeyError:
         return "error"
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _database_error(error: BaseException) -> psycopg.Error | None:
+def _database_error(error: BaseException) -> DriverError | None:
+    """psycopg's error, or psycopg2's, through which Dagster keeps its storage."""
     if isinstance(error, psycopg.Error):
         return error
+    other = sys.modules.get("psycopg2")
+    if other is not None and isinstance(error, other.Error):
+        return cast("psycopg2.Error", error)
     sqlalchemy = sys.modules.get("sqlalchemy.exc")
     if sqlalchemy is not None and isinstance(error, sqlalchemy.DBAPIError):
-        return error.orig if isinstance(error.orig, psycopg.Error) else None
+        return _database_error(error.orig) if error.orig is not None else None
     return None
 
 

@@ -146,6 +146,7 @@ def test_a_disk_that_is_really_full(
         rig.judge(done, old)
         assert done.problems
         assert all("SQLSTATE 53100 disk_full" in str(problem) for problem in done.problems)
+        assert all("the disk of Postgres is full" in problem.what for problem in done.problems)
         connection.execute("DROP TABLE public.ballast")
         rig.heals()
 

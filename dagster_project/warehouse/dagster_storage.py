@@ -1,0 +1,70 @@
+"""Where Dagster keeps its storage, and the URL that its processes reach it by.
+
+Dagster opens its sessions through SQLAlchemy and psycopg2; all that they depend on stands in the
+URL's ``options``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from dagster_project.scrub import remember
+from dagster_project.warehouse.opening import KEEPALIVES, open_session
+from dagster_project.warehouse.postgres_url import read_url, write_url
+from dagster_project.warehouse.session import ENCODING, dagster_options
+
+
+@dataclass(frozen=True)
+class DagsterStorage:
+    """A database and its login. ``place`` holds libpq's other parameters; ``setting`` names it."""
+
+    place: Mapping[str, str]
+    user: str | None
+    password: str | None
+    setting: str
+
+    @classmethod
+    def at(cls, url: SecretStr, setting: str = "DAGSTER_URL") -> DagsterStorage:
+        """The storage of a URL, with verified TLS where it leaves this machine."""
+        place = read_url(url.get_secret_value(), setting)
+        user, password = place.pop("user", None), place.pop("password", None)
+        return cls(place, user, remember(password) if password else None, setting)
+
+    @property
+    def database(self) -> str:
+        return self.place["dbname"]
+
+    def connect(self, *, role: str = "none") -> psycopg.Connection[Any]:
+        """A session that works as ``role``, each statement a transaction.
+
+        Raises:
+            SettingsError, TryLater: as ``open_session``.
+        """
+        parameters = {
+            **self.place,
+            "user": self.user,
+            "password": self.password,
+            "application_name": "warehouse:dagster",
+            "options": self._options(role=role),
+        }
+        return open_session(parameters, autocommit=True, setting=self.setting)
+
+    def url(self, server_version: int = 0, *, role: str = "none") -> str:
+        """SQLAlchemy's URL, with the password: never print it. ``server_version``: 150000 is 15."""
+        place = {
+            **KEEPALIVES,
+            **self.place,
+            "client_encoding": ENCODING,
+            "options": self._options(server_version, role),
+        }
+        return write_url("postgresql+psycopg2", place, self.user, self.password, self.database)
+
+    def _options(self, server_version: int = 0, role: str = "none") -> str:
+        """Ours, and behind them what the person's own URL says."""
+        given = self.place.get("options", "")
+        return f"{dagster_options(server_version, role)} {given}".strip()

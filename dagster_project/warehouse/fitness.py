@@ -1,0 +1,53 @@
+"""Whether a server can hold a warehouse at all: its encoding, and whether it takes writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from dagster_project.errors import SettingsError
+from dagster_project.warehouse.session import ENCODING
+
+Connection = psycopg.Connection[Any]
+
+PROBE_BYTES = 4 << 20
+
+
+def refuse_unfit(connection: Connection) -> None:
+    """
+    Raises:
+        SettingsError: the database is not in UTF-8, or the server is a standby.
+    """
+    refuse_other_encodings(connection)
+    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    if row is not None and row[0]:
+        raise SettingsError(
+            f"the server of database {connection.info.dbname} is a standby: it takes no writes.",
+            way_out="name the primary in WAREHOUSE_URL, or every host and"
+            " target_session_attrs=read-write.",
+        )
+
+
+def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL") -> None:
+    """
+    Raises:
+        SettingsError: the database would not keep every character, or not as characters.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != ENCODING:
+        raise SettingsError(
+            f"database {connection.info.dbname} has the encoding {encoding}, and texts need {ENCODING}.",
+            way_out=f"CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and name that one"
+            f" in {setting}.",
+        )
+
+
+def try_to_write(connection: Connection) -> None:
+    """Write some megabytes and take them back: a full disk raises ``DiskFull`` as a load would."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("CREATE TEMP TABLE disk_probe (filler text)")
+        connection.execute(
+            "INSERT INTO disk_probe SELECT repeat('x', 1024) FROM generate_series(1, %s)",
+            (PROBE_BYTES // 1024,),
+        )
