@@ -300,17 +300,26 @@ class TestEncodings:
         self, german: PostgresServer, made: Callable[[str], str]
     ) -> None:
         name = made("ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C'")
-        with german.on("postgres").connect_admin() as admin:
-            for statement in (
-                "ALTER DATABASE template1 IS_TEMPLATE false",
-                "DROP DATABASE template1",
-                "CREATE DATABASE template1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
-            ):
-                admin.execute(statement.encode())
         found = Warehouse.at(url_of(german, name))
-        migrate(found)
+        replace_template(german, "LATIN1")
+        try:
+            migrate(found)
+        finally:
+            replace_template(german, "UTF8")
         with found.storage.connect() as connection:
             assert connection.info.parameter_status("server_encoding") == "UTF8"
+
+
+def replace_template(server: PostgresServer, encoding: str) -> None:
+    """Make ``template1``, which new databases are copied from, one of this encoding."""
+    with server.on("postgres").connect_admin() as admin:
+        for statement in (
+            "ALTER DATABASE template1 IS_TEMPLATE false",
+            "DROP DATABASE template1",
+            f"CREATE DATABASE template1 TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'",
+            "ALTER DATABASE template1 IS_TEMPLATE true",
+        ):
+            admin.execute(statement.encode())
 
 
 VERBS = {
@@ -437,7 +446,8 @@ class TestServers:
         with small_disk(german) as disk, german.on("postgres").connect_admin() as admin:
             admin.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'space'}'".encode())
             for name in ("filled", "bare", "unopened"):
-                admin.execute(f"CREATE DATABASE {name} TABLESPACE small".encode())
+                utf8 = "ENCODING 'UTF8' TEMPLATE template0"
+                admin.execute(f"CREATE DATABASE {name} {utf8} TABLESPACE small".encode())
             migrate(Warehouse.at(url_of(german, "filled")))
             german.on("bare").connect_admin().close()
             ballast = disk / "ballast"
