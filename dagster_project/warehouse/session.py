@@ -25,6 +25,8 @@ MEANING: Mapping[str, str] = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "timezone": "UTC",
+    # Ours names every schema; Dagster names none, and its tables are in this one.
+    "search_path": "public",
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
@@ -56,20 +58,8 @@ PATIENCE: Mapping[str, str] = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "60s",
 }
-SESSION: Mapping[str, str] = {
-    **MEANING,
-    **PATIENCE,
-    "search_path": "pg_catalog, pg_temp",
-    "role": "none",
-    "jit": "off",
-}
-STORAGE_SESSION: Mapping[str, str] = {
-    **MEANING,
-    **PATIENCE,
-    "search_path": "public",
-}
-"""Dagster names no schema: its tables are in ``public``."""
-
+STORAGE_SESSION: Mapping[str, str] = {**MEANING, **PATIENCE}
+SESSION: Mapping[str, str] = {**STORAGE_SESSION, "role": "none", "jit": "off"}
 READER_SESSION: Mapping[str, str] = {
     name: MEANING[name]
     for name in (

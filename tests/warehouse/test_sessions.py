@@ -54,7 +54,7 @@ class TestSessions:
                 "SELECT '2024-04-01 12:00+00'::timestamptz::text, 'Ж', current_setting('search_path'),"
                 " current_setting('default_transaction_read_only')"
             ).fetchone()
-        assert row == ("2024-04-01 12:00:00+00", "Ж", "pg_catalog, pg_temp", "off")
+        assert row == ("2024-04-01 12:00:00+00", "Ж", "public", "off")
 
     @pytest.mark.both_servers
     def test_dagsters_sessions_say_what_they_depend_on(
