@@ -16,6 +16,7 @@ from typing import Any, Final
 from psycopg import sql
 
 from dagster_project.model import Table, Window
+from dagster_project.scrub import without_secrets
 from dagster_project.warehouse.ledger import Connection
 from dagster_project.warehouse.standing import of_window
 
@@ -101,7 +102,9 @@ def _select(
 
 
 def _masked(value: str | None) -> str:
-    return "NULL" if value is None else _DIGIT.sub("#", value)[:LONGEST_VALUE] or "''"
+    if value is None:
+        return "NULL"
+    return _DIGIT.sub("#", without_secrets(value))[:LONGEST_VALUE] or "''"
 
 
 def _plain(total: Decimal | int) -> Figure:

@@ -29,10 +29,11 @@ from dagster_project import json_slices
 from dagster_project.model import Reject
 from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.instants import read_wall_time
-from dagster_project.vendors.calltouch.names import count_name
+from dagster_project.vendors.calltouch.names import count_name, masked
 
 BOM: Final = b"\xef\xbb\xbf"
 KEY_SHOWN: Final = 40
+KEYS_TOLD: Final = 3
 LARGEST_ERROR: Final = 1 << 16
 MOST_SMS: Final = 10**9
 """A window for which the vendor counts more has been counted wrong."""
@@ -357,19 +358,41 @@ _JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
 
 def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
     value: Any = None
+    came = None
     try:
         value = _JSON.decode(source.decode())
         reason = _why_no_sms(value)
     except UnicodeDecodeError:
         reason = "not UTF-8"
+        value, came = _by_other_letters(source)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError:
         raise NotJson from None
     if reason is not None:
-        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value))
+        came = came or _keys_beside(value)
+        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value), came)
     names.update(value.keys() - _OWN_KEYS)
     return _row_of(value)
+
+
+def _by_other_letters(source: bytes) -> tuple[Any, str | None]:
+    """A row that is not UTF-8, as far as its ASCII goes: its day is; and which of its fields are not."""
+    try:
+        value = _JSON.decode(source.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None, None
+    texts = value.items() if isinstance(value, dict) else ()
+    fields = [key for key, text in texts if key in _OWN_KEYS and "\ufffd" in str(text)]
+    return value, f"in {', '.join(fields)}" if fields else None
+
+
+def _keys_beside(value: Any) -> str | None:
+    """Of a row that lacks its date, the keys that nobody documented: one of them may be its new name."""
+    if not isinstance(value, dict) or "dateSent" in value:
+        return None
+    names = sorted(masked(key)[:KEY_SHOWN] for key in value.keys() - _OWN_KEYS)[:KEYS_TOLD]
+    return f"beside {', '.join(names)}" if names else None
 
 
 def _why_no_sms(value: Any) -> str | None:

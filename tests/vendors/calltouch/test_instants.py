@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from dagster_project.vendors.calltouch.instants import (
     EPOCH,
     LocalClock,
+    cut_to_hour,
+    latest_day,
+    read_sent,
     read_wall_time,
     read_wall_times,
     write_wall_time,
@@ -91,11 +94,34 @@ def test_both_orders_and_both_separators_are_read(written: str) -> None:
         "01-04-0000 15:05:32",
         "01-04-2024 15:05:32 ",
         "01-04-2024 15:05:32+03:00",
+        "2024-04-01",
+        "2024-04-01T15:05",
+        "2024-04-01T24:00:00",
+        "2024-02-30T15:05:32",
+        "2024-04-01T15:05:32-00:00",
+        "2024-04-01T15:05:32+15:00",
+        "9999-12-31T23:59:59-05:00",
+        "0001-01-01T00:00:00+05:00",
+        "2024-W14-1T15:05:32",
+        "1711973132",
+        "1711973132000",
         "٠١-04-2024 15:05:32",
     ],
 )
 def test_what_is_no_wall_time_is_not_guessed(written: str) -> None:
     assert read_wall_time(written) is None
+    assert read_sent(written, ZoneInfo("UTC")) is None
+
+
+def test_the_hour_of_an_erased_sms_is_kept_in_a_form_that_reads_the_same() -> None:
+    zone = ZoneInfo("Europe/Moscow")
+    for written in ("01-04-2024 15:05:32", "2024-04-01T15:05:32", "2024-04-01T12:05:32Z"):
+        cut = read_sent(cut_to_hour(written) or "", zone)
+        assert cut is not None
+        assert cut.wall == datetime(2024, 4, 1, 15)  # noqa: DTZ001
+    assert cut_to_hour("yesterday") is None
+    assert latest_day("2024-04-01T12:05:32Z") == date(2024, 4, 2), "it may be another day there"
+    assert latest_day("01-04-2024 15:05:32") == date(2024, 4, 1)
 
 
 @given(WALL)

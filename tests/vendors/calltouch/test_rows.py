@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +39,7 @@ from tests.copying import CopyTable
 
 SAMPLE = Path(__file__).parents[2] / "data" / "calltouch_result.json"
 SECRET = "a secret that tests may know"
+BERLIN = ZoneInfo("Europe/Berlin")
 MOSCOW = Account("calltouch", "101", ZoneInfo("Europe/Moscow"))
 APRIL = Window(date(2024, 4, 1), date(2024, 4, 30), MOSCOW)
 ROW = {
@@ -283,6 +285,64 @@ def test_a_row_without_a_place_is_rejected_as_it_came(
 
     assert batch.rejects == [Reject(reason, stray, day)]
     assert (len(batch), batch.received) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-04-01T15:05:32",
+        "2024-04-01T15:05:32.999999999",
+        "2024-04-01 15:05:32.5",
+        "2024-04-01T12:05:32Z",
+        "2024-04-01T12:05:32.000z",
+        "2024-04-01T15:05:32+03:00",
+        "2024-04-01T15:05:32,7+0300",
+        "2024-04-01T07:05:32-05",
+        "20240401T150532",
+        "20240401T120532Z",
+    ],
+)
+def test_a_date_in_iso_8601_is_the_same_row_and_is_told(written: str) -> None:
+    batch = batch_of(ROW | {"dateSent": written})
+    documented = batch_of(ROW)
+    assert (batch.records, batch.keys) == (documented.records, documented.keys)
+    assert next(iter(batch.counts)).startswith("unknown_form:dateSent is ISO 8601")
+    assert not documented.counts
+
+
+def test_an_offset_decides_day_and_hour_where_the_wall_clock_does_not() -> None:
+    berlin = Window(date(2024, 10, 27), date(2024, 10, 27), Account("calltouch", "101", BERLIN))
+    first, second = (
+        to_batch(answer(ROW | {"dateSent": written}), berlin, RowContext.of(SECRET))
+        for written in ("2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00")
+    )
+    assert first.keys == second.keys
+    assert first.records != second.records
+    assert not first.counts.keys() & {"ambiguous_hour"}
+    midnight = batch_of(ROW | {"dateSent": "2024-03-31T22:00:00Z"})
+    assert midnight.days.tolist() == [day_number(date(2024, 4, 1))]
+
+
+def test_what_came_instead_of_a_date_is_told_by_its_form_alone() -> None:
+    [reject] = batch_of(ROW | {"dateSent": "Апр 1, 2024 15:05 +7 920 938-36-54"}).rejects
+    assert reject.came == "as aaa 9, 9999 99:99 +9 999 999-99-99 instead of dd-mm-yyyy HH:MM:SS"
+
+
+def test_a_row_in_windows_1251_has_its_day_and_names_its_fields() -> None:
+    page = answer(ROW, ROW | {"smsMessage": "code", "smsStatusDetail": "ok"})
+    recoded = page.body.decode().encode("cp1251")
+    batch = to_batch(replace(page, body=recoded), APRIL, RowContext.of(SECRET))
+    [reject] = batch.rejects
+    assert (reject.reason, reject.day) == ("unreadable row: not UTF-8", date(2024, 4, 1))
+    assert reject.came == "in smsStatusDetail, smsMessage"
+    assert len(batch) == 1
+
+
+def test_a_date_under_another_name_is_told_with_the_name() -> None:
+    renamed = {("sentAt2" if key == "dateSent" else key): text for key, text in ROW.items()}
+    [reject] = batch_of(renamed).rejects
+    assert reject.reason == "unreadable row: dateSent is missing"
+    assert reject.came == "beside sentAt#"
 
 
 def test_a_page_that_was_decoded_is_not_decoded_again() -> None:
