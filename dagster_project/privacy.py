@@ -1,8 +1,8 @@
 """What loads do for privacy: numbers that were erased stay away, and old days carry no person's data.
 
 A *suppressed* number is known by keyed hashes alone: of its identity (E.164, or its digits), and of its
-last ten digits, by which it is found in texts whatever stands before or between them. It is taken out
-of every answer before that is stored.
+digits without the country's code, by which it is found in texts whatever stands before or between them
+(``written_numbers.py``). It is taken out of every answer before that is stored.
 
 A *reduced* day is older than ``PII_RETENTION_DAYS``: its rows keep outcome, template, pseudonym of the
 recipient, segments and country; number and text are taken out, and ``sms_key`` becomes a keyed
@@ -13,36 +13,63 @@ replay, and where what is stored is rewritten: so a rerun of an unchanged day st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+import phonenumbers
+
+from dagster_project import written_numbers
 from dagster_project.model import Account, Answer, Batch, Window
 from dagster_project.pseudonym import pseudonyms
 
 ERASED: Final = "(erased)"
 REDUCED: Final = "(reduced)"
-LONGEST_TAIL: Final = 10
-SHORTEST_TAIL: Final = 7
 HASH_BYTES: Final = 16
-
-_BETWEEN_DIGITS = r"[\s()\[\].,/+_‐‑‒–—\u00a0-]{0,3}+"
-_NO_DIGIT: Final = re.compile("[^0-9]")
-_DIGIT_RUN: Final = re.compile(f"[0-9](?:{_BETWEEN_DIGITS}[0-9]){{{SHORTEST_TAIL - 1},}}+")
+_LONGEST_TAIL: Final = 10
 
 
 class Identity(NamedTuple):
-    """A number: what its pseudonym is taken of, and its last digits (None: too few to look for)."""
+    """A number: what its pseudonym is taken of, and the last digits that every way of writing it has.
+
+    ``tail`` is None where these are too few to look for in texts.
+    """
 
     number: str
     tail: str | None
 
 
 def identity_of(number: str) -> Identity:
+    """The identity of a number in E.164, or of digits that are no such number.
+
+    The tail is the number without its country's code: ``8 029 …`` and ``+375 29 …`` have it in common.
+    Where a country writes something into the middle of it at home, it is what stands behind that.
+    """
     digits = re.sub("[^0-9]", "", number)
-    return Identity(number, digits[-LONGEST_TAIL:] if len(digits) >= SHORTEST_TAIL else None)
+    if number.startswith("+"):
+        tail = _common_end(number) or digits
+        if len(tail) < written_numbers.FEWEST_DIGITS:
+            tail = digits
+    else:
+        tail = digits[-_LONGEST_TAIL:]
+    return Identity(number, tail if len(tail) >= written_numbers.FEWEST_DIGITS else None)
+
+
+def _common_end(number: str) -> str:
+    """What the forms of a number for callers from abroad and at home end with."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return ""
+    abroad = phonenumbers.national_significant_number(parsed)
+    at_home = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    at_home = re.sub("[^0-9]", "", at_home)
+    if abroad in at_home:
+        return abroad
+    ends = (at_home[at:] for at in range(len(at_home) - written_numbers.FEWEST_DIGITS + 1))
+    return next(filter(abroad.endswith, ends), abroad)
 
 
 @dataclass(frozen=True)
@@ -72,20 +99,23 @@ class Suppression:
         """The text with 0 for every digit of a suppressed number, so that its template and length stay."""
         if not self.occurs_in(text):
             return text
-        letters = list(text)
-        for run in _DIGIT_RUN.finditer(text):
-            places = [at for at in range(*run.span()) if "0" <= text[at] <= "9"]
-            for start, length in self._found("".join(text[at] for at in places)):
-                for at in places[start : start + length]:
-                    letters[at] = "0"
-        return "".join(letters)
+        places: set[int] = set()
+        for digits, at in written_numbers.runs(text):
+            for start, length in self._found(digits):
+                places.update(at[start : start + length])
+        return written_numbers.zeroed(text, places)
 
-    def occurs_in(self, text: str) -> bool:
-        """Whether any number of the list stands in the text."""
+    def occurs_in(self, *texts: str) -> bool:
+        """Whether any number of the list stands in one of the texts."""
         if not self.tails:
             return False
-        runs = {_NO_DIGIT.sub("", run) for run in set(_DIGIT_RUN.findall(text))}
-        return any(True for digits in runs for _ in self._found(digits))
+        parts = {
+            digits[start : start + length]
+            for digits in written_numbers.groups(texts)
+            for length in self.tail_lengths
+            for start in range(len(digits) - length + 1)
+        }
+        return not self.tails.isdisjoint(pseudonyms(self.key, map(str.encode, parts)))
 
     def _found(self, digits: str) -> Iterator[tuple[int, int]]:
         """Where suppressed numbers begin in a run of digits, and how long they are."""
@@ -116,16 +146,16 @@ Values = Mapping[str, Any]
 class Personal:
     """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
 
-    ``identify`` reads a number that a person typed (None: it is none); ``number_of`` is what the phone of a
-    row is known by. ``redact`` answers with the
-    answer itself where nothing is to be taken out, the others with None. ``erase_row`` and ``reduce_row``
+    ``identify`` reads a line that a person typed (None: it is not exactly one full number); ``own_phones`` are
+    those of many phone fields that suppressed numbers have, ``pseudonyms_of`` what recipients may be
+    known by. ``redact`` answers with the answer itself where nothing is to be taken out, the others with None. ``erase_row`` and ``reduce_row``
     take a row's values by column and answer with those it is to have. ``rekey_row`` computes the
     pseudonyms anew from what the row still has; it leaves out those that it cannot.
     """
 
     identify: Callable[[str], Identity | None]
-    number_of: Callable[[str], str]
-    pseudonym_of: Callable[[Identity, Any], bytes]
+    own_phones: Callable[[Iterable[str], Suppression], set[str]]
+    pseudonyms_of: Callable[[Identity, Any], frozenset[bytes]]
     redact: Callable[[Answer, Suppression], Answer]
     redact_body: Callable[[bytes, Suppression], bytes | None]
     redact_reject: Callable[[str, Suppression], str | None]

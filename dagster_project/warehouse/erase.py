@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from typing import Any
 
 import zstandard
@@ -26,11 +27,14 @@ from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import CODE_VERSION, Connection
 from dagster_project.warehouse.rejects import redact_rejects
 from dagster_project.warehouse.rewrite import rewrite_day
+from dagster_project.written_numbers import FEWEST_DIGITS, other_digits
 
 LAST_DIGITS = 4
 MOST_PATTERNS = 50
-BETWEEN = r"[^0-9A-Za-zА-Яа-яЁё]{0,3}"
-ANY_NUMBER = f"[0-9]({BETWEEN}[0-9]){{6}}"
+PHONES_AT_ONCE = 10_000
+TEXT_COLUMNS = ("message", "status", "status_detail")
+_BETWEEN = "[^0-9A-Za-zА-Яа-яЁё]*"
+_ESCAPE = r"&#?[0-9A-Za-z]{1,8};|\\u[0-9A-Fa-f]{4}|\\[nrt]|%[0-9A-Fa-f]{2}"
 _LEVEL = 1
 
 Report = Callable[[str], None]
@@ -96,7 +100,8 @@ def forget(
     """Erase these people, and keep them out from now on."""
 
     def find(connection: Connection, part: Belongings) -> Whereabouts:
-        gone = frozenset(part.personal.pseudonym_of(one, part.context) for one in identities)
+        gone = _known_pseudonyms(part, identities)
+        gone |= _gone_by_phone(connection, part, identities, suppressed)
         return Whereabouts(gone, _days_with(connection, part, gone, identities))
 
     with warehouse.connect(what="forget") as connection:
@@ -108,7 +113,7 @@ def forget(
             suppression.remember_recipients(
                 connection,
                 suppressed,
-                {one.number: part.personal.pseudonym_of(one, part.context) for one in identities},
+                {one.number: part.personal.pseudonyms_of(one, part.context) for one in identities},
             )
         epoch = suppression.new_epoch(connection)
         suppression.count_erasure(connection)
@@ -248,6 +253,33 @@ def _rows(
     return done
 
 
+def _known_pseudonyms(part: Belongings, identities: Sequence[Identity]) -> frozenset[bytes]:
+    known = (part.personal.pseudonyms_of(one, part.context) for one in identities)
+    return frozenset().union(*known)
+
+
+def _gone_by_phone(
+    connection: Connection,
+    part: Belongings,
+    identities: Sequence[Identity],
+    suppressed: Suppression,
+) -> frozenset[bytes]:
+    """Pseudonyms of phone fields that hold one of the numbers in another form than eleven digits."""
+    with connection.cursor(name="odd_phones") as cursor:
+        cursor.execute(
+            sql.SQL(
+                "SELECT DISTINCT phone, recipient FROM warehouse.{} WHERE phone !~ '^[0-9]{{11}}$'"
+                " AND phone ~ %s AND recipient IS NOT NULL"
+            ).format(sql.Identifier(part.table.name)),
+            (text_pattern(identities),),
+        )
+        found: set[bytes] = set()
+        while rows := cursor.fetchmany(PHONES_AT_ONCE):
+            own = part.personal.own_phones([phone for phone, _ in rows], suppressed)
+            found.update(recipient.bytes for phone, recipient in rows if phone in own)
+    return frozenset(found)
+
+
 def _days_with(
     connection: Connection,
     part: Belongings,
@@ -255,26 +287,43 @@ def _days_with(
     identities: Sequence[Identity],
 ) -> list[tuple[str, date]]:
     """Accounts and days with rows of these recipients, or texts that may hold their numbers."""
+    pattern = text_pattern(identities)
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT {account}::text, {day} FROM warehouse.{table}"
-            " WHERE recipient = ANY(%s::uuid[]) OR message ~ %s ORDER BY 1, 2"
+            " WHERE recipient = ANY(%s::uuid[]) OR {texts} ORDER BY 1, 2"
         ).format(
             account=sql.Identifier(part.table.account_column),
             day=sql.Identifier(part.table.day_column),
             table=sql.Identifier(part.table.name),
+            texts=sql.SQL(" OR ").join(
+                sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in TEXT_COLUMNS
+            ),
         ),
-        ([recipient.hex() for recipient in gone], text_pattern(identities)),
+        ([recipient.hex() for recipient in gone], *([pattern] * len(TEXT_COLUMNS))),
     ).fetchall()
     connection.commit()
     return rows
 
 
 def text_pattern(identities: Sequence[Identity]) -> str:
-    """Texts that may hold one of the numbers, by its last digits alone; any number, where there are many."""
+    """Texts that may hold one of the numbers, by its last digits alone; any number, where there are many.
+
+    Texts with digits of other scripts, or with an escape among digits, may hold any.
+    """
     endings = {one.tail[-LAST_DIGITS:] for one in identities if one.tail}
     if not endings:
         return "$."
     if len(endings) > MOST_PATTERNS:
-        return ANY_NUMBER
-    return "|".join(BETWEEN.join(ending) for ending in sorted(endings))
+        return any_number()
+    return "|".join([*(_BETWEEN.join(ending) for ending in sorted(endings)), _unusual()])
+
+
+def any_number() -> str:
+    """Texts that may hold a number."""
+    return f"[0-9](?:{_BETWEEN}[0-9]){{{FEWEST_DIGITS - 1}}}|{_unusual()}"
+
+
+@cache
+def _unusual() -> str:
+    return f"[{other_digits()}]|[0-9][^0-9]*(?:{_ESCAPE})"

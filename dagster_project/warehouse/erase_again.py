@@ -20,11 +20,12 @@ from dagster_project.pseudonym import fingerprint
 from dagster_project.warehouse import restored, suppression
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.erase import (
-    ANY_NUMBER,
+    TEXT_COLUMNS,
     Belongings,
     Erased,
     Report,
     Whereabouts,
+    any_number,
     close_receipts,
     erase_everywhere,
     open_receipt,
@@ -103,7 +104,9 @@ def _whereabouts(
     for label, day in _all_days(connection, part):
         window = Window(day, day, part.account_of(label))
         gone |= _gone_of_day(connection, part, window, suppressed, recipients)
-        if any(map(suppressed.occurs_in, _texts_with_numbers(connection, part, window))):
+        if any(
+            suppressed.occurs_in(*them) for them in _texts_with_numbers(connection, part, window)
+        ):
             days.add((label, day))
         connection.commit()
     days.update(_days_of(connection, part, gone))
@@ -126,26 +129,28 @@ def _gone_of_day(
             sql.Identifier(part.table.name), of_window(part.table, window), sql.Literal(ERASED)
         )
     ).fetchall()
-    numbers = {
-        part.personal.number_of(phone): recipient for phone, recipient in rows if phone != REDUCED
-    }
+    phones = {phone: recipient for phone, recipient in rows if phone != REDUCED}
     pseudonyms = {recipient.hex: recipient for _, recipient in rows}
-    found = [numbers[number] for number in suppressed.among(numbers)]
+    found = [phones[phone] for phone in part.personal.own_phones(phones, suppressed)]
     found += [pseudonyms[name] for name in recipients.among(pseudonyms)]
     return {recipient.bytes for recipient in found}
 
 
-def _texts_with_numbers(connection: Connection, part: Belongings, window: Window) -> Iterator[str]:
-    with connection.cursor(name="texts_with_numbers") as cursor:
-        cursor.execute(
-            sql.SQL("SELECT DISTINCT message FROM warehouse.{} WHERE {} AND message ~ {}").format(
-                sql.Identifier(part.table.name),
-                of_window(part.table, window),
-                sql.Literal(ANY_NUMBER),
+def _texts_with_numbers(
+    connection: Connection, part: Belongings, window: Window
+) -> Iterator[list[str]]:
+    for column in TEXT_COLUMNS:
+        with connection.cursor(name="texts_with_numbers") as cursor:
+            cursor.execute(
+                sql.SQL("SELECT DISTINCT {0} FROM warehouse.{1} WHERE {2} AND {0} ~ {3}").format(
+                    sql.Identifier(column),
+                    sql.Identifier(part.table.name),
+                    of_window(part.table, window),
+                    sql.Literal(any_number()),
+                )
             )
-        )
-        while rows := cursor.fetchmany(TEXTS_AT_ONCE):
-            yield from (row[0] for row in rows)
+            while rows := cursor.fetchmany(TEXTS_AT_ONCE):
+                yield [row[0] for row in rows]
 
 
 def _all_days(connection: Connection, part: Belongings) -> list[tuple[str, date]]:

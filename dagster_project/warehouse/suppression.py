@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -132,7 +132,8 @@ def suppress(
     for number, tail in identities:
         connection.execute(
             "INSERT INTO ops.suppressed_number (number_hash, tail_hash, tail_length, erasure_id)"
-            " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            " VALUES (%s, %s, %s, %s) ON CONFLICT (number_hash) DO UPDATE"
+            " SET tail_hash = excluded.tail_hash, tail_length = excluded.tail_length",
             (
                 key.hash_of(number),
                 key.hash_of(tail) if tail else None,
@@ -144,15 +145,16 @@ def suppress(
 
 
 def remember_recipients(
-    connection: Connection, suppressed: Suppression, recipients: Mapping[str, bytes]
+    connection: Connection, suppressed: Suppression, recipients: Mapping[str, Collection[bytes]]
 ) -> None:
     """Note the pseudonyms of numbers on the list: reduced rows have nothing else to know them by."""
-    for number, recipient in recipients.items():
-        connection.execute(
-            "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash) VALUES (%s, %s)"
-            " ON CONFLICT DO NOTHING",
-            (suppressed.hash_of(recipient.hex()), suppressed.hash_of(number)),
-        )
+    for number, pseudonyms in recipients.items():
+        for recipient in pseudonyms:
+            connection.execute(
+                "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash)"
+                " VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (suppressed.hash_of(recipient.hex()), suppressed.hash_of(number)),
+            )
 
 
 def recipients(connection: Connection, suppressed: Suppression) -> Suppression:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
+from itertools import chain
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -28,11 +29,13 @@ from dagster_project.privacy import (
     Identity,
     Personal,
     Rules,
+    Suppression,
     Values,
-    identity_of,
 )
 from dagster_project.pseudonym import pseudonym, pseudonyms
+from dagster_project.storable import NUL, NUL_SYMBOL, REPLACEMENT
 from dagster_project.vendors.calltouch.context import RowContext, template_id
+from dagster_project.vendors.calltouch.outcomes import outcome_of
 from dagster_project.vendors.calltouch.people import mask_names
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
@@ -43,6 +46,12 @@ from dagster_project.vendors.calltouch.redaction import (
     reduce_body,
 )
 from dagster_project.vendors.calltouch.rows import instant_of, sms_key
+from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.suppressed_phones import (
+    identify,
+    identities_of,
+    own_phones,
+)
 from dagster_project.vendors.calltouch.templates import template_of
 
 _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
@@ -51,21 +60,10 @@ _PHONE_AT: Final = 52
 _length: Final = Struct(">i").unpack_from
 
 
-def identify(typed: str) -> Identity | None:
-    """The number that a person typed in any mask; None where it cannot be one."""
-    if sum(letter.isdigit() for letter in typed) < 5:
-        return None
-    return identity_of(read_number(typed.strip()).identity)
-
-
-def number_of(phone: str) -> str:
-    """What the phone of a row is known by on the suppression list."""
-    return read_number(phone).identity
-
-
-def pseudonym_of(identity: Identity, context: RowContext) -> bytes:
-    """The recipient's pseudonym."""
-    return pseudonym(context.recipient_key, identity.number.encode("utf-8", "surrogatepass"))
+def pseudonyms_of(identity: Identity, context: RowContext) -> frozenset[bytes]:
+    """The recipient's pseudonym, and those of the ways in which the number may have been read."""
+    readings = [one.encode("utf-8", "surrogatepass") for one in identities_of(identity)]
+    return frozenset(pseudonyms(context.recipient_key, readings))
 
 
 def reduce_reject(original: str, key: bytes) -> str | None:
@@ -123,35 +121,107 @@ def erase_row(
 
     ``gone``: pseudonyms of the erased recipients, by which reduced rows are known.
     """
-    phone, reduced = values["phone"], values["phone"] == REDUCED
-    wall = values["sent_at"].astimezone(account.time_zone).replace(tzinfo=None)
-    if values["recipient"] is not None and values["recipient"].bytes in gone:
-        if phone == ERASED:
-            return None
-        wall = wall.replace(minute=0, second=0)
-        text = None if values["message"] is None else erased_text(values["segments"])
-        erased = {
-            **values,
-            "phone": ERASED,
-            "phone_e164": None,
-            "country": None,
-            "recipient": UUID(bytes=pseudonym(context.recipient_key, ERASED.encode())),
-            "message": text,
-            "template_id": _template(text, context),
-            "sent_at": instant_of(wall, account.time_zone, context, Counter()),
-            "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
-        }
-        return reduce_row(erased, rules.reduction_key) if reduced else erased
-    if reduced or values["message"] is None:
-        return None
-    message = rules.suppression.without(values["message"])
-    if message == values["message"]:
-        return None
+    changed = dict(values)
+    if _is_own(values, rules.suppression, gone):
+        changed |= _erased(values, account, context)
+    elif values["message"] is not None:
+        changed |= _without_mentions(values, account, context, rules.suppression)
+    changed |= _status_without(values, rules.suppression)
+    if values["phone"] == REDUCED and changed["phone"] == ERASED:
+        changed |= reduce_row(changed, rules.reduction_key) or {}
+    return None if changed == values else changed
+
+
+def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) -> bool:
+    """Whether the SMS went to a suppressed number."""
+    phone, recipient = values["phone"], values["recipient"]
+    if phone is None or phone == ERASED:
+        return False
+    if phone == REDUCED:
+        return recipient is not None and recipient.bytes in gone
+    return bool(own_phones([phone], suppression))
+
+
+def _erased(values: Values, account: Account, context: RowContext) -> Values:
+    """What becomes of a row whose number was erased; a reduced one has to be reduced again."""
+    wall = _wall(values, account).replace(minute=0, second=0)
+    message = values["message"]
+    text, segments = None, values["segments"]
+    if message is not None:
+        segments = segments if message == REDUCED else segments_of(message)
+        text = erased_text(segments)
     return {
-        **values,
-        "message": message,
-        "sms_key": UUID(bytes=sms_key(phone, wall, message)),
+        "phone": ERASED,
+        "phone_e164": None,
+        "country": None,
+        "recipient": UUID(bytes=pseudonym(context.recipient_key, ERASED.encode())),
+        "message": text,
+        "template_id": _template(text, context),
+        "segments": segments,
+        "sent_at": instant_of(wall, account.time_zone, context, Counter()),
+        "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
     }
+
+
+def _without_mentions(
+    values: Values, account: Account, context: RowContext, suppression: Suppression
+) -> Values:
+    """What becomes of a row to somebody else, whose text holds suppressed numbers."""
+    message = suppression.without(values["message"])
+    if message == values["message"]:
+        return {}
+    wall = _wall(values, account)
+    phone, received = as_received(values, wall)
+    return {
+        "message": message,
+        "template_id": _template(message, context),
+        "segments": segments_of(message),
+        "sms_key": UUID(bytes=sms_key(phone, wall, suppression.without(received))),
+    }
+
+
+def _status_without(values: Values, suppression: Suppression) -> Values:
+    """Status and detail, and what is read from them, without suppressed numbers."""
+    old = values["status"], values["status_detail"]
+    status, detail = (None if text is None else suppression.without(text) for text in old)
+    if (status, detail) == old:
+        return {}
+    outcome = outcome_of(status, detail)
+    return {
+        "status": status,
+        "status_detail": detail,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "is_final": outcome.is_final,
+    }
+
+
+def as_received(values: Values, wall: datetime) -> tuple[str | None, str]:
+    """Phone and text of a row as the vendor wrote them, which its key was made of.
+
+    Postgres cannot hold NUL and lone surrogates: the key tells which of them stood in the text.
+    """
+    phone, message = values["phone"], values["message"]
+    phones = dict.fromkeys((phone, phone and phone.replace(NUL_SYMBOL, NUL)))
+    texts = chain(
+        (message, message.replace(NUL_SYMBOL, NUL)),
+        (
+            nul.replace(REPLACEMENT, chr(surrogate))
+            for nul in dict.fromkeys((message, message.replace(NUL_SYMBOL, NUL)))
+            if REPLACEMENT in nul
+            for surrogate in range(0xD800, 0xE000)
+        ),
+    )
+    for text in texts:
+        for written in phones:
+            if sms_key(written, wall, text) == values["sms_key"].bytes:
+                return written, text
+    return phone, message
+
+
+def _wall(values: Values, account: Account) -> datetime:
+    wall: datetime = values["sent_at"].astimezone(account.time_zone).replace(tzinfo=None)
+    return wall
 
 
 def reduce_row(values: Values, key: bytes) -> Values | None:
@@ -185,7 +255,7 @@ def _template(text: str | None, context: RowContext) -> UUID | None:
 def _recipient(phone: str | None, context: RowContext) -> UUID | None:
     if phone is None:
         return None
-    number = number_of(phone).encode("utf-8", "surrogatepass")
+    number = read_number(phone).identity.encode("utf-8", "surrogatepass")
     return UUID(bytes=pseudonym(context.recipient_key, number))
 
 
@@ -196,8 +266,8 @@ def shown_template(text: str) -> str | None:
 
 PERSONAL: Final = Personal(
     identify=identify,
-    number_of=number_of,
-    pseudonym_of=pseudonym_of,
+    own_phones=own_phones,
+    pseudonyms_of=pseudonyms_of,
     redact=redact,
     redact_body=redact_body,
     redact_reject=redact_reject,

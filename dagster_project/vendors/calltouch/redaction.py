@@ -11,6 +11,7 @@ Pure: no clock, no environment, no I/O.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -25,19 +26,23 @@ from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
     NotAPage,
+    NotJson,
     Page,
     decode_page,
     places_of_rows,
 )
-from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT, read_number
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.suppressed_phones import own_phones
+from dagster_project.written_numbers import joined
 
 _JSON: Final = json.JSONDecoder(strict=False)
-_APART: Final = "\n\x00\n\x00"
-"""More than can stand between two digits of a number."""
-_PLAIN_STARTS: Final = frozenset(
-    first + second for first in "78" for second in COUNTRY_OF_SECOND_DIGIT
-)
+_JSON_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_JSON_TOKEN: Final = re.compile(_JSON_TEXT.pattern + r"|-?[0-9][0-9.eE+-]*+", re.DOTALL)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Lone surrogates that no byte is read as."""
+_ESCAPED: Final = re.compile(r"\\+u([0-9A-Fa-f]{4})")
+_DATE: Final = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _ONE_SEGMENT: Final = 160
 _MORE_SEGMENTS: Final = 153
 """Characters of GSM-7 that a text of one segment holds, and each segment of a longer one."""
@@ -66,68 +71,148 @@ def redact_body(body: bytes, suppression: Suppression) -> bytes | None:
 def _redacted(body: bytes, page: Page | None, suppression: Suppression) -> bytes | None:
     try:
         page = page or decode_page(body)
-    except NotAPage:
-        return None
+    except NotAPage as error:
+        if isinstance(error, NotJson):
+            redacted = _bytes(suppression.without(_text(body)))
+        else:
+            redacted = _redact_rest(body, suppression)
+        return None if redacted == body else redacted
+    body = body.removeprefix(BOM)
     suspects = _suspects(page, suppression)
-    if not suspects:
+    if not (suspects or page.rejects or suppression.occurs_in(*_around(body))):
         return None
-    return _rewritten(body, lambda source: _redact_source(source, suppression), suspects)
+    if page.sources or page.rejects:
+        suspects = _places(page, suspects, body)
+    return _rewritten(
+        body,
+        lambda source: _redact_source(source, suppression),
+        suspects,
+        lambda around: _redact_rest(around, suppression),
+    )
 
 
 def _suspects(page: Page, suppression: Suppression) -> Collection[int]:
-    """Places of elements that hold a suppressed number; all, where the page is not of the usual form."""
+    """Which of the page's rows hold a suppressed number; all, where they have more than their texts."""
     rows = page.rows
-    if page.rejects or page.sources:
-        return range(page.received)
-    numbers = [_identity(row.phoneNumber or "") for row in rows]
-    own = suppression.among(set(numbers))
-    suspects = {place for place, number in enumerate(numbers) if number in own} if own else set()
+    if any(name.startswith("unknown_key") for name in page.counts):
+        return range(len(rows))
+    phones = [row.phoneNumber or "" for row in rows]
+    own = own_phones(set(phones), suppression)
+    suspects = {at for at, phone in enumerate(phones) if phone in own} if own else set()
     for texts in (
         [row.smsMessage or "" for row in rows],
-        [(row.smsStatus or "") + _APART + (row.smsStatusDetail or "") for row in rows],
+        [joined((row.smsStatus or "", row.smsStatusDetail or "")) for row in rows],
+        ["" if _DATE.fullmatch(row.dateSent) else row.dateSent for row in rows],
     ):
-        if suppression.occurs_in(_APART.join(set(texts))):
+        if suppression.occurs_in(*set(texts)):
             suspects |= {at for at, text in enumerate(texts) if suppression.occurs_in(text)}
     return suspects
 
 
-def _identity(phone: str) -> str:
-    """What ``read_number`` says, at once for nearly all."""
-    if len(phone) == 11 and phone[:2] in _PLAIN_STARTS and phone.isascii() and phone.isdecimal():
-        return f"+7{phone[1:]}"
-    return read_number(phone).identity
+def _places(page: Page, suspects: Collection[int], body: bytes) -> set[int]:
+    """Where among the page's elements these rows are, and all that could not be read."""
+    found, number = set(), 0
+    for place, (start, end) in enumerate(places_of_rows(body)):
+        if number < len(page.sources) and body[start:end] == page.sources[number]:
+            if number in suspects:
+                found.add(place)
+            number += 1
+        else:
+            found.add(place)
+    return found
+
+
+def _around(body: bytes) -> list[str]:
+    """What stands before the list of a page, and after the last key of its last element."""
+    last_key = max(body.rfind(b'"%b"' % key.encode()) for key in KEYS)
+    texts = body[: body.find(b"smsDetails")], body[last_key:]
+    return [text.decode("utf-8", "replace") for text in texts]
+
+
+def _redact_rest(body: bytes, suppression: Suppression) -> bytes:
+    """What is no element of a page, without suppressed numbers in its texts; totals stay."""
+    return _bytes(_without(_text(body), suppression, _JSON_TEXT))
+
+
+def _without(written: str, suppression: Suppression, tokens: re.Pattern[str]) -> str:
+    """JSON, whole or in part, without suppressed numbers in these tokens; all else as it was written."""
+    return tokens.sub(lambda match: _token_without(match[0], suppression), written)
+
+
+def _token_without(written: str, suppression: Suppression) -> str:
+    try:
+        value = _JSON.decode(written)
+    except ValueError:
+        return suppression.without(written)
+    if not isinstance(value, str):
+        return "0" if suppression.occurs_in(_digits_of(value)) else written
+    changed = suppression.without(value)
+    if changed == value:
+        return written
+    lone = _NO_BYTE if _SURROGATE.search(written) else _SURROGATE
+    return lone.sub(_escaped, json.dumps(changed, ensure_ascii=False))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _text(source: bytes) -> str:
+    """The characters of a source; a byte that is not UTF-8 is a lone surrogate, and a byte again later."""
+    return source.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _rewritten(
-    body: bytes, change: _Change, suspects: Collection[int] | None = None
+    body: bytes,
+    change: _Change,
+    suspects: Collection[int] | None = None,
+    around: Callable[[bytes], bytes] = bytes,
 ) -> bytes | None:
-    """The page with those elements changed for which ``change`` has something; None: for none."""
+    """The page with those elements changed for which ``change`` has something; None: nothing changed.
+
+    ``around`` has what stands before the first and after the last element.
+    """
     body = body.removeprefix(BOM)
-    parts: list[bytes] = []
-    kept_until = 0
-    for place, (start, end) in enumerate(places_of_rows(body)):
+    places = places_of_rows(body)
+    first, last = (places[0][0], places[-1][1]) if places else (len(body), len(body))
+    parts: list[bytes] = [around(body[:first])]
+    kept_until = first
+    for place, (start, end) in enumerate(places):
         new = change(body[start:end]) if suspects is None or place in suspects else None
         if new is not None:
             parts += [body[kept_until:start], new]
             kept_until = end
-    return b"".join([*parts, body[kept_until:]]) if parts else None
+    rewritten = b"".join([*parts, body[kept_until:last], around(body[last:])])
+    return None if rewritten == body else rewritten
 
 
 def _redact_source(source: bytes, suppression: Suppression) -> bytes | None:
-    value = _read(source)
+    """One element: erased, where it is the person's own; else with the number taken out of its tokens.
+
+    Of an element that cannot be read nothing is left where it is the person's own, or no JSON.
+    """
+    text = _text(source)
+    value, is_readable = _read(source), True
     if value is None:
-        text = source.decode("utf-8", "replace")
-        return _written(ERASED) if suppression.occurs_in(text) else None
-    changed = _redact_value(value, suppression)
-    return None if changed == value else _written(changed)
+        value, is_readable = _decoded(text), False
+    if value is None:
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+        return _written(ERASED) if suppression.occurs_in(plain) else None
+    if _is_own(value, suppression):
+        return _written(_erased(value, suppression) if is_readable else ERASED)
+    changed = _without(text, suppression, _JSON_TOKEN)
+    return None if changed == text else _bytes(changed)
 
 
-def _redact_value(value: Any, suppression: Suppression) -> Any:
-    """One element of a page: erased, where it is the person's own; else with the number taken out."""
+def _is_own(value: Any, suppression: Suppression) -> bool:
     number = value.get("phoneNumber") if isinstance(value, dict) else None
-    if isinstance(number, str | int) and suppression.has(read_number(str(number)).identity):
-        return _erased(value, suppression)
-    return _scrubbed(value, suppression)
+    if isinstance(number, int | float):
+        number = _digits_of(number)
+    return isinstance(number, str) and bool(own_phones([number], suppression))
 
 
 def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
@@ -145,23 +230,29 @@ def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
 
 
 def _scrubbed(value: Any, suppression: Suppression) -> Any:
-    if isinstance(value, str):
-        return suppression.without(value)
-    if isinstance(value, dict):
-        return {
-            suppression.without(key): _scrubbed(item, suppression) for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_scrubbed(item, suppression) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    return 0 if suppression.occurs_in(str(value)) else value
+    written = json.dumps(value)
+    changed = _without(written, suppression, _JSON_TOKEN)
+    return value if changed == written else _JSON.decode(changed)
+
+
+def _digits_of(value: float) -> str:
+    """A number in all of its digits; a phone that went through a table is ``7.9161234567e10``."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _read(source: bytes) -> Any:
     """The element as JSON; None where it is no such thing, or not UTF-8."""
     try:
-        return _JSON.decode(source.decode())
+        return _decoded(source.decode())
+    except UnicodeDecodeError:
+        return None
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _JSON.decode(text)
     except (ValueError, RecursionError):
         return None
 
@@ -179,7 +270,7 @@ def _day_of(value: Any) -> date | None:
 def redact_reject(original: str, suppression: Suppression) -> str | None:
     """A rejected record as the redacted page would have it; None where it holds no such number."""
     changed = _redact_source(original.encode("utf-8", "surrogatepass"), suppression)
-    return None if changed is None else changed.decode()
+    return None if changed is None else _text(changed)
 
 
 def reduce_body(body: bytes, before: date) -> bytes | None:
