@@ -20,7 +20,8 @@ from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import personal, services
 from dagster_project.privacy import Identity
 from dagster_project.vendors.calltouch.personal import shown_template
-from dagster_project.warehouse import marts, suppression_file
+from dagster_project.warehouse import suppression_file
+from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.erase import Belongings, Erased, Report
 from dagster_project.warehouse.erase import forget as erase
@@ -52,7 +53,9 @@ def forget() -> int:
         click.echo("numbers, one a line, in any mask; Ctrl-D ends:", err=True)
     identities = read_numbers(sys.stdin)
     return _erase(
-        lambda warehouse, key, holders, report: erase(warehouse, key, identities, holders, report)
+        lambda warehouse, key, holders, report: erase(
+            warehouse, key, identities, holders, shown_template, report
+        )
     )
 
 
@@ -60,7 +63,7 @@ def apply_list(exported: str | None = None) -> int:
     """Erase everybody on the suppression list from all that is stored; ``exported`` joins it first."""
     return _erase(
         lambda warehouse, key, holders, report: forget_again(
-            warehouse, key, holders, report, exported
+            warehouse, key, holders, shown_template, report, exported
         )
     )
 
@@ -70,6 +73,7 @@ def export(file: Path) -> int:
     warehouse, key = _opened()
     with safe_errors("exporting"), warehouse.connect(what="forget") as connection:
         text = suppression_file.export(connection, key)
+        note_act(connection, "forget --export")
         connection.commit()
     if file == STANDARD:
         click.echo(text, nl=False)
@@ -96,10 +100,6 @@ def _erase(what: Erase) -> int:
     holders = personal.belongings(services.settings(), key)
     with safe_errors("erasing"):
         done = what(warehouse, key, holders, lambda line: click.echo(line, err=True))
-        with warehouse.connect(what="forget", autocommit=True) as connection:
-            for label, day in done.days:
-                marts.recount(connection, [int(label)], [day])
-            marts.refresh_stale(connection, shown_template)
     click.echo(_summary(done))
     if done.is_closed:
         click.echo(OLD_LIST, err=True)
@@ -121,8 +121,9 @@ def read_numbers(lines: Iterable[str]) -> list[Identity]:
         known = [identity for read in identify if (identity := read(typed)) is not None]
         if not known:
             raise SettingsError(
-                f"line {place} is not a telephone number.",
-                way_out="write one number a line, with its country's code; nothing was erased.",
+                f"line {place} is not a telephone number, or not exactly one in full.",
+                way_out="write one number a line, with + and its country's code, and nothing beside it;"
+                " nothing was done.",
             )
         found.update(dict.fromkeys(known))
     if not found:

@@ -11,7 +11,9 @@ from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
 from dagster_project.vendors.calltouch.templates import template_of
 from dagster_project.warehouse import marts
+from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.connection import safe_errors
+from dagster_project.wording import counted
 
 
 def labels(*, files: Sequence[Path]) -> int:
@@ -27,6 +29,7 @@ def labels(*, files: Sequence[Path]) -> int:
                 marts.load_labels(connection, text.splitlines(keepends=True), file.name)
                 for file, text in zip(files, texts, strict=True)
             ]
+            note_act(connection, "labels", f"{counted(sum(changed), 'label')} changed")
         months = marts.refresh_stale(connection, template_of)
     for file, count in zip(files, changed, strict=True):
         click.echo(f"{file.name}: {count} labels changed")

@@ -1,4 +1,7 @@
-"""``warehouse status``: one screen for every source and account; reads the ledger, asks no vendor."""
+"""``warehouse status``: one screen for every source and account; reads the ledger, asks no vendor.
+
+It writes in one case: where an erasure was stopped, the marts of the days that it rewrote are counted afresh.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from rich.table import Table
 
 from dagster_project.health import AccountHealth, Health, health
 from dagster_project.orchestration import services
+from dagster_project.vendors.calltouch.personal import shown_template
+from dagster_project.warehouse import marts
+from dagster_project.warehouse.erase import unfinished
 from dagster_project.wording import counted
 
 _TROUBLES_SHOWN = 20
@@ -22,13 +28,18 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
     settings = services.settings()
     warehouse = services.ready_warehouse()
     with warehouse.connect(what="status", autocommit=True) as connection:
+        erasures = unfinished(connection)
+        if erasures:
+            # The days that it rewrote before it was stopped are noted: their marts are counted afresh now.
+            marts.refresh_stale(connection, shown_template, patience=0)
         found = health(settings, warehouse, connection, sources)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2, ensure_ascii=False))
+        told = {**_as_json(found), "unfinished_erasures": erasures}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return 0
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     console.print(_table(found))
-    for line in [*_lines(found), conclusion(found)]:
+    for line in [*_lines(found), *_erasure_lines(erasures), conclusion(found)]:
         console.print(line, markup=False, soft_wrap=True)
     return 0
 
@@ -106,6 +117,13 @@ def conclusion(found: Health) -> str:
     """The last line: whether there is anything to do."""
     alarms = f"; {counted(len(found.alarms), 'alarm')} open" if found.alarms else ""
     return f"{found.in_all()}{alarms}."
+
+
+def _erasure_lines(erasures: Sequence[int]) -> list[str]:
+    return [
+        f"erasure {erasure} has not finished; if none is under way: warehouse forget --again"
+        for erasure in erasures
+    ]
 
 
 def _lines(found: Health) -> list[str]:

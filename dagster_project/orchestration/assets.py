@@ -32,8 +32,11 @@ from dagster_project.planning import Due
 from dagster_project.settings import Settings
 from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
+from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.ledger import Receipt
 
+ACCEPTING = ("accept_shrink", "accept_rejects")
+"""Settings of a run that take what would be held back."""
 ROOT_RUN_TAG = "dagster/root_run_id"
 
 
@@ -134,6 +137,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             accept_rejects=config.accept_rejects,
         ) as walk,
     ):
+        _note_acceptance(context, walk, config, days)
         already: Mapping[tuple[str, date], Receipt] = {}
         if ask and load:
             with walk.reading() as connection:
@@ -155,6 +159,20 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 context.log_event(evaluation)
     if problems:
         raise report.failure(feed, problems, asked=ask)
+
+
+def _note_acceptance(
+    context: dg.AssetExecutionContext, walk: Walk, config: RefreshConfig, days: Collection[date]
+) -> None:
+    """Who has days taken that would be held back."""
+    accepted = [name for name in ACCEPTING if getattr(config, name, False)]
+    if not accepted:
+        return
+    about = f"{walk.feed.source}, {', '.join(config.accounts) or 'every account'}"
+    about += f", {min(days)} to {max(days)}"
+    with walk.reading() as connection:
+        for name in accepted:
+            note_act(connection, name.replace("_", "-"), about, context.run.run_id)
 
 
 def _days_to_ask(

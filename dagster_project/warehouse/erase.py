@@ -4,6 +4,8 @@ First the numbers go on the suppression list, and a new epoch begins: loads that
 themselves. When the loads of before have ended, everything stored is gone through. Each step is small,
 commits by itself and does nothing twice, so an erasure that was stopped is finished by the next that has
 its numbers, given again or as the list has them (``erase_again``); until then its receipt stays open.
+A day's rows change together with the note that its marts are stale, which whoever works off that queue
+next counts afresh; the receipt closes after that.
 
 No number enters a statement: what is looked for are pseudonyms, and texts whose last digits fit.
 """
@@ -22,7 +24,8 @@ from psycopg import sql
 from dagster_project.model import Account, Table
 from dagster_project.privacy import Identity, Personal, Rules, Suppression, Values
 from dagster_project.pseudonym import fingerprint
-from dagster_project.warehouse import restored, suppression
+from dagster_project.warehouse import marts, restored, suppression
+from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import CODE_VERSION, Connection
 from dagster_project.warehouse.rejects import redact_rejects
@@ -95,9 +98,10 @@ def forget(
     secret: str,
     identities: Sequence[Identity],
     belongings: Sequence[Belongings],
+    mask: marts.Mask,
     report: Report = lambda line: None,
 ) -> Erased:
-    """Erase these people, and keep them out from now on."""
+    """Erase these people, and keep them out from now on; the marts are counted afresh with ``mask``."""
 
     def find(connection: Connection, part: Belongings) -> Whereabouts:
         gone = _known_pseudonyms(part, identities)
@@ -107,7 +111,8 @@ def forget(
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
         is_closed = restored.close_restored(connection, warehouse.seen_erasures)
-        done = Erased(open_receipt(connection, len(identities), secret), len(identities))
+        receipt = open_receipt(connection, len(identities), secret, "forget")
+        done = Erased(receipt, len(identities))
         suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
         for part in belongings:
             suppression.remember_recipients(
@@ -125,6 +130,7 @@ def forget(
     rules = Rules(suppressed, date.min, suppression.reduction_key(master))
     done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
     with warehouse.connect(what="forget", autocommit=True) as books:
+        marts.refresh_stale(books, mask)
         close_receipts(books, done, [suppressed.hash_of(one.number) for one in identities])
     return done
 
@@ -156,11 +162,12 @@ def erase_everywhere(
     return done
 
 
-def open_receipt(connection: Connection, numbers: int, secret: str) -> int:
+def open_receipt(connection: Connection, numbers: int, secret: str, verb: str) -> int:
+    """Note that an erasure begins, and who began it."""
     row = connection.execute(
-        "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version) VALUES (%s, %s, %s)"
-        " RETURNING erasure_id",
-        (numbers, fingerprint(secret), CODE_VERSION),
+        "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version, act_id)"
+        " VALUES (%s, %s, %s, %s) RETURNING erasure_id",
+        (numbers, fingerprint(secret), CODE_VERSION, note_act(connection, verb)),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -186,6 +193,14 @@ def close_receipts(connection: Connection, done: Erased, numbers: Sequence[bytes
         " AND s.number_hash <> ALL (%s::bytea[]))",
         (list(numbers),),
     )
+
+
+def unfinished(connection: Connection) -> list[int]:
+    """Erasures that are under way, or were stopped before their end."""
+    rows = connection.execute(
+        "SELECT erasure_id FROM ops.erasure WHERE finished_at IS NULL ORDER BY erasure_id"
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def _responses(connection: Connection, part: Belongings, suppressed: Suppression) -> int:
@@ -235,7 +250,7 @@ def rewrite_response(
 def _rows(
     connection: Connection, part: Belongings, rules: Rules, found: Whereabouts, done: Erased
 ) -> Erased:
-    """Rewrite rows day by day, each committed; the marts are told which days to count afresh."""
+    """Rewrite rows day by day, each committed together with the note to count its marts afresh."""
     for label, day in found.days:
         account = part.account_of(label)
 
@@ -243,13 +258,11 @@ def _rows(
             return part.personal.erase_row(values, account, part.context, rules, found.gone)
 
         rows = rewrite_day(connection, part.table, account, day, change)
+        if rows:
+            marts.recount_rewritten(connection, account, day, found.gone)
         connection.commit()
         if rows:
             done = replace(done, rows=done.rows + rows, days=(*done.days, (label, day)))
-    connection.execute(
-        "SELECT mart.forget_recipients(%s::uuid[])", ([one.hex() for one in found.gone],)
-    )
-    connection.commit()
     return done
 
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from dagster_project.model import Window
 from dagster_project.privacy import ERASED, REDUCED, Rules, Suppression
 from dagster_project.pseudonym import fingerprint
-from dagster_project.warehouse import restored, suppression
+from dagster_project.warehouse import marts, restored, suppression
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.erase import (
     TEXT_COLUMNS,
@@ -41,6 +41,7 @@ def forget_again(
     warehouse: Warehouse,
     secret: str,
     belongings: Sequence[Belongings],
+    mask: marts.Mask,
     report: Report = lambda line: None,
     exported: str | None = None,
 ) -> Erased:
@@ -54,7 +55,8 @@ def forget_again(
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
         restored.close_restored(connection, warehouse.seen_erasures)
-        erasure_id = open_receipt(connection, 0, secret)
+        verb = "forget --again" if exported is None else "forget --import"
+        erasure_id = open_receipt(connection, 0, secret, verb)
         if exported is not None:
             new = take_in(connection, exported, secret, erasure_id)
             report(f"{new} numbers of the file were not on the list yet")
@@ -71,6 +73,8 @@ def forget_again(
     if suppressed:
         rules = Rules(suppressed, date.min, suppression.reduction_key(master))
         done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
+    with warehouse.connect(what="forget", autocommit=True) as books:
+        marts.refresh_stale(books, mask)
     with warehouse.connect(what="forget") as connection:
         close_receipts(connection, done, _known_everywhere(connection, secret))
         seen = warehouse.seen_erasures

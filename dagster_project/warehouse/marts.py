@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -60,15 +60,22 @@ def after_load(
     )
 
 
-def refresh_stale(connection: Connection, mask: Mask, *, passed_only: bool = False) -> int:
+def refresh_stale(
+    connection: Connection,
+    mask: Mask,
+    *,
+    passed_only: bool = False,
+    patience: float = PATIENCE_SECONDS,
+) -> int:
     """Work off the queue of months and days to be counted afresh; answers how many months there were.
 
     ``connection`` is one that commits by itself; each month is a transaction of its own. Safe in
     several processes at once: they share the work, and what another one is at is waited for.
-    ``passed_only`` leaves each site's month that was loaded last, and what others are at.
+    ``passed_only`` leaves each site's month that was loaded last, and what others are at; that is
+    waited for no longer than ``patience``.
     """
     months = 0
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + patience
     while True:
         with connection.transaction():
             if passed_only:  # one core does for it, beside the load
@@ -83,7 +90,7 @@ def refresh_stale(connection: Connection, mask: Mask, *, passed_only: bool = Fal
                 _count_afresh(connection, site, month, days, mask)
         if site is not None:
             months += 1
-            give_up = time.monotonic() + PATIENCE_SECONDS
+            give_up = time.monotonic() + patience
         elif passed_only or time.monotonic() > give_up:
             break
         else:
@@ -99,6 +106,16 @@ def recount(connection: Connection, site_ids: Sequence[int], days: Sequence[date
     connection.execute(
         "SELECT mart.mark_stale(%s::bigint[], %s::date[], false)", (list(site_ids), list(days))
     )
+
+
+def recount_rewritten(
+    connection: Connection, account: Account, day: date, gone: Collection[bytes]
+) -> None:
+    """In the transaction that rewrote a day's rows: have its marts counted afresh, without who is gone."""
+    if account.source != SMS_SOURCE:
+        return
+    recount(connection, [int(account.label)], [day])
+    connection.execute("SELECT mart.forget_recipients(%s::uuid[])", ([one.hex() for one in gone],))
 
 
 def vendor_of(source: str) -> str:

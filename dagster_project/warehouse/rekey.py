@@ -25,6 +25,7 @@ from dagster_project.model import Account, Window
 from dagster_project.privacy import ERASED, Values
 from dagster_project.pseudonym import fingerprint, pseudonym, sub_key
 from dagster_project.warehouse import suppression
+from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.erase import Belongings
 from dagster_project.warehouse.ledger import Connection
@@ -95,6 +96,7 @@ def _begin(connection: Connection, keys: Keys) -> bool:
             "a rekey with another new key is under way.", way_out="finish it with that key."
         )
     connection.execute("UPDATE ops.pii_key SET next_fingerprint = %s", (new,))
+    note_act(connection, "rekey")
     return True
 
 

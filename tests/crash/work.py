@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import date
+from io import StringIO
 from pathlib import Path
 
+from dagster_project.command import forget as forgetting
+from dagster_project.command.status import status as show_status
 from dagster_project.days import DayRunner
 from dagster_project.orchestration import liveness, services
 from dagster_project.orchestration.instance import opened_instance
@@ -35,3 +39,14 @@ def retention() -> None:
     """The nightly job, in this process."""
     with opened_instance(services.settings(), services.warehouse()) as instance:
         assert retention_job.execute_in_process(instance=instance).success
+
+
+def forget(numbers: Sequence[str]) -> None:
+    """``warehouse forget`` with these numbers on standard input; none: ``--again``."""
+    sys.stdin = StringIO("\n".join(numbers))
+    assert (forgetting.forget() if numbers else forgetting.apply_list()) == 0
+
+
+def status() -> None:
+    """``warehouse status``."""
+    assert show_status(sources=(), as_json=True) == 0
