@@ -216,6 +216,19 @@ def forget(**options: Any) -> int:
 
 
 @warehouse.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+def subject(**options: Any) -> int:
+    """Write all that is held about one number, read from standard input, to a new FILE (JSON).
+
+    Only its owner may read FILE (mode 0600), which is never overwritten; without one it is
+    subject-<time>.json. What stands in the records of others is counted, not written.
+    """
+    from dagster_project.command.subject import subject as command
+
+    return command(**options)
+
+
+@warehouse.command()
 def rekey() -> int:
     """Compute every pseudonym anew with PII_HASH_KEY_NEW; can be interrupted and run again."""
     from dagster_project.command.rekey import rekey as command

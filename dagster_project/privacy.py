@@ -81,6 +81,19 @@ class Suppression:
     tails: frozenset[bytes] = frozenset()
     tail_lengths: tuple[int, ...] = ()
 
+    @classmethod
+    def of(cls, key: bytes, identities: Iterable[Identity]) -> Suppression:
+        """A list of these numbers alone."""
+        empty = cls(key)
+        known = list(identities)
+        tails = {one.tail for one in known if one.tail}
+        return cls(
+            key,
+            frozenset(empty.hash_of(one.number) for one in known),
+            frozenset(map(empty.hash_of, tails)),
+            tuple(sorted(set(map(len, tails)))),
+        )
+
     def __bool__(self) -> bool:
         return bool(self.numbers)
 
@@ -142,23 +155,34 @@ Values = Mapping[str, Any]
 """A row's values by column."""
 
 
+class Found(NamedTuple):
+    """What a response or a rejected record holds of a number: its own records, and how many others name it."""
+
+    own: list[Any]
+    mentions: int
+
+
 @dataclass(frozen=True)
 class Personal:
     """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
 
     ``identify`` reads a line that a person typed (None: it is not exactly one full number); ``own_phones`` are
-    those of many phone fields that suppressed numbers have, ``pseudonyms_of`` what recipients may be
-    known by. ``redact`` answers with the answer itself where nothing is to be taken out, the others with None. ``erase_row`` and ``reduce_row``
+    those of many phone fields that suppressed numbers have, ``pseudonym_of`` is what a recipient is
+    known by, ``pseudonyms_of`` all that one may be known by. ``redact`` answers with the answer itself where nothing is to be taken out, the others with None.
+    ``find_in_body`` and ``find_in_reject`` find what ``redact_body`` and ``redact_reject`` take out. ``erase_row`` and ``reduce_row``
     take a row's values by column and answer with those it is to have. ``rekey_row`` computes the
     pseudonyms anew from what the row still has; it leaves out those that it cannot.
     """
 
     identify: Callable[[str], Identity | None]
     own_phones: Callable[[Iterable[str], Suppression], set[str]]
+    pseudonym_of: Callable[[Identity, Any], bytes]
     pseudonyms_of: Callable[[Identity, Any], frozenset[bytes]]
     redact: Callable[[Answer, Suppression], Answer]
     redact_body: Callable[[bytes, Suppression], bytes | None]
     redact_reject: Callable[[str, Suppression], str | None]
+    find_in_body: Callable[[bytes, Suppression], Found]
+    find_in_reject: Callable[[str, Suppression], Found]
     reduce_body: Callable[[bytes, date], bytes | None]
     reduce_reject: Callable[[str, bytes], str | None]
     reduce_batch: Callable[[Batch, Window, date, bytes], Batch]

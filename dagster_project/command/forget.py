@@ -70,7 +70,7 @@ def apply_list(exported: str | None = None) -> int:
 
 def export(file: Path) -> int:
     """Write the list to a file that its owner alone may read, or to standard output."""
-    warehouse, key = _opened()
+    warehouse, key = opened_with_key()
     with safe_errors("exporting"), warehouse.connect(what="forget") as connection:
         text = suppression_file.export(connection, key)
         note_act(connection, "forget --export")
@@ -82,7 +82,8 @@ def export(file: Path) -> int:
     return 0
 
 
-def _opened() -> tuple[Warehouse, str]:
+def opened_with_key() -> tuple[Warehouse, str]:
+    """The warehouse, and the ``PII_HASH_KEY`` that it was loaded with."""
     warehouse, key = services.ready_warehouse(), pii_hash_key(services.settings())
     check_fingerprint(warehouse, key)
     return warehouse, key
@@ -96,7 +97,7 @@ def _read(file: Path) -> str:
 
 
 def _erase(what: Erase) -> int:
-    warehouse, key = _opened()
+    warehouse, key = opened_with_key()
     holders = personal.belongings(services.settings(), key)
     with safe_errors("erasing"):
         done = what(warehouse, key, holders, lambda line: click.echo(line, err=True))
@@ -128,7 +129,8 @@ def read_numbers(lines: Iterable[str]) -> list[Identity]:
         found.update(dict.fromkeys(known))
     if not found:
         raise SettingsError(
-            "standard input holds no number.", way_out="warehouse forget < file_with_numbers"
+            "standard input holds no number.",
+            way_out="give it from a file: `< file_with_numbers`.",
         )
     return list(found)
 

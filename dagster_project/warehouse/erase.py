@@ -104,8 +104,7 @@ def forget(
     """Erase these people, and keep them out from now on; the marts are counted afresh with ``mask``."""
 
     def find(connection: Connection, part: Belongings) -> Whereabouts:
-        gone = _known_pseudonyms(part, identities)
-        gone |= _gone_by_phone(connection, part, identities, suppressed)
+        gone = pseudonyms_in_rows(connection, part, identities, suppressed)
         return Whereabouts(gone, _days_with(connection, part, gone, identities))
 
     with warehouse.connect(what="forget") as connection:
@@ -266,18 +265,15 @@ def _rows(
     return done
 
 
-def _known_pseudonyms(part: Belongings, identities: Sequence[Identity]) -> frozenset[bytes]:
-    known = (part.personal.pseudonyms_of(one, part.context) for one in identities)
-    return frozenset().union(*known)
-
-
-def _gone_by_phone(
+def pseudonyms_in_rows(
     connection: Connection,
     part: Belongings,
     identities: Sequence[Identity],
     suppressed: Suppression,
 ) -> frozenset[bytes]:
-    """Pseudonyms of phone fields that hold one of the numbers in another form than eleven digits."""
+    """By what recipients the numbers are known, also of phone fields in another form than eleven digits."""
+    known = (part.personal.pseudonyms_of(one, part.context) for one in identities)
+    found: set[bytes] = set().union(*known)
     with connection.cursor(name="odd_phones") as cursor:
         cursor.execute(
             sql.SQL(
@@ -286,7 +282,6 @@ def _gone_by_phone(
             ).format(sql.Identifier(part.table.name)),
             (text_pattern(identities),),
         )
-        found: set[bytes] = set()
         while rows := cursor.fetchmany(PHONES_AT_ONCE):
             own = part.personal.own_phones([phone for phone, _ in rows], suppressed)
             found.update(recipient.bytes for phone, recipient in rows if phone in own)

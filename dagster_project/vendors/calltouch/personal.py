@@ -40,6 +40,8 @@ from dagster_project.vendors.calltouch.people import mask_names
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
     erased_text,
+    find_in_body,
+    find_in_reject,
     redact,
     redact_body,
     redact_reject,
@@ -58,6 +60,11 @@ _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
 _REDUCED_TEXT: Final = encode("text", REDUCED)
 _PHONE_AT: Final = 52
 _length: Final = Struct(">i").unpack_from
+
+
+def pseudonym_of(identity: Identity, context: RowContext) -> bytes:
+    """The recipient's pseudonym."""
+    return pseudonym(context.recipient_key, identity.number.encode("utf-8", "surrogatepass"))
 
 
 def pseudonyms_of(identity: Identity, context: RowContext) -> frozenset[bytes]:
@@ -267,10 +274,13 @@ def shown_template(text: str) -> str | None:
 PERSONAL: Final = Personal(
     identify=identify,
     own_phones=own_phones,
+    pseudonym_of=pseudonym_of,
     pseudonyms_of=pseudonyms_of,
     redact=redact,
     redact_body=redact_body,
     redact_reject=redact_reject,
+    find_in_body=find_in_body,
+    find_in_reject=find_in_reject,
     reduce_body=reduce_body,
     reduce_reject=reduce_reject,
     reduce_batch=reduce_batch,

@@ -13,13 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
 from dagster_project.model import Answer
-from dagster_project.privacy import ERASED, REDUCED, Suppression
+from dagster_project.privacy import ERASED, REDUCED, Found, Suppression
 from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.pages import (
@@ -271,6 +271,45 @@ def redact_reject(original: str, suppression: Suppression) -> str | None:
     """A rejected record as the redacted page would have it; None where it holds no such number."""
     changed = _redact_source(original.encode("utf-8", "surrogatepass"), suppression)
     return None if changed is None else _text(changed)
+
+
+def find_in_body(body: bytes, suppression: Suppression) -> Found:
+    """What a page holds of the numbers."""
+    try:
+        page = decode_page(body)
+    except NotAPage:
+        return Found([], int(redact_body(body, suppression) is not None))
+    body = body.removeprefix(BOM)
+    suspects = _suspects(page, suppression)
+    if page.sources or page.rejects:
+        suspects = _places(page, suspects, body)
+    places = places_of_rows(body) if suspects else []
+    return _all_found(
+        _found(body[start:end], suppression)
+        for place, (start, end) in enumerate(places)
+        if place in suspects
+    )
+
+
+def find_in_reject(original: str, suppression: Suppression) -> Found:
+    """What a rejected record holds of the numbers."""
+    return _found(original.encode("utf-8", "surrogatepass"), suppression)
+
+
+def _found(source: bytes, suppression: Suppression) -> Found:
+    value = _decoded(_text(source))
+    if _is_own(value, suppression):
+        return Found([value], 0)
+    return Found([], int(_redact_source(source, suppression) is not None))
+
+
+def _all_found(parts: Iterable[Found]) -> Found:
+    own: list[Any] = []
+    mentions = 0
+    for part in parts:
+        own += part.own
+        mentions += part.mentions
+    return Found(own, mentions)
 
 
 def reduce_body(body: bytes, before: date) -> bytes | None:
