@@ -48,7 +48,7 @@ SELECT DISTINCT site_id, sent_on FROM (
     SELECT site_id, sent_on, country, outcome, sum(n) AS difference FROM (
         SELECT site_id, sent_on, country, outcome, messages AS n FROM mart.sms_day
         UNION ALL
-        SELECT site_id, sent_on, coalesce(country, 'unknown'), outcome, -1
+        SELECT site_id, sent_on, mart.country_of(country, recipient), outcome, -1
         FROM warehouse.calltouch_sms) both_sides
     GROUP BY 1, 2, 3, 4) by_cell
 WHERE difference <> 0
