@@ -107,8 +107,11 @@ class Peopled:
         server.drop(whole)
 
     def env_of(self, warehouse: Warehouse) -> dict[str, str]:
-        own = environment(warehouse, self.home)
-        return {**self.env, "WAREHOUSE_URL": own["WAREHOUSE_URL"]}
+        """With a home of its own, which has seen no other copy's erasures."""
+        home = self.home / warehouse.database
+        home.mkdir(mode=0o700)
+        own = environment(warehouse, home)
+        return {**self.env, **{name: own[name] for name in ("WAREHOUSE_URL", "WAREHOUSE_HOME")}}
 
     def copy(self) -> Warehouse:
         warehouse = self.server.on(f"crash_peopled_{next(self._numbers)}")
@@ -118,6 +121,9 @@ class Peopled:
                     sql.Identifier(warehouse.database), sql.Identifier(self.before.database)
                 )
             )
+        with warehouse.connect_admin() as connection:
+            # A copy of a database stands elsewhere, like a restored dump.
+            connection.execute("SELECT ops.suppression_was_applied()")
         return warehouse
 
     def kill(self, warm: Warm, step: int, later: float, then: str) -> str | None:
