@@ -13,7 +13,7 @@ from dagster_project.privacy import Suppression, identity_of
 from dagster_project.sandbox.server import Sandbox
 from tests.command.test_forget_again import put_back
 from tests.erasing import command, forget
-from tests.operating import SITE, House, days_back
+from tests.operating import SITE, House, again, days_back
 from tests.spellings import AT_HOME, OTHERS, PHONES, TEXTS
 
 NUMBERS = ("+79161234567", "+375291234567")
@@ -91,7 +91,9 @@ def suppressing(*numbers: str) -> Suppression:
 
 
 @pytest.fixture
-def days(house: House, sandbox: Sandbox) -> list[date]:
+def days(house: House, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[date]:
+    """A loaded day, a fifth of which cannot be read."""
+    again(monkeypatch, WAREHOUSE_REJECTS_ABOVE_SHARE="1")
     found = days_back(1)
     for day in found:
         sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
@@ -125,8 +127,8 @@ def test_however_it_is_written_it_is_erased_and_a_reload_writes_nothing(
         assert own == len(PHONES) + len(AT_HOME)
         kept = {row[0] for row in house.rows("SELECT message FROM warehouse.calltouch_sms")}
         assert kept >= set(OTHERS)
-        for again in (house.refresh, house.replay):
-            assert again(days), house.failure()
+        for load in (house.refresh, house.replay):
+            assert load(days), house.failure()
             assert house.rows(CONTENT) == erased
             assert house.rows(REJECTS) == rejected
             assert written(house) == [0]
