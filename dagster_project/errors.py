@@ -148,8 +148,9 @@ class HeldBack(AnswerNotTrusted):
             account=account,
             window=first if first == last else f"{first}..{last}",
             way_out=(
-                f"look at it with `warehouse held --source {source} --account {account}`; if it is to"
-                f" be taken as it is: warehouse backfill --source {source} --account {account}"
+                "an answer that can be taken ends the hold by itself; look at this one with"
+                f" `warehouse held --source {source} --account {account}`; to take it as it is:"
+                f" warehouse backfill --source {source} --account {account}"
                 f" --from {first} --to {last} {options}"
             ),
         )

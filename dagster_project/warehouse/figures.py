@@ -1,7 +1,8 @@
 """What a day's rows come to, in a few figures, so that a held answer can be seen beside what stands.
 
-Grain: one local day of one account. How many rows; of the table's compared columns the values of texts
-by how often they occur, and the sums of numbers. Digits of texts are masked: a vendor that mixes up its
+Grain: one local day of one account. How many rows, and how many with a value of each of the vendor's
+fields; of the table's compared columns the values of texts by how often they occur, and the sums of
+numbers. Digits of texts are masked: a vendor that mixes up its
 fields may put a phone number anywhere.
 """
 
@@ -24,6 +25,7 @@ VALUES_SHOWN: Final = 20
 """Values of a column that are told one by one; the others are told together."""
 LONGEST_VALUE: Final = 60
 ROWS: Final = "rows"
+WITH: Final = "rows with "
 Figure = int | str
 Figures = dict[str, Figure]
 _DIGIT: Final = re.compile(r"\d")
@@ -37,6 +39,9 @@ def figures_of(
     types = {column.name: column.type for column in table.columns}
     for day, count in _select(connection, table, window, days, "count(*)"):
         found[day][ROWS] = int(count)
+    for field, name in table.fields:
+        for day, count in _select(connection, table, window, days, "count({})", name):
+            found[day][f"{WITH}{field}"] = int(count)
     for name in table.compared:
         if types[name] == "text":
             _count_values(connection, table, window, days, name, found)
@@ -47,11 +52,16 @@ def figures_of(
 
 
 def beside(standing: Mapping[str, Figure], held: Mapping[str, Figure]) -> dict[str, list[Figure]]:
-    """Each figure as it stands, and as it would be."""
-    return {
+    """Each figure as it stands, and as it would be.
+
+    How many rows have a value in a field is told where that is not merely the number of rows.
+    """
+    rows = [standing.get(ROWS, 0), held.get(ROWS, 0)]
+    both = {
         name: [standing.get(name, 0), held.get(name, 0)]
         for name in dict.fromkeys([*standing, *held])
     }
+    return {name: two for name, two in both.items() if not name.startswith(WITH) or two != rows}
 
 
 def told(figures: Mapping[str, Sequence[Figure]]) -> str:

@@ -408,7 +408,8 @@ class WindowLoad:
         receipts = []
         for day in filter(self._owes_receipt, self.window.days):
             counts = self._by_day[day_number(day)]
-            counts.doubt = doubt(self.reject_guard, day, counts, new, received, absent)
+            if not self.held:  # of a held answer it is said already
+                counts.doubt = doubt(self.reject_guard, day, counts, new, received, absent)
             receipt = self._receipt(day)
             receipt.settled = self.is_settled(receipt)
             receipts.append(receipt)

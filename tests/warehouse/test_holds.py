@@ -95,6 +95,21 @@ def test_a_record_of_no_day_holds_each_day_that_would_lose_a_row(warehouse: Ware
     assert list(one) == [SECOND]
 
 
+def test_beside_a_held_day_the_others_are_loaded_and_what_has_no_day_stays_new(
+    warehouse: Warehouse,
+) -> None:
+    run(warehouse, sms(STANDING))
+    answer = [*without(STANDING, 31), Sms(FIRST, 99)]
+    for _ in range(2):
+        held = held_by(warehouse, sms(answer, [1], None))
+        receipts = {r.day: r for r in run(warehouse, sms(answer, [1], None), held=held)}
+        assert list(held) == [SECOND]
+        assert (SECOND in receipts, receipts[FIRST].rows) == (False, 31)
+    [receipt, *_] = run(warehouse, sms(answer, [1], None), reject_guard=None)
+    assert receipt.notes["rejected_undated"] == {"unreadable dateSent": 1}
+    run(warehouse, sms(without(answer, 32), [1], None))
+
+
 def test_what_was_rejected_before_holds_nothing(warehouse: Warehouse) -> None:
     for day in (FIRST, None):
         run(warehouse, sms(STANDING, [1, 2, 3], day))
