@@ -22,7 +22,7 @@ from dagster_project.model import (
     Tally,
     Window,
 )
-from dagster_project.privacy import Personal
+from dagster_project.privacy import Personal, Reduction
 from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import Connection, Receipt
@@ -78,7 +78,7 @@ class Feed:
     rows a window holds, at the price of a call. ``night_days``: of days that are due, those that
     the vendor can be asked for, by what is known without asking it; ``answerable`` asks it.
     ``whole_month``: finished months are held against the vendor (``reconcile.py``). ``personal``
-    takes personal data out, where the feed holds any.
+    takes people out, where the feed holds any, ``reduction`` what of old days is personal.
     """
 
     source: str
@@ -113,4 +113,5 @@ class Feed:
     loads_today: bool = False
     whole_month: WholeMonth | None = None
     personal: Personal | None = None
+    reduction: Reduction | None = None
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})

@@ -15,8 +15,8 @@ from dagster_project.transport.governor import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
-from dagster_project.vendors.calltouch.personal import PERSONAL, shown_template
-from dagster_project.vendors.tellody import activity_rows, purchase_rows
+from dagster_project.vendors.calltouch.personal import PERSONAL, REDUCTION, shown_template
+from dagster_project.vendors.tellody import activity_rows, purchase_reduction, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
 from dagster_project.vendors.trust import client as trust_client
 from dagster_project.vendors.trust import rows as trust_rows
@@ -203,6 +203,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         client=open_calltouch,
         row_context=lambda settings, key: RowContext.of(key),
         personal=PERSONAL,
+        reduction=REDUCTION,
         to_batch=calltouch_rows.to_batch,
         settle_days=lambda settings: settings.calltouch.settle_days if settings.calltouch else 7,
         window_days=400,
@@ -242,6 +243,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         client=open_purchases,
         row_context=lambda settings, key: None,
         to_batch=purchase_rows.to_batch,
+        reduction=purchase_reduction.REDUCTION,
         settle_days=lambda settings: settings.tellody.settle_days if settings.tellody else 3,
         metadata=_before_first_partition,
     ),

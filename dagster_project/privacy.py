@@ -4,9 +4,9 @@ A *suppressed* number is known by keyed hashes alone: of its identity (E.164, or
 digits without the country's code, by which it is found in texts whatever stands before or between them
 (``written_numbers.py``). It is taken out of every answer before that is stored.
 
-A *reduced* day is older than ``PII_RETENTION_DAYS``: its rows keep outcome, template, pseudonym of the
-recipient, segments and country; number and text are taken out, and ``sms_key`` becomes a keyed
-hash of itself. Both are done by pure functions, the same at the first load, at every later one, at a
+A *reduced* day is older than ``PII_RETENTION_DAYS``: rows of SMS keep outcome, template, pseudonym of the
+recipient, segments and country; number and text are taken out, and statuses of no known wording, and
+``sms_key`` becomes a keyed hash of itself. Purchases lose what tells of a card or an invoice. Both are done by pure functions, the same at the first load, at every later one, at a
 replay, and where what is stored is rewritten: so a rerun of an unchanged day still writes nothing.
 """
 
@@ -163,14 +163,29 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Reduction:
+    """How a feed's answers, rows and rejects of old days are rid of personal data; all functions are pure.
+
+    They answer with None where nothing is to be taken out. ``reduce_row`` takes a row's values by column and
+    answers with those it is to have; ``reduce_batch`` does the same to what a load is about to write, and
+    ``reduce_body`` to a response, so that what it is replayed to is reduced already.
+    """
+
+    reduce_body: Callable[[bytes, date, Account], bytes | None]
+    reduce_reject: Callable[[str, bytes], str | None]
+    reduce_batch: Callable[[Batch, Window, date, bytes], Batch]
+    reduce_row: Callable[[Values, bytes], Values | None]
+
+
+@dataclass(frozen=True)
 class Personal:
     """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
 
     ``identify`` reads a line that a person typed (None: it is not exactly one full number); ``own_phones`` are
     those of many phone fields that suppressed numbers have, ``pseudonym_of`` is what a recipient is
     known by, ``pseudonyms_of`` all that one may be known by. ``redact`` answers with the answer itself where nothing is to be taken out, the others with None.
-    ``find_in_body`` and ``find_in_reject`` find what ``redact_body`` and ``redact_reject`` take out. ``erase_row`` and ``reduce_row``
-    take a row's values by column and answer with those it is to have. ``rekey_row`` computes the
+    ``find_in_body`` and ``find_in_reject`` find what ``redact_body`` and ``redact_reject`` take out. ``erase_row``
+    takes a row's values by column and answers with those it is to have. ``rekey_row`` computes the
     pseudonyms anew from what the row still has; it leaves out those that it cannot.
     """
 
@@ -183,9 +198,5 @@ class Personal:
     redact_reject: Callable[[str, Suppression], str | None]
     find_in_body: Callable[[bytes, Suppression], Found]
     find_in_reject: Callable[[str, Suppression], Found]
-    reduce_body: Callable[[bytes, date], bytes | None]
-    reduce_reject: Callable[[str, bytes], str | None]
-    reduce_batch: Callable[[Batch, Window, date, bytes], Batch]
     erase_row: Callable[[Values, Account, Any, Rules, frozenset[bytes]], Values | None]
-    reduce_row: Callable[[Values, bytes], Values | None]
     rekey_row: Callable[[Values, Any], Values]

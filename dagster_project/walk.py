@@ -390,7 +390,7 @@ class Walk:
 
         Outside of it nothing of a feed that holds personal data can be stored or read: that raises.
         """
-        if self.feed.personal is None:
+        if self.feed.reduction is None:
             yield
             return
         with suppression.rules(connection, account, self._pii_key) as rules:
@@ -410,12 +410,12 @@ class Walk:
     def _to_batch(self, answer: Answer, window: Window, context: Any) -> Batch:
         """The answer's rows, those of old days reduced."""
         batch = self.feed.to_batch(answer, window, context)
-        if self.feed.personal is None:
+        if self.feed.reduction is None:
             return batch
         rules: Rules = self._local.rules
         if window.first_day >= rules.reduced_before:
             return batch
-        return self.feed.personal.reduce_batch(
+        return self.feed.reduction.reduce_batch(
             batch, window, rules.reduced_before, rules.reduction_key
         )
 
@@ -427,7 +427,7 @@ class Walk:
         wanted: Collection[date],
     ) -> None:
         """A reduction may have come between choosing the responses and locking their days."""
-        if self.feed.personal is None or not wanted:
+        if self.feed.reduction is None or not wanted:
             return
         before = ledger.reduced_before(connection, extraction)
         if before is not None and min(wanted) < before:

@@ -1,4 +1,5 @@
--- Who did by hand what changes or hands out data: one row an act, none of it personal data.
+-- Who did by hand what changes or hands out data: one row an act, none of it personal data; and what
+-- reduction leaves in further columns.
 
 SET ROLE warehouse_owner;
 
@@ -30,5 +31,12 @@ COMMENT ON COLUMN ops.erasure.act_id IS 'Who asked for it (ops.manual_act); NULL
 COMMENT ON COLUMN ops.erasure.finished_at IS 'When nothing was left to erase and the marts were counted afresh, UTC instant; NULL: it was not finished: `warehouse forget --again` finishes it.';
 COMMENT ON COLUMN ops.suppressed_number.tail_hash IS 'Keyed BLAKE2b of its digits without the country''s code, by which it is found in texts however it is written; NULL: too short to be looked for there.';
 COMMENT ON COLUMN ops.suppressed_recipient.recipient_hash IS 'Keyed BLAKE2b of the pseudonym under the PII_HASH_KEY of the time, as the number may have been read.';
+
+COMMENT ON COLUMN warehouse.calltouch_sms.status IS 'smsStatus as received: waiting, unknown, sent, error, delivered. NULL: the vendor said null, or left it out; outcome is then undetermined, reason no_status, is_final false, whatever the detail. (reduced): another wording, older than PII_RETENTION_DAYS.';
+COMMENT ON COLUMN warehouse.calltouch_sms.status_detail IS 'smsStatusDetail as received, in Russian. NULL: the vendor said null, or left it out; the outcome then goes by status alone, and the reason of a failure is no_detail. (reduced): a wording that is not documented, older than PII_RETENTION_DAYS.';
+COMMENT ON COLUMN warehouse.tellody_credit_purchase.payment_method IS 'Way of payment as the vendor names it (paymentMethod), such as Paypal; NULL: not reported. (reduced): more than a few words, older than PII_RETENTION_DAYS.';
+COMMENT ON COLUMN warehouse.tellody_credit_purchase.card_last_digits IS 'Last digits of the card, text with its leading zeros (cardLastDigits). Personal data. NULL: not reported. (reduced): older than PII_RETENTION_DAYS.';
+COMMENT ON COLUMN warehouse.tellody_credit_purchase.account_type IS 'The vendor''s accountType, not described in its documentation; NULL: not reported. (reduced): more than a few words, older than PII_RETENTION_DAYS.';
+COMMENT ON COLUMN warehouse.tellody_credit_purchase.invoice_history IS 'The vendor''s invoiceHistory, its own JSON text; may hold personal data. NULL: not reported. "(reduced)": older than PII_RETENTION_DAYS.';
 
 RESET ROLE;

@@ -27,7 +27,7 @@ def prune_old(context: dg.OpExecutionContext) -> None:
     key = pii_hash_key(settings)
     check_fingerprint(warehouse, key)
     refuse_restored(warehouse)
-    holders = personal.belongings(settings, key)
+    holders = personal.reducible(settings)
     with liveness.alive(warehouse, context.run.run_id), told_safely("keeping what is to be kept"):
         reduced = reduce_old(warehouse, key, holders, retention.pii_days)
         for what, number in sorted(reduced.items()):

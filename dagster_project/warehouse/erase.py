@@ -22,7 +22,14 @@ import zstandard
 from psycopg import sql
 
 from dagster_project.model import Account, Table
-from dagster_project.privacy import Identity, Personal, Rules, Suppression, Values
+from dagster_project.privacy import (
+    Identity,
+    Personal,
+    Reduction,
+    Rules,
+    Suppression,
+    Values,
+)
 from dagster_project.pseudonym import fingerprint
 from dagster_project.warehouse import marts, restored, suppression
 from dagster_project.warehouse.acts import note_act
@@ -44,21 +51,18 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Belongings:
-    """What of the warehouse holds a feed's personal data. ``context`` is what its rows are made with.
+class Reducible:
+    """What of the warehouse holds a feed's personal data of old days.
 
-    ``account_of`` knows every label that was ever loaded, configured still or not.
+    ``account_of`` knows every label that was ever loaded, configured still or not. ``lock_whole``: its loads
+    lock all days at once.
     """
 
     source: str
     table: Table
     account_of: Callable[[str], Account]
-    personal: Personal
-    context: Any
-
-    def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
-        """Takes these numbers out of a rejected record."""
-        return lambda original: self.personal.redact_reject(original, suppressed)
+    reduction: Reduction
+    lock_whole: bool
 
     def accounts(self, connection: Connection) -> list[Account]:
         """Every account that has loaded days."""
@@ -67,6 +71,18 @@ class Belongings:
             (self.source,),
         )
         return [self.account_of(row[0]) for row in rows.fetchall()]
+
+
+@dataclass(frozen=True)
+class Belongings(Reducible):
+    """What of the warehouse holds a feed's people. ``context`` is what its rows are made with."""
+
+    personal: Personal
+    context: Any
+
+    def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
+        """Takes these numbers out of a rejected record."""
+        return lambda original: self.personal.redact_reject(original, suppressed)
 
 
 @dataclass(frozen=True)

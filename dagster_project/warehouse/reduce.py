@@ -17,14 +17,14 @@ from dagster_project.model import Account, each_day
 from dagster_project.warehouse import suppression
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.day_locks import lock_days
-from dagster_project.warehouse.erase import Belongings, rewrite_response
+from dagster_project.warehouse.erase import Reducible, rewrite_response
 from dagster_project.warehouse.ledger import Connection
 from dagster_project.warehouse.rejects import redact_rejects
 from dagster_project.warehouse.rewrite import rewrite_day
 
 
 def reduce_old(
-    warehouse: Warehouse, secret: str, belongings: Sequence[Belongings], pii_days: int
+    warehouse: Warehouse, secret: str, belongings: Sequence[Reducible], pii_days: int
 ) -> Counter[str]:
     """Reduce what has grown old; answers how many rows, days, responses and rejects were."""
     counts: Counter[str] = Counter()
@@ -48,7 +48,7 @@ def reduce_old(
 
 
 def limits(
-    connection: Connection, belongings: Sequence[Belongings], pii_days: int
+    connection: Connection, belongings: Sequence[Reducible], pii_days: int
 ) -> dict[tuple[str, str], date]:
     """By source and account the first day whose responses may still be kept."""
     return {
@@ -68,14 +68,15 @@ def _old_days(connection: Connection, account: Account, limit: date) -> list[dat
 
 
 def _reduce_day(
-    connection: Connection, part: Belongings, account: Account, day: date, key: bytes
+    connection: Connection, part: Reducible, account: Account, day: date, key: bytes
 ) -> int:
     rows = rewrite_day(
         connection,
         part.table,
         account,
         day,
-        lambda values: part.personal.reduce_row(values, key),
+        lambda values: part.reduction.reduce_row(values, key),
+        lock_whole=part.lock_whole,
     )
     connection.execute(
         "UPDATE ops.day_state SET reduced_at = now()"
@@ -87,12 +88,12 @@ def _reduce_day(
 
 
 def _reduce_responses(
-    connection: Connection, part: Belongings, account: Account, limit: date
+    connection: Connection, part: Reducible, account: Account, limit: date
 ) -> int:
     """Windows across the limit: each in one transaction with the mark that keeps replays off."""
 
     def reduce_body(body: bytes) -> bytes | None:
-        return part.personal.reduce_body(body, limit)
+        return part.reduction.reduce_body(body, limit, account)
 
     windows = connection.execute(
         "SELECT e.extraction_id, e.first_day FROM ops.extraction e WHERE e.source = %s"
@@ -104,7 +105,8 @@ def _reduce_responses(
     connection.commit()
     changed = 0
     for extraction_id, first_day in windows:
-        lock_days(connection, account.source, account.label, list(each_day(first_day, limit)))
+        days = [date.min] if part.lock_whole else list(each_day(first_day, limit))
+        lock_days(connection, account.source, account.label, days)
         connection.execute(
             "UPDATE ops.extraction SET reduced_before = %s WHERE extraction_id = %s",
             (limit, extraction_id),
@@ -118,12 +120,12 @@ def _reduce_responses(
     return changed
 
 
-def _reduce_rejects(connection: Connection, part: Belongings, key: bytes, pii_days: int) -> int:
+def _reduce_rejects(connection: Connection, part: Reducible, key: bytes, pii_days: int) -> int:
     """By the UTC day: records of no account's own day are among them."""
     limit = clock.now().astimezone(UTC).date() - timedelta(days=pii_days)
     return redact_rejects(
         connection,
         part.source,
-        lambda original: part.personal.reduce_reject(original, key),
+        lambda original: part.reduction.reduce_reject(original, key),
         before=limit,
     )

@@ -34,14 +34,34 @@ _EIGHT = pack_length(8)
 
 
 def rewrite_day(
-    connection: Connection, table: Table, account: Account, day: date, change: Change
+    connection: Connection,
+    table: Table,
+    account: Account,
+    day: date,
+    change: Change,
+    *,
+    lock_whole: bool = False,
 ) -> int:
     """Let ``change`` say what each row of the day becomes (None: what it is); how many it changed.
 
-    The caller commits. ``table`` numbers equal rows by ``occurrence``.
+    The caller commits. ``lock_whole``: loads of the account lock all of its days at once.
     """
-    lock_days(connection, account.source, account.label, [day])
+    lock_days(connection, account.source, account.label, [date.min if lock_whole else day])
     window = Window(day, day, account)
+    rewrite = _rewrite_numbered if table.has_occurrence else _rewrite_each
+    changed = rewrite(connection, table, window, change)
+    if changed:
+        checksum = checksum_of(read_standing(connection, table, window, ()))
+        connection.execute(
+            "UPDATE ops.day_state SET checksum = %s"
+            " WHERE source = %s AND account = %s AND day = %s",
+            (checksum, account.source, account.label, day),
+        )
+    return changed
+
+
+def _rewrite_numbered(connection: Connection, table: Table, window: Window, change: Change) -> int:
+    """All rows of a day at once, where their keys may change and equal ones are told apart by number."""
     _make_room(connection, table)
     changed = 0
     for rows in _portions(connection, table, window):
@@ -51,14 +71,42 @@ def rewrite_day(
         connection.execute("ANALYZE rewritten_row")
         connection.execute(_renumber(table, window))
         connection.execute(_apply(table, window))
-        checksum = checksum_of(read_standing(connection, table, window, ()))
-        connection.execute(
-            "UPDATE ops.day_state SET checksum = %s"
-            " WHERE source = %s AND account = %s AND day = %s",
-            (checksum, account.source, account.label, day),
-        )
     connection.execute("DROP TABLE rewritten_row")
     return changed
+
+
+def _rewrite_each(connection: Connection, table: Table, window: Window, change: Change) -> int:
+    """Row by row, where there are few and each keeps its key."""
+    changed = 0
+    for row in [row for rows in _portions(connection, table, window) for row in rows]:
+        new = change(row)
+        if new is not None:
+            content_hash = _content_hash(encode_record(table, new, Counter()))
+            connection.execute(_update_one(table), {**new, "content_hash": content_hash})
+            changed += 1
+    return changed
+
+
+def _update_one(table: Table) -> sql.Composed:
+    changing = [column for column in table.columns if column.name not in table.key_columns]
+    sets = [
+        sql.SQL("{} = {}::{}").format(
+            sql.Identifier(column.name), sql.Placeholder(column.name), sql.SQL(column.type)
+        )
+        for column in changing
+    ]
+    keys = [
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
+        for name in table.key_columns
+    ]
+    return sql.SQL(
+        "UPDATE warehouse.{} SET {}, content_hash = %(content_hash)s, changed_at = now() WHERE {}"
+    ).format(sql.Identifier(table.name), sql.SQL(", ").join(sets), sql.SQL(" AND ").join(keys))
+
+
+def _content_hash(record: bytes) -> int:
+    """As the loader's, which Postgres reads as a signed number."""
+    return int.from_bytes(xxhash.xxh3_64_intdigest(record).to_bytes(8, "big"), "big", signed=True)
 
 
 def _make_room(connection: Connection, table: Table) -> None:
@@ -77,14 +125,20 @@ def _portions(
     connection: Connection, table: Table, window: Window
 ) -> Iterator[list[dict[str, Any]]]:
     names = [column.name for column in table.columns]
+    read: list[sql.Composable] = [
+        sql.SQL("{}::text" if column.type == "json" else "{}").format(sql.Identifier(column.name))
+        for column in table.columns
+    ]
+    if table.has_occurrence:
+        names, read = [*names, "occurrence"], [*read, sql.SQL("occurrence")]
     with connection.cursor(name="rows_to_rewrite") as cursor:
         cursor.execute(
-            sql.SQL("SELECT {}, occurrence FROM warehouse.{} WHERE {}").format(
-                _names(table), sql.Identifier(table.name), of_window(table, window)
+            sql.SQL("SELECT {} FROM warehouse.{} WHERE {}").format(
+                sql.SQL(", ").join(read), sql.Identifier(table.name), of_window(table, window)
             )
         )
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield [dict(zip([*names, "occurrence"], row, strict=True)) for row in rows]
+            yield [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _collect(

@@ -137,3 +137,48 @@ def test_of_a_window_across_the_limit_the_young_days_can_still_be_replayed(
     assert house.rows(CONTENT) == standing
     assert not house.replay(old)
     assert "no complete response" in house.failure()
+
+
+PURCHASES = (
+    "SELECT purchased_on, payment_id, payment_method, card_last_digits, invoice_history::text,"
+    " content_hash, changed_at FROM warehouse.tellody_credit_purchase ORDER BY 1, 2"
+)
+
+
+def test_old_purchases_lose_card_and_invoice_and_a_reload_and_a_replay_write_nothing(
+    house: House, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again(monkeypatch, **tellody_of(sandbox))
+    source = "tellody_purchases"
+    days = days_back(100, 1, source)
+    old, recent = days[:10], days[10:]
+    assert house.refresh(days, source), house.failure()
+    before = house.rows(PURCHASES)
+    with_card = [row for row in before if row[0] in old and row[3]]
+    assert with_card
+    again(monkeypatch, PII_RETENTION_DAYS="90")
+    assert any("rows reduced" in line for line in night(house))
+    reduced = house.rows(PURCHASES)
+    assert {row[3] for row in reduced if row[0] in old} <= {"(reduced)", None}
+    assert [row for row in reduced if row[0] in recent] == [
+        row for row in before if row[0] in recent
+    ]
+    assert {row[2] for row in reduced} == {row[2] for row in before}, "words such as Paypal stay"
+    for run in (house.refresh, house.replay):
+        assert run(recent, source), house.failure()
+        assert house.rows(PURCHASES) == reduced
+    night(house)
+    assert house.rows(PURCHASES) == reduced
+    bodies = [
+        json.loads(zstandard.ZstdDecompressor().decompress(body))
+        for (body,) in house.rows("SELECT body FROM raw.response")
+    ]
+    cards = {row[1] for row in with_card}
+    for body in bodies:
+        left = {p["cardLastDigits"] for p in body["data"] if p["paymentId"] in cards}
+        assert left <= {"(reduced)"}
+
+
+def tellody_of(sandbox: Sandbox) -> dict[str, str]:
+    settings = sandbox.settings_env()
+    return {name: value for name, value in settings.items() if name.startswith("TELLODY")}

@@ -73,6 +73,9 @@ STATUSES: Final[dict[str, Outcome]] = {
 }
 
 
+_WORDINGS: Final = frozenset(STATUSES) | {detail for _, detail in PAIRS}
+
+
 def outcome_of(status: str | None, detail: str | None) -> Outcome:
     """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
     if status is None:
@@ -82,6 +85,11 @@ def outcome_of(status: str | None, detail: str | None) -> Outcome:
         return _failed("no_detail") if by_status.outcome == "failed" else by_status
     found = PAIRS.get((_plain(status), _plain(detail or "")))
     return found or (by_status or UNDETERMINED)._replace(known=False)
+
+
+def is_known(text: str) -> bool:
+    """Whether a status or a detail is one of the vendor's own wordings, which say nothing of a person."""
+    return _plain(text) in _WORDINGS
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 ``redaction.py`` does the same to pages; what stands in the table is rewritten to what a load of the
 redacted page would write. All who were erased share one recipient.
 
-A reduced SMS keeps all but number and text; what says that there was no number or no text (NULL in
+A reduced SMS keeps all but number and text, and a status of no known wording; what says that there was no number or no text (NULL in
 ``recipient``, in ``message``) stays, and ``phone`` marks it as reduced in any case. ``sms_key`` becomes a keyed hash of itself, since the plain
 one could be guessed from a known text. Pure: no clock, no environment, no I/O.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import chain
 from struct import Struct
 from typing import Final
@@ -28,6 +29,7 @@ from dagster_project.privacy import (
     REDUCED,
     Identity,
     Personal,
+    Reduction,
     Rules,
     Suppression,
     Values,
@@ -46,6 +48,7 @@ from dagster_project.vendors.calltouch.redaction import (
     redact_body,
     redact_reject,
     reduce_body,
+    reduced_status,
 )
 from dagster_project.vendors.calltouch.rows import instant_of, sms_key
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -114,11 +117,32 @@ def _reduced_record(record: bytes, new_key: bytes) -> bytes:
         return at
 
     country = after(_PHONE_AT, 2)
-    text = after(country, 7)
+    status = after(country, 2)
+    detail = after(status, 1)
+    outcome = after(detail, 1)
+    text = after(outcome, 3)
     rest = after(text, 1)
-    head, kept, tail = record[40:_PHONE_AT] + _REDUCED_PHONE, record[country:text], record[rest:]
     reduced_text = NULL if record[text : text + 4] == NULL else _REDUCED_TEXT
-    return record[:24] + new_key + head + kept + reduced_text + tail
+    return b"".join(
+        (
+            record[:24],
+            new_key,
+            record[40:_PHONE_AT],
+            _REDUCED_PHONE,
+            record[country:status],
+            _reduced_field(record[status:detail]),
+            _reduced_field(record[detail:outcome]),
+            record[outcome:text],
+            reduced_text,
+            record[rest:],
+        )
+    )
+
+
+@lru_cache(maxsize=4096)
+def _reduced_field(field: bytes) -> bytes:
+    """A status or its detail, encoded."""
+    return field if field == NULL else encode("text", reduced_status(field[4:].decode()))
 
 
 def erase_row(
@@ -239,6 +263,8 @@ def reduce_row(values: Values, key: bytes) -> Values | None:
         **values,
         "phone": REDUCED,
         "phone_e164": None,
+        "status": reduced_status(values["status"]),
+        "status_detail": reduced_status(values["status_detail"]),
         "message": None if values["message"] is None else REDUCED,
         "sms_key": UUID(bytes=pseudonym(key, values["sms_key"].bytes)),
     }
@@ -281,10 +307,12 @@ PERSONAL: Final = Personal(
     redact_reject=redact_reject,
     find_in_body=find_in_body,
     find_in_reject=find_in_reject,
+    erase_row=erase_row,
+    rekey_row=rekey_row,
+)
+REDUCTION: Final = Reduction(
     reduce_body=reduce_body,
     reduce_reject=reduce_reject,
     reduce_batch=reduce_batch,
-    erase_row=erase_row,
     reduce_row=reduce_row,
-    rekey_row=rekey_row,
 )

@@ -18,10 +18,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
-from dagster_project.model import Answer
+from dagster_project.model import Account, Answer
 from dagster_project.privacy import ERASED, REDUCED, Found, Suppression
 from dagster_project.storable import storable
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
+from dagster_project.vendors.calltouch.outcomes import is_known
 from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
@@ -312,7 +313,12 @@ def _all_found(parts: Iterable[Found]) -> Found:
     return Found(own, mentions)
 
 
-def reduce_body(body: bytes, before: date) -> bytes | None:
+def reduced_status(text: str | None) -> str | None:
+    """A status or its detail as it stays; a wording that is not the vendor's may tell of a person."""
+    return text if text is None or is_known(text) else REDUCED
+
+
+def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
     """A page in which SMS of earlier days, and such of no day, are without number and text.
 
     A text that is null stays null; a number that is null becomes as the others, which marks the SMS.
@@ -325,7 +331,11 @@ def reduce_body(body: bytes, before: date) -> bytes | None:
             return _written(REDUCED)
         if day >= before or value.get("phoneNumber") == REDUCED:
             return None
-        kept = {key: value.get(key) for key in ("dateSent", "smsStatus", "smsStatusDetail")}
+        kept = {"dateSent": value["dateSent"]}
+        for key in ("smsStatus", "smsStatusDetail"):
+            status = value.get(key)
+            # A status that is no text stays one, so that the record is set aside as it was.
+            kept[key] = reduced_status(status) if isinstance(status, str | None) else 0
         text = None if value.get("smsMessage") is None else REDUCED
         return _written({"phoneNumber": REDUCED, **kept, "smsMessage": text})
 

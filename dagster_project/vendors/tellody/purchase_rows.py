@@ -97,7 +97,7 @@ def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
     page = _page_of(answer, window)
     current = current_positions(page, answer.request)
     fields = [page.fields[n] for n in current]
-    dates = [_date_in(slices) for slices in fields]
+    dates = [date_in(slices) for slices in fields]
     dated = normalize_column(dates, window.account.time_zone)
     days = dated.days_in(window.account.time_zone)
     instants = dated.instants()
@@ -177,7 +177,8 @@ def _page_of(answer: Answer, window: Window) -> Page:
         ) from error
 
 
-def _date_in(slices: Mapping[str, bytes]) -> Any:
+def date_in(slices: Mapping[str, bytes]) -> Any:
+    """The date of a record as JSON, with exact numbers."""
     text = slices.get("date", b"null")
     try:
         return _decode_exactly(text)

@@ -153,6 +153,11 @@ def test_a_batch_is_reduced_as_its_rows_are() -> None:
     context = RowContext.of(SECRET)
     rows = [row(f"7921000{n:04}", f"Код {n}") for n in range(20)]
     rows += [row("нет номера", ""), row("+1 202 555 0123", "long " * 60)]
+    rows += [
+        row(text="a", smsStatus="error 8 921 000", smsStatusDetail="Не дошло до Ивана"),
+        row(text="b", smsStatus="ERROR", smsStatusDetail="Неверный номер."),
+        row(text="c", smsStatusDetail=None),
+    ]
     rows += [row(None), row(text=None), row(None, None, smsStatus=None, smsStatusDetail=None)]
     young = to_batch(answer(page(*rows)), WINDOW, context)
     reduced = personal.reduce_batch(
@@ -206,14 +211,31 @@ def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
     reduced = personal.reduce_row(without_text, KEY)
     assert reduced is not None
     assert (reduced["message"], reduced["template_id"], reduced["segments"]) == (None, None, None)
-    body = redaction.reduce_body(body, date(2024, 4, 2)) or b""
+    body = redaction.reduce_body(body, date(2024, 4, 2), ACCOUNT) or b""
     assert [tuple(each.values())[::4] for each in rows_of(body)] == [
         ("(reduced)", "(reduced)"),
         ("(reduced)", None),
     ]
-    assert redaction.reduce_body(body, date(2024, 4, 2)) is None
+    assert redaction.reduce_body(body, date(2024, 4, 2), ACCOUNT) is None
     assert personal.rekey_row(without_number, other)["recipient"] is None
     assert personal.rekey_row(without_text, other)["template_id"] is None
+
+
+def test_only_statuses_of_the_vendors_own_wording_outlive_a_reduction() -> None:
+    context = RowContext.of(SECRET)
+    odd = row(smsStatus="error 8 921 000-00-00", smsStatusDetail="Не дошло до Ивана Петрова")
+    own = row(smsStatus="ERROR", smsStatusDetail="Неверный номер.")
+    body = redaction.reduce_body(page(odd, own), date(2024, 4, 2), ACCOUNT)
+    assert body is not None
+    assert [(one["smsStatus"], one["smsStatusDetail"]) for one in rows_of(body)] == [
+        ("(reduced)", "(reduced)"),
+        ("ERROR", "Неверный номер."),
+    ]
+    batch = to_batch(answer(page(odd, own)), WINDOW, context)
+    outcomes = [decoded(record)["outcome"] for record in batch.records]
+    reduced = personal.reduce_batch(batch, WINDOW, date(2024, 4, 2), KEY)
+    assert [decoded(record)["outcome"] for record in reduced.records] == outcomes
+    assert b"921" not in b"".join(reduced.records)
 
 
 def test_days_that_are_not_old_are_left_as_they_are() -> None:
