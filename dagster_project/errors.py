@@ -117,6 +117,12 @@ class AnswerNotTrusted(WarehouseError):
     recovery = "run again; if it repeats, look at the stored responses"
 
 
+class AnswerTooLarge(AnswerNotTrusted):
+    """One answer is larger than can be held in memory: old rows stay."""
+
+    recovery = "ask for fewer days at once; if a single day is too large, ask the vendor"
+
+
 class ValueUnreadable(AnswerNotTrusted):
     """An answer of the documented form holds a value of another kind: a record to set aside."""
 

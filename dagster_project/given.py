@@ -17,7 +17,7 @@ from dagster_project.scrub import remember_settings
 
 _PREFIXES = (
     *("WAREHOUSE_", "PII_", "CALLTOUCH_", "TELLODY_", "TRUST_"),
-    *("DAGSTER_URL", "DAGSTER_RETENTION_", "ALARM_", "RAW_", "RECEIPT_"),
+    *("DAGSTER_URL", "DAGSTER_RETENTION_", "ALARM_", "RAW_", "RECEIPT_", "ALLOW_PLAIN_"),
 )
 _NO_SETTING = ("WAREHOUSE_CLOCK_FILE",)
 

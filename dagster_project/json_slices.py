@@ -26,6 +26,8 @@ BEGINNINGS_TRIED: Final = 3
 # Possessive: a text of escapes would else be kept once more for each of them, to go back to.
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{},:]|"', re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Matches a text that does not end as well: else each quotation mark in it would begin a new search.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _KINDS: Final = {
@@ -100,6 +102,11 @@ def is_whole(text: bytes) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
+
+
+def has_longer_text(body: bytes, longest: int) -> bool:
+    """Whether a text in the JSON takes more bytes; takes no memory itself."""
+    return any(match.end() - match.start() > longest for match in _TEXT.finditer(body))
 
 
 def stray_text(body: bytes) -> str | None:

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
@@ -145,6 +146,14 @@ def load_settings(
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
     """
     return _Reader(given_settings(environment, dotenv)).settings()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this very machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _bounded(digits: str) -> int:
@@ -291,6 +300,7 @@ class _Reader:
                 raise SettingsError(
                     "ALARM_WEBHOOK_URL is not a URL.", way_out="write it as https://host/path"
                 )
+            self._refuse_plain("ALARM_WEBHOOK_URL", parts)
         return AlarmSettings(
             webhook_url=url,
             mail=self.mail(),
@@ -353,7 +363,25 @@ class _Reader:
             raise SettingsError(
                 f"{name} carries credentials.", way_out="use the settings made for them."
             )
+        self._refuse_plain(name, parts)
         return value
+
+    def _refuse_plain(self, name: str, parts: SplitResult) -> None:
+        """Without TLS credentials and personal data could be read on their way."""
+        if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+            return
+        if not self.yes("ALLOW_PLAIN_HTTP", "no"):
+            raise SettingsError(
+                f"{name} is http:// to another host: credentials and personal data would travel"
+                " readable by anybody on the way.",
+                way_out="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
+            )
+
+    def yes(self, name: str, default: str) -> bool:
+        value = self.text(name, default).lower()
+        if value not in ("yes", "no"):
+            raise SettingsError(f"{name} is neither yes nor no: {value[:40]!r}.")
+        return value == "yes"
 
     def zone(self, name: str, default: str) -> ZoneInfo:
         value = self.text(name, default)

@@ -24,6 +24,7 @@ import psycopg
 from dagster_project.abreast import abreast
 from dagster_project.errors import (
     AnswerNotTrusted,
+    AnswerTooLarge,
     QuotaSpent,
     WarehouseError,
 )
@@ -48,6 +49,7 @@ from dagster_project.walk_parts import (
     Outcome,
     Stopped,
     TooManyRows,
+    forget_locals,
     hold,
     how_it_ended,
     located,
@@ -186,6 +188,12 @@ class Walk:
                 else:
                     todo += reversed(parts)
                 continue
+            except AnswerTooLarge as large:
+                if self.feed.reach is Reach.RANGE and len(part.days) > 1:
+                    yield Outcome(tally=cost)
+                    todo += reversed(split(part, 2))
+                    continue
+                outcome = Outcome(problems=[large], tally=cost)
             except QuotaSpent as spent:
                 outcome = Outcome(tally=cost)
                 refusal = refusal or spent
@@ -193,6 +201,7 @@ class Walk:
                 left += [*todo, *without(part, fitting)]
                 todo = [fitting] if fitting else []
             except WarehouseError as problem:
+                forget_locals(problem)
                 outcome = Outcome(problems=[problem], tally=cost)
             yield outcome
         if refusal is not None:

@@ -109,6 +109,16 @@ def how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
     return "failed", str(error)[:2000] if isinstance(error, WarehouseError) else kind, kind
 
 
+def forget_locals(error: BaseException | None) -> None:
+    """Let go of what the frames hold through which an error came, such as the answer that caused it.
+
+    Problems are kept until the end of a run, and answers take megabytes.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 @contextmanager
 def located(window: Window) -> Iterator[None]:
     """Name the source, account and window in what is raised inside; no row shows in it."""

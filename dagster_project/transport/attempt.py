@@ -18,7 +18,14 @@ import requests
 import urllib3
 
 from dagster_project import clock
-from dagster_project.errors import AnswerNotTrusted, RequestRefused, TryLater, WarehouseError
+from dagster_project.errors import (
+    AnswerNotTrusted,
+    AnswerTooLarge,
+    RequestRefused,
+    TryLater,
+    WarehouseError,
+)
+from dagster_project.json_slices import has_longer_text
 from dagster_project.model import Answer, Tally
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
 from dagster_project.transport.exchange import (
@@ -43,6 +50,8 @@ from dagster_project.transport.redaction import (
 TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
 CHUNK_BYTES = 1 << 16
+LONGEST_TEXT = 8 << 20
+"""As JSON; what is made of a text takes several times its memory."""
 
 Pause = Callable[[float, threading.Event | None], None]
 
@@ -167,15 +176,38 @@ class Single:
         raise failure
 
     def _read(self, response: requests.Response) -> bytes:
+        self._refuse_encodings(response.headers.get("Content-Encoding", ""))
         body = io.BytesIO()  # hands its bytes out without a second copy of them
+        too_large = ""
         for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
             if body.tell() + len(chunk) > self.max_bytes:
-                raise AnswerNotTrusted(
-                    f"{self.request} answers more than {self.max_bytes >> 20} MB.",
-                    way_out="ask for a shorter window.",
-                )
+                too_large = f"more than {self.max_bytes >> 20} MB"
+                break
             body.write(chunk)
+        if (
+            not too_large
+            and body.tell() > LONGEST_TEXT
+            and has_longer_text(body.getvalue(), LONGEST_TEXT)
+        ):
+            too_large = f"with a text of more than {LONGEST_TEXT >> 20} MB"
+        if too_large:
+            body.close()  # else it would live as long as the error, whose traceback holds it
+            raise self._too_large(too_large)
         return body.getvalue()
+
+    def _refuse_encodings(self, encodings: str) -> None:
+        """Several layers of compression unfold to any size, and none but gzip was asked for."""
+        if encodings.strip().lower() not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise AnswerNotTrusted(
+                f"{self.request} is answered in an encoding that was not asked for.",
+                way_out="ask whoever runs the server, or a proxy before it.",
+            )
+
+    def _too_large(self, how: str) -> AnswerTooLarge:
+        return AnswerTooLarge(
+            f"{self.request} answers {how}. The rows loaded before stay.",
+            way_out="ask for fewer days at once; if a single day is too large, tell the vendor.",
+        )
 
     def _judged(self, reply: Reply) -> Reply:
         if 300 <= reply.status < 400:

@@ -70,6 +70,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES = 32 << 20
+"""Of a body: ten thousand SMS take 3 to 15 MB."""
 HEADERS = {
     "User-Agent": "messaging-warehouse",
     "Accept": "application/json",
@@ -120,7 +122,7 @@ class Session:
         retry: RetryPolicy | None = None,
         pool_size: int = 12,
         keeps_cookies: bool = False,
-        max_bytes: int = 128 << 20,
+        max_bytes: int = MAX_BYTES,
         pause: Pause = interruptible_pause,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -168,7 +170,7 @@ class Session:
         Raises:
             TryLater: attempts or time are used up, or the host's certificate is not accepted.
             RequestRefused: the request cannot be formed, or is answered with a redirect (``Redirected``).
-            AnswerNotTrusted: the answer is larger than ``max_bytes``.
+            AnswerTooLarge: the answer is larger than ``max_bytes``, or a text in it is too long.
             Exception: whatever else ``judge`` or ``gate`` raised.
         """
         attempts = attempts or self.retry.attempts

@@ -309,7 +309,8 @@ def trust(rig: Rig, data: st.DataObject) -> None:
     body = f'{{"code": 200, "resource": "Statistics", "data": {inner}, "message": "Ok"}}'
     company = rig.accounts[0].label
     before = select(rig, TRUST, company)
-    answer_with(rig, "*/statistics", body)
+    for account in rig.accounts:  # first of all a run asks for a day long ago
+        answer_with(rig, "*/statistics", body, account=account.label, nth=2)
     done = rig.refresh(days=[DAY])
     if not (good and are_good):
         assert_refused(done)
@@ -362,8 +363,8 @@ def play(rig: Rig, data: st.DataObject) -> None:
         rig.restore_truth()
 
 
-def answer_with(rig: Rig, path: str, body: str) -> None:
-    match = {"vendor": rig.played.vendor, "path": path}
+def answer_with(rig: Rig, path: str, body: str, **more: object) -> None:
+    match = {"vendor": rig.played.vendor, "path": path, **more}
     rig.world.faults.add("not_json", times=None, match=match, body=body.encode())
 
 

@@ -17,7 +17,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
 
@@ -34,6 +34,13 @@ from dagster_project.vendors.calltouch.names import count_name, masked
 BOM: Final = b"\xef\xbb\xbf"
 KEY_SHOWN: Final = 40
 KEYS_TOLD: Final = 3
+LONGEST_TEXT: Final = 1_500_000
+"""Characters; each may take four bytes, in each of several copies."""
+PROBE, BETWEEN_PROBES = 1 << 16, 1 << 20
+"""Bytes; together fewer than the longest text takes, so that a longer one fills a probe."""
+LARGEST_ROW: Final = 8 << 20
+"""Bytes of a row of an unusual form: read slowly, it takes many times as much."""
+TEXT_SHOWN: Final = 1_000
 LARGEST_ERROR: Final = 1 << 16
 MOST_SMS: Final = 10**9
 """A window for which the vendor counts more has been counted wrong."""
@@ -160,6 +167,13 @@ def decode_page(body: bytes) -> Page:
         NotAPage: it is, but it does not hold rows.
     """
     body = body.removeprefix(BOM)
+    page = _decode_at_once(body)
+    if page is None:
+        return decode_row_by_row(body)
+    return _without_endless(page) if _may_be_endless(body) else page
+
+
+def _decode_at_once(body: bytes) -> Page | None:
     clean = b"\\u0000" not in body
     try:
         data = _decode_whole(body).data
@@ -170,7 +184,7 @@ def decode_page(body: bytes) -> Page:
     try:
         partial = _decode_partial(body).data
     except _UNREADABLE:
-        return decode_row_by_row(body)
+        return None
     rows, nulls, absent = _completed(partial.smsDetails)
     return Page(
         partial.totalCountSms,
@@ -181,6 +195,40 @@ def decode_page(body: bytes) -> Page:
         absent=absent,
         doubt=_doubt(b"%d" % partial.totalCountSms),
     )
+
+
+def _may_be_endless(body: bytes) -> bool:
+    """Whether a text may be too long: then a probe lies inside of it, and meets the key of no row.
+
+    Within a text that key cannot stand, since its quotation marks would be escaped.
+    """
+    probes = range(0, len(body) - PROBE, BETWEEN_PROBES)
+    return any(body.find(b'"phoneNumber"', at, at + PROBE) < 0 for at in probes)
+
+
+def _without_endless(page: Page) -> Page:
+    """A large page without the rows whose text is too long to be handled: they are set aside."""
+    rejects = [_endless(row) for row in page.rows]
+    if not any(rejects):
+        return page
+    kept = [row for row, reject in zip(page.rows, rejects, strict=True) if reject is None]
+    return replace(page, rows=kept, rejects=page.rejects + [one for one in rejects if one])
+
+
+def _endless(row: Row) -> Reject | None:
+    """A row with a text that no SMS has; its original is cut, to be kept at all."""
+    texts = {key: getattr(row, key) for key in KEYS}
+    name = next((key for key, text in texts.items() if text and len(text) > LONGEST_TEXT), None)
+    if name is None:
+        return None
+    cut = {
+        key: f"{text[:TEXT_SHOWN]}… ({len(text)} characters)"
+        if text and len(text) > TEXT_SHOWN
+        else text
+        for key, text in texts.items()
+    }
+    original = storable(json.dumps(cut, ensure_ascii=False), Counter())
+    return Reject(f"unreadable row: {name} is longer than any SMS", original, _day(texts))
 
 
 def _completed(rows: Sequence[_Received]) -> tuple[list[PartialSms], Counter[str], Counter[str]]:
@@ -209,11 +257,14 @@ def decode_row_by_row(body: bytes) -> Page:
     rows: list[Row] = []
     page = Page(_whole(total), _whole(number), rows, clean=False, doubt=_doubt(total))
     names: Counter[str] = Counter()
+    may_be_endless = _may_be_endless(body)
     for element, source in _with_sources(elements, levelled, body):
         try:
             sms = _decode_row(element) if element == source else _decode_slowly(source, names)
         except _UNREADABLE:
             sms = _decode_indulgently(source, names)
+        if not isinstance(sms, Reject) and may_be_endless:
+            sms = _endless(sms) or sms
         if isinstance(sms, Reject):
             page.rejects.append(sms)
             continue
@@ -248,29 +299,45 @@ def _stand_in(match: re.Match[bytes]) -> bytes:
 
 
 Numbers = tuple[bytes | None, bytes | None]
+Buffer = bytes | msgspec.Raw
 
 
 def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
     """``totalCountSms`` and ``pageOfResult`` as they stand there, and the rows."""
+    if found := _what_else_is_there(body):
+        raise NotAPage(_load(original), found)
     try:
         data = json_slices.members(json_slices.members(body)["data"])
         rows = json_slices.elements(data["smsDetails"])
     except (json_slices.NotJson, KeyError):
-        raise NotAPage(_load(original), _what_is_there(body)) from None
+        raise NotAPage(_load(original)) from None
     return (data.get("totalCountSms"), data.get("pageOfResult")), rows
 
 
-def _what_is_there(body: bytes) -> str:
-    """Where a body of JSON leaves the documented form."""
-    value: bytes | None = body
+def _what_else_is_there(body: bytes) -> str:
+    """Where a body of JSON leaves the documented form; empty where it does not. Copies nothing large."""
+    value: Buffer = body
     for name, inner in (("the answer", "data"), ("data", "smsDetails")):
         try:
-            value = json_slices.members(value or b"").get(inner)
+            fields = _fields(value)
         except json_slices.NotJson:
-            return f"{name} is {json_slices.kind_of((value or b'').lstrip())}, not an object"
-        if value is None:
+            return f"{name} is {_kind_at(value)}, not an object"
+        if inner not in fields:
             return f"{name} has no {inner}"
-    return f"data.smsDetails is {json_slices.kind_of(value or b'')}, not a list"
+        value = fields[inner]
+    kind = _kind_at(value)
+    return "" if kind == "a list" else f"data.smsDetails is {kind}, not a list"
+
+
+def _fields(value: Buffer) -> Mapping[str, Buffer]:
+    try:
+        return _decode_names(value)
+    except _UNREADABLE:
+        return json_slices.members(bytes(memoryview(value)))
+
+
+def _kind_at(value: Buffer) -> str:
+    return json_slices.kind_of(bytes(memoryview(value)[:KEY_SHOWN]).lstrip())
 
 
 def _load(body: bytes) -> Any:
@@ -357,6 +424,9 @@ _JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
 
 
 def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
+    if len(source) > LARGEST_ROW:
+        original = as_stored(source[:TEXT_SHOWN]) + f"… ({len(source)} bytes)"
+        return Reject("unreadable row: larger than any SMS", original)
     value: Any = None
     came = None
     try:
