@@ -26,7 +26,12 @@ from typing import Any, NoReturn
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.home import secret, write_private
+from dagster_project.warehouse.home import (
+    private_folder,
+    private_home,
+    secret,
+    write_private,
+)
 from dagster_project.warehouse.migrate import migrate
 from dagster_project.warehouse.session import READER_SESSION, as_options
 
@@ -65,9 +70,8 @@ def run(options: argparse.Namespace) -> int:
     settings = chosen_settings(options.demo)
     uri = reader_uri(settings)
     os.umask(0o077)
-    home = settings.home / "superset"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.chmod(0o700)
+    os.umask(0o077)
+    home = private_folder(private_home(settings.home) / "superset")
     install()
     secret(home / "secret_key")
     password = secrets.token_urlsafe(12)
@@ -194,7 +198,9 @@ def serve(home: Path, port: int) -> NoReturn:
         "--workers", "1", "--threads", "8", "--worker-class", "gthread", "--timeout", "120",
         "--log-level", "warning", "superset.app:create_app()",
     ]  # fmt: skip
-    log = os.open(home / "superset.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    log = os.open(
+        home / "superset.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+    )
     os.chdir(home)
     os.dup2(log, 1)
     os.dup2(log, 2)

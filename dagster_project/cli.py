@@ -5,6 +5,7 @@ Exit status: 0 done, 1 some window failed (the rest is loaded), 2 wrong usage or
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -67,6 +68,9 @@ to_option = click.option("--to", "last", type=Day(), required=True, help="Last d
 @click.pass_context
 def warehouse(context: click.Context, demo: bool) -> None:
     """Messaging statistics of Calltouch, Tellody and Trust in Postgres, run by Dagster."""
+    # Whatever this program and those that it starts write is its user's alone.
+    before = os.umask(0o077)
+    context.call_on_close(lambda: os.umask(before))
     if demo and context.invoked_subcommand != "demo":
         from dagster_project.command import demo as demo_command
 

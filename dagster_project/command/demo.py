@@ -24,6 +24,12 @@ from dagster_project.model import each_day
 from dagster_project.orchestration import services
 from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.settings import DEFAULT_HOME
+from dagster_project.warehouse.home import (
+    private_home,
+    read_private,
+    refusing_others_folders,
+    write_private,
+)
 
 CLOCK_FILE = "demo.json"
 
@@ -35,8 +41,8 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
     ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
     stands still at the moment of the first demo, which is answered.
     """
-    home = demo_home()
-    home.mkdir(parents=True, exist_ok=True)
+    with refusing_others_folders(demo_home()):
+        home = private_home(demo_home())
     clock = _first_demo(home)
     given = {name: value for name, value in os.environ.items() if _is_setting(name)}
     for name in given:
@@ -91,10 +97,11 @@ def demo(*, days: int) -> int:
 
 def _first_demo(home: Path) -> datetime:
     path = home / CLOCK_FILE
-    if path.exists():
-        return datetime.fromisoformat(json.loads(path.read_text())["clock"])
+    known = read_private(path)
+    if known is not None:
+        return datetime.fromisoformat(json.loads(known)["clock"])
     now = datetime.now(UTC).replace(microsecond=0)
-    path.write_text(json.dumps({"clock": now.isoformat()}))
+    write_private(path, json.dumps({"clock": now.isoformat()}))
     return now
 
 

@@ -18,7 +18,7 @@ from dagster_project.given import given_settings
 from dagster_project.orchestration import personal, services
 from dagster_project.pseudonym import fingerprint
 from dagster_project.warehouse.connection import safe_errors
-from dagster_project.warehouse.home import write_private
+from dagster_project.warehouse.home import read_private, write_private
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.rekey import Keys
 from dagster_project.warehouse.rekey import rekey as recompute
@@ -60,7 +60,7 @@ def _new_key(next_file: Path | None) -> str:
     """As given, as begun with, as typed, or made: in this order."""
     given = given_settings().get("PII_HASH_KEY_NEW", "")
     if not given and next_file is not None:
-        given = next_file.read_text().strip() if next_file.exists() else secrets.token_urlsafe(32)
+        given = (read_private(next_file) or "").strip() or secrets.token_urlsafe(32)
     if not given and sys.stdin.isatty():
         given = getpass("new PII_HASH_KEY (not shown): ").strip()
         if getpass("once more: ").strip() != given:

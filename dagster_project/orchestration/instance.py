@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import dagster as dg
 
@@ -16,6 +15,12 @@ from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
+from dagster_project.warehouse.home import (
+    private_folder,
+    private_home,
+    refusing_others_folders,
+    write_private,
+)
 
 STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
 
@@ -71,15 +76,16 @@ retention:
 def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     """Dagster's home, its file written and its variables set for this process and its children."""
     given = os.environ.get("DAGSTER_HOME")
-    home = Path(given) if given else settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    home = Path(given) if given else own_folder(settings.home)
     os.environ["DAGSTER_HOME"] = str(home)
     point_at(warehouse.storage)
     path = home / "dagster.yaml"
-    if not path.exists() or (not given and path.read_text() != INSTANCE_YAML):
-        with NamedTemporaryFile("w", dir=home, delete=False) as file:
-            file.write(INSTANCE_YAML)
-        Path(file.name).replace(path)
+    if not given:
+        write_private(path, INSTANCE_YAML)
+    elif not path.exists():
+        if not home.exists():
+            private_folder(home)
+        write_private(path, INSTANCE_YAML)
     return home
 
 
@@ -92,6 +98,12 @@ def point_at(storage: DagsterStorage) -> None:
         os.environ[STORAGE_URL] = storage.url(connection.info.server_version)
     for name in FROM_THE_ENVIRONMENT:
         os.environ.pop(name, None)
+
+
+def own_folder(home: Path) -> Path:
+    """Dagster's folder in ``WAREHOUSE_HOME``, this user's own and closed to others."""
+    with refusing_others_folders(home):
+        return private_folder(private_home(home) / "dagster")
 
 
 def opened_instance(settings: Settings, warehouse: Warehouse) -> dg.DagsterInstance:

@@ -87,6 +87,7 @@ class Cluster:
     def create(self, password: str, *, sync: bool = True) -> None:
         """Make the data directory; ``postgres`` gets ``password``. Raises ``StartFailed``."""
         self.data.mkdir(mode=0o700)
+        self.data.chmod(0o700)
         os.chown(self.data, self.account.uid, self.account.gid)
         self._open_ways()
         with tempfile.NamedTemporaryFile("w", dir=self.data.parent, prefix=".pw-") as file:
@@ -107,8 +108,9 @@ class Cluster:
                 self._run("initdb", *options)
             except subprocess.CalledProcessError as error:
                 raise StartFailed(error.stderr) from None
-        with (self.data / "postgresql.conf").open("a") as file:
-            file.write("\ninclude = 'warehouse.conf'\n")
+        conf = self._open("postgresql.conf", os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(conf, "a") as opened:
+            opened.write("\ninclude = 'warehouse.conf'\n")
 
     def start(self, port: int) -> Postmaster:
         """Start the server and wait until it takes connections (after a crash: recovery first).
@@ -122,7 +124,7 @@ class Cluster:
         settings = {**self.settings, "port": str(port)}
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         self._write("warehouse.conf", "# Written at each start.\n" + "".join(lines))
-        before = self.log_file.stat().st_size if self.log_file.exists() else 0
+        before = self.log_file.lstat().st_size if self.log_file.exists() else 0
         try:
             self._run(
                 "pg_ctl",
@@ -134,7 +136,7 @@ class Cluster:
                 f"--log={self.log_file}",
             )
         except subprocess.CalledProcessError as error:
-            said = self.log_file.read_bytes()[before:] if self.log_file.exists() else b""
+            said = self._said()[before:]
             raise StartFailed(said.decode(errors="replace") or error.stderr) from None
         running = self.running()
         if running is None or not running.ready:
@@ -232,10 +234,30 @@ class Cluster:
         return done.stdout
 
     def _write(self, name: str, text: str) -> None:
-        path = self.data / name
-        path.write_text(text)
-        path.chmod(0o600)
-        os.chown(path, self.account.uid, self.account.gid)
+        """Replace a file of the data directory, which belongs to the account that Postgres runs as.
+
+        As root nothing of it is trusted: a link that this account put there would lead to a file of root's.
+        """
+        new = f".{name}.new"
+        (self.data / new).unlink(missing_ok=True)
+        descriptor = self._open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)
+            os.fchown(descriptor, self.account.uid, self.account.gid)
+            file.write(text)
+        (self.data / new).replace(self.data / name)
+
+    def _said(self) -> bytes:
+        """What Postgres wrote before its own log took over."""
+        with (
+            suppress(OSError),
+            os.fdopen(self._open(self.log_file.name, os.O_RDONLY), "rb") as file,
+        ):
+            return file.read()
+        return b""
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(self.data / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def _open_ways(self) -> None:
         """As root: let the server's account reach its data and its programs."""

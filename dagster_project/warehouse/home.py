@@ -26,8 +26,8 @@ from dagster_project.scrub import remember
 
 LOCK_SECONDS = 900
 SERVER_DATA = "postgres"
-FOLDERS = ("secrets", "dagster", SERVER_DATA)
-FILES = ("embedded.lock", "embedded.json", "erasures.lock", "erasures.json")
+FOLDERS = ("secrets", "dagster", "superset", SERVER_DATA)
+FILES = ("embedded.lock", "embedded.json", "erasures.lock", "erasures.json", "demo.json")
 PARENT_MODE = 0o755
 
 
@@ -72,13 +72,14 @@ def private_home(home: Path) -> Path:
     _make_parents(home)
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
-        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        home.chmod(_home_mode())
     home = home.resolve()
-    # A volume that is mounted as the home may be root's: what root gave away is taken.
-    if home.stat().st_uid != 0:
+    owner = home.stat().st_uid
+    # A volume that is mounted as the home may be root's.
+    if owner != 0:
         refuse_other_owner(home)
-    if home.stat().st_uid == os.geteuid():
-        _close(home, 0o711 if os.geteuid() == 0 else 0o700)
+    if owner == os.geteuid():
+        _close(home, _home_mode())
     for name in (*FOLDERS, *FILES):
         _check_part(home / name)
     return home
@@ -87,6 +88,7 @@ def private_home(home: Path) -> Path:
 def private_folder(folder: Path) -> Path:
     """The folder, of mode 0700 and of this user; made if it is absent."""
     refuse_link(folder)
+    _make_parents(folder)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     refuse_other_owner(folder)
@@ -124,13 +126,15 @@ def read_private(path: Path) -> str | None:
     """What the file holds; None: there is none.
 
     Raises:
-        SettingsError: it is a symbolic link.
+        SettingsError: it is a symbolic link, or another user's.
     """
     try:
         descriptor = _open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor) as file:
+        if os.fstat(descriptor).st_uid != 0:
+            refuse_other_owner(path)
         return file.read()
 
 
@@ -181,6 +185,10 @@ def host_name() -> str:
         if machine:
             return f"{socket.gethostname()}:{machine}"
     return socket.gethostname()
+
+
+def _home_mode() -> int:
+    return 0o711 if os.geteuid() == 0 else 0o700
 
 
 def _make_parents(home: Path) -> None:

@@ -25,14 +25,19 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become so
 
 def as_nobody(work: Callable[[], Any]) -> Any:
     """What ``work`` answers or raises in a child process that runs as an ordinary user."""
-    nobody = pwd.getpwnam("nobody")
+    return as_user("nobody", work)
+
+
+def as_user(name: str, work: Callable[[], Any]) -> Any:
+    """The same, as this user."""
+    account = pwd.getpwnam(name)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.setgroups([])
-            os.setgid(nobody.pw_gid)
-            os.setuid(nobody.pw_uid)
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
             try:
                 answer = (True, work())
             except BaseException as error:  # noqa: BLE001 - it is raised again in the parent
