@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dagster_project.warehouse.migrate import migrate
 from tests.conftest import PostgresServer
 from tests.erasing import a_day, command, forget, traces
 from tests.operating import SITE, days_back, operating
+from tests.warehouse.homes import wait_until
 
 BACKUP = Path(__file__).resolve().parents[2] / "docker" / "backup"
 ROWS = 500
@@ -240,3 +243,157 @@ def test_a_backup_that_cannot_be_made_whole_fails(
     done = subprocess.run(["sh", str(BACKUP), key[0]], env=wrong, capture_output=True)
     assert done.returncode != 0
     assert done.stdout == b""
+
+
+@pytest.fixture(scope="module")
+def filled(server: PostgresServer) -> Iterator[Warehouse]:
+    """A warehouse with rows, and Dagster's database, for backups that go wrong."""
+    warehouse = server.fresh()
+    server.add_dagster(warehouse)
+    fill(warehouse)
+    yield warehouse
+    server.drop(warehouse)
+
+
+class Attempt:
+    """A backup whose programs may be replaced, and whose TMPDIR is its own."""
+
+    def __init__(self, server: PostgresServer, warehouse: Warehouse, folder: Path) -> None:
+        self.temporary, self.programs = folder / "tmp", folder / "programs"
+        self.file = folder / "warehouse.backup"
+        for made in (self.temporary, self.programs):
+            made.mkdir()
+        given = environment(server, warehouse.database)
+        self.path = given["PATH"]
+        own = {"TMPDIR": str(self.temporary), "PATH": f"{self.programs}:{self.path}"}
+        self.environment = {**given, **own}
+
+    def replace(self, program: str, body: str) -> None:
+        """``real`` in the body is the program itself."""
+        real = shutil.which(program, path=self.path)
+        script = self.programs / program
+        script.write_text(f'#!/bin/bash\nreal() {{ "{real}" "$@"; }}\n{body}\n')
+        script.chmod(0o700)
+
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["sh", str(BACKUP), *words], env=self.environment, start_new_session=True, **more
+        )
+
+    def run(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["sh", str(BACKUP), *words], env=self.environment, stderr=subprocess.PIPE, **more
+        )
+
+    def left(self) -> list[Path]:
+        """What lies in TMPDIR, but for named pipes."""
+        return [path for path in self.temporary.rglob("*") if path.is_file()]
+
+    def in_the_clear(self) -> list[Path]:
+        texts = {path: path.read_bytes() for path in self.left()}
+        return [path for path, text in texts.items() if b"PGDMP" in text or b"ROLE" in text]
+
+
+@pytest.fixture
+def attempt(server: PostgresServer, filled: Warehouse, tmp_path: Path) -> Attempt:
+    return Attempt(server, filled, tmp_path)
+
+
+CUT = 'real "$@" | head -c 3000; exit 7'
+
+
+@pytest.mark.parametrize(
+    ("program", "body"),
+    [
+        ("pg_dump", "exit 7"),
+        ("pg_dump", CUT),
+        ("pg_dump", f'case "$*" in *_dagster) ;; *) real "$@"; exit;; esac; {CUT}'),
+        ("pg_dump", 'real "$@" | head -c 300'),
+        ("pg_dumpall", CUT),
+        ("tar", f'case "$*" in -c*) ;; *) real "$@"; exit;; esac; {CUT}'),
+        ("tar", "exit 7"),
+        ("age", CUT),
+        ("age", "kill -KILL $$"),
+        ("tee", "exit 7"),
+        ("pg_restore", "exit 7"),
+    ],
+)
+def test_a_part_that_fails_fails_the_whole_and_leaves_nothing_like_a_backup(
+    attempt: Attempt, key: tuple[str, Path], program: str, body: str
+) -> None:
+    attempt.replace(program, body)
+    assert attempt.run(key[0], str(attempt.file)).returncode == 1
+    assert not attempt.file.exists()
+    assert not attempt.file.with_name("warehouse.backup.part").exists()
+    with attempt.file.open("wb") as opened:
+        assert attempt.run(key[0], stdout=opened).returncode == 1
+    assert attempt.file.read_bytes() == b""
+    assert attempt.left() == []
+
+
+@pytest.mark.parametrize("how", ["the script", "all of it", "asked to end"])
+def test_a_backup_that_is_killed_leaves_no_dump_in_the_clear_and_no_file(
+    attempt: Attempt, key: tuple[str, Path], how: str
+) -> None:
+    attempt.replace("pg_dump", 'case "$*" in *_dagster) exec sleep 60;; esac; real "$@"')
+    process = attempt.start(key[0], str(attempt.file), stderr=subprocess.DEVNULL)
+    try:
+        # The first dump is whole by then, and the second one under way.
+        wait_until(lambda: any("_dagster.age" in path.name for path in attempt.left()))
+        assert len([path for path in attempt.left() if path.suffix == ".age"]) == 3
+        assert attempt.in_the_clear() == []
+        if how == "the script":
+            process.kill()
+        elif how == "asked to end":
+            process.terminate()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait(20) == (143 if how == "asked to end" else -signal.SIGKILL)
+        assert not attempt.file.exists()
+        assert attempt.in_the_clear() == []
+        if how == "asked to end":
+            assert attempt.left() == []
+            assert list(attempt.file.parent.glob("*.part")) == []
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_backup_is_checked_and_restored_without_a_dump_in_the_clear(
+    attempt: Attempt,
+    key: tuple[str, Path],
+    other_host: PostgresServer,
+    filled: Warehouse,
+    tmp_path: Path,
+) -> None:
+    recipient, identity = key
+    assert attempt.run(recipient, str(attempt.file)).returncode == 0
+    whole = attempt.file.read_bytes()
+
+    def check(content: bytes, key_file: Path = identity) -> int:
+        attempt.file.write_bytes(content)
+        with attempt.file.open("rb") as opened:
+            return attempt.run("--check", str(key_file), stdin=opened).returncode
+
+    assert check(whole) == 0
+    assert check(whole[:-100]) == 1
+    assert check(whole[: len(whole) // 2]) == 1
+    assert check(whole[:5000] + b"x" + whole[5001:]) == 1
+    subprocess.run(["age-keygen", "-o", str(tmp_path / "another")], check=True, capture_output=True)
+    assert check(whole, tmp_path / "another") == 1
+    without_end = f"age -d -i {identity} | tar --delete -f - complete | age -r {recipient}"
+    members = subprocess.run(["sh", "-c", without_end], input=whole, stdout=subprocess.PIPE).stdout
+    assert check(members) == 1, "it ends before its end"
+
+    place = environment(other_host, filled.database)
+    attempt.environment |= {name: value for name, value in place.items() if name.startswith("PG")}
+    seen = tmp_path / "seen"
+    attempt.replace("pg_restore", f'grep -rl PGDMP "$TMPDIR" >>{seen}; touch {seen}; real "$@"')
+    with attempt.file.open("wb") as opened:
+        opened.write(whole)
+    with attempt.file.open("rb") as opened:
+        assert attempt.run("--restore", str(identity), stdin=opened).returncode == 0
+    assert seen.read_text() == ""
+    with other_host.on(filled.database).connect_admin() as connection:
+        found = connection.execute("SELECT count(*) FROM warehouse.tellody_activity").fetchone()
+    assert found == (ROWS,)
