@@ -14,13 +14,13 @@ import dagster as dg
 from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.dagster_storage import DagsterStorage
-from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
 from dagster_project.warehouse.home import (
     private_folder,
     private_home,
     refusing_others_folders,
     write_private,
 )
+from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
 
 STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
 
