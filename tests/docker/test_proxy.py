@@ -7,11 +7,13 @@ import re
 import shutil
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,6 +55,7 @@ class Proxy:
     port: int
     health_port: int
     passwords: dict[str, str]
+    secrets: Path
 
     def get(
         self,
@@ -80,14 +83,13 @@ class Proxy:
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy() -> Iterator[Proxy]:
     for program in ("nginx", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    folder = tmp_path_factory.mktemp("proxy")
     # nginx's workers are another user than root: the way to the password files has to be open.
-    for above in [folder, *folder.parents][:4]:
-        above.chmod(above.stat().st_mode | 0o111)
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-"))
+    folder.chmod(0o711)
     secrets = folder / "secrets"
     made = subprocess.run(
         ["sh", str(DOCKER / "make-secrets"), str(secrets)],
@@ -106,6 +108,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         "viewer:3000": f"127.0.0.1:{viewers.port}",
         "/run/secrets": str(secrets),
         "/var/run/nginx.pid": str(folder / "nginx.pid"),
+        "/tmp/nginx-": f"{folder}/nginx-",
     }.items():
         assert here in config
         config = config.replace(here, there)
@@ -114,7 +117,9 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"],
         stderr=(folder / "error.log").open("w"),
     )
-    found = Proxy(port, health_port, dict(re.findall(r"user (\w+), password (\S+)", made.stdout)))
+    found = Proxy(
+        port, health_port, dict(re.findall(r"user (\w+), password (\S+)", made.stdout)), secrets
+    )
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -131,6 +136,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         nginx.wait(timeout=20)
         operators.close()
         viewers.close()
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +251,36 @@ def test_what_is_to_be_done_stands_in_the_json_body_of_a_post(proxy: Proxy, abov
         assert proxy.get(above + path, user, headers={"Accept": "text/html"})[0] == 405
     assert proxy.get(f"{above}/graphql", user)[0] == 200
     assert proxy.get(f"{above}/runs?q=status", user)[0] == 200
+
+
+def test_guessing_a_password_is_slowed_to_a_few_attempts_a_minute(proxy: Proxy) -> None:
+    assert proxy.get("/runs", "operator")[0] == 200
+    statuses = [proxy.get("/", "operator", f"guess {n}")[0] for n in range(40)]
+    assert set(statuses) == {401, 429}
+    assert statuses.count(401) <= 8
+    assert statuses[-20:] == [429] * 20
+    # Whoever has signed in goes on, and others sign in.
+    assert proxy.get("/runs", "operator")[0] == 200
+    assert proxy.get("/view/", "viewer")[0] == 200
+    assert proxy.get("/")[0] == 401, "no name, no attempt: a browser asks for one"
+    status, body = proxy.get("/", "operator", "guess", method="POST", headers=JSON, body=b"{}")
+    assert (status, body.strip()) == (429, "Too many attempts to sign in: wait a minute.")
+
+
+def test_a_guess_too_many_is_not_told_to_be_right(proxy: Proxy) -> None:
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-6", "the right one"], check=True, capture_output=True, text=True
+    ).stdout
+    viewers = proxy.secrets / "viewers_htpasswd"
+    viewers.chmod(0o644)
+    viewers.write_text(f"{viewers.read_text()}newcomer:{hashed}")
+    for n in range(12):
+        assert proxy.get("/view/", "newcomer", f"guess {n}")[0] in (401, 429)
+    told = [proxy.get("/view/", "newcomer", "the right one")[0] for _ in range(5)]
+    assert told == [429] * 5
+
+
+def test_many_requests_of_one_page_are_no_guesses(proxy: Proxy) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        told = set(pool.map(lambda n: proxy.get(f"/view/asset/{n}", "viewer")[0], range(60)))
+    assert told == {200}

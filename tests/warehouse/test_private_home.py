@@ -15,6 +15,7 @@ import pytest
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration.instance import own_folder
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.embedded import ensure_running, stop
 from dagster_project.warehouse.home import (
     FILES,
@@ -25,6 +26,7 @@ from dagster_project.warehouse.home import (
     write_private,
 )
 from dagster_project.warehouse.seen_erasures import SeenErasures
+from tests.operating import environment
 from tests.warehouse.homes import as_nobody, as_root, as_user, ask, mode_of
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
@@ -101,16 +103,22 @@ def test_roots_home_is_passed_through_by_postgres_and_listed_by_nobody(new_home:
         as_nobody(lambda: list(new_home.iterdir()))
 
 
-def test_what_the_command_line_starts_writes_for_its_user_alone(tmp_path: Path) -> None:
+def test_what_the_command_line_starts_writes_for_its_user_alone(
+    warehouse_with_dagster: Warehouse, scratch: Path
+) -> None:
+    home = scratch / "home"
+    given = {k: v for k, v in environment(warehouse_with_dagster, home).items() if v}
     done = subprocess.run(
-        [str(WAREHOUSE), "exec", "--", "sh", "-c", "umask"],
-        env={**os.environ, "DAGSTER_URL": "postgresql://nobody@127.0.0.1:1/none"},
-        cwd=tmp_path,
+        [str(WAREHOUSE), "exec", "--", "sh", "-c", 'umask; touch "$DAGSTER_HOME/made"'],
+        env={"PATH": os.environ["PATH"], **given},
+        cwd=scratch,
         umask=0,
         capture_output=True,
         text=True,
     )
     assert done.stdout == "0077\n", done.stderr
+    assert {path.name for path in (home / "dagster").iterdir()} == {"dagster.yaml", "made"}
+    assert [one for one in open_to_others(home) if one[0] != "."] == []
 
 
 def test_what_was_left_open_before_is_closed(tmp_path: Path) -> None:
