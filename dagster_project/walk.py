@@ -63,6 +63,7 @@ from dagster_project.warehouse.holds import DaysHeld, RejectGuard, ShrinkGuard
 from dagster_project.warehouse.ledger import Connection, Extraction, Receipt
 from dagster_project.warehouse.load import WindowLoad
 from dagster_project.warehouse.months import MonthKeeper, refresh_statistics
+from dagster_project.warehouse.rejects import redact_rejects
 
 
 class Walk:
@@ -403,11 +404,26 @@ class Walk:
             yield
             return
         with suppression.rules(connection, account, self._pii_key) as rules:
+            self._finish_rejects(connection, rules)
             self._local.rules = rules
             try:
                 yield
             finally:
                 del self._local.rules
+
+    def _finish_rejects(self, connection: Connection, rules: Rules) -> None:
+        """While an erasure is under way, or was stopped: rejects without the numbers, as they will come.
+
+        A record that a load met before would look like a new one otherwise, and its day be held.
+        """
+        personal = self.feed.personal
+        if personal is None or not rules.suppression or not suppression.is_erasing(connection):
+            return
+        redact_rejects(
+            connection,
+            self.feed.source,
+            lambda original: personal.redact_reject(original, rules.suppression),
+        )
 
     def _redacted(self, answer: Answer) -> Answer:
         """The answer without the numbers that were erased: what is stored, and read."""

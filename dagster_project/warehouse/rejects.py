@@ -203,6 +203,13 @@ def redact_rejects(
             continue
         new_digest = digest_of(new)
         with connection.transaction():
+            stands = connection.execute(
+                "SELECT FROM ops.rejected_record WHERE source = %s AND account = %s"
+                " AND record_sha256 = %s AND reason = %s FOR UPDATE",
+                (source, account, digest, reason),
+            ).fetchone()
+            if stands is None:  # a load or an erasure beside this one did it
+                continue
             connection.execute(
                 "DELETE FROM ops.rejected_record WHERE source = %s AND account = %s"
                 " AND record_sha256 = %s AND reason = %s",

@@ -144,6 +144,14 @@ def suppress(
     return stored_list(connection, master)
 
 
+def is_erasing(connection: Connection) -> bool:
+    """Whether an erasure is under way, or was stopped before its end."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM ops.erasure WHERE finished_at IS NULL)"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def remember_recipients(
     connection: Connection, suppressed: Suppression, recipients: Mapping[str, Collection[bytes]]
 ) -> None:

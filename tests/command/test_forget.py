@@ -181,6 +181,25 @@ def test_an_erasure_that_was_killed_stays_open_until_the_same_number_is_given_ag
     assert traces(house) == []
 
 
+def test_a_load_after_a_killed_erasure_is_not_held_and_erases_its_days(
+    house: House, days: list[date], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "redact_rejects", killed)
+        with pytest.raises(Killed):
+            forget("89201234567")
+    assert house.refresh(days), house.failure()
+    rows = "SELECT count(*) FROM warehouse.calltouch_sms WHERE phone = '(erased)'"
+    assert house.rows(rows) == [(5 * len(days),)]
+    standing = house.rows(STANDING)
+    forget("89201234567")
+    assert traces(house) == []
+    assert house.rows(STANDING) == standing, "the erasure finds nothing left in the rows"
+
+
 def test_a_line_that_is_no_number_stops_before_anything_is_done(
     house: House, days: list[date]
 ) -> None:
