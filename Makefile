@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: demo test lint ui bench soak bi fleet stop clean
+.PHONY: demo test lint ui bench soak bi fleet sbom audit stop clean
 
 demo: $(STAMP)
 	@$(BIN)/warehouse demo
@@ -35,6 +35,15 @@ bi: $(STAMP)
 
 fleet: $(STAMP)
 	@$(BIN)/python -m tests.fleet
+
+# What the image is made of, in CycloneDX's JSON.
+sbom: $(STAMP)
+	@$(BIN)/python -m tools.sbom > sbom.cdx.json
+	@echo "sbom.cdx.json"
+
+# Known vulnerabilities of both locks. It asks services on the internet, and fails where they cannot be asked.
+audit: $(STAMP)
+	@PATH=$(BIN):$$PATH $(BIN)/python -m tools.audit
 
 stop: $(STAMP)
 	@$(BIN)/warehouse stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import shutil
 import ssl
@@ -87,9 +88,9 @@ def proxy() -> Iterator[Proxy]:
     for program in ("nginx", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    # nginx's workers are another user than root: the way to the password files has to be open.
+    # As in the stack, it is an ordinary user from the beginning, and writes in one folder alone.
     folder = Path(tempfile.mkdtemp(prefix="warehouse-test-"))
-    folder.chmod(0o711)
+    folder.chmod(0o777)
     secrets = folder / "secrets"
     made = subprocess.run(
         ["sh", str(DOCKER / "make-secrets"), str(secrets)],
@@ -114,8 +115,10 @@ def proxy() -> Iterator[Proxy]:
         config = config.replace(here, there)
     (folder / "nginx.conf").write_text(config)
     nginx = subprocess.Popen(
-        ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"],
+        ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"],
         stderr=(folder / "error.log").open("w"),
+        user="nobody" if os.geteuid() == 0 else None,
+        extra_groups=[] if os.geteuid() == 0 else None,
     )
     found = Proxy(
         port, health_port, dict(re.findall(r"user (\w+), password (\S+)", made.stdout)), secrets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,17 @@ class TestImage:
                 assert "--hash=sha256:" in block, block.split("\n")[0]
 
 
+def every_service() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of every compose file; what is laid over another one, merged into it."""
+    base, fleet, worker = (
+        yaml.safe_load((DOCKER / name).read_text())["services"]
+        for name in ("compose.yaml", "compose.fleet.yaml", "compose.worker.yaml")
+    )
+    merged = {name: {**base.get(name, {}), **service} for name, service in fleet.items()}
+    for services in (base, merged, worker):
+        yield from services.items()
+
+
 class TestStack:
     def test_only_the_proxy_listens_outside_and_on_loopback_unless_told(
         self, stack: dict[str, Any]
@@ -135,6 +147,25 @@ class TestStack:
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
             assert service["security_opt"] == ["no-new-privileges:true"], name
+
+    def test_a_health_checks_arguments_hold_no_password(self) -> None:
+        """What a process is started with, everybody on the host can list; its environment only its user."""
+        for name, service in every_service():
+            test = service.get("healthcheck", {}).get("test", [])
+            words = " ".join(test)
+            assert not re.search(r"(?<!REDISCLI_AUTH=\")\$\$\(cat /run/secrets", words), name
+            assert not re.search(r"(^| )(-a|--pass|--user|-u|PASSWORD=)( |=)", words), name
+
+    def test_no_service_has_more_than_it_needs(self) -> None:
+        for name, service in every_service():
+            assert service["cap_drop"] == ["ALL"], name
+            assert "cap_add" not in service, name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert service["read_only"] is True, name
+            assert "/tmp" in service["tmpfs"], name
+            assert not service.get("privileged"), name
+            of_others = not service["image"].startswith("messaging-warehouse")
+            assert not of_others or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), name
 
     def test_a_secret_is_a_file_and_each_service_has_those_that_it_needs(
         self, stack: dict[str, Any]
