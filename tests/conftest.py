@@ -107,9 +107,12 @@ class PostgresServer:
         return warehouse
 
     def add_dagster(self, warehouse: Warehouse) -> None:
-        """Make Dagster's database beside ``warehouse``."""
+        """Make Dagster's database beside ``warehouse``, and its tables."""
+        from dagster_project.orchestration.storage import make_storage
+
         make_databases(warehouse, lambda line: None)
         make_logins(warehouse, lambda line: None)
+        make_storage(warehouse)
 
     def drop(self, warehouse: Warehouse) -> None:
         """Drop both databases, whoever is connected."""

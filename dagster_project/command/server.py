@@ -18,8 +18,16 @@ from dagster_project.warehouse.migrate import migrate as apply_migrations
 
 def migrate() -> int:
     """Apply what is pending, and say what was applied."""
-    applied = apply_migrations(services.warehouse(), report=click.echo)
-    if not applied:
+    from dagster_project.orchestration.storage import make_storage
+
+    steps: list[str] = []
+
+    def report(step: str) -> None:
+        steps.append(step)
+        click.echo(step)
+
+    apply_migrations(services.warehouse(), report, storage=make_storage)
+    if not steps:
         click.echo("nothing to do: the schema is up to date")
     return 0
 

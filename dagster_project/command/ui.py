@@ -20,7 +20,7 @@ import click
 from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
-from dagster_project.orchestration.instance import opened_instance
+from dagster_project.orchestration.instance import prepare_home
 from dagster_project.orchestration.launch import WORKSPACE
 
 _LOOPBACK = "127.0.0.1"
@@ -36,8 +36,7 @@ def ui(*, port: int, no_daemon: bool) -> int:
             click.echo("no source has credentials: showing the demo's warehouse")
             stack.enter_context(demo_environment(running=True))
         warehouse = services.ready_warehouse(click.echo)
-        # Opening it once creates Dagster's tables before two processes try to.
-        opened_instance(services.settings(), warehouse).dispose()
+        prepare_home(services.settings(), warehouse)
         port = _usable_port(port)
         commands = [_webserver(port)] + ([] if no_daemon else [_daemon()])
         children = [_start(command) for command in commands]

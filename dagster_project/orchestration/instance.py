@@ -11,8 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from dagster_project.orchestration.storage import check_storage
 from dagster_project.settings import Settings
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.home import (
     private_folder,
@@ -30,6 +31,7 @@ storage:
   postgres:
     postgres_url:
       env: {STORAGE_URL}
+    should_autocreate_tables: false
 telemetry:
   enabled: false
 nux:
@@ -93,8 +95,12 @@ def point_at(storage: DagsterStorage) -> None:
     """Set the variable that this process and its children reach Dagster's storage by.
 
     What libpq would read from the environment goes: it would come behind the sessions' own settings.
+
+    Raises:
+        SettingsError: there is no storage yet, or not for this login and version of Dagster.
     """
-    with storage.connect() as connection:
+    with safe_errors("reading Dagster's storage"), storage.connect() as connection:
+        check_storage(connection)
         os.environ[STORAGE_URL] = storage.url(connection.info.server_version)
     for name in FROM_THE_ENVIRONMENT:
         os.environ.pop(name, None)

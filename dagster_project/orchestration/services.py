@@ -43,13 +43,21 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
     """
     found = warehouse()
     if found.is_embedded:
-        migrate(found, report)
+        migrate(found, report, storage=_make_storage)
     elif waiting := pending(found):
         raise SettingsError(
             f"the database's schema is behind by {len(waiting)} migrations.",
             way_out="run `warehouse migrate`.",
         )
     return found
+
+
+def _make_storage(found: Warehouse, report: Callable[[str], None]) -> None:
+    """Dagster, which takes seconds to import, is asked only where there is something to do."""
+    if not found.storage.is_up_to_date():
+        from dagster_project.orchestration.storage import make_storage
+
+        make_storage(found, report)
 
 
 def refuse_unfit_server(found: Warehouse, *, patience: float = 0) -> None:

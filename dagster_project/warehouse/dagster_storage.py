@@ -1,13 +1,15 @@
 """Where Dagster keeps its storage, and the URL that its processes reach it by.
 
 Dagster opens its sessions through SQLAlchemy and psycopg2; all that they depend on stands in the
-URL's ``options``.
+URL's ``options``. A comment on Alembic's table says for which version of Dagster the tables were last
+brought up to date.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import psycopg
@@ -17,6 +19,8 @@ from dagster_project.scrub import remember
 from dagster_project.warehouse.opening import KEEPALIVES, open_session
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.session import ENCODING, dagster_options
+
+MADE_FOR = f"Dagster's storage, brought up to date for Dagster {version('dagster')}."
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class DagsterStorage:
         }
         return open_session(parameters, autocommit=True, setting=self.setting)
 
+    def is_up_to_date(self) -> bool:
+        """Whether the tables were made, or last brought up to date, for the Dagster that is installed."""
+        with self.connect() as connection:
+            return made_for(connection) == MADE_FOR
+
     def url(self, server_version: int = 0, *, role: str = "none") -> str:
         """SQLAlchemy's URL, with the password: never print it. ``server_version``: 150000 is 15."""
         place = {
@@ -68,3 +77,12 @@ class DagsterStorage:
         """Ours, and behind them what the person's own URL says."""
         given = self.place.get("options", "")
         return f"{dagster_options(server_version, role)} {given}".strip()
+
+
+def made_for(connection: psycopg.Connection[Any]) -> str | None:
+    """What the comment on Alembic's table says, '' if nothing; None: there is no such table."""
+    row = connection.execute(
+        "SELECT obj_description(to_regclass('public.alembic_version'), 'pg_class'),"
+        " to_regclass('public.alembic_version') IS NULL"
+    ).fetchone()
+    return None if row is None or row[1] else str(row[0] or "")

@@ -44,16 +44,19 @@ SELECT NOT EXISTS (SELECT FROM ops.security_gap)
 """
 
 Connection = psycopg.Connection[Any]
+MakeStorage = Callable[[Warehouse, Callable[[str], None]], None]
 
 
 def migrate(
     warehouse: Warehouse,
     report: Callable[[str], None] = lambda line: None,
     folder: Path | None = None,
+    storage: MakeStorage | None = None,
 ) -> list[str]:
     """Bring the warehouse's schema up to date; answers the names of what was applied.
 
     ``report`` is told each step. On the embedded server the databases and logins are made, too.
+    ``storage`` does the same for Dagster's tables, under the same lock.
 
     Raises:
         SettingsError: the schema is newer than this program, an applied file was changed, or
@@ -76,6 +79,8 @@ def migrate(
             if waiting or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")
             make_logins(warehouse, report)
+            if storage is not None:
+                storage(warehouse, report)
     return [str(migration) for migration in waiting]
 
 

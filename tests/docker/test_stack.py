@@ -16,8 +16,8 @@ import yaml
 from dagster_project.orchestration.instance import INSTANCE_YAML
 from tests.docker.conftest import DOCKER, ROOT, VENDORS
 
-ONE_SHOTS = {"migrate", "storage"}
-OF_THE_IMAGE = {"migrate", "storage", "code", "daemon", "webserver", "viewer", "metrics"}
+ONE_SHOTS = {"migrate"}
+OF_THE_IMAGE = {"migrate", "code", "daemon", "webserver", "viewer", "metrics"}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ class TestStack:
             for needed, how in service.get("depends_on", {}).items():
                 wanted = "completed_successfully" if needed in ONE_SHOTS else "healthy"
                 assert how["condition"] == f"service_{wanted}", f"{name} on {needed}"
-        order = ["postgres", "migrate", "storage", "code", "webserver", "proxy"]
+        order = ["postgres", "migrate", "code", "webserver", "proxy"]
         for earlier, later in pairwise(order):
             assert earlier in stack["services"][later]["depends_on"]
 

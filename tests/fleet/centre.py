@@ -290,10 +290,6 @@ class Centre:
         steps = (
             (administrator, [warehouse, "migrate"]),
             (administrator, [warehouse, "logins", "--passwords", str(self.secrets)]),
-            (
-                self.dagster_environment("admin"),
-                [warehouse, "exec", "--", "dagster", "instance", "migrate"],
-            ),
         )
         with (self.logs / "prepare.log").open("ab") as log:
             for environment, command in steps:

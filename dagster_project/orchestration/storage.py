@@ -1,0 +1,197 @@
+"""Dagster's storage: its tables are made and brought up to date by ``warehouse migrate`` alone.
+
+Dagster would make them for whoever comes first, several at once and as whoever that is. Here one
+process at a time does it, under a lock in that very database, for one owner: the login of
+``DAGSTER_URL`` where that is set, ``warehouse_dagster`` otherwise. A comment on Alembic's table says which
+version of Dagster did it last; it is written at the end, so that what was killed is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import psycopg
+from alembic.script import ScriptDirectory
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import stamp_alembic_rev
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import storage as dagster_module
+from dagster_postgres.utils import pg_alembic_config
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from dagster_project.errors import SettingsError
+from dagster_project.warehouse.connection import DAGSTER, Warehouse, safe_errors
+from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
+from dagster_project.warehouse.fitness import refuse_other_encodings
+
+Connection = psycopg.Connection[Any]
+
+LOCK_KEY = int.from_bytes(hashlib.sha256(b"dagster storage").digest()[:8], signed=True)
+LOCK_SECONDS = 900
+TABLES = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
+STATE = """
+SELECT obj_description(c.oid, 'pg_class'), has_table_privilege(c.oid, 'SELECT'),
+    pg_get_userbyid(c.relowner), current_user
+FROM pg_class c WHERE c.oid = to_regclass('public.alembic_version')
+"""
+STRANGERS = """
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+    AND c.relowner <> %(owner)s::regrole ORDER BY c.relname
+"""
+
+
+def make_storage(warehouse: Warehouse, report: Callable[[str], None] = lambda line: None) -> None:
+    """Make Dagster's tables, or bring them up to date; what is right already is left alone.
+
+    Raises:
+        SettingsError: the database is absent, not in UTF-8, or its rights do not suffice.
+        TryLater, DatabaseFailed: as ``safe_errors``.
+    """
+    storage = warehouse.storage
+    with safe_errors("making Dagster's storage"):
+        _refuse_absent(warehouse, storage)
+        with storage.connect() as connection, _alone(connection):
+            refuse_other_encodings(connection, storage.setting)
+            role = _owner(connection, warehouse)
+            if made_for(connection) == MADE_FOR:
+                return
+            report(f"bringing Dagster's storage up to date in {storage.database}")
+            _make(connection, storage.url(connection.info.server_version, role=role))
+            _sign(connection)
+
+
+def check_storage(connection: Connection) -> None:
+    """
+    Raises:
+        SettingsError: Dagster's storage is not made, is of an older Dagster, or not for this login.
+    """
+    database = connection.info.dbname
+    row = connection.execute(STATE).fetchone()
+    if row is None:
+        raise SettingsError(
+            f"Dagster's storage in database {database} is not made yet.",
+            way_out="run `warehouse migrate`.",
+        )
+    made_for, may_read, owner, user = row
+    if not may_read:
+        raise SettingsError(
+            f"Dagster's storage in database {database} belongs to {owner}, and {user} may not use it.",
+            way_out=f"sign in as {owner} (DAGSTER_URL), or run `warehouse migrate` with this DAGSTER_URL.",
+        )
+    if made_for != MADE_FOR and not _is_at_head(connection):
+        raise SettingsError(
+            f"Dagster's storage in database {database} is of another version than Dagster"
+            f" {dg.__version__}.",
+            way_out="run `warehouse migrate`.",
+        )
+
+
+def _refuse_absent(warehouse: Warehouse, storage: DagsterStorage) -> None:
+    if warehouse.dagster is not None:
+        return
+    with warehouse.connect_admin(what="migrate") as connection:
+        query = "SELECT FROM pg_database WHERE datname = %s"
+        if connection.execute(query, (storage.database,)).fetchone() is None:
+            raise SettingsError(
+                f"database {storage.database}, for Dagster, is absent, and this login may not create it.",
+                way_out=f'as an administrator: CREATE DATABASE "{storage.database}" OWNER {DAGSTER}'
+                " ENCODING 'UTF8' TEMPLATE template0; or name another one in DAGSTER_URL.",
+            )
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def _owner(connection: Connection, warehouse: Warehouse) -> str:
+    """Whom to work as: a login of its own as itself, an administrator as ``warehouse_dagster``."""
+    if warehouse.is_embedded or warehouse.dagster is not None:
+        return "none"
+    try:
+        _hand_over(connection)
+    except InsufficientPrivilege:
+        database = connection.info.dbname
+        raise SettingsError(
+            f"database {database} and what is in it cannot be given to {DAGSTER} by this login.",
+            way_out=f'as an administrator: ALTER DATABASE "{database}" OWNER TO {DAGSTER};'
+            f" GRANT {DAGSTER} TO {connection.info.user};",
+        ) from None
+    return DAGSTER
+
+
+def _hand_over(connection: Connection) -> None:
+    """Give the database and its tables to ``warehouse_dagster``, whoever made them."""
+    names = {"dagster": sql.Identifier(DAGSTER), "database": sql.Identifier(connection.info.dbname)}
+    for wanting, statement in (
+        (
+            "SELECT NOT rolsuper AND NOT pg_has_role(%(owner)s, 'USAGE')"
+            " FROM pg_roles WHERE rolname = current_user",
+            "GRANT {dagster} TO CURRENT_USER",
+        ),
+        (
+            "SELECT datdba <> %(owner)s::regrole FROM pg_database"
+            " WHERE datname = current_database()",
+            "ALTER DATABASE {database} OWNER TO {dagster}",
+        ),
+    ):
+        row = connection.execute(wanting.encode(), {"owner": DAGSTER}).fetchone()
+        if row and row[0]:
+            connection.execute(sql.SQL(statement).format(**names))
+    for (table,) in connection.execute(STRANGERS, {"owner": DAGSTER}).fetchall():
+        give = sql.SQL("ALTER TABLE public.{} OWNER TO {}")
+        connection.execute(give.format(sql.Identifier(table), names["dagster"]))
+
+
+def _make(connection: Connection, url: str) -> None:
+    """All tables, as this version of Dagster has them, and the indexes over what is in them."""
+    storage = DagsterPostgresStorage(url, should_autocreate_tables=False)
+    parts: tuple[Any, ...] = (
+        storage.run_storage,
+        storage.event_log_storage,
+        storage.schedule_storage,
+    )
+    exists = made_for(connection) is not None
+    if exists and not _is_at_head(connection):
+        for part in parts:
+            part.upgrade()
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    with engine.begin() as transaction:
+        for tables in TABLES:
+            tables.create_all(transaction)
+        if not exists:
+            stamp_alembic_rev(pg_alembic_config(dagster_module.__file__), transaction)
+    storage.run_storage.get_run_storage_id()
+    storage.event_log_storage.reindex_events()
+    storage.event_log_storage.reindex_assets()
+    for part in (storage.run_storage, storage.schedule_storage):
+        part.migrate()
+        part.optimize()
+
+
+def _is_at_head(connection: Connection) -> bool:
+    scripts = ScriptDirectory.from_config(pg_alembic_config(dagster_module.__file__))
+    row = connection.execute("SELECT version_num FROM public.alembic_version").fetchone()
+    return row is not None and row[0] == scripts.get_current_head()
+
+
+def _sign(connection: Connection) -> None:
+    connection.execute(
+        sql.SQL("COMMENT ON TABLE public.alembic_version IS {}").format(sql.Literal(MADE_FOR))
+    )
