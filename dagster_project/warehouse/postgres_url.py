@@ -60,4 +60,4 @@ def write_url(
         host += f":{place['port']}" if host else ""
     who = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password else "")
     text = f"{scheme}://{who}{'@' if who else ''}{host}/{quote(database, safe='')}"
-    return f"{text}?{urlencode(query)}" if query else text
+    return f"{text}?{urlencode(query, quote_via=quote)}" if query else text

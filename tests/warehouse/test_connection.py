@@ -206,7 +206,7 @@ def test_dagster_has_a_database_that_no_other_role_may_connect_to(
     warehouse = warehouse_with_dagster
     with create_engine(warehouse.dagster_url()).begin() as connection:
         row = connection.execute(text("SELECT current_user, current_database()")).one()
-        connection.execute(text("CREATE TABLE runs (x integer)"))
+        connection.execute(text("CREATE TABLE more_runs (x integer)"))
     assert tuple(row) == ("warehouse_dagster", f"{warehouse.database}_dagster")
 
     for role in ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii", "warehouse_app"):

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
+from dagster_project.orchestration.storage import make_storage
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.migrate import (
     migrate,
@@ -127,8 +128,8 @@ def test_an_administrator_who_is_no_superuser_migrates_a_database_of_his_own(
         connection.execute("CREATE DATABASE theirs OWNER keeper")
     theirs = Warehouse.at(f"postgresql://keeper:{password}@127.0.0.1:{server.port}/theirs")
     try:
-        assert migrate(theirs, folder=server.sql) != []
-        assert migrate(theirs, folder=server.sql) == []
+        assert migrate(theirs, folder=server.sql, storage=make_storage) != []
+        assert migrate(theirs, folder=server.sql, storage=make_storage) == []
 
         with theirs.connect() as connection:
             row = connection.execute("SELECT session_user, current_user").fetchone()
@@ -137,6 +138,9 @@ def test_an_administrator_who_is_no_superuser_migrates_a_database_of_his_own(
             connection.execute("SELECT pg_advisory_xact_lock(1)")
         with create_engine(theirs.dagster_url()).connect() as storage:
             assert storage.execute(text("SELECT current_database()")).scalar() == "theirs_dagster"
+            assert storage.execute(text("SELECT count(*) FROM runs")).scalar() == 0
+            owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+            assert storage.execute(text(owners)).all() == [("warehouse_dagster",)]
         gaps = security_gaps(theirs)
         assert gaps
         assert all("may call" in gap for gap, _ in gaps), "only a superuser closes built-ins"
