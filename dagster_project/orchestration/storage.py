@@ -162,11 +162,9 @@ def _hand_over(connection: Connection) -> None:
 def _make(connection: Connection, url: str) -> None:
     """All tables, as this version of Dagster has them, and the indexes over what is in them."""
     storage = DagsterPostgresStorage(url, should_autocreate_tables=False)
-    parts: tuple[Any, ...] = (
-        storage.run_storage,
-        storage.event_log_storage,
-        storage.schedule_storage,
-    )
+    runs: Any = storage.run_storage
+    events, schedules = storage.event_log_storage, storage.schedule_storage
+    parts: tuple[Any, ...] = (runs, events, schedules)
     exists = made_for(connection) is not None
     if exists and not _is_at_head(connection):
         for part in parts:
@@ -177,10 +175,10 @@ def _make(connection: Connection, url: str) -> None:
             tables.create_all(transaction)
         if not exists:
             stamp_alembic_rev(pg_alembic_config(dagster_module.__file__), transaction)
-    storage.run_storage.get_run_storage_id()
-    storage.event_log_storage.reindex_events()
-    storage.event_log_storage.reindex_assets()
-    for part in (storage.run_storage, storage.schedule_storage):
+    runs.get_run_storage_id()
+    events.reindex_events()
+    events.reindex_assets()
+    for part in (runs, schedules):
         part.migrate()
         part.optimize()
 
