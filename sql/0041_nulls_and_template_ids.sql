@@ -18,7 +18,7 @@ COMMENT ON COLUMN warehouse.calltouch_sms.status IS 'smsStatus as received: wait
 COMMENT ON COLUMN warehouse.calltouch_sms.status_detail IS 'smsStatusDetail as received, in Russian. NULL: the vendor said null, or left it out; the outcome then goes by status alone, and the reason of a failure is no_detail.';
 COMMENT ON COLUMN warehouse.calltouch_sms.reason IS 'Why it failed or is undetermined, as a short code; no_status and no_detail: the vendor says null; NULL where there is no reason to give.';
 COMMENT ON COLUMN warehouse.calltouch_sms.message IS 'Text of the SMS; characters Postgres cannot store are replaced. NULL: the vendor said null, or left it out; template_id and segments are then NULL. Personal data.';
-COMMENT ON COLUMN warehouse.calltouch_sms.template_id IS 'Pseudonym of the text with its variable parts masked; equal for SMS of one template; NULL where message is NULL, or templates are switched off.';
+COMMENT ON COLUMN warehouse.calltouch_sms.template_id IS 'Pseudonym of the text as bi shows it, its variable parts and the names in it masked; equal for SMS of one template; NULL where message is NULL, or templates are switched off.';
 COMMENT ON COLUMN warehouse.calltouch_sms.segments IS 'SMS segments the text takes (70/67 characters with Cyrillic, 160/153 in GSM-7; a pair, such as € or an emoji, is not split between two): the cost driver. NULL: message is NULL.';
 
 ALTER TABLE warehouse.tellody_activity
@@ -246,11 +246,219 @@ BEGIN
 END
 $$;
 
--- As before; the template of SMS without a text hangs on no key.
-CREATE OR REPLACE FUNCTION mart.rekey_templates() RETURNS void
+-- One id for one text that is shown of a site: of templates that come to share a text, one is shown, and
+-- the others are counted with it.
+
+ALTER TABLE mart.template ADD COLUMN same_as uuid;
+COMMENT ON COLUMN mart.template.same_as IS 'The template of the site that is shown in place of this one, since both have the same text; NULL: it is shown itself.';
+CREATE INDEX template_same_as ON mart.template (site_id, same_as) WHERE same_as IS NOT NULL;
+
+CREATE OR REPLACE FUNCTION mart.write_sms_day(of_site bigint, of_days date[], cells mart.sms_cell[])
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fresh mart.sms_day[];
+BEGIN
+    SELECT array_agg((sent_on, of_site, template_id, country, outcome, reason, messages, segments,
+        repeats)::mart.sms_day) INTO fresh
+    FROM (
+        SELECT c.sent_on, coalesce(p.same_as, p.template_id, mart.rare_id()) AS template_id,
+            coalesce(c.country, 'unknown') AS country, c.outcome,
+            coalesce(c.reason, 'none') AS reason, sum(c.messages) AS messages,
+            sum(c.segments) AS segments, sum(c.repeats) AS repeats
+        FROM unnest(cells) c
+        LEFT JOIN mart.template p ON p.site_id = of_site AND p.template_id = c.template_id
+        GROUP BY 1, 2, 3, 4, 5
+    ) counted;
+    DELETE FROM mart.sms_day old USING (
+        SELECT * FROM mart.sms_day WHERE site_id = of_site AND sent_on = ANY (of_days)
+        EXCEPT SELECT * FROM unnest(fresh)
+    ) gone
+    WHERE old.sent_on = gone.sent_on AND old.site_id = of_site
+      AND old.template_id = gone.template_id AND old.country = gone.country
+      AND old.outcome = gone.outcome AND old.reason = gone.reason;
+    INSERT INTO mart.sms_day
+    SELECT * FROM unnest(fresh)
+    EXCEPT SELECT * FROM mart.sms_day WHERE site_id = of_site AND sent_on = ANY (of_days)
+    ORDER BY 1, 2, 3, 4, 5, 6;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION mart.apply_labels() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    UPDATE mart.template t
+    SET label = now.label, category = now.category, campaign = now.campaign
+    FROM (
+        SELECT x.site_id, x.template_id,
+            coalesce(l.label, x.masked_text, '(text no longer kept)') AS label,
+            coalesce(l.category, shown.guessed_category) AS category, l.campaign
+        FROM mart.template x
+        JOIN mart.template shown
+            ON shown.site_id = x.site_id AND shown.template_id = coalesce(x.same_as, x.template_id)
+        LEFT JOIN mart.template_label l ON l.template_id = shown.template_id
+    ) now
+    WHERE t.site_id = now.site_id AND t.template_id = now.template_id
+      AND (t.label, t.category, t.campaign) IS DISTINCT FROM (now.label, now.category, now.campaign);
+END;
+
+-- Hours and reach hold categories: where one changes with the id, the days are counted afresh.
+CREATE FUNCTION mart.count_with(of_site bigint, olds uuid[], news uuid[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    INSERT INTO mart.template_label
+    SELECT DISTINCT ON (c.new) c.new, l.label, l.category, l.campaign
+    FROM unnest(olds, news) AS c (old, new)
+    JOIN mart.template_label l ON l.template_id = c.old
+    ORDER BY c.new, c.old
+    ON CONFLICT DO NOTHING;
+    INSERT INTO mart.stale (site_id, month, day)
+    SELECT DISTINCT of_site, date_trunc('month', d.sent_on)::date, d.sent_on
+    FROM unnest(olds, news) AS c (old, new)
+    JOIN mart.template before ON before.site_id = of_site AND before.template_id = c.old
+    JOIN mart.template after ON after.site_id = of_site AND after.template_id = c.new
+    JOIN mart.sms_day d ON d.site_id = of_site AND d.template_id = c.old
+    WHERE before.category <> after.category;
+    WITH moved AS (
+        DELETE FROM mart.sms_day d USING unnest(olds, news) AS c (old, new)
+        WHERE d.site_id = of_site AND d.template_id = c.old
+        RETURNING d.sent_on, c.new, d.country, d.outcome, d.reason, d.messages, d.segments, d.repeats
+    )
+    INSERT INTO mart.sms_day AS s
+        (sent_on, site_id, template_id, country, outcome, reason, messages, segments, repeats)
+    SELECT m.sent_on, of_site, m.new, m.country, m.outcome, m.reason, sum(m.messages),
+        sum(m.segments), sum(m.repeats)
+    FROM moved m GROUP BY m.sent_on, m.new, m.country, m.outcome, m.reason
+    ON CONFLICT (sent_on, site_id, template_id, country, outcome, reason) DO UPDATE
+        SET messages = s.messages + excluded.messages, segments = s.segments + excluded.segments,
+            repeats = s.repeats + excluded.repeats;
+END;
+COMMENT ON FUNCTION mart.count_with IS 'Count templates of a site, and keep their labels, under others from now on.';
+
+CREATE FUNCTION mart.share_ids(of_site bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    olds uuid[];
+    news uuid[];
+BEGIN
+    SELECT array_agg(x.template_id), array_agg(x.shown) INTO olds, news
+    FROM (
+        SELECT t.template_id, t.same_as, first_value(t.template_id) OVER (PARTITION BY t.masked_text
+            ORDER BY t.same_as IS NOT NULL, t.published_at, t.template_id) AS shown
+        FROM mart.template t
+        WHERE t.site_id = of_site AND t.masked_text IS NOT NULL
+          AND t.template_id NOT IN (mart.rare_id(), mart.no_text_id())
+    ) x
+    WHERE coalesce(x.same_as, x.template_id) <> x.shown;
+    IF olds IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM mart.count_with(of_site, olds, news);
+    UPDATE mart.template t SET same_as = nullif(c.new, c.old)
+    FROM unnest(olds, news) AS c (old, new)
+    WHERE t.site_id = of_site AND t.template_id = c.old;
+END
+$$;
+COMMENT ON FUNCTION mart.share_ids IS 'Have one template of a site shown for each text: the one that is shown already, else the first that was made public.';
+
+CREATE OR REPLACE FUNCTION mart.name_templates(of_site bigint, ids uuid[], texts text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('mart of site ' || of_site, 0));
+    UPDATE mart.template t
+    SET masked_text = regexp_replace(given.masked,
+            '[А-ЯЁ][а-яё]+(-[А-ЯЁ][а-яё]+)? ([А-ЯЁ][а-яё]+(ич|вна|чна|шна)\M)', '{name}', 'g'),
+        names_masked = true
+    FROM unnest(ids, texts) AS given (template_id, masked)
+    WHERE t.site_id = of_site AND t.template_id = given.template_id;
+    -- Texts that differ in the word before their first comma alone begin with a form of address.
+    UPDATE mart.template t
+    SET masked_text = '{name}' || addressed.tail
+    FROM (
+        SELECT split.tail FROM mart.template x, mart.split_address(x.masked_text) AS split
+        WHERE x.site_id = of_site AND split.head IS NOT NULL
+        GROUP BY split.tail HAVING count(DISTINCT split.head) >= 2
+    ) addressed
+    WHERE t.site_id = of_site AND (mart.split_address(t.masked_text)).tail = addressed.tail
+      AND t.masked_text NOT LIKE '{name},%';
+    PERFORM mart.share_ids(of_site);
+    PERFORM mart.apply_labels();
+END
+$$;
+COMMENT ON FUNCTION mart.name_templates IS 'Set the masked texts of templates, mask the names that they address, and have one id shown for one text.';
+
+CREATE OR REPLACE FUNCTION mart.label_templates(
+    ids uuid[], labels text[], categories text[], campaigns text[]
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Under the id that is shown, also where the file has one that was shown before.
+    shown uuid[] := ARRAY(
+        SELECT DISTINCT coalesce(t.same_as, g.id) FROM unnest(ids) AS g (id)
+        LEFT JOIN mart.template t ON t.template_id = g.id);
+    before jsonb := (SELECT jsonb_object_agg(c.site_id || ' ' || c.template_id, c.category)
+        FROM mart.template c WHERE c.template_id = ANY (shown));
+    changed bigint;
+BEGIN
+    WITH given AS (
+        SELECT DISTINCT ON (coalesce(t.same_as, g.id)) coalesce(t.same_as, g.id) AS template_id,
+            g.label, g.category, g.campaign
+        FROM unnest(ids, labels, categories, campaigns) WITH ORDINALITY
+            AS g (id, label, category, campaign, place)
+        LEFT JOIN mart.template t ON t.template_id = g.id
+        ORDER BY coalesce(t.same_as, g.id), t.same_as IS NOT NULL, g.place
+    ), named AS (
+        INSERT INTO mart.template_label AS l
+        SELECT g.* FROM given g
+        WHERE NOT EXISTS (
+            SELECT FROM mart.template_label o WHERE o.template_id = g.template_id
+              AND (o.label, o.category, o.campaign) IS NOT DISTINCT FROM (g.label, g.category, g.campaign))
+        ON CONFLICT (template_id) DO UPDATE
+            SET label = excluded.label, category = excluded.category, campaign = excluded.campaign
+        RETURNING 1
+    )
+    SELECT count(*) INTO changed FROM named;
+    PERFORM mart.apply_labels();
+    INSERT INTO mart.stale (site_id, month, day)
+    SELECT DISTINCT d.site_id, date_trunc('month', d.sent_on)::date, d.sent_on
+    FROM mart.template c
+    JOIN mart.sms_day d ON d.site_id = c.site_id AND d.template_id = c.template_id
+    WHERE c.template_id = ANY (shown)
+      AND before ->> (c.site_id || ' ' || c.template_id) IS DISTINCT FROM c.category;
+    RETURN changed;
+END
+$$;
+
+-- As before; the template of SMS without a text hangs on no key, and of those that share a text one that
+-- has a pseudonym under the new key is shown.
+CREATE OR REPLACE FUNCTION mart.rekey_templates() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost record;
+BEGIN
+    FOR lost IN
+        SELECT t.site_id, array_agg(t.template_id) AS olds, array_agg(heir.template_id) AS news
+        FROM mart.template t
+        JOIN LATERAL (
+            SELECT m.template_id FROM mart.template m
+            JOIN ops.rekeyed_pseudonym p ON p.kind = 'template' AND p.old = m.template_id
+            WHERE m.site_id = t.site_id AND m.same_as = t.template_id
+            ORDER BY m.published_at, m.template_id LIMIT 1
+        ) heir ON true
+        WHERE NOT EXISTS (
+            SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id)
+        GROUP BY t.site_id
+    LOOP
+        PERFORM mart.count_with(lost.site_id, lost.olds, lost.news);
+        UPDATE mart.template t SET same_as = nullif(c.new, t.template_id)
+        FROM unnest(lost.olds, lost.news) AS c (old, new)
+        WHERE t.site_id = lost.site_id AND t.same_as = c.old;
+    END LOOP;
     DELETE FROM mart.template t
     WHERE t.template_id NOT IN (mart.rare_id(), mart.no_text_id()) AND NOT EXISTS (
         SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id);
@@ -259,6 +467,8 @@ BEGIN
         SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id);
     UPDATE mart.template t SET template_id = p.new
     FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    UPDATE mart.template t SET same_as = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.same_as;
     UPDATE mart.template_label t SET template_id = p.new
     FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
     UPDATE mart.sms_day t SET template_id = p.new
@@ -267,11 +477,34 @@ BEGIN
 END
 $$;
 
+-- Texts that are shown already: one id each from now on; and they go through today's masking once more,
+-- when the marts are next brought up to date.
+DO $$
+DECLARE
+    of_site bigint;
+BEGIN
+    FOR of_site IN SELECT DISTINCT site_id FROM mart.template LOOP
+        PERFORM mart.share_ids(of_site);
+    END LOOP;
+    PERFORM mart.apply_labels();
+    UPDATE mart.template SET names_masked = false
+    WHERE masked_text IS NOT NULL AND template_id NOT IN (mart.rare_id(), mart.no_text_id());
+END
+$$;
+
+CREATE OR REPLACE VIEW bi.template WITH (security_barrier) AS
+SELECT t.site_id, a.label AS account_label, t.template_id,
+    coalesce(t.masked_text, '(text no longer kept)') AS template_text, t.label AS template_label,
+    t.category, t.campaign, (t.published_at AT TIME ZONE 'UTC')::date AS published_on
+FROM mart.template t
+JOIN mart.visible_account a ON a.site_id = t.site_id
+WHERE t.same_as IS NULL;
+
 -- A reader may call no function of schema mart: the expressions of mart.country_of and mart.template_of.
 CREATE OR REPLACE VIEW bi.sms_detail WITH (security_barrier) AS
 SELECT s.sent_on, extract(hour FROM s.sent_at AT TIME ZONE a.time_zone)::smallint AS hour, s.site_id,
     a.label AS account_label, s.recipient,
-    coalesce(t.template_id, CASE WHEN s.template_id IS NULL AND s.message IS NULL
+    coalesce(t.same_as, t.template_id, CASE WHEN s.template_id IS NULL AND s.message IS NULL
         THEN '00000000-0000-0000-0000-000000000001'::uuid
         ELSE '00000000-0000-0000-0000-000000000000'::uuid END) AS template_id,
     coalesce(s.country, CASE WHEN s.recipient IS NULL THEN 'none' ELSE 'unknown' END) AS country,
@@ -306,7 +539,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON COLUMN bi.template.template_id IS 'Identity of the template: a keyed hash of the text as masked before names are; several may share one text. All zeros: (rare); zeros and a 1: (no text), SMS whose text the vendor does not tell.';
+COMMENT ON COLUMN bi.template.template_id IS 'Identity of the template, one for one text of a site: a keyed hash of the text as it is shown, or was when it was first made public. All zeros: (rare); zeros and a 1: (no text), SMS whose text the vendor does not tell.';
 COMMENT ON COLUMN bi.sms_day.template_label IS 'Name given by the user, or else the masked text; (rare): texts that fewer than 20 recipients of the site had; (no text): the vendor tells none.';
 COMMENT ON COLUMN bi.sms_day.reason IS 'Why, as a short code; no_status and no_detail: the vendor tells none of it; none where there is no reason to give.';
 COMMENT ON COLUMN bi.sms_day.segments IS 'Segments that they took (70/67 characters with Cyrillic, 160/153 in GSM-7): the cost driver. NULL: (no text), not known.';

@@ -9,7 +9,7 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
-from dagster_project.vendors.calltouch.templates import template_of
+from dagster_project.vendors.calltouch.personal import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.connection import safe_errors
@@ -30,7 +30,7 @@ def labels(*, files: Sequence[Path]) -> int:
                 for file, text in zip(files, texts, strict=True)
             ]
             note_act(connection, "labels", f"{counted(sum(changed), 'label')} changed")
-        months = marts.refresh_stale(connection, template_of)
+        months = marts.refresh_stale(connection, shown_template)
     for file, count in zip(files, changed, strict=True):
         click.echo(f"{file.name}: {count} labels changed")
     if months:

@@ -14,7 +14,7 @@ import pytest
 from dagster_project.settings import RetentionSettings
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.prune import prune
-from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, sms
+from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, pseudonym, sms
 
 People = Callable[[int], list[str]]
 OUTCOMES = [
@@ -428,3 +428,52 @@ def test_figures_that_a_vendor_does_not_tell_are_null_across_vendors(
         ("trust", "push", 3, None, 3, None, None, True),
     ]
     assert readers.one("SELECT email_sent FROM bi.tellody_activity_day") is None
+
+
+def test_one_id_is_shown_for_one_text_of_a_site_and_counts_what_the_others_had(
+    loads: Loads, readers: Readers, people: People
+) -> None:
+    """Of names that only the site's other texts tell: each has an id of its own until then."""
+    texts = ["Айгерим, заказ 1 собран", "Гоар, заказ 2 собран", "Заказ 3 готов", "Заказ 4 отменён"]
+    loads.sms(DAY, [sms(phone, texts[0]) for phone in people(20)])
+    first = readers.one("SELECT template_id FROM bi.template WHERE category <> 'rare'")
+    assert label(loads, f"{first},Order,service,") == 1
+    rows = [sms(phone, text) for text in texts for phone in people(20)]
+    loads.sms(NEXT, [*rows, sms(people(1)[0], texts[0])])
+    loads.count_months()
+    shown = "SELECT template_id, template_text, template_label FROM bi.template WHERE category <> 'rare'"
+    ids = {text: (name, one) for one, text, name in readers.ask(shown)}
+    assert ids["{name}, заказ # собран"] == ("Order", first)
+    assert sorted(ids) == ["{name}, заказ # собран", "Заказ # готов", "Заказ # отменён"]
+    assert len({one for _, one in ids.values()}) == 3
+    counted = "SELECT sent_on, sum(messages), category FROM bi.sms_day WHERE template_id = %s GROUP BY 1, 3"
+    assert sorted(readers.ask(counted, values=(first,))) == [
+        (DAY, 20, "service"),
+        (NEXT, 41, "service"),
+    ]
+    hours = "SELECT sum(messages) FROM bi.sms_hour WHERE category = 'service'"
+    assert readers.one(hours) == 61
+    detail = "SELECT count(DISTINCT template_id) FROM bi.sms_detail WHERE sent_on = %s"
+    assert readers.one(detail, "warehouse_bi_detail", values=(NEXT,)) == 3
+    other = pseudonym(masked(texts[1]))
+    assert label(loads, f"{other},Ready,service,") == 1, (
+        "an id that was shown before stands for the text"
+    )
+    assert (
+        readers.one(
+            "SELECT template_label FROM bi.template WHERE template_id = %s", values=(first,)
+        )
+        == "Ready"
+    )
+    before = versions(loads)
+    with loads.warehouse.connect(autocommit=True) as connection:
+        marts.recount(connection, [101], [DAY, NEXT])
+    loads.count_months()
+    assert versions(loads) == before
+
+
+def label(loads: Loads, line: str) -> int:
+    with loads.warehouse.connect(autocommit=True) as connection:
+        changed = marts.load_labels(connection, ["template_id,label,category,campaign", line])
+        marts.refresh_stale(connection, masked)
+        return changed

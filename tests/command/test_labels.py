@@ -37,6 +37,25 @@ def test_a_spreadsheets_csv_names_an_account(named: Warehouse, tmp_path: Path) -
     assert label(named) == "Магазин"
 
 
+def test_texts_go_through_the_masking_of_loads_and_no_other(
+    named: Warehouse, tmp_path: Path
+) -> None:
+    with named.connect_admin() as connection:
+        connection.execute(
+            "INSERT INTO mart.template (site_id, template_id, masked_text, guessed_category, label,"
+            " category) VALUES (101, gen_random_uuid(), 'Иван, ждём вас, Айгерім!', 'x', 'x', 'x')"
+        )
+    file = tmp_path / "accounts.csv"
+    file.write_text("vendor,account,label\ncalltouch,101,Shop\n")
+    done = CliRunner().invoke(command, ["labels", str(file)], standalone_mode=False)
+    assert done.exception is None
+    with named.connect_admin() as connection:
+        shown = connection.execute(
+            "SELECT masked_text, label, names_masked FROM mart.template WHERE guessed_category = 'x'"
+        ).fetchone()
+    assert shown == ("{name}, ждём вас, {name}!", "{name}, ждём вас, {name}!", True)
+
+
 def test_one_bad_file_of_two_changes_nothing(named: Warehouse, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("vendor,account,label\ncalltouch,101,Shop\n")

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.vendors.calltouch.personal import shown_template
+from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Warehouse
+from tests.erasing import command
 from tests.operating import SITE, House, calltouch_alone, days_back, operating
 
 PHONES = {"+8 920 938-36-54": "+79209383654", "7920938365": None}
@@ -53,15 +56,15 @@ def sms(day: date, phone: str, text: str, second: int = 0) -> bytes:
     return json.dumps(row).encode()
 
 
-def as_before(house: House, changes: str) -> None:
+def as_before(house: House, days: list[date], changes: str) -> None:
     """The rows and the marts as an earlier version left them: other columns, and another hash of them."""
     with house.warehouse.connect_admin() as connection:
         connection.execute(
             f"UPDATE warehouse.calltouch_sms SET content_hash = content_hash + 1, {changes}".encode()
         )
-        connection.execute(
-            "SELECT mart.recount(%s::bigint, array_agg(day)) FROM ops.day_state", (SITE,)
-        )
+    with house.warehouse.connect(autocommit=True, what="test") as connection:
+        marts.recount(connection, [int(SITE)], days)
+        marts.refresh_stale(connection, shown_template)
 
 
 def written(house: House) -> Any:
@@ -83,6 +86,7 @@ def test_numbers_and_segments_are_renewed_by_a_replay(house: House, sandbox: San
     assert dict(house.rows("SELECT phone, phone_e164 FROM warehouse.calltouch_sms")) == PHONES
     as_before(
         house,
+        [day],
         "segments = 2, phone_e164 = '+77920938365', country = 'KZ', recipient = gen_random_uuid()",
     )
     assert house.rows(told) == [("KZ", 2, 4)]
@@ -93,5 +97,49 @@ def test_numbers_and_segments_are_renewed_by_a_replay(house: House, sandbox: San
     assert house.rows(told) == [("RU", 1, 3), ("unknown", 1, 3)]
     assert house.rows(people) == [(2,)]
     assert house.rows(STANDING) == standing
+    assert house.replay([day])
+    assert written(house) == 0
+
+
+NAMES = ("Айгерім", "Արամ", "გიორგი", "Xolmurod", "Иван", "Гульчехра")
+SHOWN = (
+    "SELECT template_id, template_text, template_label FROM bi.template WHERE category <> 'rare'"
+    " ORDER BY 2"
+)
+
+
+def test_ids_that_told_a_name_are_renewed_by_a_replay_and_labels_stay(
+    house: House, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """As before: an id for each name. Two texts that differ in an ordinary word stay two."""
+    [day] = days_back(1)
+    texts = [f"{name}, ваш {what} готов" for name in NAMES for what in ("заказ", "букет")]
+    rows = [
+        sms(day, f"79{at:02}{n:07}", text, n) for at, text in enumerate(texts) for n in range(20)
+    ]
+    rows.append(sms(day, "79990000000", f"{NAMES[0]}, с днём рождения!"))
+    sandbox.world.calltouch.replace_day(int(SITE), day, rows)
+    assert house.refresh([day]), house.failure()
+    shown = house.rows(SHOWN)
+    assert [text for _, text, _ in shown] == ["{name}, ваш букет готов", "{name}, ваш заказ готов"]
+    singles = "SELECT count(*) FROM bi.sms_day WHERE template_id <> %s AND messages = 1"
+    assert house.rows(singles, "00000000-0000-0000-0000-000000000000") == [(0,)]
+    standing = house.rows(STANDING)
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("DELETE FROM mart.template WHERE published_at IS NOT NULL")
+    as_before(house, [day], "template_id = md5(message)::uuid")
+    [(old, text, _)] = house.rows(SHOWN)[1:]
+    assert [(one, text) for one, text, _ in shown if one == old] == []
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"template_id,label,category,campaign\n{old},Ready,service,\n")
+
+    assert command("labels", str(labels)).return_value == 0
+    assert house.replay([day]), house.failure()
+
+    assert house.rows(STANDING) == standing
+    assert [(text, label) for _, text, label in house.rows(SHOWN)] == [
+        ("{name}, ваш букет готов", "{name}, ваш букет готов"),
+        (text, "Ready"),
+    ]
     assert house.replay([day])
     assert written(house) == 0

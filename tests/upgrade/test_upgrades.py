@@ -97,6 +97,43 @@ def test_a_dump_from_before_the_mark_is_known_as_restored_by_its_migration(
         server.drop(later)
 
 
+BEFORE_ONE_ID = "0040"
+NAMED = """
+INSERT INTO mart.account VALUES ('calltouch', '101', 101, 'Europe/Moscow', NULL, '101');
+INSERT INTO mart.template (site_id, template_id, masked_text, guessed_category, label, category,
+    published_at)
+SELECT 101, md5('name ' || n)::uuid, '{name}, заказ # собран', 'unlabelled',
+    CASE WHEN n = 3 THEN 'Order' ELSE '{name}, заказ # собран' END,
+    CASE WHEN n = 3 THEN 'service' ELSE 'unlabelled' END, '2024-04-01'::timestamptz + n * interval '1 day'
+FROM generate_series(1, 5) n;
+INSERT INTO mart.template_label VALUES (md5('name 3')::uuid, 'Order', 'service', NULL);
+INSERT INTO mart.sms_day
+SELECT '2024-04-20', 101, md5('name ' || n)::uuid, 'RU', 'delivered', 'none', 1, 2, 0
+FROM generate_series(1, 5) n;
+"""
+
+
+def test_ids_that_each_name_had_become_one_and_the_label_moves_along(
+    server: PostgresServer, scratch: Path
+) -> None:
+    warehouse = server.on("upgrade_of_names")
+    try:
+        migrate(warehouse, folder=up_to(BEFORE_ONE_ID, server, scratch / "earlier"))
+        with warehouse.connect_admin() as connection:
+            connection.execute(NAMED)
+        migrate(warehouse, folder=server.sql)
+        with warehouse.connect_admin() as connection:
+            told = connection.execute(
+                "SELECT t.template_text, t.template_label, t.category, d.messages, d.segments,"
+                " d.template_label FROM bi.template t JOIN bi.sms_day d USING (site_id, template_id)"
+            ).fetchall()
+            stale = connection.execute("SELECT count(DISTINCT day) FROM mart.stale").fetchone()
+        assert told == [("{name}, заказ # собран", "Order", "service", 5, 10, "Order")]
+        assert stale == (1,), "hours hold categories: the day is counted afresh"
+    finally:
+        server.drop(warehouse)
+
+
 @pytest.mark.parametrize("version", [TODAY, *RELEASES])
 def test_a_released_schema_is_migrated_with_its_rows(
     server: PostgresServer, scratch: Path, version: str

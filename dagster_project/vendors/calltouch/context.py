@@ -17,9 +17,9 @@ from dagster_project.pseudonym import pseudonym, sub_key
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
 from dagster_project.vendors.calltouch.outcomes import outcome_of
+from dagster_project.vendors.calltouch.people import masked_text
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
-from dagster_project.vendors.calltouch.templates import template_of
 
 REMEMBERED: Final = 16_384
 LONGEST_REMEMBERED: Final = 2_048
@@ -125,7 +125,7 @@ class TailMemory(dict[bytes, bytes]):
     """The encoded fields ``template_id`` and ``segments`` by the text, levelled.
 
     Levelling sets every digit to 0 and every link to zeros of its length. That changes neither
-    field: a template masks digits and links, and all these characters take equal space. Where there
+    field: what is shown of a text has digits and links masked, and all these characters take equal space. Where there
     is no text (``NO_TEXT``), both are NULL.
     """
 
@@ -170,5 +170,5 @@ def _level_links(text: bytes) -> bytes:
 
 
 def template_id(message: str, template_key: bytes) -> bytes:
-    """A keyed pseudonym of the template: a short one could be guessed."""
-    return pseudonym(template_key, template_of(message).encode())
+    """A keyed pseudonym of the text as it is shown: a short one could be guessed."""
+    return pseudonym(template_key, masked_text(message).encode())

@@ -1,19 +1,31 @@
-"""Names of people in templates, masked before a template is shown: ``{name}``.
+"""What is shown of a text, and what its ``template_id`` is made of: its template without names.
 
-A template that 20 recipients of a site had may still hold a first name that 20 of them share. Masked
-are, with a capital letter: first names that are common in Russia, in every case and also written in
-Latin letters, with the words beside them (surname, patronymic); and whatever a salutation addresses
-(``Уважаемый …,`` ``Здравствуйте, …!``). Names that are words too (Вера, Роман) count as names where
-they are addressed. It masks too much rather than too little: a user may label what it spoils.
+``masked_text`` is the one rule for both, so that an id tells no more than the text beside it: texts that
+differ in a name alone have one id. Names become ``{name}``. They are known
 
-A rare name beyond all of this is not known here; only the 20 recipients stand before it. Pure.
+- by a list: first names that are common in Russia, in every case and also written in Latin letters, with
+  the words beside them (surname, patronymic); names that are words too (Вера, Роман) where they are
+  addressed;
+- by their form, in any alphabet: whom a salutation addresses (``Уважаемый …,`` ``Здравствуйте, …!``,
+  ``Dear …``), one to three capitalised words that a text or a sentence begins with before a comma or an
+  exclamation mark, or that stand between a comma and a mark (``…, Айгерім!``), who follows a word for a
+  person (``мастер …``), whoever has a patronymic or initials, and words of an alphabet that the rest of
+  the text is not written in. Alphabets without capitals count as capitalised.
+
+Which ordinary words begin a sentence so (``Внимание, …``) is a list too. It masks too much rather than
+too little: a user may label what it spoils. A name of no list in the middle of a sentence, without any
+of these marks, is not known from one text; only the 20 recipients stand before it. Pure.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
+
+from dagster_project.vendors.calltouch.templates import template_of
 
 _COMMON: Final = """
 Александр Алексей Альберт Анатолий Андрей Антон Аркадий Арсений Артем Артемий Артур Афанасий Ахмед
@@ -41,6 +53,49 @@ _COMMON: Final = """
 _ALSO_WORDS: Final = """
 Августа Вера Лада Лев Любовь Майя Марта Мила Мира Надежда Роза Роман Света Слава
 """
+_ORDINARY: Final = """
+абоненты акции акция алло алоха анонс апрель аренда ассортимент август бесплатная бесплатно бесплатный
+билеты благодарим благодарю бонус бонусы большая большие большой бронь будьте важная важно важное
+ваучер весна весной весь вечер визит внимание возможно возврат вопрос вопросы воскресенье впервые временно
+всегда всего всем встречайте встреча вторник вы выбирайте выбор выгода выгодно выставка газ гарантия где
+главное горячая готово да давайте дарим дача двери день деньги дети детям добавьте добро добрый доброе
+договор дополнительно доставка доступ дорогая дорогие дорогой другие долг ежедневно если есть ещё еще
+жаль жара ждем ждём завтра заказ заказы закажите закрытие замена запись заявка здесь здравствуйте
+зима зимой и идея извещение извините изменение или именно итак июль июнь итог к кажется как какая каникулы
+карта каталог кино ключ когда код коллекция конечно конкурс консультация концерт корзина кофе красота
+к сожалению кстати купон курс курсы кэшбэк лето летом лидер лишь ложь лотерея лучшая лучшие лучшее лучший
+любимая любимые любимый магазин май маникюр март масла мастер мастера мебель медосмотр меню минус минутку
+мода море мы на наверное назначено наконец напоминаем напоминание наступил настало наша наше наши не
+некоторые нет неделя немедленно ничего но новая новинка новинки новое новости новость новые новый
+ноябрь ну нужна нужно обед обмен обновление обратите обувь обучение объявление ого однако ок октябрь
+окна оплата оповещение осень осенью осталась остался осталось осторожно открытие отзыв отлично
+отмена отпуск очень ошибка пароль пасха первая первый перенос письмо пицца плюс победа победитель погода
+подарки подарок подписка пожалуйста поздравление поздравляем поздравляю пока покупка покупки полис помните
+помощь понедельник пополнение пора похоже после последнее последние последний посылка поэтому почему
+праздник праздники премьера предложение предупреждение привет приветствуем приглашаем приглашение прием
+приём приходите программа продажа продлено промокод просим простите проверьте прощай прямо пятница
+работа радость раз распродажа рассрочка регистрация режим результат результаты реклама ремонт рождество
+розыгрыш сайт сандалии свадьба свежие свидание сегодня сейчас семинар сентябрь сервис сертификат
+скидка скидки скидочка скоро сначала снова сообщаем спасибо спектакль спецпредложение спешите спорт
+среда срочно ставка старт статус стоп стоп-цена стрижка студенты суббота сумма супер супермаркет суть счастье
+счет счёт так также такси там тариф тексты тепло теперь только товар товары тогда точка ту туры туры тут
+тсс уборка уведомление увы угадайте удача удачи уже урок ура услуга успевайте успейте успех утро учеба фильм
+финал форум футбол хит хиты хватит хорошо хотите цена цены чай часть четверг число что чтобы чудо шаг
+шанс школа шины штраф экзамен экономия экскурсия эксклюзив эй электронный это этот юбилей яблоки явка
+январь февраль декабрь ярмарка фестиваль акт
+a about action again alert all also alternatively and announcement any april are as at attention august autumn
+best big black bonus book but buy by can cashback check christmas click code congrats congratulations
+coupon customers dear deal december delivery discount discounts don't do easter enjoy event everyone exclusive
+extra february final finally fine first flash for free friday friendly from gentlemen get gift gifts go good
+great guess happy hello here hey hi holiday hooray hot hurry if important in information it january july june
+just ladies last limited look march may meet monday more new news no note notice november now october off offer
+ok only open oops order our please price prize promo promotion reminder sale sales saturday save season
+september shop so sorry special spring start stop summer sunday super surprise thank thanks the this thursday
+today tomorrow tonight tuesday update urgent visit wait warning we wednesday weekend welcome well what
+when win winter wow yes yesterday you your
+назар рахмет құттықтаймыз жеңілдік бүгін ертең сіз сіздің қайырлы құрметті сәлем сәлеметсіз увага дякуємо
+знижка знижки сьогодні завтра увага увага
+"""
 _NO_PEOPLE: Final = """
 абонент вам вас ваш ваша ваше ваши внимание вы гости гость друг друзья клиент клиенты клиентка
 коллега коллеги мы наш наша наши пациент пациенты покупатель покупатели партнер партнеры
@@ -48,6 +103,9 @@ _NO_PEOPLE: Final = """
 you we our
 """
 _NOT_ADDRESSED: Final = frozenset(_NO_PEOPLE.split())
+_ORDINARY_WORDS: Final = frozenset(_ORDINARY.split()) | _NOT_ADDRESSED
+_BIDDING: Final = ("йте", "ите", "ьте", "тесь", "аем", "яем", "уем")
+"""How Russian verbs end that bid or announce, and vocatives do not."""
 _ENDINGS: Final = (
     ("ия", ("ия", "ии", "ию", "ией", "ие")),
     ("а", ("а", "ы", "и", "е", "у", "ой", "ою")),
@@ -89,14 +147,94 @@ def _forms(name: str) -> Iterator[str]:
 
 _NAMES: Final = frozenset(form for name in _COMMON.split() for form in _forms(name))
 _ALL_NAMES: Final = _NAMES | {form for name in _ALSO_WORDS.split() for form in _forms(name)}
-_WORD: Final = r"[^\W\d_]++(?:-[^\W\d_]++)*+"
-_WORDS: Final = re.compile(_WORD)
-_SALUTED: Final = re.compile(
-    r"(?i:\b(?:здравствуйте?|привет(?:ствуем)?|добр(?:ый|ого) (?:день|дня|вечер|вечера)"
-    r"|доброе утро|уважаем(?:ый|ая|ые|ого|ой)|дорог(?:ой|ая|ие|ого)|hello|hi|dear))"
-    rf"[ ,]{{1,3}}({_WORD}(?: {_WORD}){{0,2}})(?=\s*+(?:[,!.:;…)—–-]|\n|$))"
+
+
+def _ranges(letters: Iterator[int]) -> str:
+    """These code points as the inside of a class of characters."""
+    shown = ""
+    first = last = -2
+    for letter in letters:
+        if letter != last + 1:
+            shown += "" if last < 0 else f"{chr(first)}-{chr(last)}"
+            first = letter
+        last = letter
+    return f"{shown}{chr(first)}-{chr(last)}"
+
+
+_MARKS: Final = _ranges(
+    point for point in range(0x300, 0x20000) if unicodedata.category(chr(point)) in ("Mn", "Mc")
 )
-_HEAD: Final = re.compile(rf"\A\W*+({_WORD})(?=[,!])")
+"""Vowels and accents that are written onto letters: to ``re`` they are no part of a word."""
+_LETTERS: Final = rf"[^\W\d_]++(?:[{_MARKS}]++[^\W\d_]*+)*+"
+_WORD: Final = rf"{_LETTERS}(?:[-'’ʼʻ]{_LETTERS})*+"
+_START: Final = r"(?<![\w'’ʼʻ-])"
+_SOME_WORDS: Final = rf"{_WORD}(?: {_WORD}){{0,2}}"
+_GREETINGS: Final = (
+    "здравствуй|здравствуйте|привет|приветствуем|добрый день|доброго дня|добрый вечер|доброго вечера"
+    "|доброе утро|hello|hi|hey|good morning|good day|good afternoon|good evening|hola|hallo|merhaba|salam"
+    "|salom|сәлем|салем|сәлеметсіз бе|сәлеметсізбе|қайырлы күн|саламатсызбы|исәнмесез|вітаємо|добрий день"
+    "|доброго дня|добры дзень|բարև|բարև ձեզ|ողջույն|გამარჯობა|שלום|مرحبا|γεια σας|γεια σου"
+)
+_ESTEEM: Final = (
+    "уважаемый|уважаемая|уважаемые|уважаемого|уважаемой|дорогой|дорогая|дорогие|дорогого|dear|құрметті"
+    "|қадірлі|урматтуу|хөрмәтле|шановний|шановна|шановні|паважаны|паважаная|паважаныя|hurmatli|hörmətli"
+    "|sayın|estimado|estimada|liebe|lieber|sehr geehrte|sehr geehrter|հարգելի|սիրելի|პატივცემულო|ძვირფასო"
+    "|عزيزي|عزيزتي|αγαπητέ|αγαπητή"
+)
+_PERSONS: Final = (
+    "мастер|врач|доктор|менеджер|администратор|курьер|водитель|специалист|консультант|тренер|стилист"
+    "|оператор|сотрудник|сотрудница|инструктор|преподаватель|учитель|репетитор|клиент|клиентка|пациент"
+    "|пациентка|покупатель|получатель|заказчик|господин|госпожа|г-н|г-жа|товарищ|mr|mrs|ms|dr|mister"
+    "|doctor|manager|driver"
+)
+_PARTS: Final = re.compile(_LETTERS)
+
+
+def _first_parts(phrases: str) -> frozenset[str]:
+    """The first word of each, as ``_PARTS`` finds it: who has none of them need not be looked through."""
+    return frozenset(_PARTS.findall(phrase)[0] for phrase in phrases.split("|"))
+
+
+_SALUTING: Final = _first_parts(f"{_GREETINGS}|{_ESTEEM}")
+_FOR_A_PERSON: Final = _first_parts(_PERSONS)
+_SALUTED: Final = re.compile(
+    rf"\b(?i:{_GREETINGS}|{_ESTEEM})[ ,]{{1,3}}({_SOME_WORDS})"
+    r"(?=\s*+(?:[,،，!！?؟.。:;…)—–-]|\n|$))"
+)
+_MARKED: Final = re.compile("[,،，!！]")
+_INITIAL: Final = re.compile(r"(?<![\w.])[^\W\d_a-zа-яё]\.")
+_HEAD: Final = re.compile(
+    rf"(?:\A[^\w{{#]*+|(?<=[!?…\n])[ \n]*+|(?<=[^\W\d_]{{4}}\.)[ \n]++)"
+    rf"({_SOME_WORDS})(?=\s*+([,،，!！])(?:\s*+({_WORD}))?)"
+)
+_CALLED: Final = re.compile(rf"[,،，]\s*+({_SOME_WORDS})(?=\s*+([,،，!！?؟.。…]|\n|$))")
+_BEFORE: Final = re.compile(rf"{_START}({_WORD})\W*\Z")
+_LOOKED_BACK: Final = 40
+"""Characters before a comma in which the word before it stands."""
+_PERSON: Final = re.compile(rf"(\b(?i:{_PERSONS})\b\.?:? )({_SOME_WORDS})")
+_PATRONYMIC: Final = re.compile(
+    r"(?:ич|ича|ичу|ичем|вна|вны|вне|вну|вной|чна|чны|чне|чну|чной|шна|оглы|кызы|қызы|улы|ұлы)\Z"
+)
+_INITIALS: Final = re.compile(
+    rf"{_START}({_WORD}) ([^\W\d_])\.(?: ?[^\W\d_]\.)?|{_START}([^\W\d_])\.(?: ?[^\W\d_]\.)? ?({_WORD})"
+)
+_OTHER_ALPHABET: Final = re.compile(r"[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc]")
+_OTHER_WORDS: Final = re.compile(
+    rf"(?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)++"
+    rf"(?: (?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)++)*+"
+)
+_USUAL_LETTERS: Final = re.compile("[A-Za-zА-яЁёІіЇїЄєҐґЎў]")
+_MOST_OTHER: Final = 3
+_PLACE: Final = re.compile(r"\{(?:name|code|link|email)\}")
+_LONGEST_WITHOUT_CAPITALS: Final = 12
+_BIRTHDAY: Final = re.compile(
+    r"(?i:\bрожден|\bроди(?:лся|лась)\b|\bименин|\bюбиле|\bдр\b|birthday|туған күн|народжен)"
+)
+_MONTH: Final = re.compile(
+    r"(?i:#[ -]?(?:январ|феврал|март|апрел|ма[йя]|июн|июл|август|сентябр|октябр|ноябр|декабр|jan|feb|mar|apr"
+    r"|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d_]*+\.?(?: #)?"
+    r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december) #)"
+)
 _RUN: Final = re.compile(rf"{_WORD}(?: {_WORD})*+")
 _BESIDE: Final = re.compile(
     r"(?:ов|ев|ёв|ин|ын|ский|цкий|ской|ко|ук|юк|ова|ева|ёва|ина|ына|ская|цкая|дзе|швили|ян|ич|вна"
@@ -104,11 +242,40 @@ _BESIDE: Final = re.compile(
 )
 
 
+def masked_text(text: str) -> str:
+    """What is shown of a text, and what its ``template_id`` is made of.
+
+    Of a birthday the month is masked as its day is.
+    """
+    template = template_of(text)
+    if "#" in template and _BIRTHDAY.search(template):
+        template = _MONTH.sub("#", template)
+    return mask_names(template)
+
+
 def mask_names(template: str) -> str:
     """The template with ``{name}`` for the people that it names."""
-    template = _SALUTED.sub(_mask_saluted, template)
-    template = _HEAD.sub(_mask_head, template)
+    words = set(_PARTS.findall(template.lower().replace("ё", "е")))
+    if not words.isdisjoint(_SALUTING):
+        template = _SALUTED.sub(_mask_saluted, template)
+    if _MARKED.search(template):
+        template = _HEAD.sub(_mask_head, template)
+        template = _CALLED.sub(_mask_called, template)
+    if _INITIAL.search(template):
+        template = _INITIALS.sub(_mask_initials, template)
+    if not words.isdisjoint(_FOR_A_PERSON):
+        template = _PERSON.sub(_mask_person, template)
+    if _OTHER_ALPHABET.search(template) and _is_usual(template):
+        template = _OTHER_WORDS.sub(_mask_other, template)
+    if words.isdisjoint(_NAMES) and not any(map(_PATRONYMIC.search, words)):
+        return template
     return _RUN.sub(_mask_run, template)
+
+
+def _is_usual(template: str) -> bool:
+    """Whether most letters of the text itself are Latin or Cyrillic."""
+    text = _PLACE.sub("", template)
+    return len(_USUAL_LETTERS.findall(text)) > len(_OTHER_ALPHABET.findall(text))
 
 
 def _is_name(word: str, names: frozenset[str] = _NAMES) -> bool:
@@ -117,8 +284,28 @@ def _is_name(word: str, names: frozenset[str] = _NAMES) -> bool:
     )
 
 
+def _is_capital(word: str) -> bool:
+    """Whether a word is written as names are; in alphabets without capitals every word is."""
+    return word[0].isupper() or "ა" <= word[0] <= "ჿ" or unicodedata.category(word[0]) == "Lo"
+
+
 def _may_be_one(word: str) -> bool:
-    return word[0].isupper() and word.lower() not in _NOT_ADDRESSED
+    return _is_capital(word) and word.lower() not in _NOT_ADDRESSED
+
+
+def _is_ordinary(word: str) -> bool:
+    word = word.lower()
+    return word in _ORDINARY_WORDS or word.endswith(_BIDDING)
+
+
+def _may_be_people(words: str) -> bool:
+    """Whether these words, where a person may be addressed, are all like names.
+
+    Where there are no capitals, one short word is; more of them are a sentence.
+    """
+    if not all(_is_capital(word) and not _is_ordinary(word) for word in words.split(" ")):
+        return False
+    return words[0].isupper() or (" " not in words and len(words) <= _LONGEST_WITHOUT_CAPITALS)
 
 
 def _mask_saluted(match: re.Match[str]) -> str:
@@ -129,15 +316,68 @@ def _mask_saluted(match: re.Match[str]) -> str:
 
 
 def _mask_head(match: re.Match[str]) -> str:
-    if not _is_name(match[1], _ALL_NAMES):
+    words, mark, after = match.groups()
+    is_known = " " not in words and _is_name(words, _ALL_NAMES)
+    if not is_known and not _begins_with_people(words, match.start() == 0):
+        return match[0]
+    if not is_known and _goes_on(words, mark, after):
         return match[0]
     return match[0][: match.start(1) - match.start()] + "{name}"
+
+
+def _begins_with_people(words: str, of_text: bool) -> bool:
+    """A text that begins with a small letter begins with what somebody typed into a form."""
+    is_typed = of_text and words.islower() and " " not in words and not _is_ordinary(words)
+    return is_typed or _may_be_people(words)
+
+
+def _goes_on(words: str, mark: str, after: str | None) -> bool:
+    """Whether an enumeration begins here (``Москва, Казань``), not a sentence to somebody."""
+    return (
+        mark not in "!！"
+        and after is not None
+        and after[0].isupper()
+        and not (_is_ordinary(after) or words.isupper())
+    )
+
+
+def _mask_called(match: re.Match[str]) -> str:
+    words, end = match.groups()
+    text, at = match.string, match.start()
+    before = _BEFORE.search(text[max(at - _LOOKED_BACK, 0) : at])
+    if not words[0].isupper() and (not end or end not in ",،，!！"):
+        return match[0]  # without capitals, the end of a sentence
+    follows_a_name = before and before[1][0].isupper() and not _is_ordinary(before[1])
+    if follows_a_name or not _may_be_people(words):
+        return match[0]
+    return match[0][: match.start(1) - match.start()] + "{name}"
+
+
+def _mask_person(match: re.Match[str]) -> str:
+    words = match[2].split(" ")
+    named = 0
+    while named < len(words) and _may_be_people(words[named]):
+        named += 1
+    return " ".join([match[1] + "{name}", *words[named:]]) if named else match[0]
+
+
+def _mask_initials(match: re.Match[str]) -> str:
+    word, initial = match[1] or match[4], match[2] or match[3]
+    return "{name}" if initial.isupper() and _may_be_people(word) else match[0]
+
+
+def _mask_other(match: re.Match[str]) -> str:
+    """A few words of another alphabet; more of them are a text of its own."""
+    return "{name}" if match[0].count(" ") < _MOST_OTHER else match[0]
 
 
 def _mask_run(match: re.Match[str]) -> str:
     """Of words that stand beside each other, first names and the surnames next to them."""
     words = match[0].split(" ")
     masked = list(map(_is_name, words))
+    for at, (before, word) in enumerate(pairwise(words)):
+        if _PATRONYMIC.search(word) and word[0].isupper() and _may_be_people(before):
+            masked[at : at + 2] = [True, True]
     if not any(masked):
         return match[0]
     for at in [place for place, is_name in enumerate(masked) if is_name]:

@@ -38,7 +38,7 @@ from dagster_project.pseudonym import pseudonym, pseudonyms
 from dagster_project.storable import NUL, NUL_SYMBOL, REPLACEMENT
 from dagster_project.vendors.calltouch.context import RowContext, template_id
 from dagster_project.vendors.calltouch.outcomes import outcome_of
-from dagster_project.vendors.calltouch.people import mask_names
+from dagster_project.vendors.calltouch.people import masked_text
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
     erased_text,
@@ -57,7 +57,6 @@ from dagster_project.vendors.calltouch.suppressed_phones import (
     identities_of,
     own_phones,
 )
-from dagster_project.vendors.calltouch.templates import template_of
 
 _REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
 _REDUCED_TEXT: Final = encode("text", REDUCED)
@@ -293,8 +292,8 @@ def _recipient(phone: str | None, context: RowContext) -> UUID | None:
 
 
 def shown_template(text: str) -> str | None:
-    """What is shown of a text: its template without names; None where the text was taken out."""
-    return None if text.startswith((ERASED, REDUCED)) else mask_names(template_of(text))
+    """What is shown of a text, the rule for all: loads, recounts, labels; None: it was taken out."""
+    return None if text.startswith((ERASED, REDUCED)) else masked_text(text)
 
 
 PERSONAL: Final = Personal(

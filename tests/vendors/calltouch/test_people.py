@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dagster_project.vendors.calltouch.people import mask_names
+from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.vendors.calltouch.context import template_id
+from dagster_project.vendors.calltouch.people import mask_names, masked_text
 from dagster_project.vendors.calltouch.personal import shown_template
 
 
@@ -55,6 +59,102 @@ def test_a_name_is_masked(text: str, shown: str) -> None:
 )
 def test_what_is_no_name_stays(text: str) -> None:
     assert mask_names(text) == text
+
+
+ELSEWHERE = [
+    *("Айгерім", "Нұрсұлтан", "Мээрим", "Гульчехра", "Абдурахмонжон", "Жансая Ерланқызы"),
+    *("Արամ", "Գոհար Հակոբյան", "გიორგი", "ნინო", "Xolmurod", "Zoltán", "Xóchitl María", "O’Brien"),
+    *(
+        "Ῥοδόπη",
+        "Δημήτρης",
+        "דוד",
+        "محمد",
+        "राम",
+        "李伟",
+        "ゆみ",
+        "Åsa-Märta",
+        "Ярополк",
+        "АЙГЕРИМ",
+    ),
+]
+TEXTS = [
+    *("{}, ваш заказ №12 готов", "{}, с днём рождения! Дарим 500 бонусов", "{}! Ждём вас завтра"),
+    *("С днём рождения, {}!", "Ждём вас, {}, в субботу", "Здравствуйте, {}! Ждём", "Сәлем, {}!"),
+    *("Уважаемая {}, ждём", "Құрметті {}! Ждём", "Dear {}, your order is ready", "Բարև, {}!"),
+    *("გამარჯობა, {}!", "Ваш мастер {}", "Здравствуйте! {}, вы записаны на 5 мая"),
+]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("text", TEXTS)
+def test_names_of_no_list_and_of_any_alphabet_leave_one_text(text: str, name: str) -> None:
+    shown = masked_text(text.format(name))
+
+    assert shown == masked_text(text.format("Иван"))
+    assert "{name}" in shown
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Ваш заказ готов к выдаче", "Ваш заказ готов к отправке"),
+        ("Иван, ваш заказ готов", "Иван, ваш букет готов"),
+        ("Внимание, скидки!", "Спасибо, скидки!"),
+        ("Скидки! Только сегодня", "Подарки! Только сегодня"),
+        ("Новая коллекция обуви", "Новая коллекция сумок"),
+        ("Ждём в Москве", "Ждём в Казани"),
+        ("თქვენი შეკვეთა მზადაა", "თქვენი შეკვეთა გაუქმდა"),
+        ("Արամ, ձեր պատվերը պատրաստ է", "Արամ, ձեր պատվերը չեղարկված է"),
+        ("Айгерім, тапсырысыңыз дайын", "Айгерім, тапсырысыңыз жолда"),
+        ("您的订单已准备好", "您的订单已取消"),
+        ("Встреча 8 марта", "Встреча 8 мая"),
+        ("Hello! Order ready", "Hello! Order cancelled"),
+    ],
+)
+def test_texts_that_differ_in_an_ordinary_word_stay_two(texts: tuple[str, str]) -> None:
+    one, other = map(masked_text, texts)
+
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ваш день рождения 5 мая, дарим скидку", "Ваш день рождения #, дарим скидку"),
+        ("Поздравляем с рождением 12 августа 1990 г.", "Поздравляем с рождением # г."),
+        ("Happy birthday on May 5", "Happy birthday on #"),
+        ("Скидки к 8 Марта", "Скидки к # Марта"),
+        ("Ждём вас, Нигора Каримовна, завтра", "Ждём вас, {name}, завтра"),
+        ("Врач Абдуллаева З. К. принимает", "Врач {name} принимает"),
+        ("г. Москва, ул. Ленина, 5", "г. Москва, ул. Ленина, #"),
+        ("айгерим, ваш заказ готов", "{name}, ваш заказ готов"),
+    ],
+)
+def test_what_is_shown_of_birthdays_and_of_people_with_more_than_a_name(
+    text: str, shown: str
+) -> None:
+    assert masked_text(text) == shown
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Иван", "Айгерім", "გიორგი", "李伟", "ваш", "Заказ", "12", ",", "!", ".", "Код", "QWE", "\n",
+             "Здравствуйте", "мастер", "день рождения", "мая", "А.", "Ильич", "https://a.b/c", "x@y.ru", "{", "🔥"]
+        ),
+        max_size=12,
+    ).map(" ".join)
+    | st.text(max_size=40)
+)  # fmt: skip
+def test_what_is_shown_is_shown_as_it_is_when_it_is_masked_once_more(text: str) -> None:
+    assert masked_text(masked_text(text)) == masked_text(text)
+
+
+def test_an_id_is_made_of_the_text_that_is_shown() -> None:
+    key, text = sub_key("a secret", "template"), "Айгерім, ваш заказ №12 готов"
+
+    assert template_id(text, key) == pseudonym(key, masked_text(text).encode())
+    assert shown_template(text) == masked_text(text)
 
 
 def test_what_is_shown_of_a_text_has_neither_digits_nor_names() -> None:
