@@ -180,6 +180,9 @@ def test_the_user_is_made_as_the_image_makes_it(tmp_path: Path) -> None:
         (tmp_path / "etc" / name).touch()
     steps = [rest for word, rest in stages()[1] if word == "RUN"]
     command = re.sub(r"\b(groupadd|useradd) ", rf"\1 --prefix {tmp_path} ", " && ".join(steps))
+    command = command.replace(" /var/lib/", f" {tmp_path}/var/lib/")
     subprocess.run(["/bin/sh", "-ec", command], check=True)
+    home = (tmp_path / "var" / "lib" / "warehouse").stat()
+    assert (home.st_uid, home.st_gid, home.st_mode & 0o777) == (10001, 10001, 0o700)
     user = (tmp_path / "etc" / "passwd").read_text().strip()
     assert user == "warehouse:x:10001:10001::/opt/warehouse:/usr/sbin/nologin"
