@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -55,7 +55,9 @@ for _ in range(100):
 class PostgresServer:
     """A scratch server of one version; ``fresh`` answers a migrated database of its own."""
 
-    def __init__(self, version: str, binaries: Path, folder: Path) -> None:
+    def __init__(
+        self, version: str, binaries: Path, folder: Path, more: Mapping[str, str] | None = None
+    ) -> None:
         self.version = version
         self._reaper = subprocess.Popen(
             [sys.executable, "-c", REAPER, str(folder)],
@@ -63,7 +65,7 @@ class PostgresServer:
             start_new_session=True,
         )
         self.passwords = {name: SecretStr(secrets.token_urlsafe(16)) for name in LOGINS}
-        self.cluster = Cluster(folder / "data", binaries, FASTER)
+        self.cluster = Cluster(folder / "data", binaries, {**FASTER, **(more or {})})
         self.cluster.create(self.passwords["postgres"].get_secret_value(), sync=False)
         # As it is now: a file edited while the tests run would not be what the template was made of.
         self.sql = Path(shutil.copytree(sql_folder(), folder / "sql"))

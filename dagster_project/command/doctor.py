@@ -39,6 +39,7 @@ from dagster_project.wording import counted
 SERVER_CLOCK_SECONDS = 5.0
 VENDOR_CLOCK_SECONDS = 120.0
 LEAST_FREE_BYTES = 2 << 30
+FULLEST_QUEUE = 0.1
 _COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
 
 
@@ -146,6 +147,21 @@ def _privileges(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("roles", "wrong", f"{gap}.", f"as an administrator: {mend};")
     if not gaps:
         yield Finding("roles", "good", "nothing is open to everybody that should not be.")
+
+
+def _notifications(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    """The server's one queue, which any login can fill. Runs of this program do without it."""
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute("SELECT pg_notification_queue_usage()").fetchone()
+    assert row is not None
+    if row[0] > FULLEST_QUEUE:
+        yield Finding(
+            "Postgres",
+            "note",
+            f"its queue of notifications is {row[0]:.0%} full: a session listens and does not read."
+            " This program does without, other users of the server may not.",
+            "find it in pg_stat_activity, and end it with pg_terminate_backend(pid).",
+        )
 
 
 def _key(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -293,6 +309,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", _server_clock),
     ("schema", _migrations),
     ("roles", _privileges),
+    ("Postgres", _notifications),
     ("PII key", _key),
     ("credentials", _credentials),
     ("trust ranges", _range_proof),

@@ -23,6 +23,7 @@ from dagster_project.scrub import remember
 from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.logins import make_logins
+from dagster_project.warehouse.migrate import secure
 
 BROKER_URL = "WAREHOUSE_BROKER_URL"
 RESULTS_URL = "WAREHOUSE_RESULTS_URL"
@@ -66,5 +67,6 @@ def logins(*, passwords: Path) -> int:
     if short := [name for name, one in given.items() if len(one.get_secret_value()) < 12]:
         raise SettingsError(f"the password of {', '.join(short)} is shorter than 12 characters.")
     make_logins(replace(found, logins=given), click.echo)
+    secure(found)
     click.echo(f"may sign in: {', '.join(given)}")
     return 0

@@ -10,6 +10,7 @@ keeps the earlier days, and a re-executed run does only the days that its predec
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
+from functools import partial
 
 import dagster as dg
 from pydantic import BaseModel, Field
@@ -28,12 +29,14 @@ from dagster_project.orchestration import (
 )
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
+from dagster_project.orchestration.reporter import Late, Reporter, left_unreported
 from dagster_project.planning import Due
 from dagster_project.settings import Settings
 from dagster_project.walk import Walk
 from dagster_project.warehouse import ledger
 from dagster_project.warehouse.acts import note_act
 from dagster_project.warehouse.ledger import Receipt
+from dagster_project.wording import counted
 
 ACCEPTING = ("accept_shrink", "accept_rejects")
 """Settings of a run that take what would be held back."""
@@ -142,11 +145,15 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
         if ask and load:
             with walk.reading() as connection:
                 already = ledger.committed_by_runs(connection, feed.source, _earlier_tries(context))
+        reporter = Reporter(walk)
+        if load:
+            for late in left_unreported(walk, but=already):
+                _report_late(context, walk, reporter, late)
         runner = DayRunner(walk, settings, config.accounts, already, _days_to_ask(feed, due))
         step = (runner.refresh if load else runner.extract) if ask else runner.replay
         done = 0
         for chunk in step(days, newest_first=not config.oldest_first):
-            _log(context, walk, chunk, asked=ask, loaded=load)
+            reporter.add(chunk, partial(_log, context, walk, asked=ask, loaded=load))
             done += len(chunk.days)
             report.progress(context, feed, chunk, done, len(days))
             if due is not None and nights.may_wait(due, chunk):
@@ -155,10 +162,31 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 problems += chunk.problems
             problems += chunk.doubts if load else []
         if load:
-            for evaluation in checks.of_source(walk):
-                context.log_event(evaluation)
+            reporter.add(ChunkDone(), lambda _: _log_source(context, walk))
+        reporter.write()
+    if reporter.problem:
+        context.log.error(reporter.problem)
     if problems:
         raise report.failure(feed, problems, asked=ask)
+    if reporter.problem:
+        raise dg.Failure(f"{feed.source}: {reporter.problem}", allow_retries=False)
+
+
+def _report_late(
+    context: dg.AssetExecutionContext, walk: Walk, reporter: Reporter, late: Late
+) -> None:
+    """Tell Dagster now of days that an earlier run committed and could not tell of, or was killed."""
+    context.log.info(
+        f"{counted(len(late.chunk.days), 'day')} that run {late.run_id} committed, and that Dagster was"
+        " not told of, are reported now."
+    )
+    write = partial(_log, context, walk, asked=late.asked, loaded=True, committed_by=late.run_id)
+    reporter.add(late.chunk, write)
+
+
+def _log_source(context: dg.AssetExecutionContext, walk: Walk) -> None:
+    for evaluation in checks.of_source(walk):
+        context.log_event(evaluation)
 
 
 def _note_acceptance(
@@ -213,9 +241,11 @@ def _log(
     *,
     asked: bool,
     loaded: bool,
+    committed_by: str | None = None,
 ) -> None:
-    """Materializations and checks of the days that are done."""
+    """Materializations and checks of the days that are done; ``committed_by``: by an earlier run."""
     feed = walk.feed
+    earlier = {"committed by run": committed_by} if committed_by else {}
     for day, receipts in chunk.days.items():
         key = day.isoformat()
         if asked:
@@ -223,7 +253,7 @@ def _log(
                 dg.AssetMaterialization(
                     dg.AssetKey(feed.raw_asset),
                     partition=key,
-                    metadata=report.raw_metadata(receipts, chunk.costs[day]),
+                    metadata=report.raw_metadata(receipts, chunk.costs[day]) | earlier,
                 )
             )
         if loaded:
@@ -231,7 +261,8 @@ def _log(
                 dg.AssetMaterialization(
                     dg.AssetKey(feed.asset),
                     partition=key,
-                    metadata=report.rows_metadata(feed, receipts, chunk.costs[day], asked=asked),
+                    metadata=report.rows_metadata(feed, receipts, chunk.costs[day], asked=asked)
+                    | earlier,
                     description=report.summary(receipts, asked=asked),
                 )
             )

@@ -28,10 +28,13 @@ STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
 INSTANCE_YAML = f"""\
 # Made by the warehouse; it is written anew when it differs.
 storage:
-  postgres:
-    postgres_url:
-      env: {STORAGE_URL}
-    should_autocreate_tables: false
+  custom:
+    module: dagster_project.orchestration.event_log
+    class: SilentPostgresStorage
+    config:
+      postgres_url:
+        env: {STORAGE_URL}
+      should_autocreate_tables: false
 telemetry:
   enabled: false
 nux:

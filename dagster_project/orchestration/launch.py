@@ -7,7 +7,8 @@ failure sensors see it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 from dagster._core.workspace.load import location_origins_from_yaml_paths
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import SQLAlchemyError
 
-from dagster_project.errors import SettingsError
+from dagster_project.errors import SettingsError, TryLater
 from dagster_project.feed import Feed
 from dagster_project.orchestration import interrupts
 from dagster_project.orchestration.names import job_name, op_name
@@ -46,13 +49,18 @@ def launch(
     ``ask``: both assets (the vendor is asked); otherwise the rows alone (a replay).
 
     Raises:
+        TryLater: Dagster's storage does not answer; the days that were committed stand.
         KeyboardInterrupt: the person at the terminal stopped it; the run is canceled, what it had
             committed stays.
     """
     keys = [dg.AssetKey(feed.asset)] + ([dg.AssetKey(feed.raw_asset)] if ask else [])
     job = definitions.resolve_job_def(job_name(feed))
     subset = job.get_subset(asset_selection=set(keys))
-    with interrupts.from_terminal() as terminal, interrupts.unbegun(instance, run_id):
+    with (
+        interrupts.from_terminal() as terminal,
+        _storage_answers(feed),
+        interrupts.unbegun(instance, run_id),
+    ):
         run = instance.create_run_for_job(
             job_def=job,
             run_id=run_id,
@@ -66,6 +74,19 @@ def launch(
     if terminal.interrupted:
         raise KeyboardInterrupt
     return bool(result.success)
+
+
+@contextmanager
+def _storage_answers(feed: Feed) -> Iterator[None]:
+    """Say so where Dagster's own storage fails, which a run cannot begin or end without."""
+    try:
+        yield
+    except (DagsterPostgresException, SQLAlchemyError) as error:
+        raise TryLater(
+            f"Dagster's storage failed ({type(error).__name__}). What the run loaded is committed.",
+            source=feed.source,
+            way_out="once it answers, the next run of the source reports the days to Dagster.",
+        ) from None
 
 
 def _run_config(feed: Feed, config: dict[str, object]) -> dict[str, object]:

@@ -143,7 +143,7 @@ def dead_runs(
     if since is None or since[0] < grace:
         return []
     begun = _untouched(instance, _ALIVE, grace)
-    return [run for run in begun if _is_free(connection, run.run_id)]
+    return [run for run in begun if is_over(connection, run.run_id)]
 
 
 def unbegun_runs(instance: dg.DagsterInstance, grace: timedelta) -> list[dg.DagsterRun]:
@@ -180,15 +180,15 @@ def abandon_dead_extractions(connection: Connection) -> int:
         is_dead = (
             clock.now() - started_at >= _LONGEST_WITHOUT_RUN
             if run_id is None
-            else _is_free(connection, run_id)
+            else is_over(connection, run_id)
         )
         if is_dead:
             abandoned += ledger.abandon(connection, run_id, started_at)
     return abandoned
 
 
-def _is_free(connection: Connection, run_id: str) -> bool:
-    """Whether nobody holds the run's lock."""
+def is_over(connection: Connection, run_id: str) -> bool:
+    """Whether nobody holds the run's lock: it has ended, in whatever way."""
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(run_id),)).fetchone()
     if row is None or not row[0]:
         return False

@@ -21,7 +21,7 @@ import psutil
 
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.server_account import server_account
-from dagster_project.warehouse.server_settings import HBA, SERVER_SETTINGS
+from dagster_project.warehouse.server_settings import HBA, RESERVING, SERVER_SETTINGS
 
 SUPERUSER = "postgres"
 START_SECONDS = 600
@@ -121,7 +121,8 @@ class Cluster:
         """
         self._open_ways()
         self._write("pg_hba.conf", HBA)
-        settings = {**self.settings, "port": str(port)}
+        reserving = RESERVING if int(self.version()) >= 16 else {}
+        settings = {**reserving, **self.settings, "port": str(port)}
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         self._write("warehouse.conf", "# Written at each start.\n" + "".join(lines))
         before = self.log_file.lstat().st_size if self.log_file.exists() else 0

@@ -385,6 +385,49 @@ def committed_by_runs(
     return {(row[1], row[2]): _receipt(row) for row in rows}
 
 
+def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
+    """By run, the last receipt of each account and day of which Dagster was not told."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT ON (account, day) {}, run_id FROM ops.load_receipt WHERE source = %s"
+            " AND reported_at IS NULL AND run_id IS NOT NULL ORDER BY account, day, receipt_id DESC"
+        ).format(_RECEIPT),
+        (source,),
+    ).fetchall()
+    of_run: dict[str, list[Receipt]] = {}
+    for *row, run_id in rows:
+        of_run.setdefault(run_id, []).append(_receipt(tuple(row)))
+    return of_run
+
+
+def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
+    """Note that Dagster was told of these loads, and so of all that came before them on their days."""
+    last: dict[tuple[str, date], int] = {}
+    for receipt in receipts:
+        key = (receipt.source, receipt.day)
+        last[key] = max(last.get(key, 0), receipt.receipt_id)
+    if last:
+        connection.execute(
+            "UPDATE ops.load_receipt l SET reported_at = now()"
+            " FROM unnest(%s::text[], %s::date[], %s::bigint[]) AS told (source, day, receipt_id)"
+            " WHERE l.source = told.source AND l.day = told.day"
+            " AND l.receipt_id <= told.receipt_id AND l.reported_at IS NULL AND l.run_id IS NOT NULL",
+            ([s for s, _ in last], [day for _, day in last], list(last.values())),
+        )
+
+
+def days_of_all(
+    connection: Connection, source: str, accounts: Sequence[str], days: Sequence[date]
+) -> set[date]:
+    """Those of the days that every one of these accounts has."""
+    rows = connection.execute(
+        "SELECT day FROM ops.day_state WHERE source = %s AND account = ANY(%s) AND day = ANY(%s)"
+        " GROUP BY day HAVING count(*) = %s",
+        (source, list(accounts), list(days), len(accounts)),
+    )
+    return {row[0] for row in rows}
+
+
 def standing_receipts(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> list[Receipt]:

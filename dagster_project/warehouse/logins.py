@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -164,3 +164,15 @@ def _allow(connection: Connection, warehouse: Warehouse) -> None:
         if row and row[0]:
             identifiers = {key: sql.Identifier(name) for key, name in names.items()}
             connection.execute(sql.SQL(statement).format(**identifiers))
+    for name in (APP, DAGSTER):
+        _let_use_reserved(connection, name)
+
+
+def _let_use_reserved(connection: Connection, name: str) -> None:
+    """Connections that readers cannot take (PostgreSQL 16 and later); what may not be given is left."""
+    wanting = "SELECT NOT pg_has_role(%s, to_regrole('pg_use_reserved_connections'), 'USAGE')"
+    row = connection.execute(wanting, (name,)).fetchone()
+    if row and row[0]:
+        grant = sql.SQL("GRANT pg_use_reserved_connections TO {} WITH INHERIT TRUE")
+        with suppress(InsufficientPrivilege):
+            connection.execute(grant.format(sql.Identifier(name)))

@@ -76,9 +76,9 @@ def migrate(
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
                 report(f"{WHAT} Way out: {WAY_OUT}")
+            make_logins(warehouse, report)
             if waiting or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")
-            make_logins(warehouse, report)
             if storage is not None:
                 storage(warehouse, report)
     return [str(migration) for migration in waiting]
@@ -101,6 +101,12 @@ def _work_as_loader(connection: Connection) -> None:
     ).fetchone()
     if row is not None:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(LOADER)))
+
+
+def secure(warehouse: Warehouse) -> None:
+    """Close the database to PUBLIC and limit the logins that read ``bi``, as far as we may."""
+    with safe_errors("closing the database"), warehouse.connect_admin(what="migrate") as connection:
+        connection.execute("SELECT ops.secure_database()")
 
 
 def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:

@@ -53,3 +53,6 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "log_truncate_on_rotation": "on",
     "log_file_mode": "0600",
 }
+
+RESERVING: Mapping[str, str] = {"reserved_connections": "80"}
+"""From PostgreSQL 16 on: for the pipeline's and Dagster's logins, which readers cannot take away."""

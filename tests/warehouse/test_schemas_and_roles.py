@@ -102,6 +102,7 @@ def test_a_bi_login_can_neither_write_nor_read_elsewhere_nor_stop_the_loader(
             **warehouse.place,
             "user": role,
             "password": warehouse.logins[role].get_secret_value(),
+            "options": "-c default_transaction_read_only=off",  # a default, not a privilege
         },
         autocommit=True,
     ) as connection:

@@ -1,5 +1,6 @@
--- A reader that is held to ops.bi_grant is served by functions that fetch its accounts' rows alone.
+-- What readers may find out, and what they may take: accounts, connections, disk.
 --
+-- A reader that is held to ops.bi_grant is served by functions that fetch its accounts' rows alone.
 -- A row policy does not do: comparisons that Postgres knows as leakproof run before it, and EXPLAIN
 -- ANALYZE, the planner's estimates and the counters of pg_stat_xact_* tell what they found. So every
 -- view of bi that shows accounts has two halves, of which a plan has one, chosen while it is made:
@@ -190,6 +191,150 @@ JOIN (VALUES
     ('tellody', '(''tellody'', v.account) IN (SELECT a.vendor, a.account FROM mart.accounts_of(works_as) a)'),
     ('trust', '(''trust'', v.company_id::text) IN (SELECT a.vendor, a.account FROM mart.accounts_of(works_as) a)')
 ) AS keyed (key, is_own) USING (key);
+
+-- Of which loads Dagster was told. What was loaded before this file counts as told.
+
+ALTER TABLE ops.load_receipt ADD COLUMN reported_at timestamptz DEFAULT now();
+ALTER TABLE ops.load_receipt ALTER COLUMN reported_at DROP DEFAULT;
+COMMENT ON COLUMN ops.load_receipt.reported_at IS 'When Dagster was told of the load, or of a later one of the day, UTC instant; NULL: not yet (the next run of the source does it once the day is loaded of every account), or no run loaded it.';
+CREATE INDEX load_receipt_unreported ON ops.load_receipt (source, day)
+    WHERE reported_at IS NULL AND run_id IS NOT NULL;
+
+-- Built-in functions that a reader could stop the loader with, or fill the disk with. pg_notify is the
+-- lesser half: NOTIFY itself is no function, and open to everybody. pg_logical_emit_message has another
+-- signature from 17 on: closed on 15 or 16, a dump would name a function that a later server lacks, which
+-- stops pg_upgrade.
+CREATE OR REPLACE VIEW ops.closed_function AS
+    SELECT p.oid::regprocedure AS function, p.proname LIKE '%advisory%' AS for_loader,
+           has_function_privilege('public', p.oid, 'EXECUTE') AS is_open
+    FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace
+      AND (p.proname ~ '^pg_(try_)?advisory_'
+           OR p.proname ~ '^lo_(creat|create|from_bytea|put|import|open|truncate|truncate64)$'
+           OR p.proname IN ('lowrite', 'pg_notify', 'pg_export_snapshot', 'pg_current_xact_id', 'txid_current')
+           OR p.proname = 'pg_logical_emit_message'
+              AND current_setting('server_version_num')::integer >= 170000);
+
+CREATE FUNCTION ops.is_reader(login oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN (SELECT r.rolcanlogin AND NOT r.rolsuper FROM pg_roles r WHERE r.oid = login)
+    AND pg_has_role(login, 'warehouse_bi', 'MEMBER')
+    AND NOT pg_has_role(login, 'warehouse_loader', 'MEMBER')
+    AND NOT pg_has_role(login, 'warehouse_owner', 'MEMBER');
+COMMENT ON FUNCTION ops.is_reader(oid) IS 'Whether a role signs in and reads bi, and neither loads nor owns.';
+
+CREATE VIEW ops.reader_limit AS
+    SELECT r.rolname::text AS login, limits.name, limits.holds,
+           CASE WHEN limits.name = 'CONNECTION LIMIT' THEN nullif(r.rolconnlimit, -1)::text
+                ELSE nullif(nullif(split_part(given.setting, '=', 2), '-1'), '0') END AS given,
+           format('ALTER ROLE %I %s', r.rolname,
+               CASE WHEN limits.name = 'CONNECTION LIMIT' THEN format('CONNECTION LIMIT %s', limits.value)
+                    WHEN limits.name = 'search_path' THEN format('SET search_path = %s', limits.value)
+                    ELSE format('SET %s = %L', limits.name, limits.value) END) AS mend
+    FROM pg_catalog.pg_roles r
+    CROSS JOIN LATERAL (VALUES
+        ('CONNECTION LIMIT', '20', true),
+        ('temp_file_limit', '512MB', true),
+        ('statement_timeout', '60s', false),
+        ('idle_in_transaction_session_timeout', '60s', false),
+        ('default_transaction_read_only', 'on', false),
+        ('search_path', CASE WHEN pg_has_role(r.oid, 'warehouse_bi_pii', 'MEMBER')
+                             THEN 'bi, bi_pii' ELSE 'bi' END, false)
+    ) AS limits (name, value, holds)
+    LEFT JOIN LATERAL unnest(r.rolconfig) AS given (setting) ON split_part(given.setting, '=', 1) = limits.name
+    WHERE ops.is_reader(r.oid);
+COMMENT ON VIEW ops.reader_limit IS 'What each login that reads bi may take. Limits are of the login and pass to no member.';
+COMMENT ON COLUMN ops.reader_limit.login IS 'Role that signs in and is a member of warehouse_bi.';
+COMMENT ON COLUMN ops.reader_limit.name IS 'The limit.';
+COMMENT ON COLUMN ops.reader_limit.holds IS 'Whether it holds: the others are defaults, which a session may SET otherwise.';
+COMMENT ON COLUMN ops.reader_limit.given IS 'Its value; NULL: none was given.';
+COMMENT ON COLUMN ops.reader_limit.mend IS 'The statement that gives it; temp_file_limit: for a superuser.';
+
+CREATE VIEW ops.connection_reserve AS
+    SELECT available, readers, reserved,
+           readers + 60 <= available OR (reserved >= 60 AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_roles r
+               WHERE r.rolcanlogin AND NOT r.rolsuper
+                 AND (pg_has_role(r.oid, 'warehouse_loader', 'MEMBER') OR r.rolname = 'warehouse_dagster')
+                 AND pg_has_role(r.oid, to_regrole('pg_use_reserved_connections'), 'USAGE') IS NOT TRUE)) AS is_kept
+    FROM (
+        SELECT current_setting('max_connections')::integer
+                - current_setting('superuser_reserved_connections')::integer AS available,
+            coalesce(current_setting('reserved_connections', true)::integer, 0) AS reserved,
+            (SELECT coalesce(sum(coalesce(l.given::integer, current_setting('max_connections')::integer)), 0)
+             FROM ops.reader_limit l WHERE l.name = 'CONNECTION LIMIT') AS readers
+    ) AS counted;
+COMMENT ON VIEW ops.connection_reserve IS 'Whether the pipeline finds a connection, however many readers take: 60 are kept for it. One row.';
+COMMENT ON COLUMN ops.connection_reserve.available IS 'Connections of the server, without those for superusers.';
+COMMENT ON COLUMN ops.connection_reserve.readers IS 'How many the logins that read bi may take in all.';
+COMMENT ON COLUMN ops.connection_reserve.reserved IS 'How many are for members of pg_use_reserved_connections alone (PostgreSQL 16 and later).';
+COMMENT ON COLUMN ops.connection_reserve.is_kept IS 'Whether 60 are left for the pipeline''s and Dagster''s logins.';
+
+CREATE OR REPLACE VIEW ops.security_gap AS
+    SELECT format('PUBLIC may %s in database %s', lower(p.privilege), current_database()) AS gap,
+           format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()) AS mend
+    FROM (VALUES ('CONNECT'), ('TEMPORARY'), ('CREATE')) AS p (privilege)
+    WHERE has_database_privilege('public', current_database(), p.privilege)
+    UNION ALL
+    SELECT 'PUBLIC may create objects in schema public', 'REVOKE ALL ON SCHEMA public FROM PUBLIC'
+    WHERE to_regnamespace('public') IS NOT NULL
+      AND has_schema_privilege('public', to_regnamespace('public'), 'CREATE')
+    UNION ALL
+    SELECT format('PUBLIC may call %s', function), format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function)
+    FROM ops.closed_function WHERE is_open
+    UNION ALL
+    SELECT format('the login %s reads bi without a limit: %s', login, name), mend
+    FROM ops.reader_limit WHERE given IS NULL
+    UNION ALL
+    SELECT format('logins that read bi may take %s of %s connections, which leaves too few for the pipeline',
+               readers, available),
+           CASE WHEN to_regrole('pg_use_reserved_connections') IS NULL
+                THEN 'ALTER ROLE … CONNECTION LIMIT …, until they are 60 less, or raise max_connections'
+                ELSE 'ALTER SYSTEM SET reserved_connections = 60, restart the server, and GRANT'
+                    ' pg_use_reserved_connections TO the logins of the pipeline and of Dagster' END
+    FROM ops.connection_reserve WHERE NOT is_kept;
+
+CREATE OR REPLACE FUNCTION ops.secure_database() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_superuser boolean := (SELECT rolsuper FROM pg_roles WHERE rolname = current_user);
+    owner        oid := (SELECT datdba FROM pg_database WHERE datname = current_database());
+    closed       record;
+    missing      record;
+BEGIN
+    IF is_superuser OR pg_has_role(owner, 'USAGE') THEN
+        EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+        EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO warehouse_owner', current_database());
+        EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO warehouse_loader', current_database());
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO warehouse_bi', current_database());
+        IF to_regnamespace('public') IS NOT NULL THEN
+            REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        END IF;
+    END IF;
+    IF is_superuser THEN
+        FOR closed IN SELECT * FROM ops.closed_function WHERE is_open LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', closed.function);
+            IF closed.for_loader THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO warehouse_owner, warehouse_loader', closed.function);
+            END IF;
+        END LOOP;
+    END IF;
+    FOR missing IN SELECT l.mend FROM ops.reader_limit l WHERE l.given IS NULL LOOP
+        BEGIN
+            EXECUTE missing.mend;
+        EXCEPTION WHEN insufficient_privilege OR internal_error THEN
+            NULL;  -- not ours to give, or given by another database's migration at this moment
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION ops.secure_database() IS 'Closes the database to PUBLIC and limits the logins that read bi, as far as the caller may; ops.security_gap lists what is left.';
+COMMENT ON VIEW ops.security_gap IS 'What should be closed or limited in this database and is not: who migrated was not allowed to, or a login came later.';
+COMMENT ON COLUMN ops.security_gap.gap IS 'What anybody, or a reader, may do.';
+GRANT SELECT ON ops.reader_limit, ops.connection_reserve TO warehouse_loader;
+REVOKE ALL ON FUNCTION ops.is_reader(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.is_reader(oid) TO warehouse_loader;
 
 REVOKE ALL ON FUNCTION mart.is_held(name), mart.sees_all(), mart.refuse_held(name), mart.still_sees_all(),
     mart.accounts_of(name), mart.own_days(name), mart.refuse_write(),

@@ -1,0 +1,119 @@
+"""Tells Dagster of days that are committed, and goes on where Dagster's storage takes nothing.
+
+A day's rows stand whether or not its events could be written. What could not be told is tried again
+with each window that ends, and at the end of the run; what is left then is told by the next run of the
+source, by the receipts that nobody marked as reported.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date
+
+from dagster_project.days import ChunkDone, Cost
+from dagster_project.errors import WarehouseError
+from dagster_project.orchestration import liveness
+from dagster_project.walk import Walk
+from dagster_project.warehouse import ledger
+from dagster_project.warehouse.ledger import Receipt
+from dagster_project.wording import counted
+
+Write = Callable[[ChunkDone], None]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    chunk: ChunkDone
+    write: Write
+
+
+FAILURES_IN_A_ROW = 2
+"""So many, and Dagster's storage is taken to be down until the next window ends."""
+
+
+class Reporter:
+    """Writes events; what cannot be written waits."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._waiting: deque[_Waiting] = deque()
+        self._failure: Exception | None = None
+
+    def add(self, chunk: ChunkDone, write: Write) -> None:
+        """Have the chunk written, day by day, and what is not of a day last."""
+        for day, receipts in chunk.days.items():
+            of_day = replace(chunk, days={day: receipts}, problems=[])
+            self._waiting.append(_Waiting(of_day, write))
+        self._waiting.append(_Waiting(replace(chunk, days={}), write))
+        self.write()
+
+    def write(self) -> None:
+        """Try all that waits once."""
+        told: list[Receipt] = []
+        failures = 0
+        for _ in range(len(self._waiting)):
+            first = self._waiting.popleft()
+            try:
+                first.write(first.chunk)
+            except Exception as error:  # noqa: BLE001 - whatever keeps Dagster from being told
+                self._failure = error
+                self._waiting.append(first)
+                failures += 1
+                if failures == FAILURES_IN_A_ROW:
+                    break
+            else:
+                failures = 0
+                told += [r for receipts in first.chunk.days.values() for r in receipts]
+        # Not marked is told once more by the next run: no reason to stop this one.
+        with suppress(WarehouseError), self._walk.reading() as connection:
+            ledger.mark_reported(connection, told)
+
+    @property
+    def problem(self) -> str:
+        """What Dagster does not know, and how it will; empty: it knows all."""
+        if not self._waiting:
+            return ""
+        days = {day for waiting in self._waiting for day in waiting.chunk.days}
+        what = f"{counted(len(days), 'day')} loaded that" if days else "checks that"
+        return (
+            f"{what} Dagster could not be told of, since its storage takes no events"
+            f" ({type(self._failure).__name__}). The rows are committed; the next run of"
+            f" {self._walk.feed.source} reports what this one could not."
+        )
+
+
+@dataclass(frozen=True)
+class Late:
+    """Days that an earlier run committed and Dagster does not know of."""
+
+    run_id: str
+    chunk: ChunkDone
+    asked: bool
+
+
+def left_unreported(walk: Walk, but: Collection[tuple[str, date]]) -> Iterator[Late]:
+    """What runs that are over have left, of days that every account has; ``but``: what comes anyway."""
+    accounts = [account.label for account in walk.feed.accounts(walk.settings)]
+    by_run: dict[str, dict[date, list[Receipt]]] = defaultdict(lambda: defaultdict(list))
+    with walk.reading() as connection:
+        left = ledger.unreported(connection, walk.feed.source)
+        over = {run for run in left if liveness.is_over(connection, run)}
+        days = {receipt.day for run in over for receipt in left[run]}
+        whole = ledger.days_of_all(connection, walk.feed.source, accounts, sorted(days))
+    for run in over:
+        for receipt in left[run]:
+            if receipt.day in whole and (receipt.account, receipt.day) not in but:
+                by_run[run][receipt.day].append(receipt)
+    for run, of_run in by_run.items():
+        yield Late(run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values())))
+
+
+def _chunk(days: dict[date, list[Receipt]]) -> ChunkDone:
+    return ChunkDone(days=dict(days), costs=dict.fromkeys(days, Cost()))
+
+
+def _flat(groups: Collection[Sequence[Receipt]]) -> Iterator[Receipt]:
+    return (receipt for group in groups for receipt in group)

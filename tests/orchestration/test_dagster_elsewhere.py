@@ -1,0 +1,96 @@
+"""Dagster's storage on a server of its own, whose queue of notifications is full, and which goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+from pydantic import SecretStr
+
+from dagster_project.errors import TryLater
+from dagster_project.orchestration import report
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
+from tests.conftest import PostgresServer
+from tests.operating import House, operating
+from tests.orchestration.test_unreported_days import ROWS, SOURCE, loaded, materialized
+
+DAYS = [date(2024, 5, day) for day in range(1, 11)]
+LATER = date(2024, 5, 11)
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Sandbox]:
+    with running_sandbox(clock="2024-05-20T12:00:00+03:00") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def elsewhere(server: PostgresServer, scratch: Path) -> Iterator[PostgresServer]:
+    """A server with the smallest queue, and an empty database for Dagster."""
+    folder = scratch / "elsewhere"
+    folder.mkdir(mode=0o711)
+    smallest = {"max_notify_queue_pages": "64"}
+    another = type(server)("18", server.cluster.binaries, folder, smallest)
+    with another.on("postgres").connect_admin() as connection:
+        connection.execute("CREATE ROLE keeper LOGIN PASSWORD 'kept'")
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'strange'")
+        connection.execute("CREATE DATABASE events OWNER keeper")
+    yield another
+    another.close()
+
+
+@pytest.fixture
+def house(
+    warehouse: Warehouse,
+    elsewhere: PostgresServer,
+    vendors: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    url = f"postgresql://keeper:kept@127.0.0.1:{elsewhere.port}/events"
+    given = {**vendors.settings_env(), "DAGSTER_URL": url}
+    theirs = replace(warehouse, dagster=SecretStr(url))
+    with operating(theirs, scratch, monkeypatch, given) as running:
+        yield running
+
+
+def test_runs_go_on_while_the_queue_is_full_and_rows_are_loaded_while_the_server_is_away(
+    house: House, elsewhere: PostgresServer
+) -> None:
+    stranger = f"postgresql://stranger:strange@127.0.0.1:{elsewhere.port}/postgres"
+    with psycopg.connect(stranger) as deaf, psycopg.connect(stranger, autocommit=True) as loud:
+        deaf.execute("LISTEN noise")
+        deaf.commit()
+        deaf.execute("SELECT 1")
+        fill_queue(loud)
+        assert house.refresh(DAYS[:3], SOURCE)
+    assert [len(materialized(house, ROWS, day)) for day in DAYS[:3]] == [1, 1, 1]
+
+    def go_away(chunk: object) -> None:
+        elsewhere.cluster.stop("immediate")
+
+    with report.listening(go_away), pytest.raises(TryLater, match="Dagster's storage"):
+        house.refresh(DAYS[3:], SOURCE)
+    assert loaded(house) == DAYS
+
+    elsewhere.cluster.start(elsewhere.port)
+    assert house.refresh([LATER], SOURCE)
+    assert [len(materialized(house, ROWS, day)) for day in (*DAYS, LATER)] == [1] * 11
+    late = [day for day in DAYS if "committed by run" in materialized(house, ROWS, day)[0]]
+    assert len(late) >= 5
+
+
+def fill_queue(connection: psycopg.Connection[Any]) -> None:
+    """Notify until the server takes no more; it keeps what one session does not read."""
+    with pytest.raises(pg.ProgramLimitExceeded, match="too many notifications"):
+        connection.execute(
+            "DO $$ BEGIN FOR n IN 1..10000 LOOP PERFORM pg_notify('noise', repeat('x', 7900) || n);"
+            " COMMIT; END LOOP; END $$"
+        )
