@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from dagster_project.errors import TryLater
 from dagster_project.orchestration import report
+from dagster_project.orchestration.storage import make_storage
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
@@ -41,7 +42,7 @@ def elsewhere(server: PostgresServer, scratch: Path) -> Iterator[PostgresServer]
     with another.on("postgres").connect_admin() as connection:
         connection.execute("CREATE ROLE keeper LOGIN PASSWORD 'kept'")
         connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'strange'")
-        connection.execute("CREATE DATABASE events OWNER keeper")
+        connection.execute("CREATE DATABASE events OWNER keeper ENCODING 'UTF8'")
     yield another
     another.close()
 
@@ -57,6 +58,7 @@ def house(
     url = f"postgresql://keeper:kept@127.0.0.1:{elsewhere.port}/events"
     given = {**vendors.settings_env(), "DAGSTER_URL": url}
     theirs = replace(warehouse, dagster=SecretStr(url))
+    make_storage(theirs)
     with operating(theirs, scratch, monkeypatch, given) as running:
         yield running
 
