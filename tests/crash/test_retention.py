@@ -48,7 +48,7 @@ STATE = {
 }
 MIXED_DAYS = """
 SELECT count(*) FROM (
-    SELECT count(*) FILTER (WHERE message = '(reduced)') AS reduced, count(*) AS rows
+    SELECT count(*) FILTER (WHERE message = '(reduced)') AS reduced, count(message) AS rows
     FROM warehouse.calltouch_sms GROUP BY site_id, sent_on) day
 WHERE reduced NOT IN (0, rows)
 """
