@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 CLOCK_FILE = "WAREHOUSE_CLOCK_FILE"
+CLOCKS_MAY_DIFFER = timedelta(minutes=1)
+"""How far the clocks of a host and of its database may be apart without being told of."""
 
 
 def shift() -> timedelta:

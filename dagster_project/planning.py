@@ -61,7 +61,7 @@ def due_days(
     account: Account,
 ) -> Due:
     """What is due tonight for one account."""
-    today = clock.today(account.time_zone)
+    now, today = clock.now(), clock.today(account.time_zone)
     tonight = midnight(today, account.time_zone)
     states = _states(connection, account)
     reasons = _reasons(connection, feed, settings, account, today, states)
@@ -71,7 +71,11 @@ def due_days(
         state = states.get(day)
         if day < settings.start_date:
             continue
-        if state is None or not (state.settled or state.observed_at >= tonight):
+        # What is dated in the future was dated by a clock that was ahead: it proves nothing.
+        is_fresh = (
+            state is not None and tonight <= state.observed_at <= now + clock.CLOCKS_MAY_DIFFER
+        )
+        if state is None or not (state.settled or is_fresh):
             due[day] = reasons.get(day, TODAY)
     return Due(account, due)
 

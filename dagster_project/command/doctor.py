@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 import requests
 
+from dagster_project import clock
 from dagster_project.alarm import channels
 from dagster_project.command.doctor_dagster import dagster
 from dagster_project.command.findings import Finding, in_all
@@ -28,9 +29,14 @@ from dagster_project.orchestration import services
 from dagster_project.pseudonym import fingerprint
 from dagster_project.settings import Settings
 from dagster_project.vendors.trust.range_proof import standing
-from dagster_project.warehouse import alarm_book, restored
+from dagster_project.warehouse import alarm_book, ledger, restored
 from dagster_project.warehouse.connection import Warehouse, safe_errors
-from dagster_project.warehouse.fitness import PROBE_BYTES, refuse_unfit, try_to_write
+from dagster_project.warehouse.fitness import (
+    PROBE_BYTES,
+    clock_difference,
+    refuse_unfit,
+    try_to_write,
+)
 from dagster_project.warehouse.keys import pii_hash_key
 from dagster_project.warehouse.migrate import pending, security_gaps
 from dagster_project.warehouse.range_proofs import RangeProofs
@@ -38,6 +44,10 @@ from dagster_project.wording import counted
 
 SERVER_CLOCK_SECONDS = 5.0
 VENDOR_CLOCK_SECONDS = 120.0
+FUTURE = """
+SELECT source, account, min(day), max(day), count(*) FROM ops.day_state
+WHERE observed_at > %s GROUP BY source, account ORDER BY source, account
+"""
 LEAST_FREE_BYTES = 2 << 30
 FULLEST_QUEUE = 0.1
 _COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
@@ -116,12 +126,15 @@ def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 
 def _server_clock(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
-        before = time.time()
-        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
-        after = time.time()
-    assert row is not None
-    off = float(row[0]) - (before + after) / 2
-    yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + (after - before))
+        off, inexact = clock_difference(connection)
+        ahead = connection.execute(FUTURE, (clock.now() + clock.CLOCKS_MAY_DIFFER,)).fetchall()
+    yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
+    for source, account, first, last, days in ahead:
+        text = f"{source} {account}: dated in the future, by a clock that was ahead: {counted(days, 'day')}."
+        line = (
+            f"warehouse backfill --source {source} --account {account} --from {first} --to {last}"
+        )
+        yield Finding("clock", "wrong", text, f"`{line}`.")
 
 
 def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
@@ -129,6 +142,15 @@ def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
     if abs(off) <= bound:
         return Finding(about, "good", text)
     return Finding(about, "wrong", text, "set both by NTP: days and points hang on it.")
+
+
+def _time_zones(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        for feed in FEEDS:
+            for account in feed.accounts(settings):
+                for sentence in ledger.days_of_other_zones(connection, account):
+                    text, _, way_out = sentence.partition(" Way out: ")
+                    yield Finding("time zones", "wrong", text, f"`{way_out}`.")
 
 
 def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -308,6 +330,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("Postgres", _connection),
     ("clock", _server_clock),
     ("schema", _migrations),
+    ("time zones", _time_zones),
     ("roles", _privileges),
     ("Postgres", _notifications),
     ("PII key", _key),

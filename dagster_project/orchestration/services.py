@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,14 @@ from dagster_project.feeds import marts_keeper, refresh_stale_marts
 from dagster_project.heaps import keep_few_heaps
 from dagster_project.settings import Settings, load_settings
 from dagster_project.walk import Walk
+from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
-from dagster_project.warehouse.fitness import refuse_unfit
+from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.migrate import migrate, pending
 from dagster_project.warehouse.restored import refuse_restored
+
+log = logging.getLogger(__name__)
 
 PASSED_MONTHS_SECONDS = 5.0
 
@@ -63,13 +67,15 @@ def _make_storage(found: Warehouse, report: Callable[[str], None]) -> None:
 def refuse_unfit_server(found: Warehouse, *, patience: float = 0) -> None:
     """
     Raises:
-        SettingsError: the server takes no writes, or keeps no UTF-8.
+        SettingsError: the server takes no writes, or keeps no UTF-8. A clock that is off is told.
     """
     with (
         safe_errors("beginning"),
         found.connect(what="begin", autocommit=True, patience=patience) as connection,
     ):
         refuse_unfit(connection)
+        if warning := clock_warning(connection):
+            log.warning(warning)
 
 
 @contextmanager
@@ -91,6 +97,7 @@ def opened_walk(
     refuse_unfit_server(warehouse(), patience=PATIENCE_SECONDS)
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
     refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
+    _tell_other_zones(feed)
     with Walk(
         feed,
         settings(),
@@ -111,6 +118,17 @@ def opened_walk(
                 statistics = beside.submit(walk.refresh_statistics)
                 refresh_stale_marts(walk)
                 statistics.result()
+
+
+def _tell_other_zones(feed: Feed) -> None:
+    """Say in the log which days were loaded under another time zone setting."""
+    with (
+        safe_errors("reading time zones"),
+        warehouse().connect(what="begin", autocommit=True, patience=PATIENCE_SECONDS) as connection,
+    ):
+        for account in feed.accounts(settings()):
+            for sentence in ledger.days_of_other_zones(connection, account):
+                log.warning(sentence)
 
 
 def _count_passed_months(walk: Walk, ended: threading.Event) -> None:

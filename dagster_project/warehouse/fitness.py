@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg
 
+from dagster_project.clock import CLOCKS_MAY_DIFFER
 from dagster_project.errors import SettingsError
 from dagster_project.warehouse.session import ENCODING
 
@@ -41,6 +43,27 @@ def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL
             way_out=f"CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and name that one"
             f" in {setting}.",
         )
+
+
+def clock_difference(connection: Connection) -> tuple[float, float]:
+    """Seconds by which the database's real clock is ahead of this host's, and how exact that is."""
+    before = time.time()
+    row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    after = time.time()
+    assert row is not None
+    return row[0] - (before + after) / 2, (after - before) / 2
+
+
+def clock_warning(connection: Connection) -> str | None:
+    """A sentence where the clocks of the database and of this host are more than a minute apart."""
+    ahead, inexact = clock_difference(connection)
+    if abs(ahead) - inexact <= CLOCKS_MAY_DIFFER.total_seconds():
+        return None
+    which = "ahead of" if ahead > 0 else "behind"
+    return (
+        f"the database's clock is {abs(ahead):.0f} s {which} this machine's: set both by NTP,"
+        " days and points hang on them."
+    )
 
 
 def try_to_write(connection: Connection) -> None:

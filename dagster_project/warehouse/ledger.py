@@ -21,6 +21,7 @@ from psycopg.rows import class_row
 from dagster_project import clock
 from dagster_project.model import Account, Tally, Window
 from dagster_project.scrub import scrubbed, without_secrets
+from dagster_project.wording import counted
 
 Connection = psycopg.Connection[Any]
 
@@ -102,7 +103,7 @@ class DayState:
 
 
 def begin_extraction(connection: Connection, window: Window, run_id: str | None) -> Extraction:
-    """Open an extraction; its ``started_at`` orders it among loads of the same days."""
+    """Open an extraction; the number that it is given orders it among loads of the same days."""
     account = window.account
     row = connection.execute(
         "INSERT INTO ops.extraction"
@@ -189,7 +190,7 @@ def latest_complete(
         "   AND x.outcome = 'complete' AND d.day BETWEEN x.first_day AND x.last_day"
         "   AND d.day >= coalesce(x.reduced_before, x.first_day)"
         "   AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = x.extraction_id)"
-        "   ORDER BY x.started_at DESC LIMIT 1) e",
+        "   ORDER BY x.extraction_id DESC LIMIT 1) e",
         (list(days), source, account),
     ).fetchall()
     return {row[0]: Extraction(row[1], source, account, *row[2:5]) for row in rows}
@@ -242,8 +243,16 @@ def day_states(
         return {state.day: state for state in cursor}
 
 
-def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: str | None) -> None:
-    """Receipts and the days' new state, inside the transaction that wrote the rows."""
+def write_receipts(
+    connection: Connection,
+    receipts: Sequence[Receipt],
+    run_id: str | None,
+    time_zone: str | None = None,
+) -> None:
+    """Receipts and the days' new state, inside the transaction that wrote the rows.
+
+    ``time_zone`` is the one whose calendar days they are.
+    """
     for receipt in receipts:
         row = connection.execute(
             _INSERT_RECEIPT,
@@ -282,6 +291,7 @@ def write_receipts(connection: Connection, receipts: Sequence[Receipt], run_id: 
                 receipt.rows_final,
                 receipt.checksum,
                 receipt.settled,
+                time_zone,
             ),
         )
     for source, account in {(receipt.source, receipt.account) for receipt in receipts}:
@@ -303,14 +313,30 @@ _INSERT_RECEIPT = (
 
 _UPSERT_STATE = (
     "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
-    " loaded_at, rows, rows_final, checksum, settled)"
-    " VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s, %s)"
+    " loaded_at, rows, rows_final, checksum, settled, time_zone)"
+    " VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s, %s, %s)"
     " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
     " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
     " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
-    " checksum = excluded.checksum, settled = excluded.settled, held = NULL, held_kinds = NULL,"
+    " checksum = excluded.checksum, settled = excluded.settled,"
+    " time_zone = excluded.time_zone, held = NULL, held_kinds = NULL,"
     " held_extraction_id = NULL, held_at = NULL, held_figures = NULL"
 )
+
+
+def days_of_other_zones(connection: Connection, account: Account) -> list[str]:
+    """Sentences on days that were dated in another time zone than the account's, with the way out."""
+    rows = connection.execute(
+        "SELECT time_zone, min(day), max(day), count(*) FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND time_zone <> %s GROUP BY time_zone ORDER BY 1",
+        (account.source, account.label, account.time_zone.key),
+    ).fetchall()
+    return [
+        f"{account.source} {account.label}: {counted(days, 'day')} from {first} to {last} stand as"
+        f" days of {zone}, and the time zone is {account.time_zone.key} now. Way out: warehouse replay"
+        f" --source {account.source} --account {account.label} --from {first} --to {last}"
+        for zone, first, last, days in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,8 @@ class WindowLoad:
             self.connection, self.extraction.source, self.extraction.account, days
         )
         for day, state in states.items():
-            if state.observed_at > self.extraction.started_at:
+            # By the number that the database gave the extraction, never by anybody's clock.
+            if state.extraction_id > self.extraction.extraction_id:
                 self.superseded[day] = state.observed_at
         self.skip |= self.superseded.keys()
         self._standing = read_standing(self.connection, self.table, self.window, self.skip)
@@ -196,7 +197,8 @@ class WindowLoad:
         self._writer.finish()
         self._hold(new, watch)
         receipts = self._receipts(new)
-        ledger.write_receipts(self.connection, receipts, run_id)
+        zone = self.window.account.time_zone.key
+        ledger.write_receipts(self.connection, receipts, run_id, zone)
         self._write_rejects([receipt.day for receipt in receipts])
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)

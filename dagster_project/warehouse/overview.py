@@ -2,7 +2,8 @@
 
 Grain: one ``Standing`` a source and account. A *gap* is a day between the first loaded and the last
 expected day that has no receipt. A day is *red* for a reason: it is a gap, it was asked for in vain, a
-newer answer is held, the last attempt failed, its records did not add up, or some were rejected. Each reason names where it is
+newer answer is held, the last attempt failed, its records did not add up, some were rejected, or it is dated in the
+future. Each reason names where it is
 told: the receipt, the extraction.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
+from dagster_project import clock
 from dagster_project.model import each_day
 from dagster_project.warehouse.ledger import Connection
 
@@ -112,7 +114,7 @@ def standing_of(
     ).fetchone()
     failure = connection.execute(
         "SELECT failure, finished_at FROM ops.extraction WHERE source = %s AND account = %s"
-        " AND outcome = 'failed' ORDER BY started_at DESC LIMIT 1",
+        " AND outcome = 'failed' ORDER BY extraction_id DESC LIMIT 1",
         (source, account),
     ).fetchone()
     loaded = {row[0] for row in days}
@@ -175,12 +177,13 @@ def _red(
     yield from _red_unloaded(connection, source, account, unloaded)
     yield from _red_loaded(connection, source, account, held)
     yield from _red_rejects(connection, source, account)
+    yield from _red_future(connection, source, account)
 
 
 _LAST_FAILED = (
     "(SELECT e.extraction_id, e.failure, e.started_at FROM ops.extraction e"
     " WHERE e.source = %(source)s AND e.account = %(account)s AND e.outcome = 'failed'"
-    " AND e.last_day >= d.day AND e.first_day <= d.day ORDER BY e.started_at DESC LIMIT 1) AS e"
+    " AND e.last_day >= d.day AND e.first_day <= d.day ORDER BY e.extraction_id DESC LIMIT 1) AS e"
 )
 
 
@@ -208,13 +211,13 @@ def _red_loaded(
 ) -> Iterator[Red]:
     """Days that stand, but not as the vendor would tell them now, or not in full."""
     rows = connection.execute(
-        "SELECT d.day, d.held, d.receipt_id, e.extraction_id, e.failure, e.started_at >"  # noqa: S608
-        " d.observed_at, r.rows_received, d.rows + r.rows_rejected,"
+        "SELECT d.day, d.held, d.receipt_id, e.extraction_id, e.failure,"  # noqa: S608
+        " e.extraction_id > d.extraction_id, r.rows_received, d.rows + r.rows_rejected,"
         " coalesce(d.held_kinds, '{shrink}')"
         " FROM ops.day_state d LEFT JOIN ops.load_receipt r USING (receipt_id)"
         f" LEFT JOIN LATERAL {_LAST_FAILED} ON true"
         " WHERE d.source = %(source)s AND d.account = %(account)s AND (d.held IS NOT NULL"
-        " OR e.started_at > d.observed_at OR r.rows_received <> d.rows + r.rows_rejected)",
+        " OR e.extraction_id > d.extraction_id OR r.rows_received <> d.rows + r.rows_rejected)",
         {"source": source, "account": account},
     )
     for day, reason, receipt_id, extraction_id, failure, is_newer, received, told, kinds in rows:
@@ -227,6 +230,18 @@ def _red_loaded(
         else:
             why = f"{received} records received, {told} loaded or rejected."
             yield Red(day, why, "backfill", receipt_id)
+
+
+def _red_future(connection: Connection, source: str, account: str) -> Iterator[Red]:
+    """Days whose answers are dated later than now: whether they are settled is anybody's guess."""
+    rows = connection.execute(
+        "SELECT day, receipt_id, observed_at FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND observed_at > %s",
+        (source, account, clock.now() + clock.CLOCKS_MAY_DIFFER),
+    )
+    for day, receipt_id, observed_at in rows:
+        why = f"its answer is dated {observed_at:%Y-%m-%d %H:%M} UTC, in the future: a clock was ahead."
+        yield Red(day, why, "backfill", receipt_id)
 
 
 def _red_rejects(connection: Connection, source: str, account: str) -> Iterator[Red]:

@@ -77,7 +77,7 @@ def _disposable(
         "    AND d.day BETWEEN x.first_day AND x.last_day"
         "    AND d.day >= coalesce(x.reduced_before, x.first_day)"
         "    AND EXISTS (SELECT FROM raw.response r WHERE r.extraction_id = x.extraction_id)"
-        "    ORDER BY x.started_at DESC LIMIT 1) e"
+        "    ORDER BY x.extraction_id DESC LIMIT 1) e"
         "  WHERE d.source = %(source)s AND d.account = %(account)s AND d.day >= %(kept_from)s)"
         " SELECT e.extraction_id FROM ops.extraction e"
         " WHERE e.source = %(source)s AND e.account = %(account)s"

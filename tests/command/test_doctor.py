@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 
 from dagster_project.cli import warehouse as command
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse import fitness
 from dagster_project.warehouse.connection import Warehouse
 from tests.operating import KEY, NO_SITE, SITE, House, again, days_back, operating
 
@@ -100,3 +103,51 @@ def test_no_line_shows_a_secret(
     assert secrets
     for secret in (*secrets, KEY, "a wrong password", house.warehouse.admin.secret or "-"):
         assert secret not in told
+
+
+def test_days_dated_in_the_future_are_named_and_the_line_mends_them(
+    house: House,
+) -> None:
+    [day] = days_back(1)
+    assert house.refresh([day]), house.failure()
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("UPDATE ops.day_state SET observed_at = now() + interval '2 days'")
+    line = f"warehouse backfill --source calltouch --account {SITE} --from {day} --to {day}"
+    [told] = [wrong for wrong in lines(examined(), "wrong") if "dated in the future" in wrong]
+    assert f"Way out: `{line}`." in told
+    status = CliRunner().invoke(command, ["status"], standalone_mode=False).stdout
+    assert "in the future: a clock was ahead" in status
+    assert line in status
+    assert CliRunner().invoke(command, line.split()[1:], standalone_mode=False).return_value == 0
+    assert "dated in the future" not in examined().stdout
+
+
+def test_days_of_another_time_zone_are_told_until_they_are_replayed(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    older, day = days_back(3, 2)
+    assert house.refresh([older, day]), house.failure()
+    again(monkeypatch, CALLTOUCH_TIMEZONE="Asia/Omsk")
+    line = f"warehouse replay --source calltouch --account {SITE} --from {older} --to {day}"
+    [told] = [wrong for wrong in lines(examined(), "wrong") if "time zones:" in wrong]
+    assert "2 days" in told
+    assert "stand as days of Europe/Moscow, and the time zone is Asia/Omsk now" in told
+    assert f"Way out: `{line}`." in told
+    assert CliRunner().invoke(command, line.split()[1:], standalone_mode=False).return_value == 0
+    assert "stand as days of Europe/Moscow" in caplog.text, "a load tells it too"
+    assert "time zones:" not in examined().stdout
+
+
+def test_clocks_that_are_more_than_a_minute_apart_are_told_by_doctor_and_a_load(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = time.time
+    monkeypatch.setattr(fitness, "time", SimpleNamespace(time=lambda: real() - 90))
+    [told] = [wrong for wrong in lines(examined(), "wrong") if "the server's clock" in wrong]
+    assert "differ by 90." in told or "differ by 89." in told
+    assert house.refresh(days_back(1)), house.failure()
+    assert "the database's clock is 90 s ahead of this machine's" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(fitness, "time", SimpleNamespace(time=lambda: real() - 40))
+    assert house.refresh(days_back(1)), house.failure()
+    assert "the database's clock" not in caplog.text

@@ -201,6 +201,19 @@ def test_an_older_observation_steps_back(warehouse: Warehouse) -> None:
     assert standing(warehouse) == Counter([*newer, *(Sms(d, 9, "sent") for d in WINDOW.days[2:])])
 
 
+def test_a_clock_that_was_ahead_is_not_obeyed(warehouse: Warehouse) -> None:
+    """Dated a day ahead, these rows are earlier all the same than what is asked for after them."""
+    load(warehouse, [Sms(FIRST, 1)])
+    with warehouse.connect_admin() as connection:
+        ahead = "started_at = started_at + interval '1 day'"
+        connection.execute(f"UPDATE ops.extraction SET {ahead}".encode())
+        ahead = ahead.replace("started", "observed")
+        connection.execute(f"UPDATE ops.day_state SET {ahead}".encode())
+    receipts = load(warehouse, [Sms(FIRST, 2)])
+    assert [receipt.day for receipt in receipts] == WINDOW.days
+    assert standing(warehouse) == Counter([Sms(FIRST, 2)])
+
+
 def test_other_days_and_accounts_are_left_alone(warehouse: Warehouse) -> None:
     load(warehouse, many(200))
     whole = standing(warehouse)
