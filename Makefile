@@ -34,7 +34,7 @@ bi: $(STAMP)
 	@$(BIN)/python bi/start.py
 
 fleet: $(STAMP)
-	@$(BIN)/python -m tests.fleet
+	@$(BIN)/python -m tests.scenarios.fleet
 
 # What the image is made of, in CycloneDX's JSON.
 sbom: $(STAMP)

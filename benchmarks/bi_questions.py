@@ -26,10 +26,10 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
-from dagster_project.warehouse.cluster import Cluster
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.embedded import LOGINS, EmbeddedServer
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.server.cluster import Cluster
+from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
 
 LAST_DAY = date(2026, 6, 30)
 SITES = (101, 102, 103, 104, 105)

@@ -18,9 +18,9 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
-from dagster_project.feed import Feed
 from dagster_project.feeds import FEEDS
-from dagster_project.model import each_day
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import each_day
 from dagster_project.orchestration import build, launch, report, services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.vendors.calltouch.context import RowContext

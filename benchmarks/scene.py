@@ -24,10 +24,10 @@ from typing import Any
 
 import psutil
 
-from dagster_project.settings import load_settings
-from dagster_project.warehouse import embedded
+from dagster_project.config.settings import load_settings
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.server import embedded
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = 101

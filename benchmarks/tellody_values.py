@@ -24,8 +24,9 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from dagster_project.model import Account, Answer, Window
-from dagster_project.sandbox.tellody_purchases import Purchase
+from dagster_project.model.response import Answer
+from dagster_project.model.window import Account, Window
+from dagster_project.sandbox.tellody.purchases import Purchase
 from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.purchase_rows import to_batch
 

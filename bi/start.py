@@ -23,16 +23,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.home import (
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.server.home import (
     private_folder,
     private_home,
     secret,
     write_private,
 )
-from dagster_project.warehouse.migrate import migrate
 from dagster_project.warehouse.session import READER_SESSION, as_options
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster_project.observability import configure_logs
+from dagster_project.monitoring.logs import configure_logs
 from dagster_project.orchestration.build import definitions_of
 from dagster_project.orchestration.services import settings
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import ClassVar
 
-from dagster_project.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import scrubbed, without_secrets
 
 
 class WarehouseError(Exception):

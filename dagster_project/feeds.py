@@ -8,27 +8,26 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from dagster_project import clock
-from dagster_project.feed import RECORDS, Client, Feed, Reach, WholeMonth
-from dagster_project.model import ONE_DAY, Account, Tally, Window
-from dagster_project.settings import Settings
-from dagster_project.transport.governor import Governor
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import RECORDS, Client, Feed, Reach, WholeMonth
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.response import Tally
+from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.transport.rate_limiter import Governor
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
-from dagster_project.vendors.calltouch.personal import PERSONAL, REDUCTION, shown_template
+from dagster_project.vendors.calltouch.personal_data import PERSONAL, REDUCTION
 from dagster_project.vendors.tellody import activity_rows, purchase_reduction, purchase_rows
 from dagster_project.vendors.tellody import client as tellody_client
 from dagster_project.vendors.trust import client as trust_client
 from dagster_project.vendors.trust import rows as trust_rows
 from dagster_project.vendors.trust.range_proof import standing
 from dagster_project.vendors.trust.rows import ROLLING_WEEK
-from dagster_project.walk import Walk
-from dagster_project.walk_parts import AfterRows
-from dagster_project.warehouse import ledger, marts
-from dagster_project.warehouse.budget import Budget
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
-from dagster_project.warehouse.ledger import Connection, Receipt
-from dagster_project.warehouse.range_proofs import RangeProofs
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
+from dagster_project.warehouse.ledger import extractions, load_receipts
+from dagster_project.warehouse.ledger.budget import Budget
+from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 
 
 def calltouch_accounts(settings: Settings) -> tuple[Account, ...]:
@@ -46,7 +45,7 @@ def open_calltouch(settings: Settings, warehouse: Warehouse) -> Client:
         with warehouse.connect(
             what="plan", autocommit=True, patience=PATIENCE_SECONDS
         ) as connection:
-            return ledger.expected_pages(connection, window, calltouch_client.ROWS_A_PAGE)
+            return extractions.expected_pages(connection, window, calltouch_client.ROWS_A_PAGE)
 
     return calltouch_client.Client(
         settings.calltouch, Governor(Budget(warehouse)), expected_pages=expected_pages
@@ -102,7 +101,7 @@ def calltouch_calls_left(
     if budget is None:
         return None
     today = clock.today(account.time_zone)
-    spent, held = ledger.points_standing(connection, account, today)
+    spent, held = load_receipts.points_standing(connection, account, today)
     return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
 
 
@@ -161,22 +160,6 @@ def _zone(section: str, default: str) -> Callable[[Settings], ZoneInfo]:
         return found.time_zone if found is not None else ZoneInfo(default)
 
     return time_zone
-
-
-def marts_keeper(settings: Settings) -> AfterRows:
-    """Keeps the marts of ``bi`` in step with the rows, in the rows' own transaction."""
-    currency = settings.tellody.currency if settings.tellody else None
-
-    def after_rows(connection: Connection, account: Account, receipts: list[Receipt]) -> None:
-        marts.after_load(connection, account, receipts, mask=shown_template, currency=currency)
-
-    return after_rows
-
-
-def refresh_stale_marts(walk: Walk, *, passed_only: bool = False) -> int:
-    """Count afresh what a load could only mark (months of reach and of bad numbers)."""
-    with walk.reading() as connection:
-        return marts.refresh_stale(connection, shown_template, passed_only=passed_only)
 
 
 def _before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:

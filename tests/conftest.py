@@ -22,13 +22,13 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from dagster_project.warehouse.cluster import Cluster, bundled_binaries
 from dagster_project.warehouse.connection import APP, Warehouse
-from dagster_project.warehouse.embedded import LOGINS, EmbeddedServer
-from dagster_project.warehouse.logins import make_databases, make_logins
-from dagster_project.warehouse.migrate import migrate
-from dagster_project.warehouse.migration_files import sql_folder
-from dagster_project.warehouse.server_settings import LOOPBACK
+from dagster_project.warehouse.schema.logins import make_databases, make_logins
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.schema.migration_files import sql_folder
+from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
+from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
+from dagster_project.warehouse.server.settings import LOOPBACK
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "template_warehouse"

@@ -1,6 +1,6 @@
 """Sensors that raise alarms: runs that failed, checks that failed, accounts that bring nothing.
 
-Each reads on from its cursor, notes what is new in the book (``warehouse/alarm_book.py``), and tells
+Each reads on from its cursor, notes what is new in the book (``monitoring/alarm_outbox.py``), and tells
 what waits there. The cursor moves only after the note is committed: an evaluation that dies is done
 again, and notes nothing twice. A run that never happens fails nothing: the third sensor asks the
 ledger which account has had no good receipt for too long.
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from dagster_project.alarm import channels
-from dagster_project.orchestration import alarm_news, services
-from dagster_project.orchestration.alarm_news import News
-from dagster_project.warehouse import alarm_book
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring.alarm_delivery import channels
+from dagster_project.orchestration import alarm_rules, services
+from dagster_project.orchestration.alarm_rules import News
+from dagster_project.warehouse.connection import Connection
 
 INTERVAL_SECONDS = 30
 RECORDS_AT_ONCE = 1000
@@ -43,7 +43,8 @@ def failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alarms = [
             alarm
             for record in records
-            if (alarm := alarm_news.of_run(context.instance, connection, record.run_id)) is not None
+            if (alarm := alarm_rules.of_run(context.instance, connection, record.run_id))
+            is not None
         ]
         return News(alarms, [])
 
@@ -58,7 +59,7 @@ def failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     description="Tells once of each day's check that fails, until it passes again.",
 )
 def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    noted = _note_new(context, dg.DagsterEventType.ASSET_CHECK_EVALUATION, alarm_news.of_checks)
+    noted = _note_new(context, dg.DagsterEventType.ASSET_CHECK_EVALUATION, alarm_rules.of_checks)
     return dg.SkipReason(f"{noted}; {_tell()}")
 
 
@@ -72,16 +73,16 @@ def overdue_accounts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     settings = services.settings()
     names = [channel.name for channel in channels(settings.alarms)]
     with services.warehouse().connect(what="alarms") as connection:
-        alarms = alarm_news.overdue(settings, connection)
+        alarms = alarm_rules.overdue(settings, connection)
         late = {alarm.subject for alarm in alarms}
         over = [
             alarm.subject
-            for alarm in alarm_book.open_alarms(connection, limit=10_000)
+            for alarm in alarm_outbox.open_alarms(connection, limit=10_000)
             if alarm.kind == "overdue" and alarm.subject not in late
         ]
-        alarm_book.resolve(connection, over)
-        alarm_book.resolve_loaded_runs(connection)
-        new = alarm_book.raise_alarms(connection, alarms, names)
+        alarm_outbox.resolve(connection, over)
+        alarm_outbox.resolve_loaded_runs(connection)
+        new = alarm_outbox.raise_alarms(connection, alarms, names)
         connection.commit()
     return dg.SkipReason(f"{len(late)} accounts overdue, {new} of them new; {_tell()}")
 
@@ -99,8 +100,8 @@ def _note_new(
     for records in _batches(context, event_type):
         with services.warehouse().connect(what="alarms") as connection:
             news = read(records, connection)
-            alarm_book.resolve(connection, news.over)
-            raised += alarm_book.raise_alarms(connection, news.alarms, names)
+            alarm_outbox.resolve(connection, news.over)
+            raised += alarm_outbox.raise_alarms(connection, news.alarms, names)
             connection.commit()
         seen += len(records)
         context.update_cursor(str(records[-1].storage_id))
@@ -135,6 +136,6 @@ def _tell() -> str:
     told = []
     for channel in channels(services.settings().alarms):
         with services.warehouse().connect(what="alarms", autocommit=True) as connection:
-            messages, failure = alarm_book.tell_waiting(connection, channel.name, channel.tell)
+            messages, failure = alarm_outbox.tell_waiting(connection, channel.name, channel.tell)
         told.append(f"{channel.name}: {messages} told" + (f", then {failure}" if failure else ""))
     return ", ".join(told) or "no channel is set (ALARM_WEBHOOK_URL, ALARM_EMAIL_TO)"

@@ -15,9 +15,10 @@ from functools import partial
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from dagster_project.days import ChunkDone, DayRunner, refuse_unknown_accounts
+from dagster_project.config.settings import Settings
 from dagster_project.errors import AnswerNotTrusted, HeldBack, SettingsError, WarehouseError
-from dagster_project.feed import Feed, Reach
+from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import (
     checks,
     interrupts,
@@ -30,13 +31,12 @@ from dagster_project.orchestration import (
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.reporter import Late, Reporter, left_unreported
-from dagster_project.planning import Due
-from dagster_project.settings import Settings
-from dagster_project.walk import Walk
-from dagster_project.warehouse import ledger
-from dagster_project.warehouse.acts import note_act
-from dagster_project.warehouse.ledger import Receipt
-from dagster_project.wording import counted
+from dagster_project.pipeline.due_days import Due
+from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.runner import ChunkDone, DayRunner, refuse_unknown_accounts
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.manual_acts import note_act
 
 ACCEPTING = ("accept_shrink", "accept_rejects")
 """Settings of a run that take what would be held back."""
@@ -144,7 +144,9 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
         already: Mapping[tuple[str, date], Receipt] = {}
         if ask and load:
             with walk.reading() as connection:
-                already = ledger.committed_by_runs(connection, feed.source, _earlier_tries(context))
+                already = load_receipts.committed_by_runs(
+                    connection, feed.source, _earlier_tries(context)
+                )
         reporter = Reporter(walk)
         if load:
             for late in left_unreported(walk, but=already):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from dagster_project.feed import Feed
+from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
 from dagster_project.orchestration import (
     alarms,
     freshness,
@@ -18,7 +19,6 @@ from dagster_project.orchestration import (
 )
 from dagster_project.orchestration.assets import assets_of
 from dagster_project.orchestration.names import job_name
-from dagster_project.settings import Settings
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:

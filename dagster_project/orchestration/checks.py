@@ -17,13 +17,13 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.feed import Feed
-from dagster_project.health import take_held
+from dagster_project.model.feed import Feed
+from dagster_project.model.receipt import Receipt
+from dagster_project.monitoring.status import take_held
 from dagster_project.orchestration import freshness, reconciliation, report
-from dagster_project.walk import Walk
-from dagster_project.warehouse import ledger
-from dagster_project.warehouse.ledger import Receipt
-from dagster_project.wording import counted
+from dagster_project.pipeline.load_window import Walk
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.ledger import load_receipts
 
 _DESCRIPTIONS = {
     "complete": "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
@@ -167,7 +167,7 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
 def _held(walk: Walk, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
     with walk.reading() as connection:
-        held = ledger.held_days(connection, walk.feed.source, day=day)
+        held = load_receipts.held_days(connection, walk.feed.source, day=day)
     said = "; ".join(f"account {one.account}: {one.why}; {take_held(one)}" for one in held)
     figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
     for one in held:

@@ -18,14 +18,13 @@ from typing import Any, Final
 import dagster as dg
 
 from dagster_project import clock
-from dagster_project.feed import Feed
+from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model import ONE_DAY, Account
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.orchestration import services
-from dagster_project.settings import Settings
-from dagster_project.warehouse import debts
-from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import owed_days
 
 NAME: Final = "fresh"
 FRESH_BY: Final = 6
@@ -66,7 +65,7 @@ def freshness(
 ) -> Freshness | None:
     """How the source stands; None while nothing of it was ever loaded."""
     accounts = feed.accounts(settings)
-    if not any(debts.started_on(connection, account) for account in accounts):
+    if not any(owed_days.started_on(connection, account) for account in accounts):
         return None
     due = [_newest_due(warehouse, feed, settings, account) for account in accounts]
     last = {account.label: _last_day(connection, account) for account in accounts}

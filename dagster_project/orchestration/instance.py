@@ -11,11 +11,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from dagster_project.config.settings import Settings
 from dagster_project.orchestration.storage import check_storage
-from dagster_project.settings import Settings
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.dagster_storage import DagsterStorage
-from dagster_project.warehouse.home import (
+from dagster_project.warehouse.server.home import (
     private_folder,
     private_home,
     refusing_others_folders,

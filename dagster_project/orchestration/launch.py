@@ -26,7 +26,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import SQLAlchemyError
 
 from dagster_project.errors import SettingsError, TryLater
-from dagster_project.feed import Feed
+from dagster_project.model.feed import Feed
 from dagster_project.orchestration import interrupts
 from dagster_project.orchestration.names import job_name, op_name
 

@@ -28,9 +28,8 @@ from dagster_project import clock
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
-from dagster_project.warehouse import ledger
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
+from dagster_project.warehouse.ledger import extractions
 
 _GRACE = timedelta(seconds=30)
 _LONGEST_UNBEGUN = timedelta(hours=1)
@@ -176,14 +175,14 @@ def abandon_dead_extractions(connection: Connection) -> int:
     A run takes its lock before it asks for anything: where the lock is free there is nobody to spare.
     """
     abandoned = 0
-    for run_id, started_at in ledger.runs_under_way(connection):
+    for run_id, started_at in extractions.runs_under_way(connection):
         is_dead = (
             clock.now() - started_at >= _LONGEST_WITHOUT_RUN
             if run_id is None
             else is_over(connection, run_id)
         )
         if is_dead:
-            abandoned += ledger.abandon(connection, run_id, started_at)
+            abandoned += extractions.abandon(connection, run_id, started_at)
     return abandoned
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dagster_project.feed import Feed
+from dagster_project.model.feed import Feed
 
 MONTH_ADDS_UP: Final = "month_adds_up"
 """The check that holds finished months against the vendor."""

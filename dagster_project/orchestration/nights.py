@@ -11,10 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from dagster_project.days import ChunkDone
-from dagster_project.feed import Feed
-from dagster_project.planning import TODAY, YESTERDAY, Due, due_days, fitting_days, ranges_of
-from dagster_project.settings import Settings
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed
+from dagster_project.pipeline.due_days import (
+    TODAY,
+    YESTERDAY,
+    Due,
+    due_days,
+    fitting_days,
+    ranges_of,
+)
+from dagster_project.pipeline.runner import ChunkDone
 from dagster_project.warehouse.connection import Warehouse
 
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import dagster as dg
 
-from dagster_project.feed import Feed
+from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
 from dagster_project.orchestration import literal_config, liveness, services
 from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
-from dagster_project.reconcile import Month, Reconciler, months_of
-from dagster_project.settings import Settings
-from dagster_project.walk_parts import told_safely
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.pipeline.outcomes import told_safely
+from dagster_project.pipeline.reconcile import Month, Reconciler, months_of
+from dagster_project.warehouse.connection import Connection
 
 DESCRIPTION: Final = (
     "Over each finished month whose days are all settled, the sum of days equals what the vendor"

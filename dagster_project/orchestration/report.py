@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import dagster as dg
 
-from dagster_project import observability
-from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import TooLittleRead, WarehouseError
-from dagster_project.feed import Feed
-from dagster_project.storable import NUL_REPLACED, SURROGATE_REPLACED
-from dagster_project.warehouse.ledger import Receipt
-from dagster_project.wording import counted
+from dagster_project.model.feed import Feed
+from dagster_project.model.receipt import Receipt
+from dagster_project.monitoring import logs
+from dagster_project.pipeline.runner import ChunkDone, Cost
+from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
+from dagster_project.text.wording import counted
 
 _WORDS: Final = {
     NUL_REPLACED: "texts whose NUL characters are stored as ␀",
@@ -185,16 +185,16 @@ def progress(
             f" {done} of {counted(total, 'day')} done"
         )
     for account, of_account in _by_account(receipts).items():
-        observability.tell_loaded(
+        logs.tell_loaded(
             context.run.run_id,
             feed.source,
             account,
-            observability.window_of([receipt.day for receipt in of_account]),
+            logs.window_of([receipt.day for receipt in of_account]),
             **{label.replace(" ", "_"): count for label, count in _totals(of_account).items()},
         )
     for problem in [*chunk.problems, *chunk.doubts]:
         context.log.error(f"{type(problem).__name__}: {problem}")
-        observability.tell_problem(context.run.run_id, feed.source, problem)
+        logs.tell_problem(context.run.run_id, feed.source, problem)
 
 
 def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:

@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
-from dagster_project.days import ChunkDone, Cost
 from dagster_project.errors import WarehouseError
+from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import liveness
-from dagster_project.walk import Walk
-from dagster_project.warehouse import ledger
-from dagster_project.warehouse.ledger import Receipt
-from dagster_project.wording import counted
+from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.runner import ChunkDone, Cost
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.ledger import load_receipts
 
 Write = Callable[[ChunkDone], None]
 
@@ -69,7 +69,7 @@ class Reporter:
                 told += [r for receipts in first.chunk.days.values() for r in receipts]
         # Not marked is told once more by the next run: no reason to stop this one.
         with suppress(WarehouseError), self._walk.reading() as connection:
-            ledger.mark_reported(connection, told)
+            load_receipts.mark_reported(connection, told)
 
     @property
     def problem(self) -> str:
@@ -99,10 +99,10 @@ def left_unreported(walk: Walk, but: Collection[tuple[str, date]]) -> Iterator[L
     accounts = [account.label for account in walk.feed.accounts(walk.settings)]
     by_run: dict[str, dict[date, list[Receipt]]] = defaultdict(lambda: defaultdict(list))
     with walk.reading() as connection:
-        left = ledger.unreported(connection, walk.feed.source)
+        left = load_receipts.unreported(connection, walk.feed.source)
         over = {run for run in left if liveness.is_over(connection, run)}
         days = {receipt.day for run in over for receipt in left[run]}
-        whole = ledger.days_of_all(connection, walk.feed.source, accounts, sorted(days))
+        whole = load_receipts.days_of_all(connection, walk.feed.source, accounts, sorted(days))
     for run in over:
         for receipt in left[run]:
             if receipt.day in whole and (receipt.account, receipt.day) not in but:

@@ -6,12 +6,12 @@ are settings (``RAW_RETENTION_DAYS`` and its like); what was pruned is in the ru
 
 import dagster as dg
 
-from dagster_project.orchestration import literal_config, liveness, personal, services
+from dagster_project.orchestration import literal_config, liveness, personal_data, services
 from dagster_project.orchestration.dagster_log import prune_log
-from dagster_project.walk_parts import told_safely
-from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
-from dagster_project.warehouse.prune import prune
-from dagster_project.warehouse.reduce import limits, reduce_old
+from dagster_project.pipeline.outcomes import told_safely
+from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
+from dagster_project.privacy.reduction import limits, reduce_old
+from dagster_project.warehouse.ledger.prune import prune
 from dagster_project.warehouse.restored import refuse_restored
 
 JOB = "retention"
@@ -27,7 +27,7 @@ def prune_old(context: dg.OpExecutionContext) -> None:
     key = pii_hash_key(settings)
     check_fingerprint(warehouse, key)
     refuse_restored(warehouse)
-    holders = personal.reducible(settings)
+    holders = personal_data.reducible(settings)
     with liveness.alive(warehouse, context.run.run_id), told_safely("keeping what is to be kept"):
         reduced = reduce_old(warehouse, key, holders, retention.pii_days)
         for what, number in sorted(reduced.items()):

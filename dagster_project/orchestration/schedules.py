@@ -18,11 +18,11 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from dagster_project.feed import Feed
+from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
 from dagster_project.orchestration import names, services
 from dagster_project.orchestration.nights import Night, plan_night
-from dagster_project.settings import Settings
 
 MINUTES: Final = {"calltouch": 30, "tellody_activity": 35, "tellody_purchases": 40, "trust": 45}
 """Past two o'clock, local: after every clock change of midnight, and not all sources at once."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from dagster_shared.error import SerializableErrorInfo
 
-from dagster_project.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import scrubbed, without_secrets
 
 _UNSCRUBBED: Final = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
 

@@ -9,18 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 
+from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.feed import Feed
-from dagster_project.feeds import marts_keeper, refresh_stale_marts
-from dagster_project.heaps import keep_few_heaps
-from dagster_project.settings import Settings, load_settings
-from dagster_project.walk import Walk
-from dagster_project.warehouse import ledger
+from dagster_project.model.feed import Feed
+from dagster_project.orchestration.malloc_arenas import keep_few_heaps
+from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
+from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
-from dagster_project.warehouse.keys import check_fingerprint, pii_hash_key
-from dagster_project.warehouse.migrate import migrate, pending
+from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.restored import refuse_restored
+from dagster_project.warehouse.schema.migrate import migrate, pending
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _tell_other_zones(feed: Feed) -> None:
         warehouse().connect(what="begin", autocommit=True, patience=PATIENCE_SECONDS) as connection,
     ):
         for account in feed.accounts(settings()):
-            for sentence in ledger.days_of_other_zones(connection, account):
+            for sentence in load_receipts.days_of_other_zones(connection, account):
                 log.warning(sentence)
 
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import dagster as dg
 
-from dagster_project import alarm
-from dagster_project.health import AccountHealth, Health, health
+from dagster_project.monitoring import alarm_delivery
+from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import literal_config, services
 
 KEY = dg.AssetKey(["warehouse", "status"])
@@ -115,7 +115,7 @@ def _alarm_lines(found: Health) -> Iterator[str]:
         when = f"{one.raised_at:%Y-%m-%d %H:%M} UTC, " if one.raised_at else ""
         run = f" ([run {one.run_id[:8]}](/runs/{one.run_id}))" if one.run_id else ""
         what = one.what if one.kind == "check_failed" else ""
-        yield f"- {when}{_plain(f'{alarm.title_of([one])} {what}')}{run}"
+        yield f"- {when}{_plain(f'{alarm_delivery.title_of([one])} {what}')}{run}"
     if len(found.alarms) > _ALARMS_SHOWN:
         yield f"- … and {len(found.alarms) - _ALARMS_SHOWN} more"
 

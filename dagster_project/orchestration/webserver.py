@@ -24,8 +24,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dagster_project.observability import configure_logs
-from dagster_project.settings import load_settings
+from dagster_project.config.settings import load_settings
+from dagster_project.monitoring.logs import configure_logs
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 _CREATES_APP: Final = "create_app_from_workspace_process_context"

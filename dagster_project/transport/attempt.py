@@ -25,8 +25,8 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.json_slices import has_longer_text
-from dagster_project.model import Answer, Tally
+from dagster_project.model.response import Answer, Tally
+from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
 from dagster_project.transport.exchange import (
     Abandoned,

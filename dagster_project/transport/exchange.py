@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dagster_project.errors import AnswerNotTrusted, RequestRefused
-from dagster_project.json_slices import stray_text
-from dagster_project.model import Answer
+from dagster_project.model.response import Answer
+from dagster_project.text.raw_json import stray_text
 from dagster_project.transport.redaction import hide
 
 

@@ -36,7 +36,7 @@ import tenacity
 from requests.cookies import RequestsCookieJar
 
 from dagster_project.errors import TryLater
-from dagster_project.model import Answer, Tally
+from dagster_project.model.response import Answer, Tally
 from dagster_project.transport.attempt import Pause, Single
 from dagster_project.transport.connection import PunctualAdapter, Timeouts
 from dagster_project.transport.exchange import (

@@ -19,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from pydantic import SecretStr
 
+from dagster_project.config.settings import Settings
 from dagster_project.errors import TryLater
-from dagster_project.scrub import remember
-from dagster_project.settings import Settings
-from dagster_project.warehouse import embedded
-from dagster_project.warehouse.cluster import SUPERUSER
+from dagster_project.text.scrub import remember
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.opening import open_session
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.seen_erasures import SeenErasures
+from dagster_project.warehouse.server import embedded
+from dagster_project.warehouse.server.cluster import SUPERUSER
 from dagster_project.warehouse.session import SESSION, as_options
+
+Connection = psycopg.Connection[Any]
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
-from dagster_project.scrub import remember
+from dagster_project.text.scrub import remember
 from dagster_project.warehouse.opening import KEEPALIVES, open_session
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.session import ENCODING, dagster_options

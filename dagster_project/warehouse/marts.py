@@ -21,8 +21,9 @@ from datetime import date
 from uuid import UUID
 
 from dagster_project.errors import SettingsError
-from dagster_project.model import Account
-from dagster_project.warehouse.ledger import Connection, Receipt
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.window import Account
+from dagster_project.warehouse.connection import Connection
 
 Mask = Callable[[str], str | None]
 

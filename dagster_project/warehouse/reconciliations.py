@@ -14,9 +14,11 @@ from datetime import date, datetime
 from psycopg import sql
 
 from dagster_project import clock
-from dagster_project.model import Account, Table, Window
-from dagster_project.warehouse.ledger import CODE_VERSION, Connection
-from dagster_project.warehouse.standing import of_window
+from dagster_project.model.table import Table
+from dagster_project.model.window import Account, Window
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION
+from dagster_project.warehouse.load.existing_rows import of_window
 
 Pair = tuple[int, int]
 """The vendor's figure, and the warehouse's."""

@@ -11,8 +11,7 @@ list was applied to all that is stored (``erase_again``).
 from __future__ import annotations
 
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse.connection import Warehouse, safe_errors
-from dagster_project.warehouse.ledger import Connection
+from dagster_project.warehouse.connection import Connection, Warehouse, safe_errors
 from dagster_project.warehouse.seen_erasures import SeenErasures
 
 WHAT = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse.home import (
+from dagster_project.warehouse.server.home import (
     locked,
     private_home,
     read_private,

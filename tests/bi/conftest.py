@@ -17,9 +17,11 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from dagster_project.model import Account
-from dagster_project.warehouse import ledger, marts
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.window import Account
+from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import load_receipts
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 ZONES = {
@@ -159,7 +161,7 @@ class Loads:
                     ),
                     values,
                 )
-            receipt = ledger.Receipt(
+            receipt = Receipt(
                 source, account, day, next(self.numbers), asked or loaded_at,
                 rows_received=len(rows), rows_inserted=len(rows), rows_deleted=gone.rowcount,
             )  # fmt: skip
@@ -168,7 +170,7 @@ class Loads:
     def unchanged(self, day: date, rows: int, asked: datetime, site: int = 101) -> None:
         """A load that found a site's day as it stood."""
         with self.warehouse.connect(what="test") as connection:
-            receipt = ledger.Receipt(
+            receipt = Receipt(
                 "calltouch", str(site), day, next(self.numbers), asked, rows_unchanged=rows
             )
             self.receipt(connection, receipt, MOSCOW, None, False)
@@ -176,12 +178,12 @@ class Loads:
     def receipt(
         self,
         connection: psycopg.Connection[Any],
-        receipt: ledger.Receipt,
+        receipt: Receipt,
         zone: ZoneInfo,
         currency: str | None,
         settled: bool,
     ) -> None:
-        ledger.write_receipts(connection, [receipt], None)
+        load_receipts.write_receipts(connection, [receipt], None)
         connection.execute(
             "UPDATE ops.day_state SET settled = %s WHERE source = %s AND account = %s AND day = %s",
             (settled, receipt.source, receipt.account, receipt.day),

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
-from dagster_project.settings import load_settings
 from tests.bi.conftest import DAY, Loads, Readers, sms
 
 BI = Path(__file__).resolve().parents[2] / "bi"

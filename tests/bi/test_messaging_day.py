@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dagster_project.warehouse.overview import standing_of
+from dagster_project.monitoring.account_status import standing_of
 from tests.bi.conftest import DAY, NEXT, ZONES, Loads, Readers, sms
 
 FACT = (

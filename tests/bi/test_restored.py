@@ -13,7 +13,7 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from dagster_project.warehouse.connection import BI_ROLES, Warehouse
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.schema.migrate import migrate
 from tests.bi.conftest import DAY, Loads, sms
 from tests.conftest import PostgresServer
 

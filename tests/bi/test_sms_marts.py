@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagster_project.settings import RetentionSettings
+from dagster_project.config.settings import RetentionSettings
 from dagster_project.warehouse import marts
-from dagster_project.warehouse.prune import prune
+from dagster_project.warehouse.ledger.prune import prune
 from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, pseudonym, sms
 
 People = Callable[[int], list[str]]

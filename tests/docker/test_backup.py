@@ -17,13 +17,13 @@ from psycopg import sql
 
 from dagster_project.errors import SettingsError
 from dagster_project.sandbox.server import running_sandbox
-from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.server.cluster import bundled_binaries
 from tests.conftest import PostgresServer
-from tests.erasing import a_day, command, forget, traces
-from tests.operating import SITE, days_back, operating
-from tests.warehouse.homes import wait_until
+from tests.support.erasing import a_day, command, forget, traces
+from tests.support.operating import SITE, days_back, operating
+from tests.warehouse.server.homes import wait_until
 
 BACKUP = Path(__file__).resolve().parents[2] / "docker" / "backup"
 ROWS = 500

@@ -9,8 +9,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from dagster_project.given import given_settings
-from dagster_project.settings import Settings, load_settings
+from dagster_project.config.environment import given_settings
+from dagster_project.config.settings import Settings, load_settings
 from tests.docker.conftest import DOCKER, VENDORS
 
 

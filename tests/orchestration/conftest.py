@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dagster_project.sandbox.calltouch_site import Site
+from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer
-from tests.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
-from tests.operating import ALLOWING_FOR_ITS_LATENESS, operating
-from tests.reconciling import MORNING
+from tests.support.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, operating
+from tests.support.reconciling import MORNING
 
 
 @pytest.fixture(scope="module")

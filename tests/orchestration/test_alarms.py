@@ -21,7 +21,7 @@ from dagster_project.orchestration import alarms
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import (
+from tests.support.operating import (
     NO_SITE,
     SITE,
     House,

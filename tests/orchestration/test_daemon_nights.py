@@ -8,13 +8,20 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from dagster_project.sandbox.calltouch_site import Site
+from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer
-from tests.daemon_nights import ATHENS, OTHER, SITE, every_day_is_right, night, nobody_let_in
-from tests.installation import Installation, installed, write_instance
-from tests.nights import ONE_NIGHT, Nights, PlayedClock
-from tests.operating import ALLOWING_FOR_ITS_LATENESS, feed_of, operating
+from tests.support.daemon_nights import (
+    ATHENS,
+    OTHER,
+    SITE,
+    every_day_is_right,
+    night,
+    nobody_let_in,
+)
+from tests.support.installation import Installation, installed, write_instance
+from tests.support.nights import ONE_NIGHT, Nights, PlayedClock
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, feed_of, operating
 
 pytestmark = pytest.mark.long
 

@@ -16,8 +16,8 @@ from dagster._core.execution.asset_backfill import backfill_runs_are_complete
 
 from dagster_project.orchestration import liveness
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import House, operating
-from tests.warehouse.homes import wait_until
+from tests.support.operating import House, operating
+from tests.warehouse.server.homes import wait_until
 
 BACKFILL = "abcdefgh"
 AT_ONCE = timedelta()

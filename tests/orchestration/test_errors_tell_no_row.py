@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from dagster_project.orchestration import alarm_news
+from dagster_project.orchestration import alarm_rules
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
-from tests.operating import KEY, SITE, House, again, operating
+from tests.support.operating import KEY, SITE, House, again, operating
 
 DAY, LOADED = date(2024, 5, 10), date(2024, 5, 11)
 PHONE = "79207654321"
@@ -232,7 +232,12 @@ def written(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str])
 
 def process(*arguments: str) -> str:
     """All that a command writes, run as a process of its own; it fails."""
-    command = [sys.executable, "-c", "from dagster_project.cli import main; main()", *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        "from dagster_project.cli.main import main; main()",
+        *arguments,
+    ]
     done = subprocess.run(
         command, env=os.environ.copy(), capture_output=True, text=True, timeout=120, check=False
     )
@@ -264,7 +269,7 @@ def kept(house: House, server: PostgresServer) -> dict[str, str]:
     with house.warehouse.connect() as connection:
         for run in house.instance.get_runs(limit=20):
             found[f"tags of {run.run_id}"] = json.dumps(run.tags, ensure_ascii=False)
-            alarm = alarm_news.of_run(house.instance, connection, run.run_id)
+            alarm = alarm_rules.of_run(house.instance, connection, run.run_id)
             found[f"alarm of {run.run_id}"] = repr(alarm)
     return found
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_project.orchestration.freshness import freshness_sensor
-from tests.nights import NIGHT, ONE_NIGHT, OTHER, QUIET, YESTERDAY, Nights, days
+from tests.support.nights import NIGHT, ONE_NIGHT, OTHER, QUIET, YESTERDAY, Nights, days
 
 SMS = dg.AssetKey(["calltouch", "sms"])
 MORNING = timedelta(hours=4)

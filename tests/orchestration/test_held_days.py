@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_project.cli import main
+from dagster_project.cli.main import main
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.settings import load_settings
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import ALLOWING_FOR_ITS_LATENESS, SITE, House, again, operating
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, SITE, House, again, operating
 
 BEFORE, SHRUNKEN, AFTER = DAYS = [date(2024, 5, day) for day in (9, 10, 11)]
 ROWS = dg.AssetKey(["calltouch", "sms"])

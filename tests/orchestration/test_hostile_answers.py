@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import SITE, House, days_back, operating
+from tests.support.operating import SITE, House, days_back, operating
 from tests.transport.scripted_server import Asked, Play, ScriptedServer, reply, serving_script
 
 MOST_MB = 250

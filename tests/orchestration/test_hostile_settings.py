@@ -12,7 +12,7 @@ from psycopg import sql
 
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import calltouch_alone, days_back, operating
+from tests.support.operating import calltouch_alone, days_back, operating
 
 HOSTILE = {
     "DateStyle": "German, DMY",

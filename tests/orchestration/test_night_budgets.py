@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_project.warehouse import debts
-from tests.nights import (
-    BUSY,
-    NIGHT,
-    ONE_NIGHT,
-    YESTERDAY,
-    Nights,
-    account_of,
-    days,
-)
+from dagster_project.warehouse.ledger import owed_days
+from tests.support.nights import BUSY, NIGHT, ONE_NIGHT, YESTERDAY, Nights, account_of, days
 
 
 def test_a_night_takes_what_the_budget_has_room_for_and_leaves_the_rest_without_failing(
@@ -37,7 +29,7 @@ def test_what_one_night_left_the_next_takes(
     nights.settings(monkeypatch, CALLTOUCH_SITE_IDS=BUSY, **given)
     account = account_of(nights.house)
     with nights.house.warehouse.connect(autocommit=True) as connection:
-        debts.want(connection, account, days(6)[0], YESTERDAY)
+        owed_days.want(connection, account, days(6)[0], YESTERDAY)
     _, succeeded = nights.pass_night()
     assert succeeded
     assert list(nights.settled(BUSY)) == days(4)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from tests.nights import (
-    NIGHT,
-    ONE_NIGHT,
-    SANTIAGO_NIGHT,
-    Nights,
-)
+from tests.support.nights import NIGHT, ONE_NIGHT, SANTIAGO_NIGHT, Nights
 
 
 def test_trust_asks_for_today_where_ranges_are_ignored_and_for_no_other_day(

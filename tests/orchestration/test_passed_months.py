@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from dagster_project.errors import TryLater
-from dagster_project.feeds import refresh_stale_marts
-from dagster_project.model import Account, Window
+from dagster_project.model.window import Account, Window
 from dagster_project.orchestration import services
+from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.walk import Walk
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import House, calltouch_alone, feed_of, operating
-from tests.warehouse.homes import wait_until
+from tests.support.operating import House, calltouch_alone, feed_of, operating
+from tests.warehouse.server.homes import wait_until
 
 MAY, APRIL = date(2024, 5, 2), date(2024, 4, 3)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dagster_project.cli import main
-from tests.nights import BUSY, NIGHT, ONE_NIGHT, QUIET, YESTERDAY, Nights, days
+from dagster_project.cli.main import main
+from tests.support.nights import BUSY, NIGHT, ONE_NIGHT, QUIET, YESTERDAY, Nights, days
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.cli import warehouse as command
-from dagster_project.model import each_day
+from dagster_project.cli.main import warehouse as command
+from dagster_project.model.window import each_day
 from dagster_project.orchestration import alarms
 from dagster_project.orchestration.names import MONTH_ADDS_UP
-from tests.nights import ONE_NIGHT, QUIET, Nights
-from tests.operating import feed_of
-from tests.reconciling import (
+from tests.support.nights import ONE_NIGHT, QUIET, Nights
+from tests.support.operating import feed_of
+from tests.support.reconciling import (
     APRIL,
     MORNING,
     SOURCES,

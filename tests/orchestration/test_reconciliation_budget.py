@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from tests.nights import BUSY, ONE_NIGHT, Nights
-from tests.reconciling import (
+from tests.support.nights import BUSY, ONE_NIGHT, Nights
+from tests.support.reconciling import (
     APRIL,
     MARCH,
     MORNING,

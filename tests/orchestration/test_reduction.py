@@ -14,7 +14,7 @@ import zstandard
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import SITE, House, again, calltouch_alone, days_back, operating
+from tests.support.operating import SITE, House, again, calltouch_alone, days_back, operating
 
 STANDING = "SELECT * FROM warehouse.calltouch_sms ORDER BY sent_on, sms_key, occurrence"
 CONTENT = (

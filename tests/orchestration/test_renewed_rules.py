@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.vendors.calltouch.personal import shown_template
+from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Warehouse
-from tests.erasing import command
-from tests.operating import SITE, House, calltouch_alone, days_back, operating
+from tests.support.erasing import command
+from tests.support.operating import SITE, House, calltouch_alone, days_back, operating
 
 PHONES = {"+8 920 938-36-54": "+79209383654", "7920938365": None}
 PAIRS = "]" * 153

@@ -9,8 +9,8 @@ import pytest
 
 from dagster_project.feeds import FEEDS
 from dagster_project.vendors.calltouch.outcomes import PAIRS, Outcome
-from tests.nights import NIGHT, ONE_NIGHT, Nights
-from tests.operating import House, feed_of
+from tests.support.nights import NIGHT, ONE_NIGHT, Nights
+from tests.support.operating import House, feed_of
 
 DAYS = [NIGHT.date() - n * ONE_NIGHT for n in range(6, 1, -1)]
 BOOKKEEPING = {"first_loaded_at", "changed_at", "final_seen_at"}

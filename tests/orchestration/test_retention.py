@@ -9,14 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_project.config.settings import RetentionSettings
 from dagster_project.orchestration.dagster_log import prune_log
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.settings import RetentionSettings
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.prune import prune
-from tests.nights import PlayedClock
-from tests.operating import House, calltouch_alone, days_back, operating
+from dagster_project.warehouse.ledger.prune import prune
+from tests.support.nights import PlayedClock
+from tests.support.operating import House, calltouch_alone, days_back, operating
 
 ROWS = dg.AssetKey(["calltouch", "sms"])
 ROWS_OF_A_DAY = (

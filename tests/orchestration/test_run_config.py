@@ -11,10 +11,10 @@ from dagster._config.config_type import ConfigTypeKind
 from dagster._config.source import BoolSource, IntSource, StringSource
 from pydantic import BaseModel
 
+from dagster_project.config.settings import Settings, load_settings
 from dagster_project.orchestration import literal_config
 from dagster_project.orchestration.assets import RefreshConfig
 from dagster_project.orchestration.build import definitions_of
-from dagster_project.settings import Settings, load_settings
 
 SOURCES = {type_.key for type_ in (StringSource, IntSource, BoolSource)}
 CREDENTIALS = {

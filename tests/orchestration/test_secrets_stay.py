@@ -23,14 +23,14 @@ import pytest
 import requests
 from dagster._utils.error import serializable_error_info_from_exc_info
 
-from dagster_project.command.doctor import doctor
+from dagster_project.cli.doctor import doctor
 from dagster_project.orchestration import alarms, retention, status_page
 from dagster_project.orchestration.retention import retention_job
-from dagster_project.scrub import HIDDEN
+from dagster_project.text.scrub import HIDDEN
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
-from tests.operating import SITE, House, WebhookReceiver, days_back, operating
 from tests.orchestration.test_errors_tell_no_row import kept
+from tests.support.operating import SITE, House, WebhookReceiver, days_back, operating
 from tests.transport.scripted_server import ScriptedServer, reply, serving
 
 TOKEN = "the/token of+site 40202"
@@ -159,7 +159,7 @@ def backfill(day: date) -> str:
     """All that the command writes, to both ends and in JSON, run as a process of its own; it fails."""
     words = ("backfill", "--source", "calltouch", "--from", str(day), "--to", str(day))
     done = subprocess.run(
-        [sys.executable, "-c", "from dagster_project.cli import main; main()", *words],
+        [sys.executable, "-c", "from dagster_project.cli.main import main; main()", *words],
         env={**os.environ, "WAREHOUSE_LOG_FORMAT": "json"},
         capture_output=True,
         text=True,

@@ -11,12 +11,20 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.cli import warehouse as command
-from dagster_project.health import Health, health
+from dagster_project.cli.main import warehouse as command
+from dagster_project.monitoring.status import Health, health
 from dagster_project.orchestration import services, status_page
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import NO_SITE, SITE, House, again, calltouch_alone, days_back, operating
+from tests.support.operating import (
+    NO_SITE,
+    SITE,
+    House,
+    again,
+    calltouch_alone,
+    days_back,
+    operating,
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import pytest
 from dagster_project.orchestration import launch, liveness
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import House, operating
+from tests.support.operating import House, operating
 
 pytestmark = pytest.mark.long
 
@@ -52,7 +52,7 @@ class Backfill:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        command = "from dagster_project.cli import main; main()"
+        command = "from dagster_project.cli.main import main; main()"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-c", command, "backfill", "--source", "tellody_activity"),

@@ -24,10 +24,10 @@ from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.storage import check_storage, make_storage
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.embedded import stop
-from dagster_project.warehouse.migrate import migrate
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.server.embedded import stop
 from tests.conftest import PostgresServer
-from tests.operating import calltouch_alone, environment
+from tests.support.operating import calltouch_alone, environment
 
 PROGRAM = str(Path(sys.executable).with_name("warehouse"))
 AT_ONCE = 4

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from dagster_project.sandbox.calltouch_site import Site
+from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import running_sandbox
 from tests.conftest import PostgresServer
-from tests.daemon_nights import ATHENS, OTHER, SITE, every_day_is_right, night
-from tests.installation import Installation, installed, write_instance
-from tests.nights import ONE_NIGHT, Nights, PlayedClock
-from tests.operating import operating
+from tests.support.daemon_nights import ATHENS, OTHER, SITE, every_day_is_right, night
+from tests.support.installation import Installation, installed, write_instance
+from tests.support.nights import ONE_NIGHT, Nights, PlayedClock
+from tests.support.operating import operating
 
 FAILURE = dg.DagsterRunStatus.FAILURE
 

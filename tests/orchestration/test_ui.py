@@ -29,12 +29,12 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from dagster_project.sandbox.server import running_sandbox
-from tests.browser import Browser, browsing
 from tests.conftest import PostgresServer, free_port
-from tests.operating import KEY, House, calltouch_alone, days_back, operating
 from tests.orchestration.test_errors_tell_no_row import kept
+from tests.support.browser import Browser, browsing
+from tests.support.operating import KEY, House, calltouch_alone, days_back, operating
 
-COMMAND = (sys.executable, "-c", "from dagster_project.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from dagster_project.cli.main import main; main()")
 RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
 WIPE = """mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["calltouch", "sms"]}}])
           { __typename } }"""

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_project.cli import main
+from dagster_project.cli.main import main
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import ALLOWING_FOR_ITS_LATENESS, SITE, House, feed_of, operating
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, SITE, House, feed_of, operating
 
 NOW = datetime.now(UTC)
 """Trust tells ranges of days near its present alone."""

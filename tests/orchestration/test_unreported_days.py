@@ -14,7 +14,7 @@ import pytest
 from dagster_project.orchestration import liveness
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.operating import House, operating
+from tests.support.operating import House, operating
 
 DAYS = [date(2024, 5, day) for day in (8, 9, 10)]
 LATER = date(2024, 5, 11)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from dagster_project.sandbox.calltouch import Config, demo_sites
+from dagster_project.sandbox.calltouch.vendor import Config, demo_sites
 from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.sandbox.world import change_config

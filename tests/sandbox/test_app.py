@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from dagster_project.config.settings import load_settings
 from dagster_project.sandbox.clock import Clock
 from dagster_project.sandbox.server import Sandbox, SandboxProcess, running_sandbox
 from dagster_project.sandbox.stats import Stats
 from dagster_project.sandbox.wire import SlidingSecond
-from dagster_project.settings import load_settings
 from tests.sandbox.conftest import BIG, NOON, SMALL, CalltouchUser, multiset
 
 A_DAY = date(2024, 4, 10)

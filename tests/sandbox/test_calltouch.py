@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dagster_project.sandbox.calltouch import PATHS
+from dagster_project.sandbox.calltouch.vendor import PATHS
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.sandbox.conftest import BIG, NOON, SMALL, CalltouchUser, multiset, window
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from dagster_project.sandbox.server import Sandbox
-from dagster_project.sandbox.tellody import Config
-from dagster_project.sandbox.tellody_purchases import SHAPES, UNDATABLE_SHAPES, Purchase
+from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES, Purchase
+from dagster_project.sandbox.tellody.vendor import Config
 from dagster_project.sandbox.world import World, change_config
 
 ROOT = "/CampaignCloud"

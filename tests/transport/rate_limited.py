@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_project.errors import TryLater
-from dagster_project.model import Tally
-from dagster_project.transport.governor import Departure, Governor
+from dagster_project.model.response import Tally
+from dagster_project.transport.rate_limiter import Departure, Governor
 from dagster_project.transport.session import Abandoned, Gate, Request, RetryPolicy, Session
-from dagster_project.warehouse.budget import Budget
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger.budget import Budget
 
 PER_SECOND = 5
 spawn = multiprocessing.get_context("spawn")

@@ -10,8 +10,8 @@ import tracemalloc
 import pytest
 
 from dagster_project.errors import AnswerNotTrusted, AnswerTooLarge
-from dagster_project.json_slices import has_longer_text
-from dagster_project.model import Tally
+from dagster_project.model.response import Tally
+from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.attempt import LONGEST_TEXT
 from dagster_project.transport.session import MAX_BYTES, Request
 from dagster_project.vendors.calltouch.pages import LONGEST_TEXT as LONGEST_SMS

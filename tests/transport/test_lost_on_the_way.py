@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dagster_project.errors import TryLater
-from dagster_project.model import Tally
+from dagster_project.model.response import Tally
 from dagster_project.transport.connection import DELIVERY_SECONDS
 from dagster_project.transport.session import Gate, Request, RetryPolicy, Session
 

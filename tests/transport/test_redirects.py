@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import AnswerNotTrusted, RequestRefused, WarehouseError
-from dagster_project.model import Account, Tally, Window
-from dagster_project.settings import load_settings
+from dagster_project.model.response import Tally
+from dagster_project.model.window import Account, Window
 from dagster_project.transport.session import Redirected, Request
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
 from dagster_project.vendors.tellody.sign_in import TellodySession

@@ -13,7 +13,7 @@ from dagster_project.errors import (
     CredentialsRefused,
     TryLater,
 )
-from dagster_project.model import Tally
+from dagster_project.model.response import Tally
 from dagster_project.transport.session import (
     Reply,
     Request,

@@ -16,7 +16,7 @@ from dagster_project.errors import (
     RequestRefused,
     TryLater,
 )
-from dagster_project.model import Tally
+from dagster_project.model.response import Tally
 from dagster_project.transport.session import (
     Abandoned,
     Gate,

@@ -19,7 +19,7 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.model import Tally
+from dagster_project.model.response import Tally
 from dagster_project.transport.session import (
     Reply,
     Request,

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.server.cluster import bundled_binaries
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
 

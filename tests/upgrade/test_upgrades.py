@@ -13,10 +13,10 @@ import pytest
 from psycopg import sql
 
 from dagster_project.warehouse import restored
-from dagster_project.warehouse.cluster import bundled_binaries
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.migrate import migrate
-from dagster_project.warehouse.migration_files import sql_folder
+from dagster_project.warehouse.schema.migrate import migrate
+from dagster_project.warehouse.schema.migration_files import sql_folder
+from dagster_project.warehouse.server.cluster import bundled_binaries
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
 from tests.upgrade.snapshot import SNAPSHOTS, dump, environment, take

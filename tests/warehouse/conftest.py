@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.warehouse.cluster import Cluster
-from dagster_project.warehouse.embedded import ensure_running, stop
-from tests.warehouse.homes import (
-    is_gone,
-    wait_until,
-)
+from dagster_project.warehouse.server.cluster import Cluster
+from dagster_project.warehouse.server.embedded import ensure_running, stop
+from tests.warehouse.server.homes import is_gone, wait_until
 
 
 @pytest.fixture(scope="session")

@@ -21,15 +21,15 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import (
     SettingsError,
     TryLater,
     WarehouseError,
 )
-from dagster_project.settings import load_settings
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from tests.conftest import free_port
-from tests.warehouse.homes import wait_until
+from tests.warehouse.server.homes import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 PHONE = "79209383654"

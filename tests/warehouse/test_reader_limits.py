@@ -12,7 +12,7 @@ import pytest
 from psycopg import errors as pg
 
 from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, Warehouse
-from dagster_project.warehouse.migrate import migrate, secure, security_gaps
+from dagster_project.warehouse.schema.migrate import migrate, secure, security_gaps
 from tests.conftest import PostgresServer
 
 pytestmark = pytest.mark.both_servers

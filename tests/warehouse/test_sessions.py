@@ -18,13 +18,13 @@ from psycopg import sql
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from dagster_project.cli import warehouse as command
+from dagster_project.cli.main import warehouse as command
 from dagster_project.errors import SettingsError, TryLater, WarehouseError
 from dagster_project.warehouse.connection import Warehouse, safe_errors
-from dagster_project.warehouse.migrate import migrate
 from dagster_project.warehouse.postgres_url import write_url
+from dagster_project.warehouse.schema.migrate import migrate
 from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder, free_port
-from tests.operating import KEY, again
+from tests.support.operating import KEY, again
 
 HOSTILE = {
     "DateStyle": "'German, DMY'",

@@ -12,17 +12,18 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
     QuotaSpent,
     RequestRefused,
 )
-from dagster_project.model import Tally, Window
-from dagster_project.settings import CalltouchSettings, CalltouchSite
-from dagster_project.transport.governor import Departure, Governor
-from dagster_project.transport.points import Points
-from dagster_project.transport.room import Place
+from dagster_project.model.response import Tally
+from dagster_project.model.window import Window
+from dagster_project.transport.in_flight import Place
+from dagster_project.transport.quota import Points
+from dagster_project.transport.rate_limiter import Departure, Governor
 from dagster_project.transport.session import Gate, Outcome, Request
 
 POINTS_A_CALL = 2

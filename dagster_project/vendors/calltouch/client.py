@@ -23,20 +23,21 @@ from datetime import date, datetime
 from functools import partial
 
 from dagster_project import clock
+from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.errors import (
     AnswerNotTrusted,
     QuotaSpent,
     SettingsError,
     WarehouseError,
 )
-from dagster_project.json_slices import stray_text
-from dagster_project.model import Account, Answer, Restart, Tally, Window
-from dagster_project.settings import CalltouchSettings, CalltouchSite
-from dagster_project.transport.governor import Governor
-from dagster_project.transport.points import Points
-from dagster_project.transport.room import Place, Room
+from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.window import Account, Window
+from dagster_project.text.raw_json import stray_text
+from dagster_project.transport.concurrency import side_by_side
+from dagster_project.transport.in_flight import Place, Room
+from dagster_project.transport.quota import Points
+from dagster_project.transport.rate_limiter import Governor
 from dagster_project.transport.session import Session
-from dagster_project.transport.side_by_side import side_by_side
 from dagster_project.vendors.calltouch.calls import (
     POINTS_A_CALL,
     Limits,
@@ -44,6 +45,7 @@ from dagster_project.vendors.calltouch.calls import (
     page_request,
     request,
 )
+from dagster_project.vendors.calltouch.completeness import ROWS_A_PAGE, Proof, Untrue
 from dagster_project.vendors.calltouch.envelope import (
     SOURCE,
     ParametersRefused,
@@ -51,7 +53,6 @@ from dagster_project.vendors.calltouch.envelope import (
     unknown_form,
 )
 from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, Page, decode_page
-from dagster_project.vendors.calltouch.proof import ROWS_A_PAGE, Proof, Untrue
 
 __all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
 

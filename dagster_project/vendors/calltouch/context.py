@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dagster_project.copy_binary import NULL, boolean, encode
-from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.model.copy_binary import NULL, boolean, encode
+from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
 from dagster_project.vendors.calltouch.outcomes import outcome_of

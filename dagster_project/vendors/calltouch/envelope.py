@@ -22,8 +22,8 @@ from dagster_project.errors import (
     RequestRefused,
     WarehouseError,
 )
-from dagster_project.json_slices import stray_text
-from dagster_project.scrub import quoted
+from dagster_project.text.raw_json import stray_text
+from dagster_project.text.scrub import quoted
 from dagster_project.transport.exchange import Reply, Transient
 from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotAPage, NotJson, decode_page
 

@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from typing import Final
 
-from dagster_project.scrub import without_secrets
-from dagster_project.storable import storable
+from dagster_project.text.sanitize import storable
+from dagster_project.text.scrub import without_secrets
 
 AT_MOST: Final = 20
 _DIGIT: Final = re.compile(r"\d")

@@ -25,9 +25,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from dagster_project import json_slices
-from dagster_project.model import Reject
-from dagster_project.storable import storable
+from dagster_project.model.batch import Reject
+from dagster_project.text import raw_json
+from dagster_project.text.sanitize import storable
 from dagster_project.vendors.calltouch.instants import read_wall_time
 from dagster_project.vendors.calltouch.names import count_name, masked
 
@@ -307,9 +307,9 @@ def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
     if found := _what_else_is_there(body):
         raise NotAPage(_load(original), found)
     try:
-        data = json_slices.members(json_slices.members(body)["data"])
-        rows = json_slices.elements(data["smsDetails"])
-    except (json_slices.NotJson, KeyError):
+        data = raw_json.members(raw_json.members(body)["data"])
+        rows = raw_json.elements(data["smsDetails"])
+    except (raw_json.NotJson, KeyError):
         raise NotAPage(_load(original)) from None
     return (data.get("totalCountSms"), data.get("pageOfResult")), rows
 
@@ -320,7 +320,7 @@ def _what_else_is_there(body: bytes) -> str:
     for name, inner in (("the answer", "data"), ("data", "smsDetails")):
         try:
             fields = _fields(value)
-        except json_slices.NotJson:
+        except raw_json.NotJson:
             return f"{name} is {_kind_at(value)}, not an object"
         if inner not in fields:
             return f"{name} has no {inner}"
@@ -333,17 +333,17 @@ def _fields(value: Buffer) -> Mapping[str, Buffer]:
     try:
         return _decode_names(value)
     except _UNREADABLE:
-        return json_slices.members(bytes(memoryview(value)))
+        return raw_json.members(bytes(memoryview(value)))
 
 
 def _kind_at(value: Buffer) -> str:
-    return json_slices.kind_of(bytes(memoryview(value)[:KEY_SHOWN]).lstrip())
+    return raw_json.kind_of(bytes(memoryview(value)[:KEY_SHOWN]).lstrip())
 
 
 def _load(body: bytes) -> Any:
     """A document that is an error's; None where it is too large for one."""
     if len(body) > LARGEST_ERROR:
-        if json_slices.is_whole(body):
+        if raw_json.is_whole(body):
             return None
         raise NotJson
     try:
@@ -358,7 +358,7 @@ def _doubt(total: bytes | None) -> str:
     if total is None:
         return "data.totalCountSms is missing"
     if number is None:
-        kind = json_slices.kind_of(total)
+        kind = raw_json.kind_of(total)
         return f"data.totalCountSms is {'no whole number' if kind == 'a number' else kind}"
     if number < 0:
         return "data.totalCountSms is negative"

@@ -18,9 +18,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
-from dagster_project.model import Account, Answer
-from dagster_project.privacy import ERASED, REDUCED, Found, Suppression
-from dagster_project.storable import storable
+from dagster_project.model.privacy import ERASED, REDUCED, Found, Suppression
+from dagster_project.model.response import Answer
+from dagster_project.model.window import Account
+from dagster_project.text.sanitize import storable
+from dagster_project.text.written_numbers import joined
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.outcomes import is_known
 from dagster_project.vendors.calltouch.pages import (
@@ -34,7 +36,6 @@ from dagster_project.vendors.calltouch.pages import (
 )
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.suppressed_phones import own_phones
-from dagster_project.written_numbers import joined
 
 _JSON: Final = json.JSONDecoder(strict=False)
 _JSON_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)

@@ -24,10 +24,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import xxhash
 
-from dagster_project.copy_binary import NULL, POSTGRES_EPOCH_INSTANT, encode_record, pack_length
-from dagster_project.model import Answer, Batch, Column, Reject, Table, Window, day_number
-from dagster_project.pseudonym import pseudonym
-from dagster_project.storable import storable
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import (
+    NULL,
+    POSTGRES_EPOCH_INSTANT,
+    encode_record,
+    pack_length,
+)
+from dagster_project.model.response import Answer
+from dagster_project.model.table import Column, Table
+from dagster_project.model.window import Window, day_number
+from dagster_project.text.pseudonyms import pseudonym
+from dagster_project.text.sanitize import storable
 from dagster_project.vendors.calltouch.context import (
     NO_TEXT,
     RowContext,
@@ -52,11 +60,8 @@ from dagster_project.vendors.calltouch.pages import (
     decode_row_by_row,
 )
 from dagster_project.vendors.calltouch.phones import read_number
-from dagster_project.vendors.calltouch.plain_rows import (
-    KEY,
-    encode_plain,
-)
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.vectorized_rows import KEY, encode_plain
 
 ONE_SECOND: Final = timedelta(seconds=1)
 TABLE: Final = Table(

@@ -15,9 +15,9 @@ from typing import Final
 
 import phonenumbers
 
-from dagster_project.privacy import Identity, Suppression, identity_of
+from dagster_project.model.privacy import Identity, Suppression, identity_of
+from dagster_project.text.written_numbers import one_number
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT, read_number
-from dagster_project.written_numbers import one_number
 
 _PLAIN_STARTS: Final = frozenset(
     first + second for first in "78" for second in COUNTRY_OF_SECOND_DIGIT

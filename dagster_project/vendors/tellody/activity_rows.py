@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from dagster_project.copy_binary import encode_rows
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.json_slices import NotJson, as_text, count, is_json, kind_of, members
-from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
-from dagster_project.scrub import impersonal
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.response import Answer
+from dagster_project.model.table import Column, Table
+from dagster_project.model.window import Window
+from dagster_project.text.raw_json import NotJson, as_text, count, is_json, kind_of, members
+from dagster_project.text.scrub import impersonal
 
 SOURCE: Final = "tellody_activity"
 TOTALS: Final = {

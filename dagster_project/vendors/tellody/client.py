@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from dagster_project.config.settings import TellodySettings
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, kind_of
-from dagster_project.model import Answer, Restart, Tally, Window
-from dagster_project.settings import TellodySettings
+from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.window import Window
+from dagster_project.text.raw_json import NotJson, kind_of
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.vendors.tellody.activity_rows import read_totals
 from dagster_project.vendors.tellody.history import read_history

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model import Answer
+from dagster_project.model.response import Answer
 from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, Page
 
 ALL_AT_ONCE: Final = 20_000

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dagster_project.json_slices import NotJson, elements, is_whole, kind_of, members, stray_text
+from dagster_project.text.raw_json import NotJson, elements, is_whole, kind_of, members, stray_text
 
 Identity = int | bytes
 MOST_PURCHASES: Final = 1_000_000

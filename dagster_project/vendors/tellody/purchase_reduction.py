@@ -19,11 +19,12 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from dagster_project.copy_binary import encode
-from dagster_project.json_slices import NotJson, elements, members
-from dagster_project.model import Account, Batch, Reject, Window, day_number
-from dagster_project.privacy import REDUCED, Reduction, Values
-from dagster_project.pseudonym import pseudonym
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import encode
+from dagster_project.model.privacy import REDUCED, Reduction, Values
+from dagster_project.model.window import Account, Window, day_number
+from dagster_project.text.pseudonyms import pseudonym
+from dagster_project.text.raw_json import NotJson, elements, members
 from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import fields_of
 from dagster_project.vendors.tellody.purchase_rows import TABLE, date_in

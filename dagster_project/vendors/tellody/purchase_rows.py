@@ -23,10 +23,13 @@ from typing import Any, Final
 
 import msgspec
 
-from dagster_project.copy_binary import encode_rows
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.json_slices import NotJson, as_text, is_json
-from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.response import Answer
+from dagster_project.model.table import Column, Table
+from dagster_project.model.window import Window
+from dagster_project.text.raw_json import NotJson, as_text, is_json
 from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import (
     NotAPage,

@@ -28,8 +28,8 @@ from dagster_project.errors import (
     RequestRefused,
     TryLater,
 )
-from dagster_project.model import Answer, Tally
-from dagster_project.scrub import remember
+from dagster_project.model.response import Answer, Tally
+from dagster_project.text.scrub import remember
 from dagster_project.transport.exchange import (
     Gate,
     Judge,

@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
+from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
-from dagster_project.model import Answer, Tally
-from dagster_project.settings import TrustSettings
+from dagster_project.model.response import Answer, Tally
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
 from dagster_project.vendors.trust.figures import Figures, read_figures

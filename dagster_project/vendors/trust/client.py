@@ -19,9 +19,11 @@ from datetime import date, datetime
 from typing import Final
 
 from dagster_project import clock
+from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import TryLater, ValueUnreadable, VendorCannotAnswer
-from dagster_project.model import ONE_DAY, Answer, RangeProof, Tally, Window
-from dagster_project.settings import TrustSettings
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.model.response import Answer, Tally
+from dagster_project.model.window import ONE_DAY, Window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.figures import Figures, read_figures

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.json_slices import NotJson, count, is_json, kind_of, members
+from dagster_project.text.raw_json import NotJson, count, is_json, kind_of, members
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, AnswerNotTrusted, RequestRefused, TryLater
-from dagster_project.model import RangeProof, Tally
-from dagster_project.settings import TrustSettings
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.model.response import Tally
 from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.range_proof import (
     LONG_AGO,

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
-from dagster_project.model import ONE_DAY, RangeProof
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.model.window import ONE_DAY
 from dagster_project.vendors.trust.figures import Figures
 
 LONG_AGO: Final = date(2000, 1, 1)

@@ -22,11 +22,14 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from dagster_project.copy_binary import encode_record, encode_rows
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.json_slices import as_text
-from dagster_project.model import Answer, Batch, Column, Reject, Table, Window
-from dagster_project.scrub import impersonal
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import encode_record, encode_rows
+from dagster_project.model.response import Answer
+from dagster_project.model.table import Column, Table
+from dagster_project.model.window import Window
+from dagster_project.text.raw_json import as_text
+from dagster_project.text.scrub import impersonal
 from dagster_project.vendors.trust.figures import (
     ACTIONS,
     CAMPAIGN,

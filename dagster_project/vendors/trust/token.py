@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
-from dagster_project.model import Tally
-from dagster_project.scrub import remember
-from dagster_project.settings import TrustSettings
+from dagster_project.model.response import Tally
+from dagster_project.text.scrub import remember
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
 

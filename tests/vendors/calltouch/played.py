@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from dagster_project.model import Account, Answer, Restart, Tally, Window
-from dagster_project.settings import CalltouchSettings, CalltouchSite
+from dagster_project.config.settings import CalltouchSettings, CalltouchSite
+from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.window import Account, Window
 from dagster_project.transport.session import RetryPolicy, Session, Timeouts
 from dagster_project.vendors.calltouch.client import Client
 from tests.transport.scripted_server import Asked, Play, ScriptedServer, reply

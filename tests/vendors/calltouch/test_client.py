@@ -16,7 +16,8 @@ from dagster_project.errors import (
     RequestRefused,
     SettingsError,
 )
-from dagster_project.model import Account, Answer, Restart, Tally, Window
+from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.client import AT_HAND, MOST_ASKED
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (

@@ -16,7 +16,7 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.model import Answer, Restart, Tally
+from dagster_project.model.response import Answer, Restart, Tally
 from dagster_project.vendors.calltouch.client import Client
 from tests.transport.scripted_server import Play, hang, reply, reset
 from tests.vendors.calltouch.bodies import (

@@ -11,10 +11,10 @@ import pytest
 from dagster_project.errors import (
     QuotaSpent,
 )
-from dagster_project.model import Tally
-from dagster_project.transport.governor import Governor
-from dagster_project.warehouse.budget import Budget
+from dagster_project.model.response import Tally
+from dagster_project.transport.rate_limiter import Governor
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger.budget import Budget
 from tests.transport.scripted_server import Play, reply, reset
 from tests.vendors.calltouch.bodies import (
     POINTS,

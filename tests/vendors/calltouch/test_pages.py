@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from dagster_project.model import Reject
+from dagster_project.model.batch import Reject
 from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,

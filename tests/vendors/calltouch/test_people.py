@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.context import template_id
 from dagster_project.vendors.calltouch.people import mask_names, masked_text
-from dagster_project.vendors.calltouch.personal import shown_template
+from dagster_project.vendors.calltouch.personal_data import shown_template
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_project.copy_binary import encode
-from dagster_project.model import Account, Answer, Batch, Reject, Window, day_number
-from dagster_project.pseudonym import pseudonym, sub_key
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import encode
+from dagster_project.model.response import Answer
+from dagster_project.model.window import Account, Window, day_number
+from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.context import (
     REMEMBERED,
     RowContext,
@@ -35,7 +37,7 @@ from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.rows import TABLE, encode_one, sms_key, to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.warehouse.connection import Warehouse
-from tests.copying import CopyTable
+from tests.support.copying import CopyTable
 
 SAMPLE = Path(__file__).parents[2] / "data" / "calltouch_result.json"
 SECRET = "a secret that tests may know"

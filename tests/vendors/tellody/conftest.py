@@ -14,18 +14,22 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from dagster_project.model import Account, Answer, Batch, Table, Tally, Window
+from dagster_project.config.settings import TellodySettings, load_settings
+from dagster_project.model import receipt
+from dagster_project.model.batch import Batch
+from dagster_project.model.response import Answer, Tally
+from dagster_project.model.table import Table
+from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.sandbox.tellody import Config, Tellody
-from dagster_project.settings import TellodySettings, load_settings
+from dagster_project.sandbox.tellody.vendor import Config, Tellody
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
 from dagster_project.vendors.tellody.sign_in import TellodySession
-from dagster_project.warehouse import ledger
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.load import WindowLoad
-from dagster_project.warehouse.months import MonthKeeper
+from dagster_project.warehouse.ledger import extractions
+from dagster_project.warehouse.load.partitions import MonthKeeper
+from dagster_project.warehouse.load.window_load import WindowLoad
 
 ATHENS = ZoneInfo("Europe/Athens")
 NOW = "2024-05-15T12:00:00+03:00"
@@ -165,13 +169,13 @@ class Loader:
         answers: Sequence[Answer],
         window: Window,
         wanted: Sequence[date] | None = None,
-    ) -> list[ledger.Receipt]:
+    ) -> list[receipt.Receipt]:
         months = MonthKeeper(self.warehouse)
         with (
             self.warehouse.connect(autocommit=True) as books,
             self.warehouse.connect() as connection,
         ):
-            extraction = ledger.begin_extraction(books, window, None)
+            extraction = extractions.begin_extraction(books, window, None)
             work = WindowLoad(
                 connection,
                 table,
@@ -186,7 +190,7 @@ class Loader:
                 work.add(to_batch(each, window))
             receipts = work.finish()
             connection.commit()
-            ledger.end_extraction(books, extraction, Tally(), "complete")
+            extractions.end_extraction(books, extraction, Tally(), "complete")
         months.close()
         return receipts
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dagster_project.copy_binary import encode_record
+from dagster_project.model.copy_binary import encode_record
 from dagster_project.vendors.tellody.purchase_reduction import (
     _reduced_record,
     reduce_batch,

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from dagster_project.model import Account, Batch, RangeProof, Tally, Window
+from dagster_project.config.settings import TrustSettings, load_settings
+from dagster_project.model.batch import Batch
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.model.response import Tally
+from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.sandbox.trust import Config
-from dagster_project.settings import TrustSettings, load_settings
+from dagster_project.sandbox.trust.vendor import Config
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.trust import token
 from dagster_project.vendors.trust.client import Client

@@ -1,0 +1,276 @@
+"""``warehouse backfill`` and ``warehouse replay``: range runs of Dagster, executed in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from time import monotonic
+from uuid import uuid4
+
+import click
+
+from dagster_project import clock
+from dagster_project.cli.fast_imports import uncollected
+from dagster_project.cli.progress import Progress
+from dagster_project.config.settings import Settings
+from dagster_project.errors import SettingsError, WarehouseError
+from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.window import each_day
+from dagster_project.orchestration import services
+from dagster_project.pipeline.planner import chunks_of
+from dagster_project.pipeline.runner import ChunkDone, refuse_unknown_accounts
+from dagster_project.text.day_runs import runs_of
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.restored import refuse_restored
+
+
+@dataclass
+class Done:
+    """What the runs of one source did, added up."""
+
+    feed: Feed
+    days: int = 0
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    requests: int = 0
+    points: int = 0
+    began: float = field(default_factory=monotonic)
+    ended: float | None = None
+    runs: list[str] = field(default_factory=list)
+    problems: list[WarehouseError] = field(default_factory=list)
+    failed: bool = False
+
+    def add(self, chunk: ChunkDone) -> None:
+        self.days += len(chunk.days)
+        for receipt in chunk.committed:
+            self.received += receipt.rows_received
+            self.rejected += receipt.rows_rejected
+            if receipt.already_there:
+                self.unchanged += receipt.rows
+                continue
+            self.inserted += receipt.rows_inserted
+            self.updated += receipt.rows_updated
+            self.deleted += receipt.rows_deleted
+            self.unchanged += receipt.rows_unchanged
+        self.requests += chunk.tally.requests
+        self.points += chunk.tally.points
+        self.problems += [*chunk.problems, *chunk.doubts]
+
+    @property
+    def seconds(self) -> float:
+        """Since it began, until now or until its end."""
+        return (self.ended or monotonic()) - self.began
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.inserted or self.updated or self.deleted)
+
+
+def backfill(
+    *,
+    ask: bool,
+    sources: Sequence[str],
+    first: date,
+    last: date,
+    accounts: Sequence[str],
+    chunk_days: int | None,
+    accept_shrink: bool,
+    accept_rejects: bool,
+    oldest_first: bool,
+) -> int:
+    """Load the days; answers the exit status. At Ctrl-C it says what stands, and ends."""
+    settings = services.settings()
+    feeds = chosen_feeds(settings, sources, accounts)
+    for feed in feeds:
+        check_days(feed, settings, first, last)
+    done: list[Done] = []
+    try:
+        run(
+            feeds,
+            list(each_day(first, last)),
+            ask=ask,
+            accounts=accounts,
+            chunk_days=chunk_days,
+            accept_shrink=accept_shrink,
+            accept_rejects=accept_rejects,
+            oldest_first=oldest_first,
+            results=done,
+        )
+    except KeyboardInterrupt:
+        for line in summary_lines(done):
+            click.echo(line, err=True)
+        click.echo(_after_interrupt(done), err=True)
+        raise
+    for line in summary_lines(done):
+        click.echo(line)
+    return 1 if any(part.failed for part in done) else 0
+
+
+def _after_interrupt(done: Sequence[Done]) -> str:
+    text = "interrupted: what is committed stays; the same command does the whole range again"
+    runs = [run for part in done for run in part.runs]
+    return f"{text}, re-executing run {runs[-1]} in the UI only the rest" if runs else text
+
+
+def run(
+    feeds: Sequence[Feed],
+    days: Sequence[date],
+    *,
+    ask: bool = True,
+    accounts: Sequence[str] = (),
+    chunk_days: int | None = None,
+    accept_shrink: bool = False,
+    accept_rejects: bool = False,
+    oldest_first: bool = False,
+    results: list[Done] | None = None,
+) -> list[Done]:
+    """Range runs of these feeds over these days, one after another, with progress on the way.
+
+    ``results`` is filled as they come, and answered.
+    """
+    with uncollected():
+        from dagster_project.definitions import defs
+        from dagster_project.orchestration import launch, liveness, report
+        from dagster_project.orchestration.instance import opened_instance
+
+    settings = services.settings()
+    warehouse = services.ready_warehouse()
+    services.refuse_unfit_server(warehouse)
+    refuse_restored(warehouse)
+    results = [] if results is None else results
+    with opened_instance(settings, warehouse) as instance:
+        liveness.bury_dead_runs(instance, warehouse)
+        for feed in feeds:
+            done = Done(feed)
+            results.append(done)
+            chosen = [a.label for a in feed.accounts(settings) if a.label in accounts]
+            asked = len(chosen) or len(feed.accounts(settings))
+            with Progress(feed.source, len(days), asked) as progress:
+
+                def heard(chunk: ChunkDone, done: Done = done, bar: Progress = progress) -> None:
+                    done.add(chunk)
+                    bar.advance(chunk)
+
+                for chunk in run_ranges(feed, settings, days, chunk_days, oldest_first):
+                    run_id = str(uuid4())
+                    done.runs.append(run_id)
+                    with report.listening(heard):
+                        success = launch.launch(
+                            defs,
+                            instance,
+                            feed,
+                            chunk,
+                            run_id=run_id,
+                            ask=ask,
+                            config={
+                                "accounts": chosen,
+                                "accept_shrink": accept_shrink,
+                                "accept_rejects": accept_rejects,
+                                "oldest_first": oldest_first,
+                            },
+                        )
+                    done.failed |= not success
+            done.ended = monotonic()
+    return results
+
+
+def run_ranges(
+    feed: Feed,
+    settings: Settings,
+    days: Sequence[date],
+    chunk_days: int | None,
+    oldest_first: bool,
+) -> list[list[date]]:
+    """The days of each run: neighbouring, at most the run's length; a whole history is one run."""
+    if feed.reach is Reach.HISTORY:
+        return runs_of(days)
+    length = chunk_days or settings.range_days
+    return chunks_of(days, length, newest_first=not oldest_first)
+
+
+def chosen_feeds(
+    settings: Settings, sources: Sequence[str], accounts: Sequence[str] = ()
+) -> list[Feed]:
+    """The feeds named, or all that have credentials; of them those that have one of the accounts."""
+    by_source = {feed.source: feed for feed in FEEDS}
+    if sources:
+        feeds = [by_source[source] for source in dict.fromkeys(sources)]
+        for feed in feeds:
+            if not feed.accounts(settings):
+                raise no_credentials(feed, settings)
+    else:
+        feeds = [feed for feed in FEEDS if feed.accounts(settings)]
+        if not feeds:
+            raise SettingsError(
+                "no source has credentials.",
+                way_out="set those of one (see the README's table of settings), or try `make demo`.",
+            )
+    if not accounts:
+        return feeds
+    known = {account.label for feed in feeds for account in feed.accounts(settings)}
+    refuse_unknown_accounts(accounts, sorted(known))
+    return [f for f in feeds if any(a.label in accounts for a in f.accounts(settings))]
+
+
+def no_credentials(feed: Feed, settings: Settings) -> SettingsError:
+    missing = settings.missing.get(feed.source.split("_")[0], ())
+    return SettingsError(
+        f"no credentials: {', '.join(missing)} not set.",
+        source=feed.source,
+        way_out="set them in the environment or in .env.",
+    )
+
+
+def check_days(feed: Feed, settings: Settings, first: date, last: date) -> None:
+    """Refuse days that have no partition, before anything is asked."""
+    if last < first:
+        raise SettingsError(f"--to {last} is before --from {first}.", way_out="swap them.")
+    newest = last_day(feed, settings)
+    if last > newest:
+        raise SettingsError(
+            f"--to {last} has not ended in {feed.time_zone(settings)}; the last whole day is {newest}.",
+            source=feed.source,
+            way_out=f"use --to {newest}.",
+        )
+    if first < settings.start_date:
+        raise SettingsError(
+            f"--from {first} is before the first partition, {settings.start_date}.",
+            source=feed.source,
+            way_out="set WAREHOUSE_START_DATE to the first day you want.",
+        )
+
+
+def last_day(feed: Feed, settings: Settings) -> date:
+    """The newest day that can be asked for: yesterday in the source's zone, or today."""
+    today = clock.today(feed.time_zone(settings))
+    return today if feed.loads_today else today - timedelta(days=1)
+
+
+def summary_lines(results: Sequence[Done]) -> list[str]:
+    """What the runs did, a line a source, and what went wrong with the way out."""
+    lines = []
+    for done in results:
+        seconds = done.seconds
+        rate = f", {done.received / seconds:,.0f} rows/s" if seconds else ""
+        changes = (
+            f"{done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted,"
+            f" {done.unchanged:,} unchanged"
+            if done.changed
+            else f"nothing changed ({done.unchanged:,} rows stand)"
+        )
+        rejected = f", {done.rejected:,} rejected" if done.rejected else ""
+        lines.append(
+            f"{done.feed.source}: {counted(done.days, 'day')}, {changes}{rejected};"
+            f" {counted(done.requests, 'request')}, {counted(done.points, 'point')},"
+            f" {seconds:.1f} s{rate}"
+        )
+        lines += [f"  {type(p).__name__}: {p}" for p in done.problems]
+        if done.failed:
+            lines.append(f"  failed runs can be re-executed in the UI: {', '.join(done.runs[-3:])}")
+    return lines

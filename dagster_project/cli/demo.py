@@ -1,0 +1,131 @@
+"""``warehouse demo``: thirty days of every source from the bundled sandbox, and a look at them.
+
+The demo has a home of its own (``.warehouse-demo``): its Postgres, its Dagster home and its keys are
+never those of real data. The sandbox's clock stands still at the moment of the first demo, so that
+a second one finds nothing changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import click
+
+from dagster_project.cli import backfill, picture
+from dagster_project.config.settings import DEFAULT_HOME
+from dagster_project.feeds import FEEDS
+from dagster_project.model.window import each_day
+from dagster_project.orchestration import services
+from dagster_project.sandbox.server import SandboxProcess
+from dagster_project.warehouse.server.home import (
+    private_home,
+    read_private,
+    refusing_others_folders,
+    write_private,
+)
+
+CLOCK_FILE = "demo.json"
+
+
+@contextmanager
+def demo_environment(*, running: bool = False) -> Iterator[datetime]:
+    """Settings of the demo: a home of its own, and the sandbox as every vendor.
+
+    ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
+    stands still at the moment of the first demo, which is answered.
+    """
+    with refusing_others_folders(demo_home()):
+        home = private_home(demo_home())
+    clock = _first_demo(home)
+    given = {name: value for name, value in os.environ.items() if _is_setting(name)}
+    for name in given:
+        del os.environ[name]
+    wish = "now" if running else clock.isoformat()
+    with SandboxProcess(clock=wish, running=running) as sandbox:
+        os.environ |= {
+            "WAREHOUSE_URL": "",
+            "DAGSTER_URL": "",
+            "PII_HASH_KEY": "",
+            "ALARM_WEBHOOK_URL": "",
+            "ALARM_EMAIL_TO": "",
+            "WAREHOUSE_HOME": str(home),
+            "WAREHOUSE_START_DATE": f"{clock.year - 1}-01-01",
+            **sandbox.settings_env(),
+        }
+        services.settings.cache_clear()
+        services.warehouse.cache_clear()
+        yield clock
+
+
+def demo_home() -> Path:
+    """Beside the real home, and never it."""
+    real = Path(os.environ.get("WAREHOUSE_HOME") or DEFAULT_HOME).expanduser().resolve()
+    return real.with_name(f"{real.name}-demo")
+
+
+def demo(*, days: int) -> int:
+    """Load, then show what was loaded and how to go on."""
+    began = monotonic()
+    with demo_environment() as clock:
+        click.echo("starting Postgres and the vendor sandbox …", err=True)
+        services.ready_warehouse(lambda line: click.echo(line, err=True))
+        results = []
+        for feed in FEEDS:
+            today = clock.astimezone(feed.time_zone(services.settings())).date()
+            span = each_day(today - timedelta(days=days), today - timedelta(days=1))
+            results += backfill.run([feed], list(span), chunk_days=days)
+        for line in backfill.summary_lines(results):
+            click.echo(line)
+        click.echo()
+        picture.show(services.warehouse(), services.settings())
+        changed = any(done.changed for done in results)
+        click.echo(
+            f"done in {monotonic() - began:.0f} s"
+            if changed
+            else f"nothing changed: every day stands as the vendors answer it ({monotonic() - began:.0f} s)"
+        )
+        click.echo(_next_steps())
+    return 1 if any(done.failed for done in results) else 0
+
+
+def _first_demo(home: Path) -> datetime:
+    path = home / CLOCK_FILE
+    known = read_private(path)
+    if known is not None:
+        return datetime.fromisoformat(json.loads(known)["clock"])
+    now = datetime.now(UTC).replace(microsecond=0)
+    write_private(path, json.dumps({"clock": now.isoformat()}))
+    return now
+
+
+def _is_setting(name: str) -> bool:
+    return name == "DAGSTER_HOME" or name.startswith(
+        ("WAREHOUSE_", "CALLTOUCH_", "TELLODY_", "TRUST_", "PII_", "DAGSTER_URL", "ALARM_")
+    )
+
+
+def _next_steps() -> str:
+    program = Path(sys.executable).parent / "warehouse"
+    with_demo = f"{os.path.relpath(program)} --demo"
+    url = services.warehouse().public_url("warehouse_bi")
+    password_file = os.path.relpath(services.settings().home / "secrets" / "pgpass")
+    return "\n".join(
+        (
+            "",
+            "Go on:",
+            f"  {'make ui':<47} Dagster's UI and daemon, over this warehouse",
+            f"  {with_demo + ' psql':<47} psql as warehouse_bi, who reads schema bi",
+            f"  {with_demo + ' psql --role postgres':<47} psql as the administrator",
+            f"  {with_demo + ' status':<47} every source and account on one screen",
+            f"  {with_demo + ' stop':<47} stop this Postgres (it runs on until then)",
+            f"  BI tools: {url}",
+            f"            password: the line of warehouse_bi in {password_file}",
+        )
+    )

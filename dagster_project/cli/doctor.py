@@ -1,0 +1,347 @@
+"""``warehouse doctor``: what the warehouse rests on, each in a line: good, or the way to mend it.
+
+It changes nothing, and asks vendors only what costs no points. It prints no secret: what a check found
+out is an error named by recovery, and those carry none.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import requests
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.errors import WarehouseError
+from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
+from dagster_project.model.response import Tally
+from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring.alarm_delivery import channels
+from dagster_project.monitoring.findings import Finding, in_all
+from dagster_project.orchestration import services
+from dagster_project.orchestration.instance_checks import dagster
+from dagster_project.privacy.pseudonym_key import pii_hash_key
+from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.text.wording import counted
+from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.warehouse import restored
+from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.fitness import (
+    PROBE_BYTES,
+    clock_difference,
+    refuse_unfit,
+    try_to_write,
+)
+from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.range_proofs import RangeProofs
+from dagster_project.warehouse.schema.migrate import pending, security_gaps
+
+SERVER_CLOCK_SECONDS = 5.0
+VENDOR_CLOCK_SECONDS = 120.0
+FUTURE = """
+SELECT source, account, min(day), max(day), count(*) FROM ops.day_state
+WHERE observed_at > %s GROUP BY source, account ORDER BY source, account
+"""
+LEAST_FREE_BYTES = 2 << 30
+FULLEST_QUEUE = 0.1
+_COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
+
+
+Check = Callable[[Settings, Warehouse], Iterator[Finding]]
+
+
+def doctor() -> int:
+    """Print every finding; 1 if anything is wrong, 2 if settings are."""
+    settings = services.settings()
+    findings = list(_sources(settings))
+    try:
+        warehouse = services.warehouse()
+    except WarehouseError as error:
+        findings.append(_failed("Postgres", error))
+    else:
+        for about, check in _CHECKS:
+            findings += _guarded(about, check, settings, warehouse)
+            if findings[-1].state == "wrong" and check is _connection:
+                findings.append(Finding("the rest", "note", "not looked at without Postgres."))
+                break
+    for finding in findings:
+        mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
+        way_out = f" Way out: {finding.way_out}" if finding.way_out else ""
+        click.echo(f"{mark} {finding.about}: {finding.text}{way_out}")
+    click.echo(f"\n{in_all(findings)}")
+    return 1 if any(finding.state == "wrong" for finding in findings) else 0
+
+
+def _guarded(
+    about: str, check: Check, settings: Settings, warehouse: Warehouse
+) -> Iterator[Finding]:
+    try:
+        with safe_errors():
+            yield from check(settings, warehouse)
+    except WarehouseError as error:
+        yield _failed(about, error)
+    except Exception as error:  # noqa: BLE001
+        # Its text may hold anything, an address with its password too.
+        yield Finding(about, "wrong", f"the check ended with {type(error).__name__}.")
+
+
+def _failed(about: str, error: WarehouseError) -> Finding:
+    return Finding(about, "wrong", error.what, error.way_out or error.recovery)
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    with_credentials = [feed.source for feed in FEEDS if feed.accounts(settings)]
+    if with_credentials:
+        yield Finding("settings", "good", f"sources: {', '.join(with_credentials)}.")
+    else:
+        yield Finding("settings", "wrong", "no source has credentials.", "set those of one.")
+    for name, missing in settings.missing.items():
+        text = f"{name} is left out: {', '.join(missing)} not set."
+        yield Finding("settings", "note", text)
+    if not channels(settings.alarms):
+        text = "alarms are told to nobody: ALARM_WEBHOOK_URL and ALARM_EMAIL_TO are not set."
+        yield Finding("settings", "note", text)
+
+
+def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
+            " current_user"
+        ).fetchone()
+        assert row is not None
+        refuse_unfit(connection)
+    number, version, role = row
+    if number < 150000:
+        yield Finding("Postgres", "wrong", f"version {version}.", "use PostgreSQL 15 or later.")
+    else:
+        yield Finding("Postgres", "good", f"version {version}, working as {role}.")
+
+
+def _server_clock(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        off, inexact = clock_difference(connection)
+        ahead = connection.execute(FUTURE, (clock.now() + clock.CLOCKS_MAY_DIFFER,)).fetchall()
+    yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
+    for source, account, first, last, days in ahead:
+        text = f"{source} {account}: dated in the future, by a clock that was ahead: {counted(days, 'day')}."
+        line = (
+            f"warehouse backfill --source {source} --account {account} --from {first} --to {last}"
+        )
+        yield Finding("clock", "wrong", text, f"`{line}`.")
+
+
+def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
+    text = f"{whose} and this machine's differ by {abs(off):.1f} s."
+    if abs(off) <= bound:
+        return Finding(about, "good", text)
+    return Finding(about, "wrong", text, "set both by NTP: days and points hang on it.")
+
+
+def _time_zones(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        for feed in FEEDS:
+            for account in feed.accounts(settings):
+                for sentence in load_receipts.days_of_other_zones(connection, account):
+                    text, _, way_out = sentence.partition(" Way out: ")
+                    yield Finding("time zones", "wrong", text, f"`{way_out}`.")
+
+
+def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    waiting = pending(warehouse)
+    if waiting:
+        named = f"{', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
+        text = f"not up to date: {counted(len(waiting), 'migration')} to apply ({named})."
+        yield Finding("schema", "wrong", text, "run `warehouse migrate`.")
+    else:
+        yield Finding("schema", "good", "up to date.")
+
+
+def _privileges(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    gaps = security_gaps(warehouse)
+    for gap, mend in gaps:
+        yield Finding("roles", "wrong", f"{gap}.", f"as an administrator: {mend};")
+    if not gaps:
+        yield Finding("roles", "good", "nothing is open to everybody that should not be.")
+
+
+def _notifications(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    """The server's one queue, which any login can fill. Runs of this program do without it."""
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute("SELECT pg_notification_queue_usage()").fetchone()
+    assert row is not None
+    if row[0] > FULLEST_QUEUE:
+        yield Finding(
+            "Postgres",
+            "note",
+            f"its queue of notifications is {row[0]:.0%} full: a session listens and does not read."
+            " This program does without, other users of the server may not.",
+            "find it in pg_stat_activity, and end it with pg_terminate_backend(pid).",
+        )
+
+
+def _key(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        row = connection.execute("SELECT fingerprint FROM ops.pii_key").fetchone()
+    if row is None:
+        yield Finding("PII key", "note", "nothing was loaded with it yet.")
+    elif row[0] == fingerprint(pii_hash_key(settings)):
+        yield Finding("PII key", "good", "the one that this warehouse was loaded with.")
+    else:
+        yield Finding(
+            "PII key",
+            "wrong",
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            "restore the key; to change it: `warehouse rekey`.",
+        )
+
+
+def _credentials(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    for feed in FEEDS:
+        if not feed.accounts(settings):
+            continue
+        client: Any = feed.client(settings, warehouse)
+        try:
+            yield from _lets_in(feed, settings, client)
+        finally:
+            client.close()
+
+
+def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
+    """Calltouch refuses by site, so each is asked; the others sign in once for all accounts."""
+    by_account = feed.source == "calltouch"
+    accounts = feed.accounts(settings)
+    for account in accounts if by_account else accounts[:1]:
+        who = f"{feed.source} {account.label}" if by_account else feed.source
+        tally = Tally()
+        try:
+            if by_account:
+                client.check(account, tally)
+            else:
+                client.check(tally)
+        except WarehouseError as error:
+            yield _failed(who, error)
+            continue
+        cost = f"{counted(tally.requests, 'request')}, {counted(tally.points, 'point')}"
+        asked = cost if tally.requests else "signed in already"
+        yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
+
+
+def _range_proof(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    trust = settings.trust
+    if trust is None:
+        return
+    params = ",".join(trust.range_params)
+    proof = standing(RangeProofs(warehouse).load("trust", trust.base_url, params))
+    if proof is None:
+        text = f"whether ranges ({params}) are honoured is not known yet: the first run finds out."
+        yield Finding("trust ranges", "note", text)
+        return
+    text = f"{proof.state} ({params}), asked {proof.asked_at:%Y-%m-%d %H:%M} UTC: {proof.reason}"
+    if proof.state == "honoured":
+        yield Finding("trust ranges", "good", text)
+    else:
+        way_out = "daily figures need the right names: ask the vendor, set TRUST_RANGE_PARAMS."
+        yield Finding("trust ranges", "note", text, way_out)
+
+
+def _vendor_clocks(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    """By the Date header of any answer; no credential is sent along."""
+    urls: dict[str, str] = {}
+    if settings.calltouch:
+        urls["Calltouch"] = settings.calltouch.base_url
+    if settings.tellody:
+        urls["Tellody"] = settings.tellody.base_url
+    if settings.trust:
+        urls["Trust"] = settings.trust.base_url
+    for vendor, url in urls.items():
+        try:
+            before = time.time()
+            reply = requests.head(url, timeout=10, allow_redirects=False)
+            said = parsedate_to_datetime(reply.headers["Date"]).timestamp()
+        except (requests.RequestException, KeyError, ValueError) as error:
+            text = f"{urlsplit(url).hostname} does not tell its time ({type(error).__name__})."
+            yield Finding("clock", "note", text)
+            continue
+        off = said + 0.5 - (before + time.time()) / 2
+        yield _clock("clock", f"{vendor}'s clock", off, VENDOR_CLOCK_SECONDS)
+
+
+def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(Path(place))
+    text = f"{usage.free / (1 << 30):.1f} GiB free at {place}."
+    if usage.free < LEAST_FREE_BYTES:
+        yield Finding("disk", "wrong", text, "free some; loads stop when it is full.")
+    else:
+        yield Finding("disk", "good", text)
+
+
+def _server_disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        try_to_write(connection)
+    yield Finding(
+        "Postgres", "good", f"{PROBE_BYTES >> 20} MiB were written to its disk, and taken back."
+    )
+
+
+def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        is_restored = restored.is_restored(connection, warehouse.seen_erasures)
+        changed_timeline = restored.changed_timeline(connection)
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
+            " (SELECT count(*) FROM ops.suppressed_number),"
+            " EXISTS (SELECT FROM ops.pii_key WHERE next_fingerprint IS NOT NULL)"
+        ).fetchone()
+    assert row is not None
+    open_erasures, suppressed, rekeying = row
+    if open_erasures:
+        text = f"not finished: {counted(open_erasures, 'erasure')}."
+        yield Finding("privacy", "wrong", text, "`warehouse forget --again`.")
+    else:
+        yield Finding("privacy", "good", f"numbers kept out of every answer: {suppressed:,}.")
+    if rekeying:
+        text = "a rekey is under way, or was stopped; loads are refused until it is finished."
+        yield Finding("privacy", "wrong", text, "`warehouse rekey` with the same new key again.")
+    if is_restored:
+        yield Finding("privacy", "wrong", restored.WHAT, restored.WAY_OUT)
+    elif changed_timeline:
+        text = "the server recovered, or another one took over, since the list was applied last."
+        yield Finding("privacy", "note", text, f"if from a backup: {restored.WAY_OUT}")
+
+
+def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    with warehouse.connect(what="doctor", autocommit=True) as connection:
+        for channel, count, failure in alarm_outbox.undelivered(connection):
+            text = f"{counted(count, 'alarm')} could not be told by {channel}: {failure}."
+            yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
+
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("Postgres", _connection),
+    ("clock", _server_clock),
+    ("schema", _migrations),
+    ("time zones", _time_zones),
+    ("roles", _privileges),
+    ("Postgres", _notifications),
+    ("PII key", _key),
+    ("credentials", _credentials),
+    ("trust ranges", _range_proof),
+    ("clock", _vendor_clocks),
+    ("disk", _disk),
+    ("Postgres", _server_disk),
+    ("Dagster", dagster),
+    ("alarms", _alarms),
+    ("privacy", _privacy),
+)

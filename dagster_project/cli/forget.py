@@ -1,0 +1,143 @@
+"""``warehouse forget``: people erased, their numbers read from standard input.
+
+Standard input and not arguments: a number among the arguments would stand in the shell's history and in
+the list of processes. No number is printed; a line that is none is named by its place.
+
+The suppression list holds keyed hashes alone. As a file it is kept apart from backups, and brought into a
+warehouse that was restored from one: whoever was erased since is erased there again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from dagster_project.errors import SettingsError
+from dagster_project.feeds import FEEDS
+from dagster_project.model.privacy import Identity
+from dagster_project.orchestration import personal_data, services
+from dagster_project.privacy import suppression_file
+from dagster_project.privacy.erasure import Belongings, Erased, Report
+from dagster_project.privacy.erasure import forget as erase
+from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
+from dagster_project.privacy.reapplication import forget_again
+from dagster_project.vendors.calltouch.personal_data import shown_template
+from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.ledger.manual_acts import note_act
+from dagster_project.warehouse.restored import WAY_OUT
+from dagster_project.warehouse.server.home import write_private
+
+Erase = Callable[[Warehouse, str, list[Belongings], Report], Erased]
+STANDARD = Path("-")
+OLD_LIST = (
+    "This list is from before the newest erasure that WAREHOUSE_HOME has seen: who was erased since may stand"
+    f" in this warehouse, loads stay refused and BI closed. Way out: {WAY_OUT}"
+)
+
+
+def run(*, again: bool, import_from: Path | None, export_to: Path | None) -> int:
+    """Erase the numbers of standard input, or those of the list; or write the list."""
+    if export_to is not None:
+        return export(export_to)
+    if import_from is not None:
+        return apply_list(_read(import_from))
+    return apply_list() if again else forget()
+
+
+def forget() -> int:
+    """Erase everybody whose number stands on a line of standard input, and keep them out."""
+    if sys.stdin.isatty():
+        click.echo("numbers, one a line, in any mask; Ctrl-D ends:", err=True)
+    identities = read_numbers(sys.stdin)
+    return _erase(
+        lambda warehouse, key, holders, report: erase(
+            warehouse, key, identities, holders, shown_template, report
+        )
+    )
+
+
+def apply_list(exported: str | None = None) -> int:
+    """Erase everybody on the suppression list from all that is stored; ``exported`` joins it first."""
+    return _erase(
+        lambda warehouse, key, holders, report: forget_again(
+            warehouse, key, holders, shown_template, report, exported
+        )
+    )
+
+
+def export(file: Path) -> int:
+    """Write the list to a file that its owner alone may read, or to standard output."""
+    warehouse, key = opened_with_key()
+    with safe_errors("exporting"), warehouse.connect(what="forget") as connection:
+        text = suppression_file.export(connection, key)
+        note_act(connection, "forget --export")
+        connection.commit()
+    if file == STANDARD:
+        click.echo(text, nl=False)
+    else:
+        write_private(file, text)
+    return 0
+
+
+def opened_with_key() -> tuple[Warehouse, str]:
+    """The warehouse, and the ``PII_HASH_KEY`` that it was loaded with."""
+    warehouse, key = services.ready_warehouse(), pii_hash_key(services.settings())
+    check_fingerprint(warehouse, key)
+    return warehouse, key
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if file == STANDARD else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read ({type(error).__name__}).") from None
+
+
+def _erase(what: Erase) -> int:
+    warehouse, key = opened_with_key()
+    holders = personal_data.belongings(services.settings(), key)
+    with safe_errors("erasing"):
+        done = what(warehouse, key, holders, lambda line: click.echo(line, err=True))
+    click.echo(_summary(done))
+    if done.is_closed:
+        click.echo(OLD_LIST, err=True)
+    return int(done.is_closed)
+
+
+def read_numbers(lines: Iterable[str]) -> list[Identity]:
+    """The numbers of these lines, each once; empty lines are passed by.
+
+    Raises:
+        SettingsError: a line is no number, or there is none. Nothing was done.
+    """
+    identify = [feed.personal.identify for feed in FEEDS if feed.personal is not None]
+    found: dict[Identity, None] = {}
+    for place, line in enumerate(lines, start=1):
+        typed = line.strip()
+        if not typed:
+            continue
+        known = [identity for read in identify if (identity := read(typed)) is not None]
+        if not known:
+            raise SettingsError(
+                f"line {place} is not a telephone number, or not exactly one in full.",
+                way_out="write one number a line, with + and its country's code, and nothing beside it;"
+                " nothing was done.",
+            )
+        found.update(dict.fromkeys(known))
+    if not found:
+        raise SettingsError(
+            "standard input holds no number.",
+            way_out="give it from a file: `< file_with_numbers`.",
+        )
+    return list(found)
+
+
+def _summary(done: Erased) -> str:
+    return (
+        f"erasure {done.erasure_id}: {done.numbers} numbers; {done.rows:,} rows of"
+        f" {len(done.days)} days, {done.responses} stored responses and {done.rejects} rejected"
+        " records were rewritten. The numbers are kept out of every later answer."
+    )

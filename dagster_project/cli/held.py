@@ -1,0 +1,66 @@
+"""``warehouse held``: days whose newer answer is held back, and what taking it would change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dagster_project.monitoring.status import take_held
+from dagster_project.orchestration import services
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.ledger.load_receipts import HeldDay, held_days
+
+
+def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> int:
+    """Print each held day with its figures, standing beside held; reads the ledger, asks no vendor."""
+    warehouse = services.ready_warehouse()
+    with warehouse.connect(what="held", autocommit=True) as connection:
+        found = [
+            day
+            for day in held_days(connection)
+            if (not sources or day.source in sources) and (not accounts or day.account in accounts)
+        ]
+    if as_json:
+        click.echo(json.dumps([_as_json(day) for day in found], indent=2, ensure_ascii=False))
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    for day in found:
+        title = f"{day.source} {day.account} {day.day}: a newer answer is held: it {day.why}."
+        console.print(title, markup=False, soft_wrap=True)
+        if day.figures:
+            console.print(_table(day))
+        console.print(f"    {take_held(day)}", markup=False, soft_wrap=True)
+    click.echo(f"{counted(len(found), 'day')} held.")
+    return 0
+
+
+def _table(day: HeldDay) -> Table:
+    table = Table("", "stands")
+    table.add_column("held")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, (standing, answer) in day.figures.items():
+        table.add_row(name, str(standing), str(answer))
+    return table
+
+
+def _as_json(day: HeldDay) -> dict[str, object]:
+    return {
+        "source": day.source,
+        "account": day.account,
+        "day": day.day.isoformat(),
+        "why": day.why,
+        "accept_with": [f"--accept-{kind}" for kind in day.kinds],
+        "extraction": day.extraction_id,
+        "held_at": day.held_at.isoformat(timespec="seconds") if day.held_at else None,
+        "figures": {
+            name: {"stands": standing, "held": answer}
+            for name, (standing, answer) in day.figures.items()
+        },
+        "way_out": take_held(day),
+    }

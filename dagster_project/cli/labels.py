@@ -1,0 +1,45 @@
+"""``warehouse labels``: what accounts and templates are called in ``bi``, from CSV files of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dagster_project.errors import SettingsError
+from dagster_project.orchestration import services
+from dagster_project.text.wording import counted
+from dagster_project.vendors.calltouch.personal_data import shown_template
+from dagster_project.warehouse import marts
+from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.ledger.manual_acts import note_act
+
+
+def labels(*, files: Sequence[Path]) -> int:
+    """Take the files, all or none, then count afresh the days whose categories changed."""
+    texts = [_text(file) for file in files]
+    warehouse = services.ready_warehouse()
+    with (
+        safe_errors("labelling"),
+        warehouse.connect(autocommit=True, what="labels") as connection,
+    ):
+        with connection.transaction():
+            changed = [
+                marts.load_labels(connection, text.splitlines(keepends=True), file.name)
+                for file, text in zip(files, texts, strict=True)
+            ]
+            note_act(connection, "labels", f"{counted(sum(changed), 'label')} changed")
+        months = marts.refresh_stale(connection, shown_template)
+    for file, count in zip(files, changed, strict=True):
+        click.echo(f"{file.name}: {count} labels changed")
+    if months:
+        click.echo(f"{months} months counted afresh")
+    return 0
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file.name} is not UTF-8.", way_out="save it as CSV UTF-8.") from None

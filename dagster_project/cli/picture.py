@@ -1,0 +1,88 @@
+"""What was loaded, for people: a table and a chart in the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+import plotext
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from dagster_project.config.settings import Settings
+from dagster_project.feeds import FEEDS
+from dagster_project.warehouse.connection import Warehouse
+
+OUTCOMES = ("delivered", "failed", "pending", "undetermined")
+COLOURS = ("green", "red", "orange", "gray")
+MARKERS = ("█", "▓", "▒", "░")
+
+
+def show(warehouse: Warehouse, settings: Settings) -> None:
+    """Rows by table, then SMS a day by outcome."""
+    engine = warehouse.engine()
+    with engine.connect() as connection:
+        states = pd.read_sql(
+            text("SELECT source, account, day, rows FROM ops.day_state"), connection
+        )
+        sms = pd.read_sql(
+            text(
+                "SELECT sent_on, outcome, count(*) AS messages FROM warehouse.calltouch_sms"
+                " WHERE sent_on > (SELECT max(day) - 60 FROM ops.day_state WHERE source = 'calltouch')"
+                " GROUP BY sent_on, outcome"
+            ),
+            connection,
+            parse_dates=["sent_on"],
+        )
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console.print(loaded_table(states))
+    if not sms.empty:
+        print(outcome_chart(sms, console.width))
+
+
+def loaded_table(states: pd.DataFrame) -> Table:
+    """Days and rows by table and account."""
+    table = Table(title="Loaded", title_justify="left")
+    for name in ("table", "account"):
+        table.add_column(name)
+    for name in ("days", "first day", "last day", "rows"):
+        table.add_column(name, justify="right")
+    for feed in FEEDS:
+        of_feed = states[states["source"] == feed.source]
+        for account, rows in of_feed.groupby("account"):
+            table.add_row(
+                f"warehouse.{feed.table.name}",
+                str(account),
+                f"{len(rows)}",
+                str(rows["day"].min()),
+                str(rows["day"].max()),
+                f"{int(rows['rows'].sum()):,}",
+            )
+    return table
+
+
+def outcome_chart(sms: pd.DataFrame, width: int) -> str:
+    """SMS a day, stacked by outcome."""
+    by_day = (
+        sms.pivot_table(index="sent_on", columns="outcome", values="messages", aggfunc="sum")
+        .reindex(columns=list(OUTCOMES))
+        .asfreq("D")
+        .fillna(0)
+    )
+    highest = int(by_day.sum(axis=1).max())
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plot_size(min(width, 110), 18)
+    plotext.stacked_bar(
+        [day.strftime("%d.%m") for day in by_day.index],
+        [by_day[outcome].astype(int).tolist() for outcome in OUTCOMES],
+        labels=list(OUTCOMES),
+        color=list(COLOURS),
+        marker=list(MARKERS),
+    )
+    steps = [highest * step // 4 for step in range(5)]
+    plotext.yticks(steps, [f"{step:,}" for step in steps])
+    plotext.title("SMS a day by outcome")
+    chart = str(plotext.build())
+    return chart if sys.stdout.isatty() else str(plotext.uncolorize(chart))

@@ -1,0 +1,243 @@
+"""``warehouse plan``: what a backfill would cost, told from receipts; ``--probe`` asks the vendor a little.
+
+``warehouse backfill --spread`` notes the wish and leaves the work to the nightly runs, within the budget.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dagster_project import clock
+from dagster_project.cli.backfill import check_days, chosen_feeds
+from dagster_project.config.settings import Settings
+from dagster_project.errors import WarehouseError
+from dagster_project.model.feed import Feed
+from dagster_project.model.response import Tally
+from dagster_project.model.window import Account, Window, each_day
+from dagster_project.orchestration import services
+from dagster_project.pipeline.due_days import expectation
+from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
+from dagster_project.text import wording
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import owed_days
+
+BASES = {
+    "receipt": "from receipts",
+    "counted": "counted by the vendor",
+    "weekday": "by their weekday",
+    "mean": "by the mean of all days",
+    "unknown": "unknown",
+}
+
+
+def plan(
+    *,
+    sources: Sequence[str],
+    first: date,
+    last: date,
+    accounts: Sequence[str],
+    probe: bool,
+    as_json: bool,
+) -> int:
+    """Print what asking for these days would cost; asks no vendor unless to probe."""
+    settings = services.settings()
+    warehouse = services.ready_warehouse()
+    found: list[Forecast] = []
+    for feed in chosen_feeds(settings, sources, accounts):
+        check_days(feed, settings, first, last)
+        chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
+        found += forecasts(feed, settings, warehouse, chosen, first, last, probe=probe)
+    if as_json:
+        click.echo(json.dumps([_as_json(each) for each in found], indent=2))
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    console.print(_table(found))
+    for each in found:
+        for line in _in_words(each):
+            console.print(line, markup=False)
+    return 0
+
+
+def forecasts(
+    feed: Feed,
+    settings: Settings,
+    warehouse: Warehouse,
+    accounts: Sequence[Account],
+    first: date,
+    last: date,
+    *,
+    probe: bool = False,
+) -> list[Forecast]:
+    """What these days would cost each account."""
+    days = list(each_day(first, last))
+    found = []
+    with warehouse.connect(what="plan", autocommit=True) as connection:
+        for account in accounts:
+            counted = {}
+            if probe and feed.count is not None:
+                counted = _probed(connection, feed, settings, warehouse, account, days)
+            found.append(forecast(connection, warehouse, feed, settings, account, days, counted))
+    return found
+
+
+def _probed(
+    connection: Connection,
+    feed: Feed,
+    settings: Settings,
+    warehouse: Warehouse,
+    account: Account,
+    days: Sequence[date],
+) -> dict[Window, int]:
+    """What the vendor counts in days of which there is no receipt; a call a window."""
+    assert feed.count is not None
+    counted: dict[Window, int] = {}
+    windows = windows_to_probe(feed, account, expectation(connection, account, days))
+    client = feed.client(settings, warehouse)
+    try:
+        for window in windows:
+            counted[window] = feed.count(client, window, Tally())
+    except WarehouseError as error:
+        click.echo(f"no more probes of it: {error}", err=True)
+    finally:
+        client.close()
+    if counted:
+        calls = wording.counted(len(counted), "call")
+        points = wording.counted(len(counted) * feed.points_a_call, "point")
+        click.echo(f"{feed.source} {account.label}: probed with {calls}, {points}", err=True)
+    return counted
+
+
+def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequence[str]) -> int:
+    """Note that the nightly runs are to load these days; say what that takes."""
+    settings = services.settings()
+    warehouse = services.ready_warehouse()
+    for feed in chosen_feeds(settings, sources, accounts):
+        check_days(feed, settings, first, last)
+        chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
+        with warehouse.connect(what="wanted", autocommit=True) as connection:
+            for account in chosen:
+                owed_days.want(connection, account, first, last)
+        for each in forecasts(feed, settings, warehouse, chosen, first, last):
+            click.echo(f"noted: {_wish(each, first, last)}")
+    click.echo(
+        "the nightly runs do it, newest days first; `warehouse status` shows how far they are"
+    )
+    return 0
+
+
+def withdraw(*, sources: Sequence[str], first: date, last: date, accounts: Sequence[str]) -> int:
+    """Take back what was noted for these days."""
+    settings = services.settings()
+    taken_back = 0
+    with services.ready_warehouse().connect(what="wanted", autocommit=True) as connection:
+        for feed in chosen_feeds(settings, sources, accounts):
+            for account in feed.accounts(settings):
+                if not accounts or account.label in accounts:
+                    taken_back += owed_days.withdraw(connection, account, first, last)
+    click.echo(
+        f"taken back: {taken_back}" if taken_back else "nothing was asked for within these days"
+    )
+    return 0
+
+
+def _wish(each: Forecast, first: date, last: date) -> str:
+    nights = each.nights
+    if nights is None:
+        when = (
+            f"never: the nightly runs need all of the {each.daily_calls} calls a day themselves;"
+            " raise CALLTOUCH_DAILY_POINTS"
+        )
+    else:
+        when = "next night" if nights == 1 else f"about {nights} nights"
+    surely = "" if each.high is not None else "at least "
+    return (
+        f"{each.source} {each.account} {first}..{last},"
+        f" {surely}{wording.counted(each.requests, 'request')}, {when}"
+    )
+
+
+def _table(found: Sequence[Forecast]) -> Table:
+    table = Table()
+    for name in ("source", "account"):
+        table.add_column(name)
+    for name in ("days", "rows", "requests", "range", "points", "nights", "minutes"):
+        table.add_column(name, justify="right")
+    table.add_column("how sure")
+    for each in found:
+        known = each.high is not None
+        table.add_row(
+            each.source,
+            each.account,
+            f"{each.days:,}",
+            "" if not each.by_rows else f"{each.rows:,}" if known else "?",
+            f"{each.requests:,}",
+            _range(each),
+            f"{each.points:,}" if each.points else "",
+            "never" if each.nights is None else f"{each.nights:,}" if known else "?",
+            _minutes(each),
+            _how_sure(each),
+        )
+    return table
+
+
+def _range(each: Forecast) -> str:
+    if each.high is None:
+        return f"from {each.low:,}"
+    return "" if each.low == each.high else f"{each.low:,} – {each.high:,}"
+
+
+def _minutes(each: Forecast) -> str:
+    if each.high is None:
+        return "?"
+    minutes = each.seconds / 60
+    return f"{minutes:,.0f}" if minutes >= 10 else f"{minutes:.1f}"
+
+
+def _how_sure(each: Forecast) -> str:
+    if not each.by_rows:
+        if each.requests == 1:
+            return "certain: one call"
+        more = "" if each.requests == each.days else ", and one a run"
+        return f"certain: a call a day{more}"
+    return ", ".join(
+        f"{each.bases[basis]:,} {words}"  # type: ignore[index]
+        for basis, words in BASES.items()
+        if each.bases.get(basis)  # type: ignore[call-overload]
+    )
+
+
+def _in_words(each: Forecast) -> list[str]:
+    who = f"{each.source} {each.account}:"
+    lines = []
+    if each.high is None:
+        lines.append(
+            f"{who} nothing is known of its days yet: --probe asks how many rows they hold."
+        )
+    if not each.timed:
+        lines.append(f"{who} no request was timed yet: the minutes are a guess.")
+    if each.left_today is not None:
+        room = "fits into" if each.fits_today else "is more than"
+        lines.append(
+            f"{who} {room} the {each.left_today} calls that are left of today's"
+            f" {each.daily_calls}; a night itself needs {each.nightly_calls}."
+        )
+        if not each.fits_today:
+            lines.append(f"{who} warehouse backfill --spread leaves it to the nightly runs.")
+    return lines
+
+
+def _as_json(each: Forecast) -> dict[str, object]:
+    return {
+        **asdict(each),
+        "nights": each.nights,
+        "fits_today": each.fits_today,
+        "as_of": clock.now().isoformat(),
+    }

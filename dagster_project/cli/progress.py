@@ -1,0 +1,105 @@
+"""Progress of long work: a bar in a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from types import TracebackType
+
+import click
+
+from dagster_project.pipeline.runner import ChunkDone
+from dagster_project.text.wording import counted
+
+_LINE_EVERY_SECONDS = 5.0
+
+
+class Progress:
+    """Counts days of one source as they commit, with rows and requests so far.
+
+    A day counts once all of its accounts have it; they go side by side.
+    """
+
+    def __init__(self, title: str, days: int, accounts: int = 1) -> None:
+        self.title = title
+        self.days = days
+        self.accounts = accounts
+        self.committed = 0
+        self.rows = 0
+        self.requests = 0
+        self._started = monotonic()
+        self._last_line = monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._bar: _Bar | None = None
+
+    def __enter__(self) -> Progress:
+        if self._terminal:
+            self._bar = _Bar(self.title, self.days)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    @property
+    def done(self) -> int:
+        return min(self.committed // self.accounts, self.days)
+
+    @property
+    def _so_far(self) -> str:
+        return f"{counted(self.rows, 'row')}, {counted(self.requests, 'request')}"
+
+    def advance(self, chunk: ChunkDone) -> None:
+        """Take in a chunk that has ended."""
+        self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
+        self.rows += sum(receipt.rows_received for receipt in chunk.committed)
+        self.requests += chunk.tally.requests
+        if self._bar is not None:
+            self._bar.show(self.done, self._so_far)
+            for problem in chunk.problems:
+                self._bar.say(f"{type(problem).__name__}: {problem}")
+            return
+        for problem in chunk.problems:
+            click.echo(f"{self.title}: {type(problem).__name__}: {problem}", err=True)
+        now = monotonic()
+        if now - self._last_line >= _LINE_EVERY_SECONDS or self.done >= self.days:
+            self._last_line = now
+            click.echo(
+                f"{self.title}: {self.done} of {counted(self.days, 'day')}, {self._so_far},"
+                f" {now - self._started:.0f} s",
+                err=True,
+            )
+
+
+class _Bar:
+    """Rich's bar, imported only where a person looks on."""
+
+    def __init__(self, title: str, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._progress = RichProgress(
+            TextColumn("{task.description:<18}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("days  {task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(title, total=total, detail="")
+        self._progress.start()
+
+    def show(self, done: int, detail: str) -> None:
+        self._progress.update(self._task, completed=done, detail=detail)
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False)
+
+    def stop(self) -> None:
+        self._progress.stop()

@@ -1,0 +1,75 @@
+"""``warehouse rekey``: every pseudonym computed anew, with another ``PII_HASH_KEY``.
+
+The old key is the one that is set; the new one comes from ``PII_HASH_KEY_NEW`` or is typed in unseen. The
+embedded warehouse keeps its key itself: there a new one is made, unless one is given.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from getpass import getpass
+from pathlib import Path
+
+import click
+
+from dagster_project.config.environment import given_settings
+from dagster_project.errors import SettingsError
+from dagster_project.orchestration import personal_data, services
+from dagster_project.privacy.pseudonym_key import pii_hash_key
+from dagster_project.privacy.rekey import Keys
+from dagster_project.privacy.rekey import rekey as recompute
+from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.restored import refuse_restored
+from dagster_project.warehouse.server.home import read_private, write_private
+
+SHORTEST = 16
+
+
+def rekey() -> int:
+    """Recompute; interrupted, it is finished by running it again with the same new key."""
+    settings, warehouse = services.settings(), services.ready_warehouse()
+    refuse_restored(warehouse)
+    old = pii_hash_key(settings)
+    own = settings.embedded and settings.pii_hash_key is None
+    next_file = settings.home / "secrets" / "pii_hash_key.next"
+    new = _new_key(next_file if own else None)
+    if new == old:
+        raise SettingsError("the new key is the old one.")
+    if own:
+        # Before anything is done with it: a key that is lost with the process would lock everybody out.
+        write_private(next_file, new + "\n")
+    with safe_errors("recomputing pseudonyms"):
+        days = recompute(
+            warehouse,
+            Keys(old, new),
+            personal_data.belongings(settings, new),
+            personal_data.belongings(settings, old),
+            report=lambda line: click.echo(line, err=True),
+        )
+    if own:
+        next_file.replace(next_file.with_name("pii_hash_key"))
+    click.echo(f"{days} days recomputed; the warehouse's key is {fingerprint(new)} now.")
+    if not own:
+        click.echo("Set PII_HASH_KEY to the new key before the next load.")
+    return 0
+
+
+def _new_key(next_file: Path | None) -> str:
+    """As given, as begun with, as typed, or made: in this order."""
+    given = given_settings().get("PII_HASH_KEY_NEW", "")
+    if not given and next_file is not None:
+        given = (read_private(next_file) or "").strip() or secrets.token_urlsafe(32)
+    if not given and sys.stdin.isatty():
+        given = getpass("new PII_HASH_KEY (not shown): ").strip()
+        if getpass("once more: ").strip() != given:
+            raise SettingsError("the two differ.", way_out="run it again.")
+    if not given:
+        raise SettingsError("PII_HASH_KEY_NEW is not set.", way_out="set it to a long random text.")
+    if len(given) < SHORTEST:
+        raise SettingsError(
+            f"PII_HASH_KEY_NEW is shorter than {SHORTEST} characters.",
+            way_out="use a long random text.",
+        )
+    return given

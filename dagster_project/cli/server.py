@@ -1,0 +1,69 @@
+"""``warehouse migrate``, ``stop``, ``psql`` and ``sandbox``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from dagster_project.errors import SettingsError
+from dagster_project.orchestration import services
+from dagster_project.warehouse.schema.migrate import migrate as apply_migrations
+from dagster_project.warehouse.server import embedded
+from dagster_project.warehouse.server.cluster import bundled_binaries
+
+
+def migrate() -> int:
+    """Apply what is pending, and say what was applied."""
+    from dagster_project.orchestration.storage import make_storage
+
+    steps: list[str] = []
+
+    def report(step: str) -> None:
+        steps.append(step)
+        click.echo(step)
+
+    apply_migrations(services.warehouse(), report, storage=make_storage)
+    if not steps:
+        click.echo("nothing to do: the schema is up to date")
+    return 0
+
+
+def stop() -> int:
+    """Stop the embedded server."""
+    settings = services.settings()
+    if not settings.embedded:
+        raise SettingsError(
+            "WAREHOUSE_URL names a server of somebody else; only the embedded one is stopped here."
+        )
+    click.echo("stopped" if embedded.stop(settings.home) else "it was not running")
+    return 0
+
+
+def psql(*, psql_arguments: Sequence[str], role: str) -> int:
+    """Hand over to psql, signed in as ``role`` without a password in sight."""
+    settings = services.settings()
+    if not settings.embedded:
+        raise SettingsError("use psql with WAREHOUSE_URL.", way_out='psql "$WAREHOUSE_URL"')
+    found = services.warehouse()
+    environment = {**os.environ, "PGPASSFILE": str(settings.home / "secrets" / "pgpass")}
+    program = bundled_binaries() / "psql"
+    return subprocess.call([str(program), found.public_url(role), *psql_arguments], env=environment)
+
+
+def sandbox(*, port: int, seed: int, clock: str) -> int:
+    """Play the vendors until interrupted."""
+    from dagster_project.sandbox.server import serve
+
+    if clock != "now":
+        try:
+            datetime.fromisoformat(clock)
+        except ValueError as error:
+            raise SettingsError(
+                f"--clock {clock!r} is no instant.", way_out="write it as 2024-05-01T12:00:00+03:00"
+            ) from error
+    serve(port=port, seed=seed, clock=clock)
+    return 0

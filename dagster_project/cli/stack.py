@@ -1,0 +1,72 @@
+"""``warehouse exec`` and ``warehouse logins``: what a stack of services needs of this program.
+
+Dagster's services take the URL of its storage from a variable; ``exec`` puts it there, read from
+settings or from their files, and becomes the service. A service that is given ``DAGSTER_URL`` needs
+no other secret: the webserver and the daemon never see the warehouse.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from pydantic import SecretStr
+
+from dagster_project.config.environment import given_settings
+from dagster_project.errors import SettingsError
+from dagster_project.orchestration import services
+from dagster_project.orchestration.instance import STORAGE_URL, point_at, prepare_home
+from dagster_project.text.scrub import remember
+from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER
+from dagster_project.warehouse.dagster_storage import DagsterStorage
+from dagster_project.warehouse.schema.logins import make_logins
+from dagster_project.warehouse.schema.migrate import secure
+
+BROKER_URL = "WAREHOUSE_BROKER_URL"
+RESULTS_URL = "WAREHOUSE_RESULTS_URL"
+"""Where Celery keeps the state of tasks: in Dagster's own database, so that all state is in Postgres."""
+
+
+def execute(*, command: Sequence[str]) -> int:
+    """Become this program, with Dagster's storage and the broker in its environment."""
+    given = given_settings()
+    if url := given.get("DAGSTER_URL"):
+        point_at(DagsterStorage.at(SecretStr(url)))
+    else:
+        prepare_home(services.settings(), services.warehouse())
+    if broker := given.get(BROKER_URL):
+        os.environ[BROKER_URL] = broker
+        os.environ.pop(f"{BROKER_URL}_FILE", None)
+        os.environ[RESULTS_URL] = f"db+{os.environ[STORAGE_URL]}"
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - the person's own command
+    except OSError as error:
+        raise SettingsError(f"{command[0]} cannot be run: {error.strerror}.") from error
+
+
+def logins(*, passwords: Path) -> int:
+    """Let the logins in whose passwords lie in this folder, one file each."""
+    found = services.warehouse()
+    if found.is_embedded:
+        raise SettingsError("the embedded server makes its logins by itself.")
+    names = (APP, DAGSTER, *BI_ROLES)
+    given = {
+        name: SecretStr(remember(path.read_text().strip()))
+        for name in names
+        if (path := passwords / f"{name}_password").is_file()
+    }
+    if absent := [name for name in (APP, DAGSTER) if name not in given]:
+        raise SettingsError(
+            f"{passwords} has no password for {', '.join(absent)}.",
+            way_out=f"write it into {passwords / f'{absent[0]}_password'}.",
+        )
+    if short := [name for name, one in given.items() if len(one.get_secret_value()) < 12]:
+        raise SettingsError(f"the password of {', '.join(short)} is shorter than 12 characters.")
+    make_logins(replace(found, logins=given), click.echo)
+    secure(found)
+    click.echo(f"may sign in: {', '.join(given)}")
+    return 0

@@ -1,0 +1,1 @@
+"""Settings: typed, and where they come from."""

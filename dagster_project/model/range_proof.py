@@ -1,0 +1,42 @@
+"""Whether a vendor's server was seen to honour a date range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RangeProof:
+    """Whether a vendor's server was seen to honour a date range whose parameters it does not document.
+
+    ``state``: ``honoured`` or ``ignored``, both conclusive, or ``unproven``. ``account`` is the one
+    that was asked; its proof serves every account of the same ``server`` and ``params`` (the names,
+    separated by a comma). ``evidence`` holds the figures that were compared, as JSON would.
+    """
+
+    source: str
+    server: str
+    params: str
+    state: Literal["honoured", "ignored", "unproven"]
+    account: str
+    asked_at: datetime
+    reason: str
+    evidence: Mapping[str, Any]
+
+    @property
+    def conclusive(self) -> bool:
+        return self.state != "unproven"
+
+    def summary(self) -> dict[str, Any]:
+        """For metadata, notes and the doctor: all but the figures."""
+        return {
+            "state": self.state,
+            "account": self.account,
+            "asked_at": self.asked_at.isoformat(),
+            "server": self.server,
+            "params": self.params,
+            "reason": self.reason,
+        }

@@ -1,0 +1,78 @@
+"""The nouns of the ledger: an extraction, the receipt of a load, the state of a day. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+DOUBT = "doubt"
+"""In a receipt's notes: why too little of the day's first load could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """One window asked of a vendor. ``started_at`` is the server's clock just before the first request."""
+
+    extraction_id: int
+    source: str
+    account: str
+    first_day: date
+    last_day: date
+    started_at: datetime
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What one load did to one day. ``already_there`` receipts speak of an earlier load."""
+
+    source: str
+    account: str
+    day: date
+    extraction_id: int
+    observed_at: datetime
+    is_replay: bool = False
+    rows_received: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    rows_unchanged: int = 0
+    rows_rejected: int = 0
+    rows_final: int | None = None
+    checksum: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+    settled: bool = False
+    receipt_id: int = 0
+    already_there: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that stand for the day after the load."""
+        return self.rows_inserted + self.rows_updated + self.rows_unchanged
+
+    @property
+    def doubt(self) -> str:
+        """Why too little of a first load could be read; empty: it could."""
+        return str(self.notes.get(DOUBT, ""))
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.rows_inserted or self.rows_updated or self.rows_deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class DayState:
+    """What stands in the warehouse for one day."""
+
+    source: str
+    account: str
+    day: date
+    receipt_id: int
+    extraction_id: int
+    observed_at: datetime
+    loaded_at: datetime
+    rows: int
+    rows_final: int | None
+    checksum: str
+    settled: bool
+    held: str | None

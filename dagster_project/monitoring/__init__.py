@@ -1,0 +1,1 @@
+"""How things stand and who is told: status of accounts, alarms, metrics, logs."""

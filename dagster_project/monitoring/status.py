@@ -1,0 +1,215 @@
+"""The whole installation at a glance: what ``warehouse status`` and the status page both show.
+
+Grain: one ``Health`` a look, one ``AccountHealth`` a source and account; red days of one cause are told
+together, each with where it is told and the one line that mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.window import ONE_DAY, Account, each_day
+from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring.account_status import Red, Standing, standing_of
+from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.pipeline.reconcile import months_of_account
+from dagster_project.text.day_runs import runs_of
+from dagster_project.text.remedies import spans_text
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import load_receipts, owed_days
+from dagster_project.warehouse.ledger.load_receipts import HeldDay
+
+
+@dataclass(frozen=True)
+class Points:
+    """API points of the account's present day: spent, set aside by windows under way, and left.
+
+    ``left`` None: not bounded. It counts whole calls.
+    """
+
+    spent: int
+    held: int
+    left: int | None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Days of one account that are red for one reason, and the line that mends them."""
+
+    source: str
+    account: str
+    days: tuple[date, ...]
+    why: str
+    told_in: str
+    way_out: str
+
+    @property
+    def shown_days(self) -> str:
+        return spans_text(self.days)
+
+
+@dataclass(frozen=True)
+class AccountHealth:
+    standing: Standing
+    points: Points | None
+    wanted_left: int
+    troubles: tuple[Trouble, ...]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Health:
+    """``left_out``: sources without credentials, with the settings that are missing."""
+
+    taken_at: datetime
+    accounts: tuple[AccountHealth, ...]
+    left_out: Mapping[str, Sequence[str]]
+    alarms: tuple[Alarm, ...]
+    untold: tuple[tuple[str, int, str | None], ...]
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        return [trouble for account in self.accounts for trouble in account.troubles]
+
+    def in_all(self) -> str:
+        """How much is red, in a few words."""
+        days = sum(len(trouble.days) for trouble in self.troubles)
+        if not days:
+            return "Nothing is red"
+        accounts = len({(trouble.source, trouble.account) for trouble in self.troubles})
+        return f"{counted(days, 'day')} red, of {counted(accounts, 'account')}"
+
+
+def health(
+    settings: Settings,
+    warehouse: Warehouse,
+    connection: Connection,
+    sources: Collection[str] = (),
+) -> Health:
+    """How all sources (or these) stand now; reads the ledger alone, asks no vendor."""
+    accounts: list[AccountHealth] = []
+    left_out: dict[str, Sequence[str]] = {}
+    for feed in FEEDS:
+        if sources and feed.source not in sources:
+            continue
+        if not feed.accounts(settings):
+            left_out[feed.source] = settings.missing.get(feed.source.split("_")[0], ())
+        accounts += [
+            _account_health(feed, settings, warehouse, connection, account)
+            for account in feed.accounts(settings)
+        ]
+    return Health(
+        taken_at=clock.now(),
+        accounts=tuple(accounts),
+        left_out=left_out,
+        alarms=tuple(alarm_outbox.open_alarms(connection)),
+        untold=tuple(alarm_outbox.undelivered(connection)),
+    )
+
+
+def _account_health(
+    feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection, account: Account
+) -> AccountHealth:
+    today = clock.today(account.time_zone)
+    until = today - ONE_DAY
+    standing = standing_of(
+        connection,
+        feed.source,
+        account.label,
+        until,
+        whole_history=feed.reach is Reach.HISTORY,
+    )
+    askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
+    lost = [day for day in standing.gaps if day not in askable]
+    receipts = load_receipts.standing_receipts(
+        connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
+    )
+    notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
+    notices += [
+        f"{month.told()}; way out: {month.way_out}"
+        for month in months_of_account(connection, feed, account)
+        if month.state == "differs"
+    ]
+    if lost:
+        notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
+    red = [one for one in standing.red if one.day not in lost]
+    return AccountHealth(
+        standing=standing,
+        points=_points(feed, settings, connection, account),
+        wanted_left=_wanted_left(connection, standing, account, until),
+        troubles=tuple(_troubles(standing, red)),
+        notices=tuple(notices),
+    )
+
+
+def _points(
+    feed: Feed, settings: Settings, connection: Connection, account: Account
+) -> Points | None:
+    if not feed.points_a_call:
+        return None
+    spent, held = load_receipts.points_standing(connection, account, clock.today(account.time_zone))
+    calls = feed.calls_left(settings, connection, account)
+    return Points(spent, held, None if calls is None else calls * feed.points_a_call)
+
+
+def _wanted_left(connection: Connection, standing: Standing, account: Account, until: date) -> int:
+    """Days that a person asked the nights for and that no receipt tells of yet."""
+    wishes = owed_days.wanted(connection, account.source, account.label)
+    days = {day for wish in wishes for day in each_day(wish.first_day, min(wish.last_day, until))}
+    if not days:
+        return 0
+    return len(
+        days
+        - load_receipts.day_states(connection, standing.source, standing.account, [*days]).keys()
+    )
+
+
+def _troubles(standing: Standing, red: Sequence[Red]) -> Iterator[Trouble]:
+    """Red days of one cause together; neighbouring days share a command."""
+
+    def cause(one: Red) -> tuple[str, str]:
+        return one.remedy, one.why
+
+    for (_, why), group in groupby(sorted(red, key=cause), key=cause):
+        of_cause = sorted(group, key=lambda one: one.day)
+        for run in runs_of([one.day for one in of_cause]):
+            inside = [one for one in of_cause if one.day in run]
+            yield Trouble(
+                source=standing.source,
+                account=standing.account,
+                days=tuple(run),
+                why=why,
+                told_in="; ".join(
+                    dict.fromkeys(filter(None, (one.told_in for one in inside[-3:])))
+                ),
+                way_out=_command(standing, inside[0], run[0], run[-1]),
+            )
+
+
+def _command(standing: Standing, red: Red, first: date, last: date) -> str:
+    verb = "replay" if red.remedy == "replay" else "backfill"
+    line = (
+        f"warehouse {verb} --source {standing.source} --account {standing.account}"
+        f" --from {first} --to {last}"
+    )
+    if red.remedy != "accept":
+        return line
+    return " ".join([line, *(f"--accept-{kind}" for kind in red.kinds)])
+
+
+def take_held(held: HeldDay) -> str:
+    """What to do about a held day: look, and the line that takes it."""
+    options = " ".join(f"--accept-{kind}" for kind in held.kinds)
+    return (
+        f"look with warehouse held --source {held.source} --account {held.account}, take it with"
+        f" warehouse backfill --source {held.source} --account {held.account} --from {held.day}"
+        f" --to {held.day} {options}"
+    )

@@ -1,0 +1,159 @@
+"""Which days of an account are due tonight, told from the ledger alone.
+
+Grain: an account and a night; a night begins at the account's midnight. Due are yesterday, every day
+that is not settled, and every debt (``warehouse.debts``). A day that was already read tonight is not
+due again, so a tick, a run or a person that comes later in the same night asks only for what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.window import ONE_DAY, Account, midnight
+from dagster_project.pipeline.planner import Expected, Limits, expected_rows, next_window
+from dagster_project.text.day_runs import runs_of
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import owed_days
+
+YESTERDAY = "yesterday"
+TODAY = "today"
+UNSETTLED = "not settled"
+MISSED = "missed"
+WANTED = "asked for"
+FAILED = "failed before"
+
+
+@dataclass(frozen=True)
+class Due:
+    """Days of one account that are due, newest first, each with the reason."""
+
+    account: Account
+    days: dict[date, str] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> date | None:
+        return next(iter(self.days), None)
+
+
+@dataclass(frozen=True)
+class _State:
+    rows: int
+    settled: bool
+    observed_at: datetime
+
+
+def due_days(
+    connection: Connection,
+    warehouse: Warehouse,
+    feed: Feed,
+    settings: Settings,
+    account: Account,
+) -> Due:
+    """What is due tonight for one account."""
+    now, today = clock.now(), clock.today(account.time_zone)
+    tonight = midnight(today, account.time_zone)
+    states = _states(connection, account)
+    reasons = _reasons(connection, feed, settings, account, today, states)
+    possible = feed.night_days(settings, warehouse, today, reasons)
+    due = {}
+    for day in sorted(possible, reverse=True):
+        state = states.get(day)
+        if day < settings.start_date:
+            continue
+        # What is dated in the future was dated by a clock that was ahead: it proves nothing.
+        is_fresh = (
+            state is not None and tonight <= state.observed_at <= now + clock.CLOCKS_MAY_DIFFER
+        )
+        if state is None or not (state.settled or is_fresh):
+            due[day] = reasons.get(day, TODAY)
+    return Due(account, due)
+
+
+def _reasons(
+    connection: Connection,
+    feed: Feed,
+    settings: Settings,
+    account: Account,
+    today: date,
+    states: dict[date, _State],
+) -> dict[date, str]:
+    """Why a day may be due; a later reason is the better one."""
+    yesterday = today - ONE_DAY
+    first = settings.start_date
+    reasons: dict[date, str] = {}
+    if feed.reach is not Reach.HISTORY:
+        failed = owed_days.failed_ranges(connection, account)
+        reasons |= dict.fromkeys(owed_days.days_within(failed, first, yesterday), FAILED)
+    asked = owed_days.wanted(connection, account.source, account.label)
+    wanted = owed_days.days_within(((w.first_day, w.last_day) for w in asked), first, yesterday)
+    reasons |= dict.fromkeys(wanted, WANTED)
+    since = owed_days.started_on(connection, account)
+    if since is not None:
+        missed = owed_days.days_within([(since, yesterday)], first, yesterday)
+        reasons |= dict.fromkeys(missed, MISSED)
+    reasons = {day: why for day, why in reasons.items() if day not in states}
+    unsettled = (day for day, state in states.items() if not state.settled)
+    return {**reasons, **dict.fromkeys(unsettled, UNSETTLED), yesterday: YESTERDAY}
+
+
+def _states(connection: Connection, account: Account) -> dict[date, _State]:
+    rows = connection.execute(
+        "SELECT day, rows, settled, observed_at FROM ops.day_state"
+        " WHERE source = %s AND account = %s",
+        (account.source, account.label),
+    ).fetchall()
+    return {row[0]: _State(int(row[1]), row[2], row[3]) for row in rows}
+
+
+def limits_of(feed: Feed) -> Limits:
+    """What bounds this feed's windows; a margin is left, since days differ from what was expected."""
+    return Limits(feed.rows_a_call, feed.window_rows * 3 // 4, feed.window_days)
+
+
+def expectation(
+    connection: Connection, account: Account, days: Collection[date]
+) -> dict[date, Expected]:
+    """Rows that these days are expected to hold, from what stands of the account."""
+    known = {day: state.rows for day, state in _states(connection, account).items()}
+    return expected_rows(known, days)
+
+
+def fitting_days(
+    connection: Connection, feed: Feed, settings: Settings, due: Due
+) -> tuple[set[date], set[date]]:
+    """The days of a night that the account's budget suffices for, and those left for another night.
+
+    The newest is always among the first: if not even that fits, its run is to say so.
+    """
+    left = feed.calls_left(settings, connection, due.account)
+    if left is None or not due.days:
+        return set(due.days), set()
+    limits = limits_of(feed)
+    rest = expectation(connection, due.account, due.days)
+    taken: set[date] = {max(due.days)}
+    while rest:
+        window, _ = next_window(rest, limits, left)
+        if not window:
+            break
+        left -= limits.calls(rest[day] for day in window)
+        taken.update(window)
+        rest = {day: rows for day, rows in rest.items() if day not in window}
+    return taken, set(due.days) - taken
+
+
+def ranges_of(feed: Feed, days: Collection[date], length: int) -> list[tuple[date, date]]:
+    """The ranges of days that runs are to take, newest first; a whole history is one."""
+    if not days:
+        return []
+    if feed.reach is Reach.HISTORY:
+        return [(min(days), max(days))]
+    ranges = []
+    for run in runs_of(days):
+        for at in range(len(run), 0, -length):
+            ranges.append((run[max(0, at - length)], run[at - 1]))
+    return sorted(ranges, reverse=True)

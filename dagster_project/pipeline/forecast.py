@@ -1,0 +1,243 @@
+"""What asking a vendor for days would cost: requests, points, nights and minutes, from receipts alone.
+
+Grain: one account and the days asked about. A day costs what it held when it was last read; of days
+that were never read the rows are those of their weekday, or of any day; how far these differ, and how
+few they are, gives the range of the forecast. Days of an account of which nothing is known cannot be forecast: a *probe*
+asks the vendor how many rows a run of days holds, one call for as many as four hundred of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from math import ceil, sqrt
+from typing import Final
+
+import pandas as pd
+
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expectation, limits_of
+from dagster_project.pipeline.planner import (
+    ENOUGH_OF_A_WEEKDAY,
+    Basis,
+    Expected,
+    chunks_of,
+    planned_windows,
+)
+from dagster_project.text.day_runs import runs_of
+from dagster_project.warehouse.connection import Connection, Warehouse
+
+PROBES: Final = 12
+"""Calls that a probe may cost an account."""
+SURE: Final = 2.0
+"""Standard deviations to each side of what is expected."""
+ENOUGH_TO_DIFFER: Final = 8
+"""Days of a weekday from which on their own spread is trusted; below, that of all days."""
+SECONDS_A_REQUEST: Final = 1.0
+"""Where no request of the source was ever timed."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What an account's days would cost.
+
+    ``by_rows``: whether its rows decide what it costs. ``bases`` counts days by what their rows are
+    known from. ``low`` and ``high`` bound the requests,
+    ``high`` None: nothing is known. ``daily_calls`` is the budget of a day in calls, None: not bounded;
+    ``left_today`` what is left of it, ``nightly_calls`` what the nightly runs themselves need of it.
+    """
+
+    source: str
+    account: str
+    days: int
+    by_rows: bool
+    bases: Mapping[Basis, int]
+    rows: int
+    requests: int
+    low: int
+    high: int | None
+    points: int
+    seconds: float
+    timed: bool
+    daily_calls: int | None
+    left_today: int | None
+    nightly_calls: int
+
+    @property
+    def fits_today(self) -> bool:
+        return self.left_today is None or self.requests <= self.left_today
+
+    @property
+    def nights(self) -> int | None:
+        """Nights that the nightly runs would take for it; None: their budget never has room for it."""
+        if self.daily_calls is None:
+            return 1
+        room = self.daily_calls - self.nightly_calls
+        return ceil(self.requests / room) if room > 0 else None
+
+    @property
+    def unread(self) -> int:
+        """Days whose rows are guessed or unknown."""
+        return sum(n for basis, n in self.bases.items() if basis not in ("receipt", "counted"))
+
+
+def forecast(
+    connection: Connection,
+    warehouse: Warehouse,
+    feed: Feed,
+    settings: Settings,
+    account: Account,
+    days: Collection[date],
+    counted: Mapping[Window, int] | None = None,
+) -> Forecast:
+    """What these days would cost; ``counted`` has what a probe was told."""
+    expected = dict(expectation(connection, account, days))
+    spreads = _spreads(connection, account)
+    for window, total in (counted or {}).items():
+        expected |= _shared_out(total, window, expected)
+    beside = feed.calls_a_run * len(chunks_of(days, settings.range_days))
+    requests = _requests(feed, expected) + beside
+    low, high = _range(feed, expected, spreads)
+    seconds, timed = _seconds_a_request(connection, feed.source)
+    daily = feed.daily_calls(settings, account)
+    return Forecast(
+        source=feed.source,
+        account=account.label,
+        days=len(days),
+        by_rows=feed.rows_a_call > 0,
+        bases=dict(Counter(day.basis for day in expected.values())),
+        rows=sum(day.rows for day in expected.values()),
+        requests=requests,
+        low=low + beside,
+        high=None if high is None else high + beside,
+        points=requests * feed.points_a_call,
+        seconds=requests * seconds,
+        timed=timed,
+        daily_calls=daily,
+        left_today=feed.calls_left(settings, connection, account),
+        nightly_calls=_nightly_calls(connection, warehouse, feed, settings, account),
+    )
+
+
+def windows_to_probe(
+    feed: Feed, account: Account, expected: Mapping[date, Expected]
+) -> list[Window]:
+    """Runs of days of which there is no receipt, the longest ones: a call each tells their rows."""
+    unread = [day for day, rows in expected.items() if rows.basis != "receipt"]
+    windows = []
+    for run in runs_of(unread):
+        for at in range(0, len(run), feed.window_days):
+            part = run[at : at + feed.window_days]
+            windows.append(Window(part[0], part[-1], account))
+    return sorted(windows, key=lambda window: len(window.days), reverse=True)[:PROBES]
+
+
+def _requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
+    if feed.reach is Reach.HISTORY:
+        return 1
+    limits = limits_of(feed)
+    return sum(
+        limits.calls(expected[day] for day in window)
+        for window in planned_windows(expected, limits)
+    )
+
+
+def _range(
+    feed: Feed, expected: Mapping[date, Expected], spreads: Mapping[int, Spread]
+) -> tuple[int, int | None]:
+    """The fewest and the most requests to reckon with."""
+    if not feed.rows_a_call:
+        return _requests(feed, expected), _requests(feed, expected)
+    guessed = [day for day, rows in expected.items() if rows.basis in ("weekday", "mean")]
+    total = sum(expected[day].rows for day in guessed)
+    deviation = SURE * _deviation(Counter(day.weekday() for day in guessed), spreads)
+    bounds = []
+    for rows in (max(total - deviation, 0.0), total + deviation):
+        factor = rows / total if total else 1.0
+        scaled = {day: Expected(round(expected[day].rows * factor), "mean") for day in guessed}
+        bounds.append(_requests(feed, {**expected, **scaled}))
+    unknown = any(day.basis == "unknown" for day in expected.values())
+    return bounds[0], None if unknown else bounds[1]
+
+
+def _shared_out(
+    total: int, window: Window, expected: Mapping[date, Expected]
+) -> dict[date, Expected]:
+    """What the vendor counts in the window, over its days as they are expected to share it."""
+    days = [day for day in window.days if day in expected]
+    weights = [expected[day].rows or 1 for day in days]
+    found, used = {}, 0
+    for place, day in enumerate(days, start=1):
+        until = round(total * sum(weights[:place]) / sum(weights))
+        found[day] = Expected(until - used, "counted")
+        used = until
+    return found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far days of a weekday differ, and how many of them are known."""
+
+    deviation: float
+    known: int
+
+
+def _deviation(guessed: Mapping[int, int], spreads: Mapping[int, Spread]) -> float:
+    """Of the sum of so many days of each weekday: they differ, and so does what few of them told."""
+    variance = 0.0
+    for weekday, days in guessed.items():
+        spread = spreads.get(weekday, Spread(0.0, 1))
+        variance += spread.deviation**2 * (days + days**2 / max(spread.known, 1))
+    return sqrt(variance)
+
+
+def _spreads(connection: Connection, account: Account) -> dict[int, Spread]:
+    """By weekday."""
+    rows = connection.execute(
+        "SELECT extract(isodow FROM day)::int - 1, rows::float FROM ops.day_state"
+        " WHERE source = %s AND account = %s",
+        (account.source, account.label),
+    ).fetchall()
+    if len(rows) < 2:
+        return {}
+    frame = pd.DataFrame(rows, columns=["weekday", "rows"])
+    overall = float(frame["rows"].std())
+    found = {}
+    for weekday in range(7):
+        alike = frame.loc[frame["weekday"] == weekday, "rows"]
+        enough = len(alike) >= ENOUGH_TO_DIFFER
+        known = len(alike) if len(alike) >= ENOUGH_OF_A_WEEKDAY else len(frame)
+        found[weekday] = Spread(float(alike.std()) if enough else overall, known)
+    return found
+
+
+def _seconds_a_request(connection: Connection, source: str) -> tuple[float, bool]:
+    """The median of the latest extractions, loading included; False: none was ever timed."""
+    rows = connection.execute(
+        "SELECT extract(epoch FROM finished_at - started_at)::float / requests"
+        " FROM ops.extraction WHERE source = %s AND outcome = 'complete' AND requests > 0"
+        " AND finished_at >= started_at ORDER BY extraction_id DESC LIMIT 200",
+        (source,),
+    ).fetchall()
+    if not rows:
+        return SECONDS_A_REQUEST, False
+    return float(pd.Series([row[0] for row in rows]).median()), True
+
+
+def _nightly_calls(
+    connection: Connection,
+    warehouse: Warehouse,
+    feed: Feed,
+    settings: Settings,
+    account: Account,
+) -> int:
+    """Calls that a night costs for yesterday and the days that are not settled, as it stands."""
+    due = due_days(connection, warehouse, feed, settings, account)
+    regular = [day for day, why in due.days.items() if why in (YESTERDAY, UNSETTLED)]
+    if not regular:
+        return 1
+    return _requests(feed, expectation(connection, account, regular)) + feed.calls_a_run

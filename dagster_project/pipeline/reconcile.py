@@ -1,0 +1,304 @@
+"""Finished months held against the vendor: the sum of days equals one call over the month.
+
+Grain: an account and a calendar month of its time zone. A month is asked for once all of its days
+are loaded, settled and told singly; until then it is said which days it waits for, and nothing is
+spent. What came of it is remembered (``ops.reconciliation``), and stands until a day of the month is
+loaded again.
+
+Its budget is its own (``WAREHOUSE_RECONCILE_MONTHS`` questions an account and day) and comes last:
+where the vendor charges points, those that the days due tonight will take are left alone. What does
+not fit waits for the next day.
+
+Erased people count, as rows without number and text; so do records that were rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Final, Literal
+
+import psycopg
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.errors import WarehouseError
+from dagster_project.model.feed import RECORDS, Client, Feed, WholeMonth
+from dagster_project.model.response import Tally
+from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.pipeline.due_days import due_days, expectation, limits_of
+from dagster_project.pipeline.planner import planned_windows
+from dagster_project.text.remedies import backfill_lines, spans_text
+from dagster_project.warehouse import reconciliations
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
+from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.reconciliations import Compared
+
+State = Literal["agrees", "differs", "waits", "due", "not asked"]
+Severity = Literal["error", "warning"]
+NO_MORE_TODAY: Final = "the day's questions are spent; the next night goes on"
+
+
+@dataclass(frozen=True)
+class Month:
+    """How one month of an account stands. ``why``: what it waits for, or why it was not asked for.
+    ``asked``: in this run; what it cost is in ``compared``."""
+
+    feed: Feed
+    window: Window
+    state: State
+    why: str = ""
+    compared: Compared | None = None
+    newest_receipt_id: int = 0
+    asked: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.window.first_day:%Y-%m}"
+
+    @property
+    def differing(self) -> dict[str, tuple[int, int]]:
+        """Figures that differ, those included that need not add up."""
+        return differing(self.compared) if self.compared else {}
+
+    @property
+    def need_not_add_up(self) -> frozenset[str]:
+        """Figures of which it is only told whether they do."""
+        assert self.feed.whole_month is not None
+        return self.feed.whole_month.distinct
+
+    @property
+    def severity(self) -> Severity | None:
+        return severity_of(self.feed, self.compared) if self.compared else None
+
+    @property
+    def way_out(self) -> str:
+        """The command that asks for the month's days again."""
+        account = self.window.account
+        return backfill_lines(account.source, account.label, self.window.days)[0]
+
+    def told(self) -> str:
+        """One sentence, for logs and alarms."""
+        begins = f"{self.name} of account {self.window.account.label}"
+        if self.state in ("agrees", "differs"):
+            figures = ", ".join(
+                f"{name} {vendor} at the vendor and {here} here"
+                for name, (vendor, here) in self.differing.items()
+                if name not in self.need_not_add_up
+            )
+            return f"{begins} {self.state}{f': {figures}' if figures else ''}"
+        return f"{begins} {self.state}: {self.why}" if self.why else f"{begins} is due"
+
+
+def differing(compared: Compared) -> dict[str, tuple[int, int]]:
+    """Figures whose days do not add up to the month."""
+    return {
+        name: (vendor, here)
+        for name, (vendor, here) in compared.figures.items()
+        if not 0 <= vendor - here <= (compared.undated if name == RECORDS else 0)
+    }
+
+
+def severity_of(feed: Feed, compared: Compared) -> Severity | None:
+    """How bad the worst difference is; None: nothing differs that should add up."""
+    assert feed.whole_month is not None
+    bad = differing(compared).keys() - feed.whole_month.distinct
+    if not bad:
+        return None
+    return "warning" if bad <= feed.whole_month.doubtful else "error"
+
+
+def months_of(connection: Connection, feed: Feed, settings: Settings) -> list[Month]:
+    """Every finished month of which a day was ever loaded, newest first; asks nobody."""
+    return [
+        month
+        for account in feed.accounts(settings)
+        for month in months_of_account(connection, feed, account)
+    ]
+
+
+def months_of_account(connection: Connection, feed: Feed, account: Account) -> Iterator[Month]:
+    """The same of one account; none, where the vendor does not answer for a whole month."""
+    if feed.whole_month is None:
+        return
+    this_month = clock.today(account.time_zone).replace(day=1)
+    rows = connection.execute(
+        "SELECT DISTINCT date_trunc('month', day)::date FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND day < %s ORDER BY 1 DESC",
+        (account.source, account.label, this_month),
+    ).fetchall()
+    known = reconciliations.known_months(connection, account.source, account.label)
+    for (first,) in rows:
+        last = (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY
+        yield _month(connection, feed, Window(first, last, account), known.get(first))
+
+
+def _month(connection: Connection, feed: Feed, window: Window, known: Compared | None) -> Month:
+    account = window.account
+    states = load_receipts.day_states(connection, account.source, account.label, window.days)
+    newest = max(state.receipt_id for state in states.values())
+    if known is not None and known.newest_receipt_id == newest:
+        state: State = "differs" if severity_of(feed, known) else "agrees"
+        return Month(feed, window, state, compared=known, newest_receipt_id=newest)
+    reasons = [
+        f"{len(days)} {'day' if len(days) == 1 else 'days'} {what} ({spans_text(days)})"
+        for what, days in (
+            ("not loaded", [day for day in window.days if day not in states]),
+            ("not settled", [day for day, state in states.items() if not state.settled]),
+            ("held back", [day for day, state in states.items() if state.held is not None]),
+            ("not told singly by the vendor", _not_single(connection, feed, window)),
+        )
+        if days
+    ]
+    return Month(
+        feed,
+        window,
+        "waits" if reasons else "due",
+        "; ".join(reasons),
+        compared=known,
+        newest_receipt_id=newest,
+    )
+
+
+def _not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
+    """Days whose row is not of the day alone, such as a rolling week."""
+    account = window.account
+    receipts = load_receipts.standing_receipts(
+        connection, account.source, account.label, window.days
+    )
+    return sorted(receipt.day for receipt in receipts if feed.settles_at_once(receipt))
+
+
+class Reconciler:
+    """Asks for the months of one feed that are due, within the budget.
+
+    Args:
+        report: hears a line of each month that was asked for or put off.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        settings: Settings,
+        warehouse: Warehouse,
+        run_id: str | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        assert feed.whole_month is not None
+        self.feed, self.settings, self.warehouse = feed, settings, warehouse
+        self.whole_month: WholeMonth = feed.whole_month
+        self.run_id, self.report = run_id, report
+
+    @cached_property
+    def _client(self) -> Client:
+        return self.feed.client(self.settings, self.warehouse)
+
+    def run(self) -> list[Month]:
+        """All finished months, those that were due compared as far as the budget went."""
+        found: list[Month] = []
+        try:
+            with self.warehouse.connect(
+                what="reconcile", autocommit=True, patience=PATIENCE_SECONDS
+            ) as connection:
+                # Of two at once the second finds what the first has learnt.
+                connection.execute(
+                    "SELECT pg_advisory_lock(hashtextextended(%s, 0))",
+                    (f"reconcile/{self.feed.source}",),
+                )
+                for account in self.feed.accounts(self.settings):
+                    months = list(months_of_account(connection, self.feed, account))
+                    found += self._account(connection, account, months)
+        finally:
+            if "_client" in self.__dict__:
+                self._client.close()
+        return found
+
+    def _account(
+        self, connection: Connection, account: Account, months: Sequence[Month]
+    ) -> Iterator[Month]:
+        """The account's months; the first that cannot be asked for puts off the others."""
+        put_off = ""
+        for month in months:
+            if month.state != "due":
+                yield month
+                continue
+            put_off = put_off or self._no_room(connection, account)
+            if put_off:
+                yield replace(month, state="not asked", why=put_off)
+                continue
+            done = self._compare(connection, month)
+            put_off = done.why
+            self.report(done.told())
+            yield done
+        if put_off:
+            self.report(f"account {account.label}: {put_off}")
+
+    def _no_room(self, connection: Connection, account: Account) -> str:
+        """Why the vendor may not be asked now; empty: it may."""
+        if reconciliations.asked_today(connection, account) >= self.settings.reconcile_months:
+            return NO_MORE_TODAY
+        left = self.feed.calls_left(self.settings, connection, account)
+        if left is None:
+            return ""
+        due = due_days(connection, self.warehouse, self.feed, self.settings, account)
+        limits, rows = limits_of(self.feed), expectation(connection, account, due.days)
+        windows = planned_windows(rows, limits)
+        needed = sum(limits.calls(rows[day] for day in window) for window in windows)
+        if left > needed:
+            return ""
+        points = left * self.feed.points_a_call
+        return (
+            f"of today's points {points} are left, and the days that are due come first"
+            f" ({needed * self.feed.points_a_call} points); the next night tries again"
+        )
+
+    def _compare(self, connection: Connection, month: Month) -> Month:
+        """Ask the vendor for a month, and remember what came of it."""
+        tally, window = Tally(), month.window
+        compared, here = self._as_stored(window)
+        try:
+            vendor = self.whole_month.figures(self._client, window, tally)
+            figures = {
+                name: (value, here[name])
+                for name, value in vendor.items()
+                if value is not None and name in here
+            }
+            compared = replace(compared, outcome="agrees", figures=figures)
+            if severity_of(self.feed, compared):
+                compared = replace(compared, outcome="differs")
+        except WarehouseError as error:
+            compared = replace(compared, failure=f"{type(error).__name__}: {error.what}")
+        compared = replace(compared, requests=tally.requests, points=tally.points)
+        reconciliations.remember(connection, window.account, self.run_id, compared)
+        return replace(
+            month,
+            state=_STATES[compared.outcome],
+            why=compared.failure or "",
+            compared=compared,
+            newest_receipt_id=compared.newest_receipt_id,
+            asked=True,
+        )
+
+    def _as_stored(self, window: Window) -> tuple[Compared, dict[str, int]]:
+        """What the month comes to in the warehouse, all of it as of one instant."""
+        table, account = self.feed.table, window.account
+        columns = [
+            column.name
+            for column in table.columns
+            if column.type == "bigint" and column.name != table.account_column
+        ]
+        with self.warehouse.connect(what="reconcile", patience=PATIENCE_SECONDS) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            states = load_receipts.day_states(
+                connection, account.source, account.label, window.days
+            )
+            rows, sums = reconciliations.sums_of_days(connection, table, window, columns)
+            rejected, undated = reconciliations.rejects_of_days(connection, window)
+        newest = max(state.receipt_id for state in states.values())
+        compared = Compared(window.first_day, newest, "failed", clock.now(), undated=undated)
+        return compared, {**sums, RECORDS: rows + rejected}
+
+
+_STATES: Final[dict[str, State]] = {"agrees": "agrees", "differs": "differs", "failed": "not asked"}

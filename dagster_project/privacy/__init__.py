@@ -1,0 +1,1 @@
+"""Personal data: suppression, erasure, reduction, new pseudonyms."""

@@ -1,0 +1,39 @@
+"""The key of the pseudonyms: where it lies, and that it is the one this warehouse was loaded with.
+
+The key itself never enters the database; ``ops.pii_key`` keeps its fingerprint. Loading with another
+key would give the same people new pseudonyms, so it is refused.
+"""
+
+from __future__ import annotations
+
+from dagster_project.config.settings import Settings
+from dagster_project.errors import SettingsError
+from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.server import embedded
+
+
+def pii_hash_key(settings: Settings) -> str:
+    """``PII_HASH_KEY``, or the key that the embedded warehouse made for itself."""
+    if settings.pii_hash_key is not None:
+        return settings.pii_hash_key.get_secret_value()
+    return embedded.pii_hash_key(settings.home).get_secret_value()
+
+
+def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) -> None:
+    """See that the key is this warehouse's; the first load remembers it.
+
+    Raises:
+        SettingsError: the warehouse was loaded with another key.
+    """
+    mark = fingerprint(key)
+    with warehouse.connect(what="key", autocommit=True, patience=patience) as connection:
+        connection.execute(
+            "INSERT INTO ops.pii_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (mark,)
+        )
+        row = connection.execute("SELECT fingerprint FROM ops.pii_key").fetchone()
+    if row is None or row[0] != mark:
+        raise SettingsError(
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
+        )

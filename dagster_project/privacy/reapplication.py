@@ -1,0 +1,179 @@
+"""The suppression list applied to all that is stored: after a restore, or to finish what was stopped.
+
+The list has keyed hashes and no number. Of each row the hash of its phone is looked up, of a reduced
+row, which has none, that of its pseudonym, and texts are searched as those of incoming answers are. A
+person with rows of both kinds is found in the reduced ones also where the list does not know the
+pseudonym. What is found is erased as ``erase`` does it, by the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+
+from psycopg import sql
+
+from dagster_project.model.privacy import ERASED, REDUCED, Rules, Suppression
+from dagster_project.model.window import Window
+from dagster_project.privacy import suppression
+from dagster_project.privacy.erasure import (
+    TEXT_COLUMNS,
+    Belongings,
+    Erased,
+    Report,
+    Whereabouts,
+    any_number,
+    close_receipts,
+    erase_everywhere,
+    open_receipt,
+)
+from dagster_project.privacy.suppression_file import take_in
+from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.warehouse import marts, restored
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.load.existing_rows import of_window
+
+TEXTS_AT_ONCE = 10_000
+
+
+def forget_again(
+    warehouse: Warehouse,
+    secret: str,
+    belongings: Sequence[Belongings],
+    mask: marts.Mask,
+    report: Report = lambda line: None,
+    exported: str | None = None,
+) -> Erased:
+    """Erase everybody on the list from all that is stored; ``exported`` joins it first, a list as a file.
+
+    Then loads and readers are let in, unless the file is from before an erasure that this home has seen.
+
+    Raises:
+        SettingsError: ``exported`` is not of this warehouse, or damaged; or a rekey is under way.
+    """
+    with warehouse.connect(what="forget") as connection:
+        suppression.refuse_while_rekeying(connection)
+        restored.close_restored(connection, warehouse.seen_erasures)
+        verb = "forget --again" if exported is None else "forget --import"
+        erasure_id = open_receipt(connection, 0, secret, verb)
+        if exported is not None:
+            new = take_in(connection, exported, secret, erasure_id)
+            report(f"{new} numbers of the file were not on the list yet")
+        master = suppression.master_key(connection, secret)
+        suppressed = suppression.stored_list(connection, master)
+        recipients = suppression.recipients(connection, suppressed)
+        done = Erased(erasure_id, len(suppressed.numbers))
+        epoch = suppression.new_epoch(connection)
+        connection.commit()
+
+    def find(reading: Connection, part: Belongings) -> Whereabouts:
+        return _whereabouts(reading, part, suppressed, recipients)
+
+    if suppressed:
+        rules = Rules(suppressed, date.min, suppression.reduction_key(master))
+        done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
+    with warehouse.connect(what="forget", autocommit=True) as books:
+        marts.refresh_stale(books, mask)
+    with warehouse.connect(what="forget") as connection:
+        close_receipts(connection, done, _known_everywhere(connection, secret))
+        seen = warehouse.seen_erasures
+        if exported is not None and restored.is_behind(connection, seen):
+            done = replace(done, is_closed=True)
+        else:
+            restored.note_applied(connection, seen)
+        connection.commit()
+        if not done.is_closed:
+            restored.note_seen(connection, seen)
+    return done
+
+
+def _known_everywhere(connection: Connection, secret: str) -> list[bytes]:
+    """Numbers that are known by their pseudonym too, so that their reduced rows were found."""
+    rows = connection.execute(
+        "SELECT s.number_hash FROM ops.suppressed_number s JOIN ops.erasure e USING (erasure_id)"
+        " WHERE e.key_fingerprint = %s AND EXISTS (SELECT FROM ops.suppressed_recipient r"
+        "  WHERE r.number_hash = s.number_hash)",
+        (fingerprint(secret),),
+    ).fetchall()
+    return [bytes(row[0]) for row in rows]
+
+
+def _whereabouts(
+    connection: Connection, part: Belongings, suppressed: Suppression, recipients: Suppression
+) -> Whereabouts:
+    """One reading of every row; then the days of those who were found."""
+    gone: set[bytes] = set()
+    days: set[tuple[str, date]] = set()
+    for label, day in _all_days(connection, part):
+        window = Window(day, day, part.account_of(label))
+        gone |= _gone_of_day(connection, part, window, suppressed, recipients)
+        if any(
+            suppressed.occurs_in(*them) for them in _texts_with_numbers(connection, part, window)
+        ):
+            days.add((label, day))
+        connection.commit()
+    days.update(_days_of(connection, part, gone))
+    return Whereabouts(frozenset(gone), sorted(days, key=lambda one: (one[1], one[0])))
+
+
+def _gone_of_day(
+    connection: Connection,
+    part: Belongings,
+    window: Window,
+    suppressed: Suppression,
+    recipients: Suppression,
+) -> set[bytes]:
+    """Pseudonyms of the day's recipients that are on the list."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT phone, recipient FROM warehouse.{} WHERE {} AND phone <> {}"
+            " AND recipient IS NOT NULL"
+        ).format(
+            sql.Identifier(part.table.name), of_window(part.table, window), sql.Literal(ERASED)
+        )
+    ).fetchall()
+    phones = {phone: recipient for phone, recipient in rows if phone != REDUCED}
+    pseudonyms = {recipient.hex: recipient for _, recipient in rows}
+    found = [phones[phone] for phone in part.personal.own_phones(phones, suppressed)]
+    found += [pseudonyms[name] for name in recipients.among(pseudonyms)]
+    return {recipient.bytes for recipient in found}
+
+
+def _texts_with_numbers(
+    connection: Connection, part: Belongings, window: Window
+) -> Iterator[list[str]]:
+    for column in TEXT_COLUMNS:
+        with connection.cursor(name="texts_with_numbers") as cursor:
+            cursor.execute(
+                sql.SQL("SELECT DISTINCT {0} FROM warehouse.{1} WHERE {2} AND {0} ~ {3}").format(
+                    sql.Identifier(column),
+                    sql.Identifier(part.table.name),
+                    of_window(part.table, window),
+                    sql.Literal(any_number()),
+                )
+            )
+            while rows := cursor.fetchmany(TEXTS_AT_ONCE):
+                yield [row[0] for row in rows]
+
+
+def _all_days(connection: Connection, part: Belongings) -> list[tuple[str, date]]:
+    rows = connection.execute(_days_query(part, sql.SQL("true"))).fetchall()
+    connection.commit()
+    return rows
+
+
+def _days_of(connection: Connection, part: Belongings, gone: set[bytes]) -> list[tuple[str, date]]:
+    query = _days_query(part, sql.SQL("recipient = ANY(%s::uuid[])"))
+    rows = connection.execute(query, ([one.hex() for one in gone],)).fetchall()
+    connection.commit()
+    return rows
+
+
+def _days_query(part: Belongings, condition: sql.SQL) -> sql.Composed:
+    return sql.SQL("SELECT DISTINCT {}::text, {} FROM warehouse.{} WHERE {}").format(
+        sql.Identifier(part.table.account_column),
+        sql.Identifier(part.table.day_column),
+        sql.Identifier(part.table.name),
+        condition,
+    )

@@ -1,0 +1,194 @@
+"""New pseudonyms: everything that hangs on ``PII_HASH_KEY`` computed with another key.
+
+Grain: one account and day, one transaction, which also marks the day as done: a rekey that was killed
+goes on with the days that are left. Loads are refused meanwhile (readers see old and new pseudonyms
+side by side until the end), and the warehouse's key changes in the last transaction.
+
+Recipients and templates are computed anew from number and text. Reduced rows have neither: they take
+over what the rows that have them came to, and else a keyed hash of the old pseudonym. So a person whose
+every row is reduced keeps one pseudonym, and becomes another person when a new SMS comes; so does a
+template that only reduced rows have, and with it the label that a user gave it. The suppression list hangs on a key of its own, which is sealed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from dagster_project.errors import SettingsError
+from dagster_project.model.privacy import ERASED, Values
+from dagster_project.model.window import Account, Window
+from dagster_project.privacy import suppression
+from dagster_project.privacy.erasure import Belongings
+from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger.manual_acts import note_act
+from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.rewrite import rewrite_day
+
+Report = Callable[[str], None]
+Known = dict[tuple[str, UUID], UUID]
+_COLUMNS = {"recipient": "recipient", "template_id": "template"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The ``PII_HASH_KEY`` of before, and the one to come."""
+
+    old: str
+    new: str
+
+
+def rekey(
+    warehouse: Warehouse,
+    keys: Keys,
+    belongings: Sequence[Belongings],
+    before: Sequence[Belongings],
+    report: Report = lambda line: None,
+) -> int:
+    """Recompute all pseudonyms; answers how many days were left to do.
+
+    ``belongings`` are made with the new key, ``before`` with the old one.
+
+    Raises:
+        SettingsError: another rekey is under way, or the old key is not the warehouse's.
+    """
+    with (
+        warehouse.connect(what="rekey", autocommit=True) as books,
+        warehouse.connect(what="rekey") as connection,
+    ):
+        if not _begin(books, keys):
+            return 0
+        suppression.wait_for_earlier(books, suppression.new_epoch(books), report)
+        for part, old_part in zip(belongings, before, strict=True):
+            _seed(books, part, old_part)
+        days = _days_left(books, belongings)
+        for number, (part, account, day) in enumerate(days, start=1):
+            _rekey_day(connection, part, account, day, keys)
+            if number % 50 == 0 or number == len(days):
+                report(f"{number} of {len(days)} days")
+        _switch(connection, keys)
+    return len(days)
+
+
+def _begin(connection: Connection, keys: Keys) -> bool:
+    """Refuse loads from now on; False where the new key is the warehouse's already."""
+    old, new = fingerprint(keys.old), fingerprint(keys.new)
+    row = connection.execute("SELECT fingerprint, next_fingerprint FROM ops.pii_key").fetchone()
+    if row is None:
+        connection.execute("INSERT INTO ops.pii_key (fingerprint) VALUES (%s)", (old,))
+        row = (old, None)
+    if row[0] == new:
+        return False
+    if row[0] != old:
+        raise SettingsError(
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            way_out="set PII_HASH_KEY to the key of before, PII_HASH_KEY_NEW to the new one.",
+        )
+    if row[1] not in (None, new):
+        raise SettingsError(
+            "a rekey with another new key is under way.", way_out="finish it with that key."
+        )
+    connection.execute("UPDATE ops.pii_key SET next_fingerprint = %s", (new,))
+    note_act(connection, "rekey")
+    return True
+
+
+def _seed(connection: Connection, part: Belongings, old_part: Belongings) -> None:
+    """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
+    erased = {"phone": ERASED, "message": ERASED}
+    old = old_part.personal.rekey_row(erased, old_part.context)["recipient"]
+    new = part.personal.rekey_row(erased, part.context)["recipient"]
+    _remember(connection, {("recipient", old): new})
+
+
+def _days_left(
+    connection: Connection, belongings: Sequence[Belongings]
+) -> list[tuple[Belongings, Account, date]]:
+    """Days not done yet; those that still have numbers and texts come first, for the others' sake."""
+    found: list[tuple[bool, Belongings, Account, date]] = []
+    for part in belongings:
+        rows = connection.execute(
+            "SELECT s.account, s.day, s.reduced_at IS NOT NULL FROM ops.day_state s"
+            " WHERE s.source = %s AND NOT EXISTS (SELECT FROM ops.rekeyed_day r"
+            "  WHERE r.source = s.source AND r.account = s.account AND r.day = s.day)"
+            " ORDER BY s.day DESC, s.account",
+            (part.source,),
+        ).fetchall()
+        found += [(reduced, part, part.account_of(label), day) for label, day, reduced in rows]
+    found.sort(key=lambda one: one[0])
+    return [(part, account, day) for _, part, account, day in found]
+
+
+def _rekey_day(
+    connection: Connection, part: Belongings, account: Account, day: date, keys: Keys
+) -> None:
+    known = _known_of_day(connection, part, account, day)
+    fallback = sub_key(keys.new, "rekeyed")
+    learned: Known = {}
+
+    def change(values: Values) -> Values | None:
+        anew = part.personal.rekey_row(values, part.context)
+        changed: dict[str, Any] = dict(values)
+        for column, kind in _COLUMNS.items():
+            old = values[column]
+            if old is None:
+                continue
+            new = anew.get(column) or known.get((kind, old))
+            if new is None:
+                new = UUID(bytes=pseudonym(fallback, old.bytes))
+            learned[kind, old] = new
+            changed[column] = new
+        return changed
+
+    rewrite_day(connection, part.table, account, day, change)
+    _remember(connection, {pair: new for pair, new in learned.items() if pair not in known})
+    connection.execute(
+        "INSERT INTO ops.rekeyed_day (source, account, day) VALUES (%s, %s, %s)",
+        (account.source, account.label, day),
+    )
+    connection.commit()
+
+
+def _known_of_day(connection: Connection, part: Belongings, account: Account, day: date) -> Known:
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'template' UNION ALL"
+            " SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'recipient' AND old IN"
+            " (SELECT recipient FROM warehouse.{} WHERE {})"
+        ).format(sql.Identifier(part.table.name), of_window(part.table, Window(day, day, account)))
+    ).fetchall()
+    return {(kind, old): new for kind, old, new in rows}
+
+
+def _remember(connection: Connection, known: Known) -> None:
+    if not known:
+        return
+    kinds, olds = zip(*known, strict=True)
+    connection.execute(
+        "INSERT INTO ops.rekeyed_pseudonym (kind, old, new)"
+        " SELECT * FROM unnest(%s::text[], %s::uuid[], %s::uuid[]) ON CONFLICT DO NOTHING",
+        (list(kinds), list(olds), list(known.values())),
+    )
+
+
+def _switch(connection: Connection, keys: Keys) -> None:
+    """The marts follow, and the new key becomes the warehouse's: one transaction."""
+    connection.execute("SELECT mart.rekey_templates()")
+    master = suppression.master_key(connection, keys.old)
+    connection.execute(
+        "UPDATE ops.privacy SET sealed_key = %s", (suppression.seal(master, keys.new),)
+    )
+    connection.execute("DELETE FROM ops.rekeyed_pseudonym")
+    connection.execute("DELETE FROM ops.rekeyed_day")
+    connection.execute(
+        "UPDATE ops.pii_key SET fingerprint = %s, next_fingerprint = NULL, since = now()",
+        (fingerprint(keys.new),),
+    )
+    suppression.new_epoch(connection)
+    connection.commit()

@@ -1,0 +1,179 @@
+"""What is held about one telephone number, for the person who asks for it.
+
+It is found as an erasure finds it: rows by their phone or pseudonym, stored responses and rejected records by
+the functions that would take it out. Where the number stands in what is somebody else's, that is counted
+and not handed over.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import zstandard
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from dagster_project.model.privacy import HASH_BYTES, REDUCED, Found, Identity, Suppression
+from dagster_project.privacy import suppression
+from dagster_project.privacy.erasure import (
+    TEXT_COLUMNS,
+    Belongings,
+    Report,
+    pseudonyms_in_rows,
+    stored_places,
+    text_pattern,
+)
+from dagster_project.warehouse.connection import Connection
+
+TEXTS_AT_ONCE = 10_000
+NOT_ABOUT_THE_PERSON = ("content_hash",)
+
+
+def collect(
+    connection: Connection,
+    secret: str,
+    identity: Identity,
+    belongings: Sequence[Belongings],
+    report: Report = lambda line: None,
+) -> dict[str, Any]:
+    """Everything that is held, as JSON has it; one snapshot, where the caller's transaction is one."""
+    suppression.refuse_while_rekeying(connection)
+    wanted = Suppression.of(secrets.token_bytes(HASH_BYTES), [identity])
+    held: dict[str, Any] = {"rows": [], "stored_responses": [], "rejected_records": []}
+    others = dict.fromkeys(held, 0)
+    pseudonyms = []
+    for part in belongings:
+        gone = pseudonyms_in_rows(connection, part, [identity], wanted)
+        pseudonyms.append(str(UUID(bytes=part.personal.pseudonym_of(identity, part.context))))
+        report(f"{part.source}: rows …")
+        held["rows"] += list(_rows(connection, part, gone, wanted))
+        others["rows"] += _mentions_in_rows(connection, part, gone, identity, wanted)
+        report(f"{part.source}: stored responses …")
+        for place, found in _responses(connection, part, wanted):
+            others["stored_responses"] += found.mentions
+            if found.own:
+                held["stored_responses"].append({**place, "records": found.own})
+        report(f"{part.source}: rejected records …")
+        for reject, found in _rejects(connection, part, wanted):
+            others["rejected_records"] += found.mentions
+            if found.own:
+                held["rejected_records"].append({**reject, "record": found.own[0]})
+    return {
+        "number": identity.number,
+        "collected_at": _plain(datetime.now(UTC)),
+        "pseudonyms": pseudonyms,
+        **held,
+        "named_in_records_of_others": others,
+        "erasure": _erasure(connection, secret, identity),
+    }
+
+
+def _rows(
+    connection: Connection, part: Belongings, gone: frozenset[bytes], wanted: Suppression
+) -> Iterator[dict[str, Any]]:
+    """The person's rows, every column as it stands; reduced ones are known by their pseudonym alone."""
+    with connection.cursor(name="rows_of_subject", row_factory=dict_row) as cursor:
+        cursor.execute(
+            sql.SQL(
+                "SELECT * FROM warehouse.{} WHERE recipient = ANY(%s::uuid[]) ORDER BY {}"
+            ).format(sql.Identifier(part.table.name), sql.Identifier(part.table.day_column)),
+            ([one.hex() for one in gone],),
+        )
+        for row in cursor:
+            if row["phone"] == REDUCED or part.personal.own_phones([row["phone"]], wanted):
+                shown = {k: _plain(v) for k, v in row.items() if k not in NOT_ABOUT_THE_PERSON}
+                yield {"table": f"warehouse.{part.table.name}", **shown}
+
+
+def _mentions_in_rows(
+    connection: Connection,
+    part: Belongings,
+    gone: frozenset[bytes],
+    identity: Identity,
+    wanted: Suppression,
+) -> int:
+    """How many rows of others hold the number in a text."""
+    with connection.cursor(name="texts_with_numbers") as cursor:
+        cursor.execute(
+            sql.SQL(
+                "SELECT {columns} FROM warehouse.{table} WHERE ({texts})"
+                " AND (recipient IS NULL OR recipient <> ALL(%s::uuid[]))"
+            ).format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, TEXT_COLUMNS)),
+                table=sql.Identifier(part.table.name),
+                texts=sql.SQL(" OR ").join(
+                    sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in TEXT_COLUMNS
+                ),
+            ),
+            ([*([text_pattern([identity])] * len(TEXT_COLUMNS)), [one.hex() for one in gone]]),
+        )
+        return sum(
+            wanted.occurs_in(*(text for text in texts if text is not None)) for texts in cursor
+        )
+
+
+def _responses(
+    connection: Connection, part: Belongings, wanted: Suppression
+) -> Iterator[tuple[dict[str, Any], Found]]:
+    for place in stored_places(connection, part.source):
+        row = connection.execute(
+            "SELECT r.body, e.account, e.first_day, e.last_day, r.asked_at FROM raw.response r"
+            " JOIN ops.extraction e USING (extraction_id)"
+            " WHERE r.extraction_id = %s AND r.attempt = %s AND r.sequence = %s",
+            place,
+            binary=True,
+        ).fetchone()
+        if row is None:
+            continue
+        body, account, first_day, last_day, asked_at = row
+        found = part.personal.find_in_body(zstandard.ZstdDecompressor().decompress(body), wanted)
+        about = {
+            "source": part.source,
+            "account": account,
+            "first_day": _plain(first_day),
+            "last_day": _plain(last_day),
+            "asked_at": _plain(asked_at),
+        }
+        names = ("extraction_id", "attempt", "sequence")
+        yield about | dict(zip(names, place, strict=True)), found
+
+
+def _rejects(
+    connection: Connection, part: Belongings, wanted: Suppression
+) -> Iterator[tuple[dict[str, Any], Found]]:
+    with connection.cursor(name="rejects", row_factory=dict_row) as cursor:
+        cursor.execute(
+            "SELECT source, account, day, reason, first_seen_at, last_seen_at, original"
+            " FROM ops.rejected_record WHERE source = %s ORDER BY first_seen_at",
+            (part.source,),
+        )
+        for row in cursor:
+            found = part.personal.find_in_reject(row.pop("original"), wanted)
+            yield {name: _plain(value) for name, value in row.items()}, found
+
+
+def _erasure(connection: Connection, secret: str, identity: Identity) -> dict[str, Any]:
+    """Since when the number is kept out, and the erasure that it was given to; None: it never was."""
+    row = None
+    if suppression.sealed_key(connection) is not None:
+        master = suppression.master_key(connection, secret)
+        key = Suppression(suppression.sub_key_of(master, "suppression"))
+        row = connection.execute(
+            "SELECT s.suppressed_at, e.erasure_id, e.requested_at, e.finished_at"
+            " FROM ops.suppressed_number s JOIN ops.erasure e USING (erasure_id)"
+            " WHERE s.number_hash = %s",
+            (key.hash_of(identity.number),),
+        ).fetchone()
+    names = ("kept_out_since", "erasure_id", "requested_at", "finished_at")
+    return dict(zip(names, map(_plain, row or [None] * len(names)), strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: times in ISO 8601."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

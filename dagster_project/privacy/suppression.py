@@ -1,0 +1,249 @@
+"""What loads go by for privacy, and how a change of it reaches the loads that are under way.
+
+Every load of personal data works in an *epoch*: it holds a shared advisory lock on it until it has
+committed. Who changes the rules (an erasure, a new key) begins a new epoch, lets new loads go on at once
+under the new rules, and waits for those of earlier epochs before it looks at what is stored.
+
+The key of the suppression list is random, and stands in the database sealed under ``PII_HASH_KEY``:
+a new key seals it anew, and the list, whose numbers nobody knows any more, stays good.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from hashlib import blake2b
+
+from dagster_project import clock
+from dagster_project.errors import SettingsError
+from dagster_project.model.privacy import Identity, Rules, Suppression
+from dagster_project.model.window import ONE_DAY, Account
+from dagster_project.privacy import old_seal
+from dagster_project.text import sealing
+from dagster_project.text.pseudonyms import secret_bytes
+from dagster_project.warehouse.connection import Connection
+
+EPOCH_CLASS = 1347373391
+KEY_BYTES = 32
+POLL_SECONDS = 0.2
+
+
+@contextmanager
+def rules(connection: Connection, account: Account, secret: str) -> Iterator[Rules]:
+    """The rules that a load of this account goes by, unchanged while it lasts.
+
+    Days up to the newest that was reduced come in reduced; old days that never were are loaded as
+    the vendor answers, and reduced by the schedule in their turn.
+
+    ``connection`` commits by itself, and is the load's own until it has committed.
+
+    Raises:
+        SettingsError: pseudonyms are being recomputed.
+    """
+    epoch = _enter(connection)
+    try:
+        refuse_while_rekeying(connection)
+        master = master_key(connection, secret)
+        row = connection.execute(
+            "SELECT max(day) FROM ops.day_state WHERE source = %s AND account = %s"
+            " AND reduced_at IS NOT NULL",
+            (account.source, account.label),
+        ).fetchone()
+        reduced = row[0] + ONE_DAY if row is not None and row[0] is not None else date.min
+        yield Rules(stored_list(connection, master), reduced, reduction_key(master))
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+
+
+def reduced_before(account: Account, pii_days: int) -> date:
+    """The first day that is not older than the limit."""
+    return clock.today(account.time_zone) - timedelta(days=pii_days)
+
+
+def _enter(connection: Connection) -> int:
+    """Take the lock of the present epoch, and see that it is still the present one."""
+    epoch = _epoch(connection)
+    while True:
+        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+        now = _epoch(connection)
+        if now == epoch:
+            return epoch
+        connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+        epoch = now
+
+
+def _epoch(connection: Connection) -> int:
+    row = connection.execute("SELECT epoch FROM ops.privacy").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def refuse_while_rekeying(connection: Connection) -> None:
+    """Nothing else may touch pseudonyms meanwhile."""
+    row = connection.execute("SELECT next_fingerprint FROM ops.pii_key").fetchone()
+    if row is not None and row[0] is not None:
+        raise SettingsError(
+            "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
+            way_out="let `warehouse rekey` finish; if it was stopped, run it again.",
+        )
+
+
+def new_epoch(connection: Connection) -> int:
+    """Begin a new epoch, in the caller's transaction."""
+    row = connection.execute("UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def count_erasure(connection: Connection) -> None:
+    """Raise the number by which an older copy of this warehouse is known, in the caller's transaction."""
+    connection.execute("UPDATE ops.privacy SET erasures = erasures + 1")
+
+
+def wait_for_earlier(
+    connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
+) -> None:
+    """Until no load of an earlier epoch is under way."""
+    told = False
+    while True:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid < %s AND l.objsubid = 2"
+            " AND l.granted AND d.datname = current_database()",
+            (EPOCH_CLASS, epoch),
+        ).fetchone()
+        if row is None or not row[0]:
+            return
+        if not told:
+            report(f"waiting for {row[0]} loads that began before …")
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def suppress(
+    connection: Connection, identities: Sequence[Identity], secret: str, erasure_id: int
+) -> Suppression:
+    """Put numbers on the list; answers the whole list."""
+    master = master_key(connection, secret)
+    key = Suppression(sub_key_of(master, "suppression"))
+    for number, tail in identities:
+        connection.execute(
+            "INSERT INTO ops.suppressed_number (number_hash, tail_hash, tail_length, erasure_id)"
+            " VALUES (%s, %s, %s, %s) ON CONFLICT (number_hash) DO UPDATE"
+            " SET tail_hash = excluded.tail_hash, tail_length = excluded.tail_length",
+            (
+                key.hash_of(number),
+                key.hash_of(tail) if tail else None,
+                len(tail) if tail else None,
+                erasure_id,
+            ),
+        )
+    return stored_list(connection, master)
+
+
+def is_erasing(connection: Connection) -> bool:
+    """Whether an erasure is under way, or was stopped before its end."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM ops.erasure WHERE finished_at IS NULL)"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def remember_recipients(
+    connection: Connection, suppressed: Suppression, recipients: Mapping[str, Collection[bytes]]
+) -> None:
+    """Note the pseudonyms of numbers on the list: reduced rows have nothing else to know them by."""
+    for number, pseudonyms in recipients.items():
+        for recipient in pseudonyms:
+            connection.execute(
+                "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash)"
+                " VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (suppressed.hash_of(recipient.hex()), suppressed.hash_of(number)),
+            )
+
+
+def recipients(connection: Connection, suppressed: Suppression) -> Suppression:
+    """The pseudonyms of the list, in hexadecimal digits, in the numbers' place."""
+    rows = connection.execute("SELECT recipient_hash FROM ops.suppressed_recipient").fetchall()
+    return Suppression(suppressed.key, frozenset(bytes(row[0]) for row in rows))
+
+
+def stored_list(connection: Connection, master: bytes) -> Suppression:
+    """The list as it stands."""
+    rows = connection.execute(
+        "SELECT number_hash, tail_hash, tail_length FROM ops.suppressed_number"
+    ).fetchall()
+    return Suppression(
+        sub_key_of(master, "suppression"),
+        frozenset(bytes(row[0]) for row in rows),
+        frozenset(bytes(row[1]) for row in rows if row[1] is not None),
+        tuple(sorted({int(row[2]) for row in rows if row[2] is not None})),
+    )
+
+
+def master_key(connection: Connection, secret: str) -> bytes:
+    """The key that the list and reduced identities hang on; made when first asked for.
+
+    Raises:
+        SettingsError: it was sealed under another ``PII_HASH_KEY``.
+    """
+    sealed = sealed_key(connection)
+    if sealed is None:
+        connection.execute(
+            "UPDATE ops.privacy SET sealed_key = %s WHERE sealed_key IS NULL",
+            (seal(secrets.token_bytes(KEY_BYTES), secret),),
+        )
+        sealed = sealed_key(connection)
+        assert sealed is not None
+    master = unseal(sealed, secret)
+    if len(sealed) == old_seal.SEALED_BYTES:
+        connection.execute(
+            "UPDATE ops.privacy SET sealed_key = %s WHERE sealed_key = %s",
+            (seal(master, secret), sealed),
+        )
+    return master
+
+
+def sealed_key(connection: Connection) -> bytes | None:
+    """The master key as it stands in the database; None: not made yet."""
+    row = connection.execute("SELECT sealed_key FROM ops.privacy").fetchone()
+    return None if row is None or row[0] is None else bytes(row[0])
+
+
+def reduction_key(master: bytes) -> bytes:
+    return sub_key_of(master, "reduction")
+
+
+def sub_key_of(master: bytes, purpose: str) -> bytes:
+    """The key of one purpose."""
+    return blake2b(purpose.encode(), key=master, digest_size=KEY_BYTES).digest()
+
+
+def seal(master: bytes, secret: str) -> bytes:
+    """The master key as the database keeps it."""
+    return sealing.seal(master, _sealing_key(secret))
+
+
+def unseal(sealed: bytes, secret: str) -> bytes:
+    """The master key.
+
+    Raises:
+        SettingsError: it was sealed under another ``PII_HASH_KEY``.
+    """
+    try:
+        if len(sealed) == old_seal.SEALED_BYTES:
+            return old_seal.unseal(sealed, secret)
+        return sealing.unseal(sealed, _sealing_key(secret))
+    except sealing.NotSealedSo:
+        raise SettingsError(
+            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
+            way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
+        ) from None
+
+
+def _sealing_key(secret: str) -> bytes:
+    return sealing.key_of(secret_bytes(secret), "key of the suppression list")

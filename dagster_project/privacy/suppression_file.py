@@ -1,0 +1,192 @@
+"""The suppression list as a file, to be kept apart from backups and brought into a restored one.
+
+JSON with two sealed parts: the list (keyed hashes, and the number of the newest erasure on it) under its own
+key, and that key under ``PII_HASH_KEY``. Nothing can be told from it without one of the two. The list's own key
+outlives a change of ``PII_HASH_KEY``: a list exported after a ``warehouse rekey`` fits a backup from before it.
+Lists of the first format, whose hashes stand in the clear under a tag, are still read.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from dagster_project.errors import SettingsError
+from dagster_project.privacy import old_seal, suppression
+from dagster_project.text import sealing
+from dagster_project.text.pseudonyms import secret_bytes
+from dagster_project.text.sealing import NotSealedSo
+from dagster_project.warehouse.connection import Connection
+
+FORMAT: Final = "suppression list of a messaging warehouse, 2"
+OLD_FORMAT: Final = "suppression list of a messaging warehouse, 1"
+
+
+@dataclass(frozen=True)
+class Content:
+    """``erasures``: the number of the newest erasure on the list; a list of the first format says none, 0."""
+
+    numbers: list[list[Any]]
+    recipients: list[list[str]]
+    erasures: int = 0
+
+
+class ExportedList(Protocol):
+    """A file's text, taken apart."""
+
+    def key(self, secret: str) -> bytes:
+        """The list's own key. Raises ``NotSealedSo``: it is sealed under another ``PII_HASH_KEY``."""
+
+    def content(self, master: bytes) -> Content:
+        """What the list says. Raises ``NotSealedSo``: it hangs on another key, or is damaged."""
+
+
+def export(connection: Connection, secret: str) -> str:
+    """The list as it stands, as the text of a file."""
+    master = suppression.master_key(connection, secret)
+    numbers = connection.execute(
+        "SELECT encode(number_hash, 'hex'), encode(tail_hash, 'hex'), tail_length,"
+        " to_char(suppressed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        " FROM ops.suppressed_number ORDER BY suppressed_at, 1"
+    ).fetchall()
+    recipients = connection.execute(
+        "SELECT encode(recipient_hash, 'hex'), encode(number_hash, 'hex')"
+        " FROM ops.suppressed_recipient ORDER BY 1"
+    ).fetchall()
+    row = connection.execute("SELECT erasures FROM ops.privacy").fetchone()
+    assert row is not None
+    content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": row[0]})
+    salt = secrets.token_bytes(sealing.SALT_BYTES)
+    key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+    file = {
+        "format": FORMAT,
+        "salt": salt.hex(),
+        "sealed_key": sealing.seal(master, key).decode(),
+        "sealed_list": sealing.seal(content.encode(), _list_key(master)).decode(),
+    }
+    return json.dumps(file, indent=1) + "\n"
+
+
+def take_in(connection: Connection, text: str, secret: str, erasure_id: int) -> int:
+    """Join an exported list to the one that stands; answers how many numbers were new to it.
+
+    Raises:
+        SettingsError: it is not of this warehouse, or damaged; nothing was changed.
+    """
+    content = _open(connection, _read(text), secret)
+    new = 0
+    for number, tail, length, since in content.numbers:
+        new += connection.execute(
+            "INSERT INTO ops.suppressed_number"
+            " (number_hash, tail_hash, tail_length, erasure_id, suppressed_at)"
+            " VALUES (decode(%s, 'hex'), decode(%s, 'hex'), %s, %s, %s) ON CONFLICT DO NOTHING",
+            (number, tail, length, erasure_id, since),
+        ).rowcount
+    for recipient, number in content.recipients:
+        connection.execute(
+            "INSERT INTO ops.suppressed_recipient (recipient_hash, number_hash)"
+            " VALUES (decode(%s, 'hex'), decode(%s, 'hex')) ON CONFLICT DO NOTHING",
+            (recipient, number),
+        )
+    connection.execute(
+        "UPDATE ops.privacy SET erasures = %(newest)s WHERE erasures < %(newest)s",
+        {"newest": content.erasures},
+    )
+    return new
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """Of today's format."""
+
+    salt: str
+    sealed_key: str
+    sealed_list: str
+
+    def key(self, secret: str) -> bytes:
+        try:
+            salt = bytes.fromhex(self.salt)
+        except ValueError:
+            raise NotSealedSo from None
+        key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+        return sealing.unseal(self.sealed_key.encode(), key)
+
+    def content(self, master: bytes) -> Content:
+        return Content(**json.loads(sealing.unseal(self.sealed_list.encode(), _list_key(master))))
+
+
+@dataclass(frozen=True)
+class _Tagged:
+    """Of the first format."""
+
+    said: dict[str, Any]
+
+    def key(self, secret: str) -> bytes:
+        try:
+            return old_seal.unseal(bytes.fromhex(self.said["sealed_key"]), secret)
+        except (TypeError, ValueError):
+            raise NotSealedSo from None
+
+    def content(self, master: bytes) -> Content:
+        if not old_seal.is_tagged(self.said, suppression.sub_key_of(master, "exported list")):
+            raise NotSealedSo
+        return Content(self.said["numbers"], self.said["recipients"])
+
+
+def _read(text: str) -> ExportedList:
+    try:
+        file = json.loads(text)
+    except ValueError:
+        file = None
+    if isinstance(file, dict):
+        names = set(file) - {"format"}
+        texts = all(isinstance(value, str) for value in file.values())
+        if file.get("format") == FORMAT and texts and names == {*_Sealed.__annotations__}:
+            return _Sealed(**{name: file[name] for name in names})
+        if file.get("format") == OLD_FORMAT and names == {
+            *("sealed_key", "numbers", "recipients", "tag")
+        }:
+            return _Tagged(file)
+    raise SettingsError(
+        "the file is no suppression list.",
+        way_out="give it one that `warehouse forget --export` wrote.",
+    )
+
+
+def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
+    """See that the list hangs on this warehouse's key; one that has suppressed nothing takes the list's."""
+    sealed = suppression.sealed_key(connection)
+    try:
+        if sealed is not None:
+            own = suppression.unseal(sealed, secret)
+            try:
+                return file.content(own)
+            except NotSealedSo:
+                if not _is_unused(connection):
+                    raise
+        theirs = file.key(secret)
+        content = file.content(theirs)
+    except NotSealedSo:
+        raise SettingsError(
+            "the suppression list is another warehouse's, or damaged.",
+            way_out="give the file as `warehouse forget --export` of this warehouse wrote it.",
+        ) from None
+    connection.execute(
+        "UPDATE ops.privacy SET sealed_key = %s", (suppression.seal(theirs, secret),)
+    )
+    return content
+
+
+def _is_unused(connection: Connection) -> bool:
+    """Whether nothing hangs on the list's key: no number, and no reduced day."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM ops.suppressed_number)"
+        " OR EXISTS (SELECT FROM ops.day_state WHERE reduced_at IS NOT NULL)"
+    ).fetchone()
+    return row is not None and not row[0]
+
+
+def _list_key(master: bytes) -> bytes:
+    return sealing.key_of(master, "exported suppression list")

@@ -1,0 +1,1 @@
+"""Calltouch, played."""

@@ -1,0 +1,1 @@
+"""Tellody, played."""

@@ -1,0 +1,19 @@
+"""Days as runs of neighbouring days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from itertools import pairwise
+
+
+def runs_of(days: Iterable[date]) -> list[list[date]]:
+    """Ascending runs of neighbouring days."""
+    ordered = sorted(days)
+    runs = [[ordered[0]]] if ordered else []
+    for before, day in pairwise(ordered):
+        if day - before == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs

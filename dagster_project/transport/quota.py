@@ -1,0 +1,141 @@
+"""One window's claim on a day's API points.
+
+Grain of the ledger: source, account and day, the vendor-local day on which a call is sent. Reserve
+before the first call, count each call from just before it is sent, refund what the vendor
+certainly answered with an error, settle at the end. Calls whose outcome is unknown stay spent, and
+so do the calls of a process that died; what it had only reserved falls with it.
+
+Accounts without a bound keep the ledger too, and are refused nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from dagster_project.errors import QuotaSpent
+from dagster_project.model.window import Account
+
+
+class PointStore(Protocol):
+    """The ledger, kept in one place for all processes; see ``warehouse.budget``."""
+
+    def reserve(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]: ...
+    def spend(
+        self,
+        reservation: UUID,
+        source: str,
+        account: str,
+        day: date,
+        points: int,
+        budget: int | None,
+    ) -> tuple[bool, int, int]: ...
+    def refund(
+        self, reservation: UUID, source: str, account: str, day: date, points: int
+    ) -> None: ...
+    def release(self, reservation: UUID) -> None: ...
+    def standing(self, source: str, account: str, day: date) -> tuple[int, int]: ...
+
+
+class Points:
+    """The claim; end it with ``settle``, or use it with ``with``.
+
+    Args:
+        daily: the account's budget, or None where it is not bounded: then nothing is refused.
+        cost: points of one call.
+        now: the clock that tells the account's day.
+    """
+
+    def __init__(
+        self,
+        store: PointStore,
+        account: Account,
+        daily: int | None,
+        cost: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._account = store, account
+        self._daily, self._cost, self._now = daily, cost, now
+        self._reservation = uuid4()
+
+    def reserve(self, calls: int) -> None:
+        """Set aside what so many calls, yet to be sent, will cost; replaces an earlier figure.
+
+        Raises:
+            QuotaSpent: they do not fit into what is left of the day.
+        """
+        day = self._today()
+        points = calls * self._cost
+        granted, spent, held = self._store.reserve(*self._key(day), points, self._daily)
+        if not granted:
+            raise self._spent(day, calls, spent, held)
+
+    def before_call(self) -> date:
+        """Count a call as spent; answers with the day on which it counts, for ``refund``.
+
+        Raises:
+            QuotaSpent: not even this call fits.
+        """
+        day = self._today()
+        granted, spent, held = self._store.spend(*self._key(day), self._cost, self._daily)
+        if not granted:
+            raise self._spent(day, 1, spent, held)
+        return day
+
+    def refund(self, day: date) -> None:
+        """The vendor certainly did not charge the call."""
+        self._store.refund(*self._key(day), self._cost)
+
+    def standing(self) -> str:
+        """What the ledger says of this day, in a sentence."""
+        day = self._today()
+        spent, held = self._store.standing(self._account.source, self._account.label, day)
+        left = "" if self._daily is None else f" of {self._daily}"
+        return (
+            f"Counted here for {day}: {spent}{left} points spent, {held} set aside; "
+            f"the budget resets at {self._reset(day)}."
+        )
+
+    def settle(self) -> None:
+        """Give back what was set aside and not spent."""
+        self._store.release(self._reservation)
+
+    def __enter__(self) -> Points:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.settle()
+
+    def _today(self) -> date:
+        return self._now().astimezone(self._account.time_zone).date()
+
+    def _reset(self, day: date) -> str:
+        return f"{day + timedelta(days=1)} 00:00 {self._account.time_zone.key}"
+
+    def _key(self, day: date) -> tuple[UUID, str, str, date]:
+        return self._reservation, self._account.source, self._account.label, day
+
+    def _spent(self, day: date, calls: int, spent: int, held: int) -> QuotaSpent:
+        daily = self._daily or 0
+        calls_text = "1 call" if calls == 1 else f"{calls} calls"
+        held_text = f", {held} are set aside by other windows" if held else ""
+        refusal = QuotaSpent(
+            f"{calls_text} ({calls * self._cost} points) do not fit: of {daily} points for {day} "
+            f"{spent} are spent{held_text}, {max(daily - spent - held, 0)} are left; "
+            f"the budget resets at {self._reset(day)}.",
+            source=self._account.source,
+            account=self._account.label,
+            way_out="run again after that, or raise CALLTOUCH_DAILY_POINTS.",
+        )
+        refusal.calls_left = max(daily - spent - held, 0) // self._cost
+        return refusal

@@ -1,0 +1,318 @@
+"""Calltouch's personal data: how rows, rejects and batches are rid of it, and how pseudonyms are computed.
+
+``redaction.py`` does the same to pages; what stands in the table is rewritten to what a load of the
+redacted page would write. All who were erased share one recipient.
+
+A reduced SMS keeps all but number and text, and a status of no known wording; what says that there was no number or no text (NULL in
+``recipient``, in ``message``) stays, and ``phone`` marks it as reduced in any case. ``sms_key`` becomes a keyed hash of itself, since the plain
+one could be guessed from a known text. Pure: no clock, no environment, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+import xxhash
+
+from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.copy_binary import NULL, encode
+from dagster_project.model.privacy import (
+    ERASED,
+    REDUCED,
+    Identity,
+    Personal,
+    Reduction,
+    Rules,
+    Suppression,
+    Values,
+)
+from dagster_project.model.window import Account, Window, day_number
+from dagster_project.text.pseudonyms import pseudonym, pseudonyms
+from dagster_project.text.sanitize import NUL, NUL_SYMBOL, REPLACEMENT
+from dagster_project.vendors.calltouch.context import RowContext, template_id
+from dagster_project.vendors.calltouch.outcomes import outcome_of
+from dagster_project.vendors.calltouch.people import masked_text
+from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.redaction import (
+    erased_text,
+    find_in_body,
+    find_in_reject,
+    redact,
+    redact_body,
+    redact_reject,
+    reduce_body,
+    reduced_status,
+)
+from dagster_project.vendors.calltouch.rows import instant_of, sms_key
+from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.suppressed_phones import (
+    identify,
+    identities_of,
+    own_phones,
+)
+
+_REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
+_REDUCED_TEXT: Final = encode("text", REDUCED)
+_PHONE_AT: Final = 52
+_length: Final = Struct(">i").unpack_from
+
+
+def pseudonym_of(identity: Identity, context: RowContext) -> bytes:
+    """The recipient's pseudonym."""
+    return pseudonym(context.recipient_key, identity.number.encode("utf-8", "surrogatepass"))
+
+
+def pseudonyms_of(identity: Identity, context: RowContext) -> frozenset[bytes]:
+    """The recipient's pseudonym, and those of the ways in which the number may have been read."""
+    readings = [one.encode("utf-8", "surrogatepass") for one in identities_of(identity)]
+    return frozenset(pseudonyms(context.recipient_key, readings))
+
+
+def reduce_reject(original: str, key: bytes) -> str | None:
+    """What stands for a rejected record; its hash still tells it from others. None: it is reduced."""
+    if original.startswith("(reduced "):
+        return None
+    return f"(reduced {pseudonym(key, original.encode('utf-8', 'surrogatepass')).hex()})"
+
+
+def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
+    """The batch with the rows of days before ``before`` reduced, rejects too."""
+    is_old = batch.days < day_number(before)
+    places = np.flatnonzero(is_old)
+    old_keys = np.frombuffer(batch.keys, "V16")
+    new_keys = pseudonyms(key, old_keys[places].tolist())
+    changed = list(map(_reduced_record, [batch.records[at] for at in places.tolist()], new_keys))
+    new_hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, changed), np.uint64, len(changed))
+    keys, batch.hashes = old_keys.copy(), batch.hashes.copy()
+    keys[places] = np.frombuffer(b"".join(new_keys), "V16")
+    batch.keys, batch.hashes[places] = keys.tobytes(), new_hashes
+    for at, record in zip(places.tolist(), changed, strict=True):
+        batch.records[at] = record
+    batch.rejects = [
+        _reduced_reject(reject, key) if (reject.day or window.first_day) < before else reject
+        for reject in batch.rejects
+    ]
+    return batch
+
+
+def _reduced_reject(reject: Reject, key: bytes) -> Reject:
+    return replace(reject, original=reduce_reject(reject.original, key) or reject.original)
+
+
+def _reduced_record(record: bytes, new_key: bytes) -> bytes:
+    """Fields of fixed places up to ``sent_at``; then phone, E.164, country, recipient, four of status,
+    ``is_final``, text, template and segments, each with its length before it (-1: NULL)."""
+
+    def after(at: int, fields: int) -> int:
+        for _ in range(fields):
+            at += 4 + max(_length(record, at)[0], 0)
+        return at
+
+    country = after(_PHONE_AT, 2)
+    status = after(country, 2)
+    detail = after(status, 1)
+    outcome = after(detail, 1)
+    text = after(outcome, 3)
+    rest = after(text, 1)
+    reduced_text = NULL if record[text : text + 4] == NULL else _REDUCED_TEXT
+    return b"".join(
+        (
+            record[:24],
+            new_key,
+            record[40:_PHONE_AT],
+            _REDUCED_PHONE,
+            record[country:status],
+            _reduced_field(record[status:detail]),
+            _reduced_field(record[detail:outcome]),
+            record[outcome:text],
+            reduced_text,
+            record[rest:],
+        )
+    )
+
+
+@lru_cache(maxsize=4096)
+def _reduced_field(field: bytes) -> bytes:
+    """A status or its detail, encoded."""
+    return field if field == NULL else encode("text", reduced_status(field[4:].decode()))
+
+
+def erase_row(
+    values: Values, account: Account, context: RowContext, rules: Rules, gone: frozenset[bytes]
+) -> Values | None:
+    """A row as a load of the redacted page would write it; None where nothing is to be taken out.
+
+    ``gone``: pseudonyms of the erased recipients, by which reduced rows are known.
+    """
+    changed = dict(values)
+    if _is_own(values, rules.suppression, gone):
+        changed |= _erased(values, account, context)
+    elif values["message"] is not None:
+        changed |= _without_mentions(values, account, context, rules.suppression)
+    changed |= _status_without(values, rules.suppression)
+    if values["phone"] == REDUCED and changed["phone"] == ERASED:
+        changed |= reduce_row(changed, rules.reduction_key) or {}
+    return None if changed == values else changed
+
+
+def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) -> bool:
+    """Whether the SMS went to a suppressed number."""
+    phone, recipient = values["phone"], values["recipient"]
+    if phone is None or phone == ERASED:
+        return False
+    if phone == REDUCED:
+        return recipient is not None and recipient.bytes in gone
+    return bool(own_phones([phone], suppression))
+
+
+def _erased(values: Values, account: Account, context: RowContext) -> Values:
+    """What becomes of a row whose number was erased; a reduced one has to be reduced again."""
+    wall = _wall(values, account).replace(minute=0, second=0)
+    message = values["message"]
+    text, segments = None, values["segments"]
+    if message is not None:
+        segments = segments if message == REDUCED else segments_of(message)
+        text = erased_text(segments)
+    return {
+        "phone": ERASED,
+        "phone_e164": None,
+        "country": None,
+        "recipient": UUID(bytes=pseudonym(context.recipient_key, ERASED.encode())),
+        "message": text,
+        "template_id": _template(text, context),
+        "segments": segments,
+        "sent_at": instant_of(wall, account.time_zone, context, Counter()),
+        "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
+    }
+
+
+def _without_mentions(
+    values: Values, account: Account, context: RowContext, suppression: Suppression
+) -> Values:
+    """What becomes of a row to somebody else, whose text holds suppressed numbers."""
+    message = suppression.without(values["message"])
+    if message == values["message"]:
+        return {}
+    wall = _wall(values, account)
+    phone, received = as_received(values, wall)
+    return {
+        "message": message,
+        "template_id": _template(message, context),
+        "segments": segments_of(message),
+        "sms_key": UUID(bytes=sms_key(phone, wall, suppression.without(received))),
+    }
+
+
+def _status_without(values: Values, suppression: Suppression) -> Values:
+    """Status and detail, and what is read from them, without suppressed numbers."""
+    old = values["status"], values["status_detail"]
+    status, detail = (None if text is None else suppression.without(text) for text in old)
+    if (status, detail) == old:
+        return {}
+    outcome = outcome_of(status, detail)
+    return {
+        "status": status,
+        "status_detail": detail,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "is_final": outcome.is_final,
+    }
+
+
+def as_received(values: Values, wall: datetime) -> tuple[str | None, str]:
+    """Phone and text of a row as the vendor wrote them, which its key was made of.
+
+    Postgres cannot hold NUL and lone surrogates: the key tells which of them stood in the text.
+    """
+    phone, message = values["phone"], values["message"]
+    phones = dict.fromkeys((phone, phone and phone.replace(NUL_SYMBOL, NUL)))
+    texts = chain(
+        (message, message.replace(NUL_SYMBOL, NUL)),
+        (
+            nul.replace(REPLACEMENT, chr(surrogate))
+            for nul in dict.fromkeys((message, message.replace(NUL_SYMBOL, NUL)))
+            if REPLACEMENT in nul
+            for surrogate in range(0xD800, 0xE000)
+        ),
+    )
+    for text in texts:
+        for written in phones:
+            if sms_key(written, wall, text) == values["sms_key"].bytes:
+                return written, text
+    return phone, message
+
+
+def _wall(values: Values, account: Account) -> datetime:
+    wall: datetime = values["sent_at"].astimezone(account.time_zone).replace(tzinfo=None)
+    return wall
+
+
+def reduce_row(values: Values, key: bytes) -> Values | None:
+    """A row without number and text; None where it has none any more."""
+    if values["phone"] == REDUCED:
+        return None
+    return {
+        **values,
+        "phone": REDUCED,
+        "phone_e164": None,
+        "status": reduced_status(values["status"]),
+        "status_detail": reduced_status(values["status_detail"]),
+        "message": None if values["message"] is None else REDUCED,
+        "sms_key": UUID(bytes=pseudonym(key, values["sms_key"].bytes)),
+    }
+
+
+def rekey_row(values: Values, context: RowContext) -> Values:
+    """The row's pseudonyms under another key, as far as number and text are still there."""
+    if values["phone"] == REDUCED:
+        return {}
+    return {
+        "recipient": _recipient(values["phone"], context),
+        "template_id": _template(values["message"], context),
+    }
+
+
+def _template(text: str | None, context: RowContext) -> UUID | None:
+    key = context.template_key
+    return None if key is None or text is None else UUID(bytes=template_id(text, key))
+
+
+def _recipient(phone: str | None, context: RowContext) -> UUID | None:
+    if phone is None:
+        return None
+    number = read_number(phone).identity.encode("utf-8", "surrogatepass")
+    return UUID(bytes=pseudonym(context.recipient_key, number))
+
+
+def shown_template(text: str) -> str | None:
+    """What is shown of a text, the rule for all: loads, recounts, labels; None: it was taken out."""
+    return None if text.startswith((ERASED, REDUCED)) else masked_text(text)
+
+
+PERSONAL: Final = Personal(
+    identify=identify,
+    own_phones=own_phones,
+    pseudonym_of=pseudonym_of,
+    pseudonyms_of=pseudonyms_of,
+    redact=redact,
+    redact_body=redact_body,
+    redact_reject=redact_reject,
+    find_in_body=find_in_body,
+    find_in_reject=find_in_reject,
+    erase_row=erase_row,
+    rekey_row=rekey_row,
+)
+REDUCTION: Final = Reduction(
+    reduce_body=reduce_body,
+    reduce_reject=reduce_reject,
+    reduce_batch=reduce_batch,
+    reduce_row=reduce_row,
+)

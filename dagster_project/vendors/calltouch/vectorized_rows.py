@@ -1,0 +1,288 @@
+"""Rows of the usual form, a page at a time: what ``rows.encode_one`` says, by columns.
+
+Of the usual form are rows with a second written ``dd-mm-yyyy HH:MM:SS`` within the window, and with
+texts that Postgres can store, or null. Their fields up to ``sent_at`` have a fixed length, and so have those
+up to ``recipient`` where the phone is a plain number: NumPy lays them out as structures. An unusual
+phone, the status, the template and the segments come from memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import compress
+from operator import not_
+from typing import Final, NamedTuple
+
+import numpy as np
+import xxhash
+from msgspec.structs import astuple
+from numpy.typing import NDArray
+
+from dagster_project.model.batch import Batch
+from dagster_project.model.copy_binary import NULL
+from dagster_project.model.window import Window, day_number
+from dagster_project.text.pseudonyms import PSEUDONYM_SIZE, pseudonyms
+from dagster_project.text.sanitize import is_storable
+from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_strange
+from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
+from dagster_project.vendors.calltouch.pages import Page, Row
+from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
+from dagster_project.vendors.calltouch.segments import segments_of_all
+
+Characters = NDArray[np.uint8]
+Structures = np.ndarray[tuple[int], np.dtype[np.void]]
+
+PHONE: Final = 11
+E164: Final = 12
+SECOND: Final = 19
+KEY: Final = 16
+MICROSECONDS: Final = 1_000_000
+
+_HEAD: Final = np.dtype(
+    [
+        ("sent_on_size", ">i4"),
+        ("sent_on", ">i4"),
+        ("site_id_size", ">i4"),
+        ("site_id", ">i8"),
+        ("sms_key_size", ">i4"),
+        ("sms_key", "u1", KEY),
+        ("sent_at_size", ">i4"),
+        ("sent_at", ">i8"),
+    ]
+)
+_NUMBER: Final = np.dtype(
+    [
+        ("phone_size", ">i4"),
+        ("phone", "u1", PHONE),
+        ("phone_e164_size", ">i4"),
+        ("phone_e164", "u1", E164),
+        ("country_size", ">i4"),
+        ("country", "u1", 2),
+        ("recipient_size", ">i4"),
+        ("recipient", "u1", PSEUDONYM_SIZE),
+    ]
+)
+_KEYED_PHONE: Final = np.dtype(
+    [("phone_size", ">i4"), ("phone", "u1", PHONE), ("second", "u1", SECOND)]
+)
+
+_TAIL: Final = np.dtype(
+    [("template_id_size", ">i4"), ("segments_size", ">i4"), ("segments", ">i2")]
+)
+NULL_SIZE: Final = -1
+
+_ZERO: Final = np.uint8(ord("0"))
+_BEGINS_PLAIN: Final = np.zeros((256, 256), np.bool_)
+_COUNTRIES: Final = np.zeros((256, 2), np.uint8)
+for _digit, _country in COUNTRY_OF_SECOND_DIGIT.items():
+    _COUNTRIES[ord(_digit)] = tuple(_country.encode())
+    _BEGINS_PLAIN[[ord("7"), ord("8")], ord(_digit)] = True
+_PLUS_SEVEN: Final = np.frombuffer(b"+7", np.uint8)
+_NO_PHONE: Final = "?" * PHONE
+_DASH: Final = ord("-")
+
+
+class PlainRows(NamedTuple):
+    """Rows of the usual form, by columns; ``wall`` is what ``seconds`` say, in seconds since 2000.
+
+    ``messages`` are the texts in UTF-8, ``NO_TEXT`` for ``None``. ``complete``: nothing is ``None``.
+    """
+
+    complete: bool
+    phones: list[str | None]
+    seconds: Characters
+    wall: NDArray[np.int64]
+    statuses: list[str | None]
+    details: list[str | None]
+    texts: list[str | None]
+    messages: list[bytes]
+
+
+def encode_plain(page: Page, window: Window, context: RowContext) -> tuple[Batch, list[int]]:
+    """The batch of the page's rows of the usual form, in their order; and where the others are."""
+    plain, others = _choose(page, window)
+    return _encode(plain, window, context), others
+
+
+def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
+    rows, others = _with_usual_texts(page)
+    seconds = _matrix("".join([row.dateSent for row in rows]), SECOND)
+    wall, plain = read_wall_times(seconds)
+    plain &= wall >= day_number(window.first_day) * DAY
+    plain &= wall < (day_number(window.last_day) + 1) * DAY
+    if not plain.all():
+        others = sorted(others + np.delete(np.arange(len(page.rows)), others)[~plain].tolist())
+        rows = [row for row, is_plain in zip(rows, plain.tolist(), strict=True) if is_plain]
+        seconds, wall = seconds[plain], wall[plain]
+    texts = [row.smsMessage for row in rows]
+    return PlainRows(
+        page.is_complete,
+        [row.phoneNumber for row in rows],
+        seconds,
+        wall,
+        [row.smsStatus for row in rows],
+        [row.smsStatusDetail for row in rows],
+        texts,
+        [NO_TEXT if text is None else text.encode() for text in texts],
+    ), others
+
+
+def _with_usual_texts(page: Page) -> tuple[Sequence[Row], list[int]]:
+    """Rows with a second of the usual length and storable texts; and where the others are."""
+    if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
+        return page.rows, []
+    usual, others = [], []
+    for place, row in enumerate(page.rows):
+        if len(row.dateSent) == SECOND and (page.clean or _is_storable(row)):
+            usual.append(row)
+        else:
+            others.append(place)
+    return usual, others
+
+
+def _is_storable(row: Row) -> bool:
+    return is_storable("".join(filter(None, astuple(row))))
+
+
+def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
+    counts: Counter[str] = Counter()
+    days = (plain.wall // DAY).astype(np.int32)
+    numbers, keyed_phones = _numbers(plain, context)
+    keys = _keys(keyed_phones, plain.messages)
+    pairs = zip(plain.statuses, plain.details, strict=True)
+    statuses = list(map(context.statuses.__getitem__, pairs))
+    known = [is_known for _, _, is_known in statuses]
+    if not all(known):
+        pairs = zip(plain.statuses, plain.details, strict=True)
+        count_strange(compress(pairs, map(not_, known)), counts)
+    fields = zip(
+        _heads(plain, days, keys, window, context, counts),
+        numbers,
+        [encoded for encoded, _, _ in statuses],
+        *_texts(plain),
+        _tails(plain, context),
+        strict=True,
+    )
+    records = list(map(b"".join, fields))
+    return Batch(
+        days=days,
+        keys=keys,
+        records=records,
+        hashes=np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records)),
+        observed=[is_final for _, is_final, _ in statuses],
+        counts=counts,
+    )
+
+
+def _heads(
+    plain: PlainRows,
+    days: NDArray[np.int32],
+    keys: bytes,
+    window: Window,
+    context: RowContext,
+    counts: Counter[str],
+) -> list[bytes]:
+    """The encoded fields ``sent_on`` to ``sent_at`` of each row."""
+    clock = context.clock(window.account.time_zone)
+    heads = _sized(_HEAD, len(days))
+    heads["sent_on"] = days
+    heads["site_id"] = int(window.account.label)
+    heads["sms_key"] = _matrix(keys, KEY)
+    heads["sent_at"] = clock.to_utc(plain.wall, counts) * MICROSECONDS
+    return _pieces(heads)
+
+
+def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
+    """The encoded fields ``phone`` to ``recipient``; and phone and second as they enter the key."""
+    phones = _phone_characters(plain)
+    e164 = np.empty((len(phones), E164), np.uint8)
+    e164[:, :2] = _PLUS_SEVEN
+    e164[:, 2:] = phones[:, 1:]
+    recipients = pseudonyms(context.recipient_key, e164.view(f"V{E164}").ravel().tolist())
+    numbers = _sized(_NUMBER, len(phones))
+    numbers["phone"] = phones
+    numbers["phone_e164"] = e164
+    numbers["country"] = _COUNTRIES[phones[:, 1]]
+    numbers["recipient"] = _matrix(b"".join(recipients), PSEUDONYM_SIZE)
+    keyed = _sized(_KEYED_PHONE, len(phones))
+    keyed["phone"] = phones
+    keyed["second"] = plain.seconds
+    keyed["second"][:, [2, 5]] = _DASH
+    fields, keyed_phones = _pieces(numbers), _pieces(keyed)
+    is_plain = (phones - _ZERO < 10).all(axis=1) & _BEGINS_PLAIN[phones[:, 0], phones[:, 1]]
+    for place in np.flatnonzero(~is_plain).tolist():
+        phone, fields[place] = context.phones[plain.phones[place]]
+        keyed_phones[place] = phone + keyed_phones[place][-SECOND:]
+    return fields, keyed_phones
+
+
+def _tails(plain: PlainRows, context: RowContext) -> list[bytes]:
+    """The encoded fields ``template_id`` and ``segments``."""
+    if context.tails is not None:
+        return context.tails.of(plain.messages)
+    tails = _sized(_TAIL, len(plain.texts))
+    tails["template_id_size"] = NULL_SIZE
+    tails["segments"] = segments_of_all([text or "" for text in plain.texts], plain.messages)
+    pieces = _pieces(tails)
+    for place in _without_text(plain):
+        pieces[place] = 2 * NULL
+    return pieces
+
+
+def _texts(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
+    """The encoded field ``message``: lengths, and what they are the lengths of."""
+    sizes = np.fromiter(map(len, plain.messages), ">i4", len(plain.messages))
+    absent = _without_text(plain)
+    sizes[absent] = NULL_SIZE
+    texts = plain.messages
+    if absent:
+        texts = [b"" if text == NO_TEXT else text for text in texts]
+    lengths: list[bytes] = sizes.view("V4").tolist()
+    return lengths, texts
+
+
+def _without_text(plain: PlainRows) -> list[int]:
+    if plain.complete:
+        return []
+    return [place for place, text in enumerate(plain.texts) if text is None]
+
+
+def _phone_characters(plain: PlainRows) -> Characters:
+    """Eleven characters a phone; question marks where it has more or fewer, or is null."""
+    phones = [_NO_PHONE if phone is None else phone for phone in plain.phones]
+    if not set(map(len, phones)) <= {PHONE}:
+        phones = [phone if len(phone) == PHONE else _NO_PHONE for phone in phones]
+    return _matrix("".join(phones), PHONE)
+
+
+def _keys(keyed_phones: list[bytes], messages: list[bytes]) -> bytes:
+    """The rows' ``sms_key``, one after the other."""
+    digests = [
+        sha256(keyed_phone + message).digest()
+        for keyed_phone, message in zip(keyed_phones, messages, strict=True)
+    ]
+    return _matrix(b"".join(digests), 32)[:, :KEY].tobytes()
+
+
+def _matrix(characters: str | bytes, width: int) -> Characters:
+    if isinstance(characters, str):
+        characters = characters.encode("ascii", "replace")
+    return np.frombuffer(characters, np.uint8).reshape(-1, width)
+
+
+def _sized(layout: np.dtype[np.void], count: int) -> Structures:
+    """``count`` structures whose ``…_size`` fields hold what they have to."""
+    structures = np.empty(count, layout)
+    names = layout.names or ()
+    for name in names:
+        value = name.removesuffix("_size")
+        if value != name and value in names:
+            structures[name] = layout[value].itemsize
+    return structures
+
+
+def _pieces(structures: Structures) -> list[bytes]:
+    pieces: list[bytes] = structures.view(f"V{structures.itemsize}").tolist()
+    return pieces

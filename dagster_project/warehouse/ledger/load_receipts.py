@@ -1,0 +1,303 @@
+"""``ops.load_receipt`` and ``ops.day_state``: what each load did to a day, and what stands since.
+
+Receipts are written in the transaction of the rows they describe, so a receipt exists exactly
+where its rows do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from dagster_project import clock
+from dagster_project.model.receipt import DayState, Extraction, Receipt
+from dagster_project.model.window import Account, Window
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
+
+REJECTED = "rejected"
+"""In a receipt's notes: how many of the day's records were rejected, by reason."""
+REJECTED_UNDATED = "rejected_undated"
+"""In a receipt's notes: the same of records of its window that have no day."""
+
+
+def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
+    """How many rows stand for each day of the window that was ever loaded."""
+    rows = connection.execute(
+        "SELECT day, rows FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
+        (window.account.source, window.account.label, window.first_day, window.last_day),
+    ).fetchall()
+    return {day: int(count) for day, count in rows}
+
+
+def points_standing(connection: Connection, account: Account, day: date) -> tuple[int, int]:
+    """Points that were spent that day, and points that windows under way have set aside."""
+    row = connection.execute(
+        "SELECT coalesce((SELECT points FROM ops.point_ledger"
+        " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
+        " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
+        {"source": account.source, "account": account.label, "day": day},
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def day_states(
+    connection: Connection, source: str, account: str, days: Sequence[date]
+) -> dict[date, DayState]:
+    """What stands for these days, where anything was ever loaded."""
+    with connection.cursor(row_factory=class_row(DayState)) as cursor:
+        cursor.execute(
+            "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
+            " rows_final, checksum, settled, held FROM ops.day_state"
+            " WHERE source = %s AND account = %s AND day = ANY(%s)",
+            (source, account, list(days)),
+        )
+        return {state.day: state for state in cursor}
+
+
+def write_receipts(
+    connection: Connection,
+    receipts: Sequence[Receipt],
+    run_id: str | None,
+    time_zone: str | None = None,
+) -> None:
+    """Receipts and the days' new state, inside the transaction that wrote the rows.
+
+    ``time_zone`` is the one whose calendar days they are.
+    """
+    for receipt in receipts:
+        row = connection.execute(
+            _INSERT_RECEIPT,
+            (
+                receipt.extraction_id,
+                receipt.source,
+                receipt.account,
+                receipt.day,
+                run_id,
+                receipt.is_replay,
+                receipt.rows_received,
+                receipt.rows_inserted,
+                receipt.rows_updated,
+                receipt.rows_deleted,
+                receipt.rows_unchanged,
+                receipt.rows_rejected,
+                receipt.rows_final,
+                receipt.checksum,
+                receipt.observed_at,
+                CODE_VERSION,
+                notes_as_json(receipt.notes),
+            ),
+        ).fetchone()
+        assert row is not None
+        receipt.receipt_id = row[0]
+        connection.execute(
+            _UPSERT_STATE,
+            (
+                receipt.source,
+                receipt.account,
+                receipt.day,
+                receipt.receipt_id,
+                receipt.extraction_id,
+                receipt.observed_at,
+                receipt.rows,
+                receipt.rows_final,
+                receipt.checksum,
+                receipt.settled,
+                time_zone,
+            ),
+        )
+    for source, account in {(receipt.source, receipt.account) for receipt in receipts}:
+        first = min(r.observed_at for r in receipts if (r.source, r.account) == (source, account))
+        connection.execute(
+            "INSERT INTO ops.account_start (source, account, first_observed_at)"
+            " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (source, account, first),
+        )
+
+
+_INSERT_RECEIPT = (
+    "INSERT INTO ops.load_receipt (extraction_id, source, account, day, run_id, is_replay,"
+    " rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged, rows_rejected,"
+    " rows_final, checksum, observed_at, code_version, notes)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " RETURNING receipt_id"
+)
+
+_UPSERT_STATE = (
+    "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
+    " loaded_at, rows, rows_final, checksum, settled, time_zone)"
+    " VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s, %s, %s)"
+    " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
+    " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
+    " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
+    " checksum = excluded.checksum, settled = excluded.settled,"
+    " time_zone = excluded.time_zone, held = NULL, held_kinds = NULL,"
+    " held_extraction_id = NULL, held_at = NULL, held_figures = NULL"
+)
+
+
+def days_of_other_zones(connection: Connection, account: Account) -> list[str]:
+    """Sentences on days that were dated in another time zone than the account's, with the way out."""
+    rows = connection.execute(
+        "SELECT time_zone, min(day), max(day), count(*) FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND time_zone <> %s GROUP BY time_zone ORDER BY 1",
+        (account.source, account.label, account.time_zone.key),
+    ).fetchall()
+    return [
+        f"{account.source} {account.label}: {counted(days, 'day')} from {first} to {last} stand as"
+        f" days of {zone}, and the time zone is {account.time_zone.key} now. Way out: warehouse replay"
+        f" --source {account.source} --account {account.label} --from {first} --to {last}"
+        for zone, first, last, days in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDay:
+    """A day of which a newer answer is held back. ``kinds`` are the options that take it, as in
+    ``--accept-shrink``; ``figures`` what stands beside what the answer would leave, by name."""
+
+    source: str
+    account: str
+    day: date
+    why: str
+    kinds: Sequence[str]
+    extraction_id: int | None
+    held_at: datetime | None
+    figures: Mapping[str, Sequence[int | str]]
+
+
+def hold_day(
+    connection: Connection,
+    extraction: Extraction,
+    day: date,
+    why: str,
+    kinds: Sequence[str],
+    figures: Mapping[str, Sequence[int | str]],
+) -> None:
+    """Note that a newer answer for the day was not taken, and what taking it would change."""
+    connection.execute(
+        "UPDATE ops.day_state SET held = %s, held_kinds = %s, held_extraction_id = %s,"
+        " held_at = clock_timestamp() + %s, held_figures = %s"
+        " WHERE source = %s AND account = %s AND day = %s",
+        (
+            why,
+            list(kinds),
+            extraction.extraction_id,
+            clock.shift(),
+            json.dumps(figures, ensure_ascii=True),
+            extraction.source,
+            extraction.account,
+            day,
+        ),
+    )
+
+
+def held_days(
+    connection: Connection,
+    source: str | None = None,
+    account: str | None = None,
+    day: date | None = None,
+) -> list[HeldDay]:
+    """Days of which a newer answer is held back: all of them, or of a source, an account, a day."""
+    rows = connection.execute(
+        "SELECT source, account, day, held, coalesce(held_kinds, '{shrink}'), held_extraction_id,"
+        " held_at, coalesce(held_figures, '{}') FROM ops.day_state WHERE held IS NOT NULL"
+        " AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
+        " AND day = coalesce(%s, day) ORDER BY source, account, day",
+        (source, account, day),
+    ).fetchall()
+    return [HeldDay(*row) for row in rows]
+
+
+def committed_by_runs(
+    connection: Connection, source: str, run_ids: Sequence[str]
+) -> Mapping[tuple[str, date], Receipt]:
+    """The last receipt of each account and day that any of these runs committed."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT ON (account, day) {} FROM ops.load_receipt"
+            " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC"
+        ).format(_RECEIPT),
+        (source, list(run_ids)),
+    ).fetchall()
+    return {(row[1], row[2]): _receipt(row) for row in rows}
+
+
+def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
+    """By run, the last receipt of each account and day of which Dagster was not told."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT ON (account, day) {}, run_id FROM ops.load_receipt WHERE source = %s"
+            " AND reported_at IS NULL AND run_id IS NOT NULL ORDER BY account, day, receipt_id DESC"
+        ).format(_RECEIPT),
+        (source,),
+    ).fetchall()
+    of_run: dict[str, list[Receipt]] = {}
+    for *row, run_id in rows:
+        of_run.setdefault(run_id, []).append(_receipt(tuple(row)))
+    return of_run
+
+
+def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
+    """Note that Dagster was told of these loads, and so of all that came before them on their days."""
+    last: dict[tuple[str, date], int] = {}
+    for receipt in receipts:
+        key = (receipt.source, receipt.day)
+        last[key] = max(last.get(key, 0), receipt.receipt_id)
+    if last:
+        connection.execute(
+            "UPDATE ops.load_receipt l SET reported_at = now()"
+            " FROM unnest(%s::text[], %s::date[], %s::bigint[]) AS told (source, day, receipt_id)"
+            " WHERE l.source = told.source AND l.day = told.day"
+            " AND l.receipt_id <= told.receipt_id AND l.reported_at IS NULL AND l.run_id IS NOT NULL",
+            ([s for s, _ in last], [day for _, day in last], list(last.values())),
+        )
+
+
+def days_of_all(
+    connection: Connection, source: str, accounts: Sequence[str], days: Sequence[date]
+) -> set[date]:
+    """Those of the days that every one of these accounts has."""
+    rows = connection.execute(
+        "SELECT day FROM ops.day_state WHERE source = %s AND account = ANY(%s) AND day = ANY(%s)"
+        " GROUP BY day HAVING count(*) = %s",
+        (source, list(accounts), list(days), len(accounts)),
+    )
+    return {row[0] for row in rows}
+
+
+def standing_receipts(
+    connection: Connection, source: str, account: str, days: Sequence[date]
+) -> list[Receipt]:
+    """The receipts of the loads that stand for these days."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+            " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))"
+        ).format(_RECEIPT),
+        (source, account, list(days)),
+    ).fetchall()
+    return [_receipt(row) for row in rows]
+
+
+_RECEIPT_COLUMNS = (
+    *("source", "account", "day", "extraction_id", "observed_at", "is_replay"),
+    *("rows_received", "rows_inserted", "rows_updated", "rows_deleted", "rows_unchanged"),
+    *("rows_rejected", "rows_final", "checksum", "notes", "receipt_id"),
+)
+_RECEIPT = sql.SQL(", ").join(map(sql.Identifier, _RECEIPT_COLUMNS))
+
+
+def _receipt(row: tuple[Any, ...]) -> Receipt:
+    values = dict(zip(_RECEIPT_COLUMNS, row, strict=True))
+    values["notes"] = values["notes"] or {}
+    return Receipt(**values, already_there=True)

@@ -1,0 +1,34 @@
+"""What people did by hand, in ``ops.manual_act``: who, where, when and which verb; never whom it was about."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION
+
+
+def note_act(
+    connection: Connection, verb: str, about: str | None = None, run_id: str | None = None
+) -> int:
+    """Note an act in the caller's transaction; answers its number. ``about`` holds no personal data."""
+    row = connection.execute(
+        "INSERT INTO ops.manual_act (verb, about, run_id, os_user, host, code_version)"
+        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING act_id",
+        (verb, about, run_id, os_user(), socket.gethostname(), CODE_VERSION),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def os_user() -> str:
+    """The operating system's user, by number where it has no name; and who became it by ``sudo``."""
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = str(number)
+    before = os.environ.get("SUDO_USER")
+    return f"{name} (sudo by {before})" if before and before != name else name

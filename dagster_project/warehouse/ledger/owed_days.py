@@ -1,0 +1,100 @@
+"""What an account owes its days to: since when it is loaded, what a person asked for, what failed.
+
+Grain: an account. A *debt* is a day without a good receipt that somebody is entitled to: it ended
+since the account is loaded, or lies in a range that a person asked for, or was asked of the vendor
+and failed. Days that nobody ever asked for are no debt, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from psycopg.rows import class_row
+
+from dagster_project import clock
+from dagster_project.model.window import ONE_DAY, Account, each_day
+from dagster_project.warehouse.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A range of days that a person asked the nightly runs to load."""
+
+    wanted_id: int
+    source: str
+    account: str
+    first_day: date
+    last_day: date
+    asked_at: datetime
+
+    @property
+    def days(self) -> list[date]:
+        return list(each_day(self.first_day, self.last_day))
+
+
+def want(connection: Connection, account: Account, first: date, last: date) -> int:
+    """Note that a person asked for these days; the same wish again is the same row."""
+    row = connection.execute(
+        "WITH known AS (SELECT wanted_id FROM ops.wanted_range WHERE source = %(source)s"
+        "  AND account = %(account)s AND first_day = %(first)s AND last_day = %(last)s"
+        "  AND withdrawn_at IS NULL),"
+        " made AS (INSERT INTO ops.wanted_range (source, account, first_day, last_day, asked_at)"
+        "  SELECT %(source)s, %(account)s, %(first)s, %(last)s, %(now)s"
+        "  WHERE NOT EXISTS (SELECT FROM known) RETURNING wanted_id)"
+        " SELECT wanted_id FROM known UNION ALL SELECT wanted_id FROM made",
+        {
+            "source": account.source,
+            "account": account.label,
+            "first": first,
+            "last": last,
+            "now": clock.now(),
+        },
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def withdraw(connection: Connection, account: Account, first: date, last: date) -> int:
+    """Take back every wish that lies within these days; answers how many."""
+    return connection.execute(
+        "UPDATE ops.wanted_range SET withdrawn_at = %s WHERE source = %s AND account = %s"
+        " AND first_day >= %s AND last_day <= %s AND withdrawn_at IS NULL",
+        (clock.now(), account.source, account.label, first, last),
+    ).rowcount
+
+
+def wanted(connection: Connection, source: str, account: str) -> list[Wanted]:
+    """What a person asked for and has not taken back, oldest wish first."""
+    with connection.cursor(row_factory=class_row(Wanted)) as cursor:
+        cursor.execute(
+            "SELECT wanted_id, source, account, first_day, last_day, asked_at"
+            " FROM ops.wanted_range WHERE source = %s AND account = %s AND withdrawn_at IS NULL"
+            " ORDER BY wanted_id",
+            (source, account),
+        )
+        return cursor.fetchall()
+
+
+def started_on(connection: Connection, account: Account) -> date | None:
+    """The first day that is owed without being asked for: the one before the account's first load."""
+    row = connection.execute(
+        "SELECT first_observed_at FROM ops.account_start WHERE source = %s AND account = %s",
+        (account.source, account.label),
+    ).fetchone()
+    return None if row is None else row[0].astimezone(account.time_zone).date() - ONE_DAY
+
+
+def failed_ranges(connection: Connection, account: Account) -> list[tuple[date, date]]:
+    """Windows that were asked of the vendor in vain; for want of points is no such failure."""
+    return connection.execute(
+        "SELECT DISTINCT first_day, last_day FROM ops.extraction WHERE source = %s"
+        " AND account = %s AND outcome = 'failed' AND failure_kind IS DISTINCT FROM 'QuotaSpent'",
+        (account.source, account.label),
+    ).fetchall()
+
+
+def days_within(ranges: Iterable[tuple[date, date]], first: date, last: date) -> set[date]:
+    """The days of these ranges from ``first`` to ``last``."""
+    return {day for begin, end in ranges for day in each_day(max(begin, first), min(end, last))}

@@ -1,0 +1,69 @@
+"""``ops.range_proof``: what was learnt of servers whose date range is not documented.
+
+Grain: the latest proof of each state, by source, server and parameter names. A later proof is
+never replaced by an earlier one, whichever process writes last.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from psycopg.rows import class_row
+
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
+
+_COLUMNS = "source, server, params, state, account, asked_at, reason, evidence"
+_SAVE = f"""
+INSERT INTO ops.range_proof AS known ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (source, server, params, state) DO UPDATE
+SET (account, asked_at, reason, evidence)
+  = (excluded.account, excluded.asked_at, excluded.reason, excluded.evidence)
+WHERE known.asked_at <= excluded.asked_at
+"""  # noqa: S608 - column names of our own
+_LOAD = f"""
+SELECT {_COLUMNS} FROM ops.range_proof
+WHERE source = %s AND server = %s AND params = %s ORDER BY asked_at
+"""  # noqa: S608
+_ALL = f"SELECT {_COLUMNS} FROM ops.range_proof ORDER BY source, server, params, asked_at"  # noqa: S608
+
+
+class RangeProofs:
+    """The proofs that the warehouse remembers; a connection for each question."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def load(self, source: str, server: str, params: str) -> list[RangeProof]:
+        """The latest of each state, oldest first."""
+        return self._select(_LOAD, (source, server, params))
+
+    def every(self) -> list[RangeProof]:
+        """All that is known, for the doctor."""
+        return self._select(_ALL, ())
+
+    def save(self, proof: RangeProof) -> None:
+        values = (
+            proof.source,
+            proof.server,
+            proof.params,
+            proof.state,
+            proof.account,
+            proof.asked_at,
+            proof.reason,
+            json.dumps(dict(proof.evidence)),
+        )
+        with (
+            safe_errors("remembering a range proof"),
+            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
+        ):
+            connection.execute(_SAVE, values)
+
+    def _select(self, query: str, values: tuple[Any, ...]) -> list[RangeProof]:
+        with (
+            safe_errors("reading range proofs"),
+            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
+            connection.cursor(row_factory=class_row(RangeProof)) as cursor,
+        ):
+            return cursor.execute(query, values).fetchall()

@@ -1,0 +1,221 @@
+"""Rejected records: what could not be loaded, kept with its reason and its original.
+
+Grain: one row a record and reason, however often the vendor answers with it. A record that a later
+load of its day no longer meets is resolved, not deleted.
+
+*New* rejects of a load are those that the load which stands of their day did not meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from dagster_project.model.batch import Reject
+from dagster_project.model.receipt import Extraction, Receipt
+from dagster_project.text.sanitize import storable
+from dagster_project.text.scrub import without_secrets
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
+
+FORMS_SHOWN: Final = 2
+
+
+def digest_of(original: str) -> bytes:
+    """What tells a record from others."""
+    return hashlib.sha256(original.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(frozen=True)
+class NewRejects:
+    """New rejects by reason: ``dated`` by their day; ``undated``, for each day of the window, those
+    without a day that are new to it. ``came``: by reason, what came instead of what was expected."""
+
+    dated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    undated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    came: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    def told(self, reasons: Counter[str]) -> str:
+        """``unreadable dateSent: 500, as 9999/99/99 instead of dd-mm-yyyy``."""
+        return "; ".join(
+            f"{reason}: {count:,}{self._form(reason)}" for reason, count in reasons.most_common()
+        )
+
+    def _form(self, reason: str) -> str:
+        forms = [form for form, _ in self.came.get(reason, Counter()).most_common(FORMS_SHOWN)]
+        return f", {' or '.join(forms)}" if forms else ""
+
+
+def new_rejects(
+    connection: Connection,
+    extraction: Extraction,
+    rejects: Sequence[Reject],
+    days: Sequence[date],
+    standing: Mapping[date, Receipt],
+) -> NewRejects:
+    """Which of a load's rejects are new to their days; ``standing`` are the receipts that stand.
+
+    A record is known by its characters. Where those do not tell it from others (it came several times,
+    or stands under another day), as many of its reason are known as the day's receipt counts.
+    """
+    came: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for reject in rejects:
+        if reject.came:
+            came[reject.reason][reject.came] += 1
+    found = NewRejects(came=came)
+    times = Counter((r.day, digest_of(r.original), r.reason) for r in rejects)
+    stored = _days_of_stored(connection, extraction, {digest for _, digest, _ in times})
+    unlike: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    known: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    alike: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
+    for (day, digest, reason), count in times.items():
+        if digest not in stored:
+            unlike[day][reason] += count
+        elif count == 1 and (day is None or stored[digest] & {day, None}):
+            known[day][reason] += 1
+        else:
+            alike[day][reason] += count
+    for day in days:
+        notes = standing[day].notes if day in standing else {}
+        for of_day, told, answer in (
+            (day, notes.get(REJECTED, {}), found.dated),
+            (None, notes.get(REJECTED_UNDATED, {}), found.undated),
+        ):
+            explained = Counter(told) - known[of_day]
+            answer[day] = unlike[of_day] + (alike[of_day] - explained)
+    return found
+
+
+def _days_of_stored(
+    connection: Connection, extraction: Extraction, digests: set[bytes]
+) -> dict[bytes, set[date | None]]:
+    """By record that is still rejected, the days under which it is."""
+    found: dict[bytes, set[date | None]] = defaultdict(set)
+    if digests:
+        for digest, day in connection.execute(
+            "SELECT record_sha256, day FROM ops.rejected_record WHERE source = %s AND account = %s"
+            " AND record_sha256 = ANY(%s) AND resolved_at IS NULL",
+            (extraction.source, extraction.account, list(digests)),
+        ):
+            found[digest].add(day)
+    return dict(found)
+
+
+def write_rejects(
+    connection: Connection,
+    extraction: Extraction,
+    rejects: Iterable[Reject],
+    days: Sequence[date] | None,
+) -> None:
+    """Keep what could not be loaded, each record once; after the receipts of these days.
+
+    Earlier rejects of these days that did not come again are resolved; with ``days`` None (all that
+    the source has was read) those of every day, and those without one. One without a day is also
+    resolved once a later answer stands for each day of the window that it came in.
+    """
+    unique: dict[tuple[bytes, str], tuple[Reject, int]] = {}
+    for reject in rejects:
+        digest = digest_of(reject.original)
+        _, times = unique.get((digest, reject.reason), (reject, 0))
+        unique[digest, reject.reason] = (reject, times + 1)
+    if unique:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                _UPSERT_REJECT,
+                [
+                    (
+                        extraction.source,
+                        extraction.account,
+                        digest,
+                        without_secrets(reason),
+                        reject.day,
+                        storable(reject.original, Counter()),
+                        times,
+                        extraction.extraction_id,
+                        extraction.extraction_id,
+                    )
+                    for (digest, reason), (reject, times) in unique.items()
+                ],
+            )
+    connection.execute(
+        _RESOLVE,
+        {
+            "source": extraction.source,
+            "account": extraction.account,
+            "every_day": days is None,
+            "days": list(days or ()),
+            "extraction": extraction.extraction_id,
+        },
+    )
+
+
+_RESOLVE = (
+    "UPDATE ops.rejected_record r SET resolved_at = now()"
+    " WHERE source = %(source)s AND account = %(account)s AND resolved_at IS NULL"
+    " AND last_extraction_id <> %(extraction)s AND (%(every_day)s OR day = ANY(%(days)s)"
+    " OR (day IS NULL AND EXISTS (SELECT FROM ops.extraction e"
+    "  WHERE e.extraction_id = r.last_extraction_id"
+    "  AND NOT EXISTS (SELECT FROM generate_series(e.first_day, e.last_day, '1 day') AS d(day)"
+    "   WHERE NOT EXISTS (SELECT FROM ops.day_state s WHERE s.source = r.source"
+    "    AND s.account = r.account AND s.day = d.day::date"
+    "    AND s.extraction_id > r.last_extraction_id)))))"
+)
+
+_UPSERT_REJECT = (
+    "INSERT INTO ops.rejected_record AS r (source, account, record_sha256, reason, day, original,"
+    " times_in_window, first_extraction_id, last_extraction_id)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (source, account, record_sha256, reason) DO UPDATE SET"
+    " day = excluded.day, times_in_window = excluded.times_in_window,"
+    " last_extraction_id = excluded.last_extraction_id, last_seen_at = now(), resolved_at = NULL"
+)
+
+
+def redact_rejects(
+    connection: Connection,
+    source: str,
+    change: Callable[[str], str | None],
+    before: date | None = None,
+) -> int:
+    """Let ``change`` say what each original becomes (None: what it is); how many it changed.
+
+    ``before``: of earlier days alone, and of records of no day that were not seen since. Where two
+    records come to be one, the later one stands. ``connection`` commits by itself.
+    """
+    rows = connection.execute(
+        "SELECT account, record_sha256, reason, original FROM ops.rejected_record"
+        " WHERE source = %s AND (%s::date IS NULL"
+        "  OR coalesce(day, (last_seen_at AT TIME ZONE 'UTC')::date) < %s)",
+        (source, before, before),
+    ).fetchall()
+    changed = 0
+    for account, digest, reason, original in rows:
+        new = change(original)
+        if new is None:
+            continue
+        new_digest = digest_of(new)
+        with connection.transaction():
+            stands = connection.execute(
+                "SELECT FROM ops.rejected_record WHERE source = %s AND account = %s"
+                " AND record_sha256 = %s AND reason = %s FOR UPDATE",
+                (source, account, digest, reason),
+            ).fetchone()
+            if stands is None:  # a load or an erasure beside this one did it
+                continue
+            connection.execute(
+                "DELETE FROM ops.rejected_record WHERE source = %s AND account = %s"
+                " AND record_sha256 = %s AND reason = %s",
+                (source, account, new_digest, reason),
+            )
+            connection.execute(
+                "UPDATE ops.rejected_record SET original = %s, record_sha256 = %s,"
+                " redacted_at = now() WHERE source = %s AND account = %s AND record_sha256 = %s"
+                " AND reason = %s",
+                (storable(new, Counter()), new_digest, source, account, digest, reason),
+            )
+        changed += 1
+    return changed

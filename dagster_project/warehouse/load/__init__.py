@@ -1,0 +1,1 @@
+"""A window becomes equal to its rows: reading what stands, comparing, writing the differences."""

@@ -1,0 +1,106 @@
+"""What a load did to each day: counts, and the checksum of its rows.
+
+Grain: one local day of one account. The checksum adds up a permuted hash of each row, so it depends on
+the rows and their multiplicity alone, not on their order, and unchanged rows need not be read again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from dagster_project.model.receipt import DOUBT, Extraction, Receipt
+from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
+from dagster_project.warehouse.load.row_index import StandingRows
+
+MOVED_OUT = "moved_out"
+MOVED_IN = "moved_in"
+MULTIPLIER = 0xC2B2AE3D27D4EB4F
+"""Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
+
+
+@dataclass(slots=True)
+class DayCounts:
+    """Rows of a day, by what became of them; ``before`` stood when the load began.
+
+    ``doubt`` says why too little of the day's first load could be read; empty: it could.
+    """
+
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    final: int = 0
+    before: int = 0
+    checksum: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    doubt: str = ""
+
+    @property
+    def after(self) -> int:
+        return self.inserted + self.updated + self.unchanged
+
+    @property
+    def vanished(self) -> int:
+        """Rows that were deleted, and did not move to another day."""
+        return self.deleted - self.notes[MOVED_OUT]
+
+    def receipt(
+        self,
+        extraction: Extraction,
+        day: date,
+        *,
+        is_replay: bool,
+        in_window: Mapping[str, int],
+        undated: Mapping[str, int],
+        tells_final: bool,
+    ) -> Receipt:
+        """The day's receipt; ``in_window`` counts what was strange in the whole window.
+
+        ``undated``: records of the window that were rejected and have no day, by reason.
+        """
+        notes: dict[str, Any] = dict(self.notes)
+        if self.reasons:
+            notes[REJECTED] = dict(self.reasons)
+        if undated:
+            notes[REJECTED_UNDATED] = dict(undated)
+        if self.doubt:
+            notes[DOUBT] = self.doubt
+        if in_window:
+            notes["in_window"] = dict(in_window)
+        return Receipt(
+            extraction.source,
+            extraction.account,
+            day,
+            extraction.extraction_id,
+            extraction.started_at,
+            is_replay,
+            self.received,
+            self.inserted,
+            self.updated,
+            self.deleted,
+            self.unchanged,
+            self.rejected,
+            self.final if tells_final else None,
+            f"{self.after}:{self.checksum & (2**64 - 1):016x}",
+            notes,
+        )
+
+
+def rejected_figures(reasons: Mapping[str, int]) -> dict[str, int | str]:
+    """How many records were rejected, by reason, as figures of a day."""
+    return {f"rejected: {reason}": count for reason, count in reasons.items()}
+
+
+def checksum_of(standing: StandingRows) -> str:
+    """The checksum of rows that stand, as a receipt of their load would have it."""
+    mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
+    return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"

@@ -1,0 +1,20 @@
+"""Advisory locks by source, account and day: two processes never load the same day at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+
+from dagster_project.warehouse.connection import Connection
+
+
+def lock_days(connection: Connection, source: str, account: str, days: Sequence[date]) -> None:
+    """Hold these days against other loads until the transaction ends; in ascending order, so without deadlock."""
+    keys = [_lock_key(source, account, day) for day in sorted(days)]
+    connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS t(k)", (keys,))
+
+
+def _lock_key(source: str, account: str, day: date) -> int:
+    digest = hashlib.blake2b(f"{source}/{account}/{day}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

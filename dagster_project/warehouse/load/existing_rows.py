@@ -1,0 +1,91 @@
+"""The rows of a window that stand in the table, read as arrays by binary COPY."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from dagster_project.model.table import Table
+from dagster_project.model.window import Window
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.load.row_index import Identities, StandingRows
+
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+COPY_TRAILER = b"\xff\xff"
+_STANDING_ROW = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("day_size", ">i4"),
+        ("day", ">i4"),
+        ("key_size", ">i4"),
+        ("key", "V16"),
+        ("hash_size", ">i4"),
+        ("hash", ">i8"),
+        ("occurrence_size", ">i4"),
+        ("occurrence", ">i4"),
+    ]
+)
+_FLUSH_BYTES = 1 << 20
+
+
+def read_standing(
+    connection: Connection,
+    table: Table,
+    window: Window,
+    skip: Iterable[date],
+) -> StandingRows:
+    """Day, identity, hash and occurrence of the window's rows, but for the days to skip."""
+    query = sql.SQL(
+        "COPY (SELECT {day}, {key}, content_hash, {occurrence} FROM warehouse.{table}"
+        " WHERE {where} AND NOT {day} = ANY({skip}::date[])) TO STDOUT (FORMAT binary)"
+    ).format(
+        day=sql.Identifier(table.day_column),
+        key=sql.SQL(table.key_sql),
+        occurrence=sql.SQL("occurrence" if table.has_occurrence else "1"),
+        table=sql.Identifier(table.name),
+        where=of_window(table, window),
+        skip=sql.Literal(list(skip)),
+    )
+    parts: list[NDArray[Any]] = []
+    pending = bytearray()
+    with connection.cursor().copy(query) as copy:
+        for data in copy:
+            pending += data
+            if len(pending) > _FLUSH_BYTES:
+                parts.append(_whole_rows(pending, first=not parts))
+                pending.clear()
+    if len(pending) > len(COPY_TRAILER):
+        parts.append(_whole_rows(pending, first=not parts))
+    rows = np.concatenate(parts) if parts else np.empty(0, _STANDING_ROW)
+    days = rows["day"].astype(np.int32)
+    keys = np.ascontiguousarray(rows["key"]).tobytes()
+    return StandingRows(
+        Identities.of(keys, days, with_day=table.identity_has_day),
+        days,
+        rows["hash"].astype(np.int64).view(np.uint64),
+        rows["occurrence"].astype(np.int32),
+    )
+
+
+def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
+    start = len(COPY_HEADER) if first else 0
+    count = (len(data) - start) // _STANDING_ROW.itemsize
+    return np.frombuffer(bytes(data), _STANDING_ROW, count=count, offset=start)
+
+
+def of_window(table: Table, window: Window) -> sql.Composable:
+    account_type = next(c.type for c in table.columns if c.name == table.account_column)
+    label = window.account.label
+    account: object = int(label) if account_type == "bigint" else label
+    return sql.SQL("{day} BETWEEN {first} AND {last} AND {account} = {label}").format(
+        day=sql.Identifier(table.day_column),
+        first=sql.Literal(window.first_day),
+        last=sql.Literal(window.last_day),
+        account=sql.Identifier(table.account_column),
+        label=sql.Literal(account),
+    )

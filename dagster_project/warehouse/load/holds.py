@@ -1,0 +1,284 @@
+"""Which days of a load are held back, so that their old rows stand until a person takes the answer.
+
+Grain: one ``Held`` a day. What the vendor no longer lists, or what can no longer be read, must not
+delete rows unseen. Held is a day
+
+* that lost too many of its rows; of a ledger, any record that is not merely dated anew (``shrink``),
+* of which records are rejected that its standing load did not reject, where that would delete rows, or
+  where they are a considerable part of the answer (``rejects``),
+* all of whose rows lack a value, null or absent, in a field that stood with values (``rejects``).
+
+Where nothing stands there is nothing to hold: what can be read is loaded, and ``doubt`` says whether
+that was too little.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from psycopg import sql
+
+from dagster_project.model.table import Table
+from dagster_project.model.window import Window, day_of
+from dagster_project.text.wording import counted
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.rejects import NewRejects
+from dagster_project.warehouse.load.day_counts import DayCounts
+from dagster_project.warehouse.load.existing_rows import of_window
+
+Kind = Literal["shrink", "rejects"]
+"""Why a day is held, as the option that takes it is called: ``--accept-shrink``, ``--accept-rejects``."""
+
+NAMES_SHOWN = 3
+FEW = 10
+"""Of a day with so few rows none may happen to have a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkGuard:
+    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held.
+
+    Of a ledger, which only grows, every day that would lose a record is held.
+    """
+
+    from_rows: int
+    keep_share: float
+
+    def objects(self, before: int, after: int) -> bool:
+        return before >= self.from_rows and after < before * self.keep_share
+
+
+@dataclass(frozen=True, slots=True)
+class RejectGuard:
+    """What part of an answer may be rejected: up to ``above_records``, or up to ``above_share`` of it."""
+
+    above_records: int = 10
+    above_share: float = 0.01
+
+    def objects(self, rejected: int, received: int) -> bool:
+        if not rejected:
+            return False
+        many = rejected > self.above_records and rejected > received * self.above_share
+        return many or rejected >= received
+
+
+@dataclass(slots=True)
+class Held:
+    """Why a day is held, in words that go on after "it"; and what would stand if it were taken."""
+
+    kinds: list[Kind] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    figures: dict[str, int | str] = field(default_factory=dict)
+
+    def add(self, kind: Kind, reason: str) -> None:
+        if kind not in self.kinds:
+            self.kinds.append(kind)
+        self.reasons.append(reason)
+
+    @property
+    def why(self) -> str:
+        return "; ".join(self.reasons)
+
+
+class DaysHeld(Exception):
+    """Days of the load are held back; the transaction must not commit. The walk loads the others."""
+
+    def __init__(self, held: Mapping[date, Held]) -> None:
+        self.held = held
+        super().__init__(f"{len(held)} days are held")
+
+
+@dataclass(frozen=True, slots=True)
+class Objections:
+    """Judges the days of one load. A guard that is None lets everything pass: a person said so."""
+
+    shrink: ShrinkGuard | None
+    rejects: RejectGuard | None
+    is_ledger: bool
+    by_day: Mapping[int, DayCounts]
+    new: NewRejects
+    lost: Mapping[date, Sequence[str]]
+    moves: Collection[tuple[int, int]]
+
+    def held(self) -> dict[date, Held]:
+        """The days that are held, each with its reasons."""
+        found: dict[date, Held] = {}
+        for number, counts in sorted(self.by_day.items()):
+            day, held = day_of(number), Held()
+            self._judge_rejects(day, counts, held)
+            self._judge_shrinkage(day, counts, held)
+            if held.kinds:
+                found[day] = held
+        return self._with_tied(found)
+
+    def _judge_rejects(self, day: date, counts: DayCounts, held: Held) -> None:
+        if self.rejects is None:
+            return
+        for what in self.lost.get(day, ()):
+            held.add("rejects", what)
+        new = self._new_of(day)
+        considerable = counts.before and self.rejects.objects(
+            self.new.dated[day].total(), counts.received
+        )
+        if new and (counts.vanished or considerable):
+            held.add("rejects", self._told_rejects(day, counts, new))
+
+    def _told_rejects(self, day: date, counts: DayCounts, new: Counter[str]) -> str:
+        together = "" if new == self.new.dated[day] else ", in all days asked together"
+        return (
+            f"has {counted(new.total(), 'record')} that cannot be read and that the load before did"
+            f" not reject ({self.new.told(new)}{together}), and would delete"
+            f" {counts.vanished:,} of {counted(counts.before, 'row')}"
+        )
+
+    def _judge_shrinkage(self, day: date, counts: DayCounts, held: Held) -> None:
+        """What is rejected still exists at the vendor: it is no loss."""
+        if self.shrink is None:
+            return
+        if self.is_ledger:
+            if counts.vanished and self._vanished_in_all() > self._new_of(day).total():
+                held.add(
+                    "shrink",
+                    f"had {counted(counts.before, 'row')}, {counts.vanished:,} of which the vendor"
+                    " no longer lists under any date",
+                )
+        elif self.shrink.objects(counts.before, counts.after + self._new_of(day).total()):
+            held.add("shrink", f"had {counts.before} rows, came back with {counts.after}")
+
+    def _new_of(self, day: date) -> Counter[str]:
+        """New rejects that may be rows of the day; of a ledger any may, since its dates can change."""
+        dated = self.new.dated
+        return (
+            sum(dated.values(), Counter()) if self.is_ledger else dated[day]
+        ) + self.new.undated[day]
+
+    def _vanished_in_all(self) -> int:
+        return sum(counts.vanished for counts in self.by_day.values())
+
+    def _with_tied(self, found: dict[date, Held]) -> dict[date, Held]:
+        """Days between which a row moved are held together: else it would be lost, or stand twice."""
+        pairs = [(day_of(a), day_of(b)) for a, b in self.moves]
+        todo = list(found)
+        while todo:
+            day = todo.pop()
+            for pair in pairs:
+                other = pair[1] if pair[0] == day else pair[0]
+                if day in pair and other not in found:
+                    found[other] = Held(
+                        list(found[day].kinds), [f"has a row that {day} had or has"]
+                    )
+                    todo.append(other)
+        return found
+
+
+def doubt(
+    guard: RejectGuard | None,
+    day: date,
+    counts: DayCounts,
+    new: NewRejects,
+    received: int,
+    absent: Sequence[str],
+) -> str:
+    """Of a day of which nothing stood: why too little of the answer could be read; empty: it could.
+
+    ``received``: records of the whole window, of which those without a date are a part. ``absent``:
+    fields that every row of the window lacks.
+    """
+    if guard is None or counts.before:
+        return ""
+    dated, undated = new.dated[day], new.undated[day]
+    if guard.objects(dated.total(), counts.received):
+        return (
+            f"{dated.total():,} of {counted(counts.received, 'record')} rejected: {new.told(dated)}"
+        )
+    if guard.objects(undated.total(), received):
+        return (
+            f"{undated.total():,} of {counted(received, 'record')} of all days asked together"
+            f" rejected: {new.told(undated)}"
+        )
+    if absent and counts.after:
+        return f"no record has {', '.join(absent)}: loaded as NULL"
+    return ""
+
+
+class ShapeWatch:
+    """Fields of which every row of a day has lost its value. Made before standing rows are changed.
+
+    A window is looked at as a whole; in one of several days, each day of more than ``FEW`` rows is too.
+    Only where so many values are missing is the table asked.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: Table,
+        window: Window,
+        rows: Mapping[date, int],
+        nulls: Counter[str],
+        absent: Counter[str],
+        came: str,
+    ) -> None:
+        self._connection, self._table, self._window = connection, table, window
+        self._rows, self._nulls, self._absent, self._came = rows, nulls, absent, came
+        self._before: dict[str, dict[date, int]] = {}
+        in_all = sum(rows.values())
+        for name, column in table.fields:
+            missing = nulls[name] + absent[name]
+            days = [day for day, n in rows.items() if n and n <= missing]
+            if missing < in_all:
+                days = [] if not table.identity_has_day else [d for d in days if rows[d] > FEW]
+            if days:
+                self._before[name] = self._values(column, days)
+
+    def lost(self) -> dict[date, list[str]]:
+        """By day, once the rows are changed: the fields whose values are gone, in words."""
+        found: dict[date, list[str]] = {}
+        columns = dict(self._table.fields)
+        for name, before in self._before.items():
+            if not before:
+                continue
+            after = self._values(columns[name], list(before))
+            for day in before.keys() - after.keys():
+                found.setdefault(day, []).append(self._told(name, day, before[day]))
+        return found
+
+    def _values(self, column: str, days: Sequence[date]) -> dict[date, int]:
+        """By day, how many rows hold a value there; days without one are left out."""
+        day = sql.Identifier(self._table.day_column)
+        rows = self._connection.execute(
+            sql.SQL(
+                "SELECT {day}, count(*) FROM warehouse.{table} WHERE {where}"
+                " AND {day} = ANY(%s) AND {column} IS NOT NULL GROUP BY {day}"
+            ).format(
+                day=day,
+                table=sql.Identifier(self._table.name),
+                where=of_window(self._table, self._window),
+                column=sql.Identifier(column),
+            ),
+            (list(days),),
+        ).fetchall()
+        return {row[0]: int(row[1]) for row in rows}
+
+    def _told(self, name: str, day: date, before: int) -> str:
+        nulls, absent = self._nulls[name], self._absent[name]
+        came = "is null" if not absent else "is missing" if not nulls else "is null or missing"
+        return (
+            f"has no {name} any more: it {came} in all {counted(self._rows[day], 'record')},"
+            f" and stood with a value in {counted(before, 'row')}"
+            f"{self._came and f'; keys that came beside: {self._came}'}"
+        )
+
+
+def never_there(table: Table, rows: int, absent: Counter[str]) -> list[str]:
+    """The vendor's fields that every row of the window lacks."""
+    return [name for name, _ in table.fields if rows and absent[name] >= rows]
+
+
+def names_that_came(counts: Mapping[str, int]) -> str:
+    """Keys that nobody documented, a few of them: what a renamed field is called now."""
+    names = [name.partition(":")[2] for name in counts if name.startswith("unknown_key:")]
+    return ", ".join(sorted(names)[:NAMES_SHOWN])

@@ -1,0 +1,1 @@
+"""The schema: migrations, the data dictionary, logins, restored dumps."""

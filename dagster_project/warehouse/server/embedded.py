@@ -1,0 +1,262 @@
+"""The Postgres that comes with the project: one server for each ``WAREHOUSE_HOME``.
+
+It starts when it is needed and stays up. What it needs to be found again is in ``embedded.json``;
+passwords and the pseudonym key are in ``secrets/``, outside the data directory and of its dumps.
+A home has one owner: the user who made it, on one host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from pydantic import SecretStr
+
+from dagster_project.errors import SettingsError, TryLater
+from dagster_project.warehouse.server.cluster import SUPERUSER, Cluster, Postmaster, StartFailed
+from dagster_project.warehouse.server.home import (
+    claimed,
+    host_name,
+    read_private,
+    refuse_link,
+    secret,
+    write_private,
+)
+from dagster_project.warehouse.server.settings import LOOPBACK
+
+LOGINS = (
+    SUPERUSER,
+    "warehouse_app",
+    "warehouse_dagster",
+    "warehouse_bi",
+    "warehouse_bi_detail",
+    "warehouse_bi_pii",
+)
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """A running server: where it listens, and the passwords made for it."""
+
+    home: Path
+    port: int
+    passwords: Mapping[str, SecretStr]
+    host: str = LOOPBACK
+
+    @property
+    def password_file(self) -> Path:
+        """In libpq's format: ``PGPASSFILE`` for psql."""
+        return self.home / "secrets" / "pgpass"
+
+
+def ensure_running(home: Path) -> EmbeddedServer:
+    """The server of ``home``, created and started if need be.
+
+    Raises:
+        SettingsError: the home is somebody else's, or Postgres cannot start; says the way out.
+        TryLater: another process is starting it, or it is still recovering.
+    """
+    home = _real(home)
+    with claimed(home):
+        keeper = _Keeper(home)
+        keeper.refuse_other_hosts()
+        passwords = keeper.passwords()
+        keeper.create_if_absent(passwords[SUPERUSER])
+        port = keeper.running_port(passwords[SUPERUSER]) or keeper.start()
+        return EmbeddedServer(home, port, passwords)
+
+
+def stop(home: Path) -> bool:
+    """Stop the server of ``home``; whether it ran."""
+    home = _real(home)
+    if not (home / "postgres").exists():
+        return False
+    with claimed(home):
+        keeper = _Keeper(home)
+        keeper.refuse_other_hosts()
+        ran = keeper.cluster.running() is not None
+        keeper.cluster.stop()
+        return ran
+
+
+def pii_hash_key(home: Path) -> SecretStr:
+    """The key of the embedded warehouse's pseudonyms: made once, readable by its owner only."""
+    home = _real(home)
+    with claimed(home):
+        return secret(home / "secrets" / "pii_hash_key")
+
+
+def _real(home: Path) -> Path:
+    refuse_link(home)
+    return home.resolve()
+
+
+class _Keeper:
+    """Creates and starts the server of a home whose lock is held."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.cluster = Cluster(home / "postgres")
+        self.record_file = home / "embedded.json"
+
+    @property
+    def record(self) -> dict[str, object]:
+        try:
+            read = json.loads(read_private(self.record_file) or "{}")
+        except ValueError:
+            return {}
+        return read if isinstance(read, dict) else {}
+
+    def refuse_other_hosts(self) -> None:
+        """Two hosts on one data directory destroy it, and neither sees the other's processes."""
+        if self.record.get("host") in (None, host_name()) or self.cluster.claim() is None:
+            return
+        raise SettingsError(
+            f"the Postgres in {self.home} was started on another host, and not stopped there.",
+            way_out="stop it on that host; if that host is gone for good, delete "
+            f"{self.record_file}. For several hosts set WAREHOUSE_URL.",
+        )
+
+    def passwords(self) -> dict[str, SecretStr]:
+        folder = self.home / "secrets"
+        if self.cluster.exists and not (folder / f"{SUPERUSER}_password").exists():
+            raise SettingsError(
+                f"the passwords of the Postgres in {self.home} are gone ({folder}).",
+                way_out="restore that folder from a backup, or set WAREHOUSE_HOME to a new folder.",
+            )
+        made = {login: secret(folder / f"{login}_password") for login in LOGINS}
+        lines = [f"{LOOPBACK}:*:*:{login}:{p.get_secret_value()}\n" for login, p in made.items()]
+        write_private(folder / "pgpass", "".join(lines))
+        return made
+
+    def create_if_absent(self, password: SecretStr) -> None:
+        data = self.cluster.data
+        if not self.cluster.exists:
+            if data.exists():
+                raise SettingsError(
+                    f"{data} exists, and is not a Postgres data directory.",
+                    way_out="delete it if nothing in it is needed, or set WAREHOUSE_HOME to another folder.",
+                )
+            self._create(password)
+        made_by = (data / "PG_VERSION").read_text().strip()
+        if made_by != "18":
+            raise SettingsError(
+                f"{data} was made by PostgreSQL {made_by}, and this program runs 18.",
+                way_out="dump it with that version and restore it into a new WAREHOUSE_HOME.",
+            )
+
+    def _create(self, password: SecretStr) -> None:
+        """Made beside its place and moved into it whole: a creation that was killed is begun again."""
+        for leftover in self.home.glob("postgres.making-*"):
+            Cluster(leftover).remove()
+        making = Cluster(self.home / f"postgres.making-{os.getpid()}")
+        try:
+            making.create(password.get_secret_value())
+        except StartFailed as failure:
+            raise SettingsError(
+                f"Postgres cannot create its data in {self.home}: {failure.reason}",
+                way_out="mend that, or set WAREHOUSE_HOME to another folder.",
+            ) from None
+        making.data.rename(self.cluster.data)
+
+    def running_port(self, password: SecretStr) -> int | None:
+        """The port of the server that runs already, if it is ours; ``None`` if none runs."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (running := self.cluster.running()) is not None and not running.ready:
+            if time.monotonic() > deadline:
+                raise TryLater(f"the Postgres in {self.home} is still starting or stopping.")
+            time.sleep(0.1)
+        if running is None:
+            return None
+        if not self._is_recorded(running):
+            self._prove_ours(running, password)
+            self._write_record(running)
+        return running.port
+
+    def start(self) -> int:
+        """Start it on the port that it had, or on a free one where that is taken."""
+        self.cluster.disown_reused_pid()
+        remembered = self.record.get("port")
+        port = remembered if isinstance(remembered, int) else _free_port()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            port = port if _is_free(port) else _free_port()
+            try:
+                self._write_record(self.cluster.start(port))
+                return port
+            except StartFailed as failure:
+                if not self._may_pass(failure, port) or time.monotonic() > deadline:
+                    raise SettingsError(
+                        f"the Postgres in {self.home} does not start: {failure.reason}",
+                        way_out=f"see {self.cluster.log_file}.",
+                    ) from None
+
+    def _may_pass(self, failure: StartFailed, port: int) -> bool:
+        """Backends of a killed postmaster live on; a port may be taken under our eyes."""
+        if "shared memory block" in failure.said:
+            self.cluster.end_orphans()
+            time.sleep(0.1)
+            return True
+        return not _is_free(port)
+
+    def _is_recorded(self, running: Postmaster) -> bool:
+        record = self.record
+        known = (record.get("pid"), record.get("started"), record.get("port"))
+        return known == (running.pid, running.started, running.port)
+
+    def _prove_ours(self, running: Postmaster, password: SecretStr) -> None:
+        """A server that nobody recorded: ours if the starter died before, or somebody's own."""
+        with (
+            suppress(psycopg.Error),
+            psycopg.connect(
+                host=LOOPBACK,
+                port=running.port,
+                user=SUPERUSER,
+                password=password.get_secret_value(),
+                dbname="postgres",
+                connect_timeout=10,
+            ) as connection,
+        ):
+            row = connection.execute("SHOW data_directory").fetchone()
+            if row and Path(str(row[0])) == self.cluster.data:
+                return
+        data = self.cluster.data
+        raise SettingsError(
+            f"a Postgres that is not ours runs on {data} (process {running.pid}).",
+            way_out=f"stop it (pg_ctl stop -D {data}), or set WAREHOUSE_HOME to another folder.",
+        )
+
+    def _write_record(self, running: Postmaster) -> None:
+        record = {
+            "host": host_name(),
+            "port": running.port,
+            "pid": running.pid,
+            "started": running.started,
+            "runs_as": self.cluster.account.name,
+        }
+        write_private(self.record_file, json.dumps(record, indent=2) + "\n")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,251 @@
+"""What lies in ``WAREHOUSE_HOME``: one owner, a lock, and private files written whole or not at all.
+
+Folders are 0700 and files 0600 whatever the umask, and no symbolic link is followed: whoever could put one
+into the home would choose which file is read or replaced. Of root the home itself is 0711, since the account
+that runs Postgres passes through it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pwd
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from dagster_project.errors import SettingsError, TryLater
+from dagster_project.text.scrub import remember
+
+LOCK_SECONDS = 900
+SERVER_DATA = "postgres"
+FOLDERS = ("secrets", "dagster", "superset", SERVER_DATA)
+FILES = ("embedded.lock", "embedded.json", "erasures.lock", "erasures.json", "demo.json")
+PARENT_MODE = 0o755
+
+
+@contextmanager
+def claimed(home: Path) -> Iterator[None]:
+    """Hold the home's lock; a home that is absent is made.
+
+    Raises:
+        SettingsError: it belongs to another user, is a symbolic link, or cannot be written to.
+        TryLater: another process holds the lock for too long.
+    """
+    with refusing_others_folders(home):
+        home = private_home(home)
+        private_folder(home / "secrets")
+        with locked(home / "embedded.lock", f"another process is starting the Postgres in {home}."):
+            yield
+
+
+@contextmanager
+def refusing_others_folders(home: Path) -> Iterator[None]:
+    """Name a home that this user has no right to.
+
+    Raises:
+        SettingsError: what is done within failed for want of rights.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise SettingsError(
+            f"{home} cannot be written to by this user.",
+            way_out="run as the user who made it, or set WAREHOUSE_HOME to a folder of your own.",
+        ) from error
+
+
+def private_home(home: Path) -> Path:
+    """The home's real path; made if it is absent, its parts seen to be private and of this user.
+
+    Raises:
+        SettingsError: it, or something in it, belongs to another user or is a symbolic link.
+    """
+    refuse_link(home)
+    _make_parents(home)
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+        home.chmod(_home_mode())
+    home = home.resolve()
+    owner = home.stat().st_uid
+    # A volume that is mounted as the home may be root's.
+    if owner != 0:
+        refuse_other_owner(home)
+    if owner == os.geteuid():
+        _close(home, _home_mode())
+    for name in (*FOLDERS, *FILES):
+        _check_part(home / name)
+    return home
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, of mode 0700 and of this user; made if it is absent."""
+    refuse_link(folder)
+    _make_parents(folder)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    refuse_other_owner(folder)
+    _close(folder, 0o700)
+    return folder
+
+
+@contextmanager
+def locked(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock on this file, which is made if it is absent.
+
+    Raises:
+        TryLater: another process holds it for too long; ``refusal`` says so.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = _open(path, flags)
+    try:
+        _close_file(descriptor)
+        _lock(descriptor, refusal)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def secret(path: Path) -> SecretStr:
+    """What the file holds; a new random text if it is absent."""
+    held = (read_private(path) or "").strip()
+    if not held:
+        held = secrets.token_urlsafe(32)
+        write_private(path, held + "\n")
+    return SecretStr(remember(held))
+
+
+def read_private(path: Path) -> str | None:
+    """What the file holds; None: there is none.
+
+    Raises:
+        SettingsError: it is a symbolic link, or another user's.
+    """
+    try:
+        descriptor = _open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor) as file:
+        if os.fstat(descriptor).st_uid != 0:
+            refuse_other_owner(path)
+        return file.read()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file whole, readable by its owner only; an unchanged one is left alone."""
+    if read_private(path) == text:
+        path.chmod(0o600)
+        return
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = _open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with os.fdopen(descriptor, "w") as file:
+        _close_file(descriptor)
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    new.replace(path)
+
+
+def refuse_link(path: Path) -> None:
+    """See that nobody leads us elsewhere."""
+    if path.is_symlink():
+        raise _link(path)
+
+
+def refuse_other_owner(path: Path) -> None:
+    """See that the file or folder is this user's own."""
+    owner = path.lstat().st_uid
+    if owner != os.geteuid():
+        name = user_name(owner)
+        raise SettingsError(
+            f"{path} belongs to another user of this system: {name}.",
+            way_out=f"run as that user (sudo -u {name} …), or set WAREHOUSE_HOME to a folder of your own.",
+        )
+
+
+def user_name(uid: int) -> str:
+    """The account's name; its number, if it has none."""
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"#{uid}"
+
+
+def host_name() -> str:
+    """Which machine this is: its name, and its identity where it has one."""
+    with suppress(OSError):
+        machine = Path("/etc/machine-id").read_text().strip()
+        if machine:
+            return f"{socket.gethostname()}:{machine}"
+    return socket.gethostname()
+
+
+def _home_mode() -> int:
+    return 0o711 if os.geteuid() == 0 else 0o700
+
+
+def _make_parents(home: Path) -> None:
+    for parent in reversed(home.absolute().parents):
+        with suppress(FileExistsError):
+            if not parent.exists():
+                parent.mkdir(mode=PARENT_MODE)
+
+
+def _check_part(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    refuse_link(path)
+    if path.name == SERVER_DATA and os.geteuid() == 0:
+        return
+    refuse_other_owner(path)
+    if path.name != SERVER_DATA:
+        _close(path, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+
+
+def _close(path: Path, most: int) -> None:
+    """Take from others what is more than ``most``; the owner has it all."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode & most | most & 0o700
+    if mode != wanted:
+        path.chmod(wanted)
+
+
+def _close_file(descriptor: int) -> None:
+    os.fchmod(descriptor, 0o600)
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(path) from None
+        raise
+
+
+def _link(path: Path) -> SettingsError:
+    return SettingsError(
+        f"{path} is a symbolic link, and none is followed in the warehouse's home.",
+        way_out="put the file or folder itself in its place, or set WAREHOUSE_HOME to the real folder.",
+    )
+
+
+def _lock(descriptor: int, refusal: str) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TryLater(refusal) from None
+            time.sleep(0.05)

@@ -1,0 +1,88 @@
+"""``warehouse demo`` as a person runs it: all sources loaded, a second time nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.server import embedded
+
+pytestmark = pytest.mark.long
+
+PROGRAM = Path(sys.executable).with_name("warehouse")
+TABLES = (
+    "calltouch_sms",
+    "tellody_activity",
+    "tellody_credit_purchase",
+    "trust_campaign_statistics",
+)
+
+
+@pytest.fixture
+def home(scratch: Path) -> Iterator[Path]:
+    yield scratch / "home"
+    embedded.stop(scratch / "home-demo")
+
+
+def run_demo(home: Path) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CALLTOUCH_")}
+    done = subprocess.run(
+        [PROGRAM, "demo"],
+        env={**environment, "WAREHOUSE_HOME": str(home), "CALLTOUCH_SITE_IDS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def row_versions(warehouse: Warehouse) -> dict[str, Any]:
+    with warehouse.connect() as connection:
+        return {
+            table: connection.execute(
+                f"SELECT count(*), md5(string_agg(xmin::text || ctid::text || tableoid::text, ','"
+                f" ORDER BY tableoid, ctid)) FROM warehouse.{table}"
+            ).fetchone()
+            for table in TABLES
+        }
+
+
+def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> None:
+    first = run_demo(home)
+    warehouse = Warehouse.on(embedded.ensure_running(home.with_name("home-demo")))
+    versions = row_versions(warehouse)
+    assert all(count > 0 for count, _ in versions.values())
+    assert "calltouch: 30 of 30 days" in first
+    assert "SMS a day by outcome" in first
+    assert "postgresql://warehouse_bi@127.0.0.1:" in first
+    for secret in embedded.ensure_running(home.with_name("home-demo")).passwords.values():
+        assert secret.get_secret_value() not in first
+
+    second = run_demo(home)
+    assert row_versions(warehouse) == versions
+    assert "nothing changed: every day stands as the vendors answer it" in second
+    assert not home.exists(), "the real home is not touched"
+    check_special_days(warehouse)
+
+
+def check_special_days(warehouse: Warehouse) -> None:
+    with warehouse.connect() as connection:
+        states = connection.execute(
+            "SELECT account, rows FROM ops.day_state WHERE source = 'calltouch' AND account = '40101'"
+        ).fetchall()
+        differing = connection.execute(
+            "SELECT d.day FROM ops.day_state d LEFT JOIN LATERAL (SELECT count(*) AS n"
+            "  FROM warehouse.calltouch_sms s WHERE s.sent_on = d.day"
+            "  AND s.site_id = d.account::bigint) AS c ON true"
+            " WHERE d.source = 'calltouch' AND c.n <> d.rows"
+        ).fetchall()
+    assert {0, 1, 9_999, 10_000, 10_001, 35_000} <= {rows for _, rows in states}
+    assert differing == []

@@ -1,0 +1,148 @@
+"""Logs as JSON lines and figures for Prometheus: well-formed, and free of personal data."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dagster_project.cli import metrics
+from dagster_project.errors import AnswerNotTrusted, SettingsError
+from dagster_project.monitoring import logs
+from dagster_project.monitoring.logs import JsonLines, Metric, exposition
+from dagster_project.orchestration.instance import opened_instance
+from dagster_project.orchestration.run_metrics import run_metrics
+from dagster_project.sandbox.server import running_sandbox
+from dagster_project.warehouse.connection import Warehouse
+from tests.support.operating import SITE, days_back, operating
+
+LINE = re.compile(r'^warehouse_[a-z0-9_]+(\{(\w+="[^"]*",?)+\})? -?[0-9.e+-]+$')
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [
+        json.loads(JsonLines().format(record))
+        for record in caplog.records
+        if record.name == logs.log.name
+    ]
+
+
+def test_a_line_tells_run_source_account_and_window(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        logs.tell_loaded("r1", "calltouch", "101", "2024-04-01", rows_inserted=3)
+        problem = AnswerNotTrusted("the total moved.", account="102", window="2024-04-02")
+        logs.tell_problem("r1", "calltouch", problem)
+    loaded, failed = told(caplog)
+    assert loaded["message"] == "loaded"
+    assert {name: loaded[name] for name in ("run", "source", "account", "window")} == {
+        "run": "r1",
+        "source": "calltouch",
+        "account": "101",
+        "window": "2024-04-01",
+    }
+    assert loaded["rows_inserted"] == 3
+    assert (failed["error"], failed["account"], failed["window"]) == (
+        "AnswerNotTrusted",
+        "102",
+        "2024-04-02",
+    )
+
+
+def test_a_message_of_several_lines_is_one_line() -> None:
+    record = logging.LogRecord("x", logging.INFO, "f", 1, "one\ntwo %s", ("три",), None)
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == "one\ntwo три"
+
+
+def test_a_format_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_LOG_FORMAT", "xml")
+    with pytest.raises(SettingsError, match="WAREHOUSE_LOG_FORMAT"):
+        logs.configure_logs()
+
+
+def test_labels_are_escaped_and_empty_metrics_left_out() -> None:
+    metric = Metric("warehouse_rows", "Rows.")
+    metric.add(2, account='a"b\\c\nd')
+    assert exposition([metric, Metric("warehouse_none", "None.")]) == (
+        "# HELP warehouse_rows Rows.\n# TYPE warehouse_rows gauge\n"
+        'warehouse_rows{account="a\\"b\\\\c\\nd"} 2\n'
+    )
+
+
+def test_windows_are_written_as_days_or_spans() -> None:
+    assert logs.window_of([date(2024, 4, 1)]) == "2024-04-01"
+    assert logs.window_of([date(2024, 4, 3), date(2024, 4, 1)]) == "2024-04-01..2024-04-03"
+
+
+def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
+    warehouse_with_dagster: Warehouse,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running_sandbox(clock="now") as sandbox:
+        given = {
+            **sandbox.settings_env(),
+            "CALLTOUCH_SITE_IDS": SITE,
+            "CALLTOUCH_DAILY_POINTS": "500",
+        }
+        with operating(warehouse_with_dagster, scratch, monkeypatch, given) as house:
+            days = days_back(2, 1)
+            sandbox.world.faults.add("status", status=429, match={"vendor": "calltouch"})
+            with caplog.at_level(logging.INFO):
+                assert house.refresh(days)
+            rows = house.rows("SELECT count(*) FROM warehouse.calltouch_sms")[0][0]
+            phones = house.rows("SELECT DISTINCT phone FROM warehouse.calltouch_sms")
+            with opened_instance(house.settings, house.warehouse) as instance:
+                text = metrics.Reader(house.settings, partial(run_metrics, instance))()
+
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    who = f'{{source="calltouch",account="{SITE}"}}'
+    assert samples[f"warehouse_lag_days{who}"] == "0"
+    assert samples[f"warehouse_gap_days{who}"] == "0"
+    assert samples[f"warehouse_rows{who}"] == str(rows)
+    asked = f'{{source="calltouch",account="{SITE}",outcome="complete"}}'
+    assert samples[f"warehouse_answers_429_1d{asked}"] == "1"
+    assert int(samples[f"warehouse_requests_1d{asked}"]) >= 2
+    assert samples[f"warehouse_points_budget{who}"] == "500"
+    assert int(samples[f"warehouse_points_spent{who}"]) >= 2
+    assert samples['warehouse_runs_1d{status="success"}'] == "1"
+    assert samples['warehouse_runs{status="started"}'] == "0"
+    assert all(LINE.match(line) for line in text.splitlines() if not line.startswith("#"))
+
+    lines = told(caplog)
+    assert [line["account"] for line in lines] == [SITE] * len(lines)
+    assert sum(int(str(line["rows_inserted"])) for line in lines) == rows
+    everything = text + json.dumps(lines, ensure_ascii=False)
+    assert not [phone for (phone,) in phones if phone in everything]
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode())
+        assert checked.returncode in (0, 3), "3 is its taste in names (days, not seconds)"
+
+
+def test_a_scrape_that_cannot_read_answers_503(capsys: pytest.CaptureFixture[str]) -> None:
+    def read() -> str:
+        raise AnswerNotTrusted("nothing to read")
+
+    threading.Thread(
+        target=metrics.serve, args=(read, "127.0.0.1", 0), daemon=True, name="metrics"
+    ).start()
+    told_port = None
+    while told_port is None:
+        told_port = re.search(r"127\.0\.0\.1:(\d+)", capsys.readouterr().out)
+    url = f"http://127.0.0.1:{told_port[1]}"
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"{url}/metrics", timeout=10)  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{url}/", timeout=10)  # noqa: S310

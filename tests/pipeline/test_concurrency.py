@@ -1,0 +1,93 @@
+"""Work abreast: as wide as allowed, nothing lost, failures raised when all have ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from dagster_project.pipeline.concurrency import abreast
+
+
+class Crowd:
+    """Counts how many of its jobs run at once; each gives its number twice."""
+
+    def __init__(self, meet: int = 1) -> None:
+        self.most = self.running = 0
+        self._lock = threading.Lock()
+        self._met = threading.Barrier(meet)
+
+    def job(self, number: int) -> Iterator[int]:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        yield number
+        self._met.wait(timeout=10)
+        yield number
+        with self._lock:
+            self.running -= 1
+
+
+def test_gives_all_that_each_job_gives() -> None:
+    crowd = Crowd()
+    jobs = [partial(crowd.job, number) for number in range(5)]
+    assert sorted(abreast(jobs, lambda: 2, 2)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_one_at_a_time_goes_in_order() -> None:
+    crowd = Crowd()
+    jobs = [partial(crowd.job, number) for number in range(3)]
+    assert list(abreast(jobs, lambda: 1, 4)) == [0, 0, 1, 1, 2, 2]
+    assert crowd.most == 1
+
+
+def test_as_many_go_abreast_as_the_width_says_and_no_more_than_most() -> None:
+    crowd = Crowd(meet=3)
+    jobs = [partial(crowd.job, number) for number in range(6)]
+    assert len(list(abreast(jobs, lambda: 10, 3))) == 12
+    assert crowd.most == 3
+
+
+def test_a_job_is_chosen_when_its_turn_comes() -> None:
+    chosen: list[int] = []
+
+    def choose() -> Iterator[partial[Iterator[int]]]:
+        for number in range(3):
+            chosen.append(number)
+            yield partial(Crowd().job, number)
+
+    results = abreast(choose(), lambda: 1, 2)
+    assert (next(results), chosen) == (0, [0])
+    assert list(results) == [0, 1, 1, 2, 2]
+
+
+def test_a_failure_is_raised_after_what_the_others_gave() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def failing() -> Iterator[int]:
+        begun.wait(timeout=10)
+        yield from ()
+        may_end.set()
+        raise ValueError("broken")
+
+    def steady() -> Iterator[int]:
+        begun.set()
+        may_end.wait(timeout=10)
+        yield 7
+
+    never = partial(Crowd().job, 9)
+    given: list[int] = []
+
+    def take() -> None:
+        for number in abreast([failing, steady, never], lambda: 2, 2):
+            given.append(number)
+
+    with pytest.raises(ValueError, match="broken"):
+        take()
+    assert given == [7]
+
+
+def test_nothing_to_do_gives_nothing() -> None:
+    assert list(abreast([], lambda: 3, 3)) == []

@@ -1,0 +1,172 @@
+"""``warehouse migrate`` killed at random instants, over rows: the next one ends where it would have ended.
+
+What a kill leaves is an earlier schema, whole: some files applied, the next one not at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.schema.migrate import migrate, pending
+from dagster_project.warehouse.schema.migration_files import read_files
+from dagster_project.warehouse.server.cluster import bundled_binaries
+from tests.conftest import PostgresServer
+from tests.scenarios.crash.scene import PATIENCE, Scene
+from tests.scenarios.crash.warm import Warm, at_seconds, at_step
+from tests.upgrade.rows import census, fill
+from tests.upgrade.snapshot import environment
+from tests.upgrade.test_upgrades import FIRST_WITH_ALL_TABLES, up_to
+
+A_FEW, MANY = 5, 60
+BUSY = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    " AND (datname = %s OR application_name IN ('warehouse:admin', 'warehouse:migrate'))"
+)
+
+
+class Migrations:
+    """An earlier schema with rows, of which each kill gets a copy; and what a migration makes of it."""
+
+    def __init__(self, server: PostgresServer, folder: Path) -> None:
+        self.server = server
+        self.earlier = server.on("crash_earlier")
+        self._numbers = count(1)
+        migrate(self.earlier, folder=up_to(FIRST_WITH_ALL_TABLES, server, folder / "earlier"))
+        fill(self.earlier)
+        self.rows = census(self.earlier)
+        self.names = [str(file) for file in read_files(server.sql)]
+        whole = self.copy()
+        began = time.monotonic()
+        migrate(whole, folder=server.sql)
+        self.seconds = time.monotonic() - began
+        self.schema = schema_of(server, whole)
+        self.schema_from_nothing = schema_of(server, server.template)
+        server.drop(whole)
+
+    def copy(self) -> Warehouse:
+        warehouse = self.nowhere()
+        with self.server.template.connect_admin(database="postgres") as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(warehouse.database), sql.Identifier(self.earlier.database)
+                )
+            )
+        return warehouse
+
+    def nowhere(self) -> Warehouse:
+        """A database that does not exist yet."""
+        return self.server.on(f"crash_migrated_{next(self._numbers)}")
+
+    def applied(self, warehouse: Warehouse) -> int:
+        """How many files are applied: those up to one, and the version says the same."""
+        waiting = pending(warehouse, self.server.sql)
+        assert waiting == self.names[len(self.names) - len(waiting) :]
+        return len(self.names) - len(waiting)
+
+    def wait_until_gone(self, warehouse: Warehouse) -> None:
+        give_up = time.monotonic() + PATIENCE
+        with self.server.template.connect_admin(database="postgres", what="scene") as connection:
+            while connection.execute(BUSY.encode(), (warehouse.database,)).fetchone() != (0,):
+                assert time.monotonic() < give_up, "a dead process is still connected"
+                time.sleep(0.01)
+
+    def kill(self, warm: Warm, warehouse: Warehouse, instant: Mapping[str, float]) -> str:
+        """How far a killed migration has come; nothing of it is under way any more."""
+        ended = warm.begin("migrate", warehouse, self.server.sql, env={}, instant=instant)
+        if ended is None:
+            warm.kill()
+        self.wait_until_gone(warehouse)
+        reached = self.applied(warehouse)
+        if exists(self.server, warehouse):
+            scene = Scene(warehouse)
+            scene.assert_nothing_is_left()
+            scene.close()
+        return "at the end" if ended is not None else f"after {reached} of {len(self.names)} files"
+
+    def close(self) -> None:
+        self.server.drop(self.earlier)
+
+
+def exists(server: PostgresServer, warehouse: Warehouse) -> bool:
+    with server.template.connect_admin(database="postgres") as connection:
+        found = connection.execute(
+            "SELECT FROM pg_database WHERE datname = %s", (warehouse.database,)
+        )
+        return found.fetchone() is not None
+
+
+def schema_of(server: PostgresServer, warehouse: Warehouse) -> tuple[Any, list[str]]:
+    """The database's privileges, and all of its objects with theirs, as pg_dump writes them."""
+    dump = subprocess.run(
+        [str(bundled_binaries() / "pg_dump"), "--schema-only", warehouse.database],
+        env=environment(server),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    with warehouse.connect_admin() as connection:
+        privileges = connection.execute(
+            "SELECT datacl::text FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+    random_lines = ("\\restrict", "\\unrestrict")
+    return privileges, [line for line in dump.splitlines() if not line.startswith(random_lines)]
+
+
+@pytest.fixture
+def migrations(server: PostgresServer, scratch: Path) -> Iterator[Migrations]:
+    assert server.template
+    made = Migrations(server, scratch)
+    yield made
+    made.close()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def play(migrations: Migrations, warm: Warm, kills: int, seed: int) -> None:
+    draw = Random(f"migrations {seed}")
+    server, places = migrations.server, Counter[str]()
+    for number in range(kills):
+        from_nothing = number % 5 == 4
+        warehouse = migrations.nowhere() if from_nothing else migrations.copy()
+        try:
+            for _ in range(2):
+                instant = (
+                    at_seconds(draw.uniform(0, migrations.seconds))
+                    if draw.random() < 0.7
+                    else at_step(draw.randint(1, 60), draw.uniform(0, 0.02))
+                )
+                places[migrations.kill(warm, warehouse, instant)] += 1
+                if not from_nothing:
+                    assert census(warehouse) == migrations.rows
+            migrate(warehouse, folder=server.sql)
+            assert migrations.applied(warehouse) == len(migrations.names)
+            schema = migrations.schema_from_nothing if from_nothing else migrations.schema
+            assert schema_of(server, warehouse) == schema
+            if not from_nothing:
+                assert census(warehouse) == migrations.rows
+            assert migrate(warehouse, folder=server.sql) == []
+        finally:
+            server.drop(warehouse)
+    print(f"CRASH_SEED={seed} warehouse migrate: {dict(sorted(places.items()))}")
+
+
+def test_a_killed_migration_leaves_an_earlier_schema_with_its_rows_and_the_next_one_ends_it(
+    migrations: Migrations, warm: Warm, seed: int
+) -> None:
+    play(migrations, warm, A_FEW, seed)
+
+
+@pytest.mark.soak
+def test_migrations_killed_many_times(migrations: Migrations, warm: Warm, seed: int) -> None:
+    play(migrations, warm, MANY, seed)

@@ -1,0 +1,212 @@
+"""Room for answers: never more than its places; the window that began first goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from dagster_project.transport import in_flight as rooms
+from dagster_project.transport.exchange import Abandoned
+from dagster_project.transport.in_flight import LEAVING, Place, Room, WindowRoom
+from tests.warehouse.server.homes import wait_until
+
+
+def test_no_more_are_asked_for_than_there_are_places() -> None:
+    with two_windows(asked=3, at_hand=9) as (first, behind):
+        asked = [first.ask(), first.ask(), behind.ask()]
+        late = [first.ask_later(), behind.ask_later()]
+        assert not any(each.is_done() for each in late)
+        asked[0].leave()
+        wait_until(late[0].is_done)
+        assert not late[1].is_done()
+
+
+def test_few_wait_for_a_slot_at_once() -> None:
+    with two_windows(asked=9, at_hand=9) as (first, behind):
+        leaving = [first.window.place(first.stop) for _ in range(LEAVING)]
+        for place in leaving:
+            place.ask()
+        late = [first.ask_later(), behind.ask_later()]
+        assert not any(each.is_done() for each in late)
+        leaving[0].left()
+        wait_until(lambda: any(each.is_done() for each in late))
+        leaving[1].leave()
+        wait_until(lambda: all(each.is_done() for each in late))
+
+
+def test_an_answer_at_hand_is_asked_for_no_more() -> None:
+    with two_windows(asked=1, at_hand=9) as (first, _):
+        for _each in range(5):
+            first.ask().arrive()
+        assert (first.window.asked, first.window.at_hand) == (0, 5)
+
+
+def test_an_answer_waits_on_its_connection_while_no_place_is_free_at_hand() -> None:
+    with two_windows(asked=9, at_hand=2) as (first, _):
+        held = [first.ask(), first.ask()]
+        for each in held:
+            each.arrive()
+        late = first.arrive_later(first.ask())
+        assert not late.is_done()
+        held[0].leave()
+        wait_until(late.is_done)
+
+
+def test_a_second_try_keeps_the_place_of_the_first() -> None:
+    with two_windows(asked=1, at_hand=1) as (first, _):
+        place = first.ask()
+        place.arrive()
+        place.arrive()
+        assert first.window.at_hand == 1
+        place.leave()
+        place.leave()
+        assert (first.window.asked, first.window.at_hand) == (0, 0)
+
+
+def test_a_window_behind_asks_for_one_at_a_time_while_the_first_wants_more() -> None:
+    with two_windows(asked=4, at_hand=9) as (first, behind):
+        behind.ask()
+        of_first = [first.ask() for _ in range(3)]
+        late = behind.ask_later()
+        sooner = [first.ask_later(), first.ask_later()]
+        of_first[0].leave()
+        of_first[1].leave()
+        wait_until(lambda: all(each.is_done() for each in sooner))
+        assert not late.is_done()
+        of_first[2].leave()
+        wait_until(late.is_done)  # the first one wants nothing any more
+
+
+def test_a_window_behind_may_ask_when_what_it_asked_for_is_at_hand() -> None:
+    with two_windows(asked=3, at_hand=9) as (first, behind):
+        of_behind = behind.ask()
+        first.ask()
+        first.ask()
+        late = behind.ask_later()
+        of_behind.arrive()
+        wait_until(late.is_done)
+
+
+def test_a_window_behind_holds_two_while_the_first_wants_more() -> None:
+    with two_windows(asked=9, at_hand=4) as (first, behind):
+        for window in (first, first, behind, behind):
+            window.ask().arrive()
+        late = behind.arrive_later(behind.ask())
+        of_first = first.arrive_later(first.ask())
+        first.held[0].leave()
+        wait_until(of_first.is_done)
+        assert not late.is_done()
+        first.held[1].leave()
+        wait_until(late.is_done)  # the first one wants nothing any more
+
+
+def test_windows_of_other_accounts_wait_for_nobody() -> None:
+    with two_windows(asked=3, at_hand=9, accounts=("1", "2")) as (first, other):
+        of_first = [first.ask(), first.ask()]
+        other.ask()
+        late = other.ask_later()
+        of_first[0].leave()
+        wait_until(late.is_done)
+
+
+def test_a_window_that_ends_lets_the_next_one_on() -> None:
+    room = Room(asked=2, at_hand=2)
+    with ThreadPoolExecutor(8) as pool, room.of_window("1") as first:
+        before = Threads(first, pool)
+        with room.of_window("1") as second:
+            behind = Threads(second, pool)
+            held = [before.ask(), behind.ask()]
+            late = [behind.ask_later()]
+            held[0].leave()
+            wait_until(late[0].is_done)
+
+
+def test_whoever_is_given_up_waits_no_longer() -> None:
+    with two_windows(asked=2, at_hand=1) as (first, _):
+        first.ask().arrive()
+        arriving = first.arrive_later(first.ask())
+        asking = [first.ask_later(), first.ask_later()]
+        first.stop.set()
+        for late in (arriving, asking[-1]):
+            with pytest.raises(Abandoned):
+                late.future.result(timeout=10)
+
+
+def test_an_answer_is_read_all_the_same_before_the_vendor_hangs_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "PATIENCE", 0.6)
+    with two_windows(asked=2, at_hand=1) as (first, _):
+        first.ask().arrive()
+        late = first.arrive_later(first.ask())
+        wait_until(late.is_done)
+        assert first.window.at_hand == 2
+
+
+@dataclass
+class Late:
+    """Something that waits for a place in a thread."""
+
+    future: Future[None]
+
+    def is_done(self) -> bool:
+        return self.future.done()
+
+
+@dataclass
+class Threads:
+    """A window's answers, and threads in which they wait."""
+
+    window: WindowRoom
+    pool: ThreadPoolExecutor
+    held: list[Place] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self) -> Place:
+        place = self.window.place(self.stop)
+        place.ask()
+        place.left()
+        self.held.append(place)
+        return place
+
+    def ask_later(self) -> Late:
+        place = self.window.place(self.stop)
+
+        def ask() -> None:
+            place.ask()
+            place.left()
+
+        return self._waiting(ask)
+
+    def arrive_later(self, place: Place) -> Late:
+        return self._waiting(place.arrive)
+
+    def _waiting(self, step: Callable[[], None]) -> Late:
+        wanting = self.window.wanting
+        late = Late(self.pool.submit(step))
+        wait_until(lambda: self.window.wanting > wanting or late.is_done())
+        return late
+
+
+@contextmanager
+def two_windows(
+    asked: int, at_hand: int, accounts: tuple[str, str] = ("1", "1")
+) -> Iterator[tuple[Threads, Threads]]:
+    """In one room; whatever still waits at the end is given up."""
+    room = Room(asked, at_hand)
+    with (
+        room.of_window(accounts[0]) as one,
+        room.of_window(accounts[1]) as other,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        both = Threads(one, pool), Threads(other, pool)
+        try:
+            yield both
+        finally:
+            for threads in both:
+                threads.stop.set()

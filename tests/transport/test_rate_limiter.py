@@ -1,0 +1,206 @@
+"""The governor over a real Postgres, against vendors that count."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dagster_project.errors import QuotaSpent
+from dagster_project.model.window import Account
+from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, Governor
+from dagster_project.transport.session import Abandoned
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger.budget import Budget
+from tests.transport.rate_limited import PER_SECOND, busy_cores, hammer, rate_limited
+
+HOST = "api.vendor.test"
+SITE = Account("calltouch", "101", ZoneInfo("Europe/Moscow"))
+NOON = datetime(2024, 4, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def open_governor(warehouse: Warehouse) -> Iterator[Callable[[], Governor]]:
+    """Makes governors with a connection each, as so many processes would have."""
+    budgets: list[Budget] = []
+
+    def fresh() -> Governor:
+        budgets.append(Budget(warehouse, reconnect_seconds=10))
+        return Governor(budgets[-1])
+
+    yield fresh
+    for budget in budgets:
+        budget.close()
+
+
+def test_four_processes_draw_no_429_and_use_the_limit(warehouse: Warehouse) -> None:
+    with rate_limited(latency=1.0) as (port, stop):
+        hammer(warehouse, port, processes=4, threads=12, seconds=10)
+        seen = stop()
+    assert seen.refused == 0
+    assert len(seen.arrivals) >= 40
+    assert seen.per_second >= 0.95 * PER_SECOND
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("hogs", [0, 2])
+def test_a_long_run_draws_no_429_on_a_busy_machine_either(warehouse: Warehouse, hogs: int) -> None:
+    with rate_limited(latency=1.0) as (port, stop), busy_cores(hogs):
+        hammer(warehouse, port, processes=4, threads=12, seconds=30)
+        seen = stop()
+    assert seen.refused == 0
+    assert seen.per_second >= 0.95 * PER_SECOND
+
+
+def test_a_slot_that_was_missed_is_not_used_late(open_governor: Callable[[], Governor]) -> None:
+    governor = open_governor()
+    departure = governor.departure(HOST, 1.0)
+    assert not departure.depart()
+    time.sleep(SLACK + 0.2)
+    missed = time.monotonic()
+    assert not departure.depart()
+    assert departure.depart()
+    governor.pace(HOST, 1.0)
+    assert time.monotonic() - missed >= 1.0 + MARGIN - SLACK
+    assert governor.misses() == (1, 0)
+
+
+def test_a_connection_that_is_made_slowly_lets_no_request_leave_early(
+    open_governor: Callable[[], Governor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it knows of the server's clock is one answer, and that took long."""
+    open_governor().pace(HOST, 1.0)
+    left = time.monotonic()
+    connect = Budget._connect
+
+    def slowly(budget: Budget) -> Any:
+        time.sleep(0.3)
+        return connect(budget)
+
+    monkeypatch.setattr(Budget, "_connect", slowly)
+    time.sleep(0.55)
+    open_governor().pace(HOST, 1.0)
+    assert time.monotonic() - left >= 1.0 + MARGIN - SLACK
+
+
+def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
+    open_governor: Callable[[], Governor],
+    warehouse: Warehouse,
+) -> None:
+    open_governor().pace(HOST, 1.0)
+    left = time.monotonic()
+    budget = Budget(warehouse, reconnect_seconds=10)
+    budget.standing("calltouch", "101", date(2024, 4, 1))
+    time.sleep(0.5)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(budget._row, "SELECT pg_sleep(0.3)", ())
+        time.sleep(0.05)
+        Governor(budget).pace(HOST, 1.0)
+        held.result()
+    budget.close()
+    assert time.monotonic() - left >= 1.0 + MARGIN - SLACK
+
+
+def test_many_threads_of_a_process_keep_the_pace_together(
+    open_governor: Callable[[], Governor],
+) -> None:
+    governor = open_governor()
+    began = time.monotonic()
+
+    def leave(_: int) -> float:
+        governor.pace(HOST, 20.0)
+        return time.monotonic()
+
+    with ThreadPoolExecutor(12) as pool:
+        left = sorted(pool.map(leave, range(60)))
+    gaps = [later - earlier for earlier, later in zip(left, left[20:], strict=False)]
+    assert min(gaps) >= 1.0
+    assert time.monotonic() - began < 3.0
+
+
+def test_a_429_seen_by_one_process_holds_back_the_others(
+    open_governor: Callable[[], Governor],
+) -> None:
+    open_governor().cool_down(HOST, 1.5)
+    began = time.monotonic()
+    open_governor().pace(HOST, 5.0)
+    assert 1.4 <= time.monotonic() - began < 2.5
+
+
+def test_a_wait_for_a_slot_can_be_given_up(open_governor: Callable[[], Governor]) -> None:
+    governor = open_governor()
+    governor.cool_down(HOST, 60.0)
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+
+    def wait(_: int) -> str:
+        try:
+            governor.pace(HOST, 5.0, stop)
+        except Abandoned:
+            return "gave up"
+        return "left"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(wait, range(4))) == ["gave up"] * 4
+    assert time.monotonic() - began < 2.0
+
+
+def at(seconds: float) -> datetime:
+    return datetime(2024, 4, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def test_the_narrowest_sample_of_the_stores_clock_counts() -> None:
+    clock = ClockMap()
+    clock.observe(at(100.0), asked=10.0, received=10.002)
+    clock.observe(at(100.9), asked=10.0, received=11.0)
+    assert clock.ours(at(101.0)) == pytest.approx(11.001, abs=1e-4)
+
+
+def test_a_stores_clock_that_was_set_is_learnt_anew() -> None:
+    clock = ClockMap()
+    clock.observe(at(100.0), asked=10.0, received=10.002)
+    clock.observe(at(3700.0), asked=11.0, received=11.004)
+    assert clock.ours(at(3701.0)) == pytest.approx(12.002, abs=1e-4)
+
+
+def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it_resets(
+    open_governor: Callable[[], Governor],
+) -> None:
+    governor = open_governor()
+    with governor.points(SITE, 20, now=lambda: NOON) as points:
+        points.reserve(6)
+        points.before_call()
+        with pytest.raises(QuotaSpent) as refusal:
+            governor.points(SITE, 20, now=lambda: NOON).reserve(5)
+    assert str(refusal.value) == (
+        "calltouch account 101: 5 calls (10 points) do not fit: of 20 points for 2024-04-01 2 are"
+        " spent, 10 are set aside by other windows, 8 are left; the budget resets at"
+        " 2024-04-02 00:00 Europe/Moscow. Way out: run again after that, or raise"
+        " CALLTOUCH_DAILY_POINTS."
+    )
+    assert governor.standing(SITE, date(2024, 4, 1)) == (2, 0)
+
+
+def test_the_day_of_a_call_is_the_accounts_own(open_governor: Callable[[], Governor]) -> None:
+    governor = open_governor()
+    late = datetime(2024, 3, 31, 22, 30, tzinfo=UTC)
+    with governor.points(SITE, 2, now=lambda: late) as points:
+        assert points.before_call() == date(2024, 4, 1)
+    with pytest.raises(QuotaSpent):
+        governor.points(SITE, 2, now=lambda: late).before_call()
+
+
+def test_a_refund_makes_room_again(open_governor: Callable[[], Governor]) -> None:
+    governor = open_governor()
+    with governor.points(SITE, 2, now=lambda: NOON) as points:
+        points.refund(points.before_call())
+        points.before_call()
+        with pytest.raises(QuotaSpent, match="of 2 points for 2024-04-01 2 are spent, 0 are left"):
+            points.before_call()

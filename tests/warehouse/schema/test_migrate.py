@@ -1,0 +1,294 @@
+"""Migrations: applied once, whole or not at all, by one process at a time, never changed afterwards."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.errors import DatabaseFailed, SettingsError
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.schema.migrate import migrate, pending
+from dagster_project.warehouse.schema.migration_files import Migration, read_files, sql_folder
+from tests.warehouse.server.homes import wait_until
+
+PROJECT = Path(__file__).resolve().parents[3]
+MIGRATE = (
+    "import pickle, sys\n"
+    "from pathlib import Path\n"
+    "from dagster_project.warehouse.schema.migrate import migrate\n"
+    "warehouse, folder = pickle.load(sys.stdin.buffer)\n"
+    "print(len(migrate(warehouse, folder=folder)), flush=True)\n"
+)
+
+
+@pytest.fixture
+def folder(server: Any, tmp_path: Path) -> Path:
+    """A copy of ``sql/``, to add files to."""
+    return Path(shutil.copytree(server.sql, tmp_path / "sql"))
+
+
+@pytest.fixture
+def unmigrated(server: Any, request: pytest.FixtureRequest) -> Any:
+    """Names warehouses that do not exist yet; they are dropped after the test."""
+    made: list[Warehouse] = []
+
+    def new() -> Warehouse:
+        made.append(server.on(f"unmigrated_{abs(hash(request.node.nodeid)) % 10**6}_{len(made)}"))
+        return made[-1]
+
+    yield new
+    for warehouse in made:
+        server.drop(warehouse)
+
+
+@pytest.mark.both_servers
+def test_a_new_server_gets_every_file_in_order(unmigrated: Callable[[], Warehouse]) -> None:
+    warehouse = unmigrated()
+    names = [str(migration) for migration in read_files()]
+    told: list[str] = []
+
+    assert pending(warehouse) == names
+    assert migrate(warehouse, told.append) == names
+
+    assert [line for line in told if line.startswith("applying")] == [
+        f"applying {n}" for n in names
+    ]
+    rows = _all(warehouse, "SELECT revision || '_' || name FROM ops.migration ORDER BY applied_at")
+    assert rows == names
+    assert _all(warehouse, "SELECT version_num FROM ops.schema_version") == [names[-1][:4]]
+
+
+@pytest.mark.both_servers
+def test_a_second_migration_changes_nothing(warehouse: Warehouse) -> None:
+    told: list[str] = []
+    before = _catalog(warehouse)
+
+    assert pending(warehouse) == []
+    migrate(warehouse)
+    assert migrate(warehouse, told.append) == []
+
+    assert told == []
+    assert _catalog(warehouse) == before
+
+
+def test_processes_that_migrate_at_once_apply_each_file_once(
+    unmigrated: Callable[[], Warehouse], folder: Path
+) -> None:
+    warehouse = unmigrated()
+    processes = [_migrate_elsewhere(warehouse, folder) for _ in range(3)]
+
+    told = sorted(int(process.communicate(timeout=120)[0]) for process in processes)
+
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert told == [0, 0, len(read_files(folder))]
+    assert pending(warehouse, folder) == []
+
+
+@pytest.mark.both_servers
+def test_databases_of_one_server_migrate_side_by_side(
+    unmigrated: Callable[[], Warehouse],
+) -> None:
+    failures: list[BaseException] = []
+
+    def work(warehouse: Warehouse) -> None:
+        try:
+            migrate(warehouse)
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
+            failures.append(error)
+
+    warehouses = [unmigrated() for _ in range(3)]
+    threads = [threading.Thread(target=work, args=(warehouse,)) for warehouse in warehouses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert [pending(warehouse) for warehouse in warehouses] == [[], [], []]
+
+
+@pytest.mark.both_servers
+def test_a_file_that_fails_leaves_nothing_behind_and_is_named(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    (folder / "9001_good.sql").write_text("CREATE TABLE ops.good (x integer);")
+    (folder / "9002_bad.sql").write_text(
+        "CREATE TABLE ops.half (x integer);\n\nSELECT nothing FROM ops.half;\n"
+    )
+
+    with pytest.raises(DatabaseFailed, match=r"sql/9002_bad\.sql, line 3: SQLSTATE 42703"):
+        migrate(warehouse, folder=folder)
+
+    assert pending(warehouse, folder) == ["9002_bad"]
+    assert _all(warehouse, "SELECT to_regclass('ops.good')::text") == ["ops.good"]
+    assert _all(warehouse, "SELECT to_regclass('ops.half')::text") == [None]
+
+
+def test_a_migration_that_is_killed_leaves_nothing_behind(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    file = folder / "9001_slow.sql"
+    file.write_text("CREATE TABLE ops.slow (x integer); SELECT pg_sleep(60);")
+    process = _migrate_elsewhere(warehouse, folder)
+    with warehouse.connect_admin() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_until(lambda: connection.execute(query).fetchone() == (1,), seconds=30)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    assert pending(warehouse, folder) == ["9001_slow"]
+    file.write_text("CREATE TABLE ops.slow (x integer);")
+    assert migrate(warehouse, folder=folder) == ["9001_slow"]
+
+
+def test_a_file_with_functions_runs_as_it_is_written(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9001_function.sql").write_text(
+        "CREATE FUNCTION ops.percent(n integer) RETURNS text LANGUAGE plpgsql AS $body$\n"
+        "BEGIN RETURN format('%s %%; :n', n); END\n$body$;\nSELECT 1; SELECT 2;\n"
+    )
+
+    migrate(warehouse, folder=folder)
+
+    assert _all(warehouse, "SELECT ops.percent(5)") == ["5 %; :n"]
+
+
+def test_an_applied_file_that_was_changed_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    file = folder / "0001_schemas_and_roles.sql"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert pending(warehouse, folder) == [], "line ends are no change"
+    file.write_text(file.read_text() + "\n-- more\n")
+
+    for attempt in (migrate, pending):
+        with pytest.raises(
+            SettingsError, match=r"0001_schemas_and_roles\.sql was changed .*new file"
+        ):
+            attempt(warehouse, folder=folder)
+
+
+def test_a_schema_newer_than_the_program_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9001_later.sql").write_text("SELECT 1;")
+    migrate(warehouse, folder=folder)
+
+    for attempt in (migrate, pending):
+        with pytest.raises(SettingsError, match=r"does not know: 9001.*upgrade the program"):
+            attempt(warehouse)
+
+
+def test_a_number_below_what_is_applied_is_an_error(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "9002_later.sql").write_text("SELECT 1;")
+    migrate(warehouse, folder=folder)
+    (folder / "9001_earlier.sql").write_text("SELECT 1;")
+
+    with pytest.raises(SettingsError, match=r"9001_earlier\.sql is numbered below 9002"):
+        migrate(warehouse, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("5_short.sql", "is not named NNNN_name.sql"), ("0001_twice.sql", "several files 0001")],
+)
+def test_a_misnamed_file_is_an_error(folder: Path, name: str, message: str) -> None:
+    (folder / name).write_text("SELECT 1;")
+    with pytest.raises(SettingsError, match=message):
+        read_files(folder)
+
+
+def test_a_migration_waits_for_tables_in_use_without_making_readers_queue(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    (folder / "9001_alter.sql").write_text("ALTER TABLE ops.load_receipt ADD later integer;")
+    told: list[str] = []
+    with warehouse.connect() as reader, warehouse.connect(statement_timeout=10) as other:
+        reader.execute("SELECT count(*) FROM ops.load_receipt")
+        worker = threading.Thread(target=migrate, args=(warehouse, told.append, folder))
+        worker.start()
+        wait_until(lambda: "9001_alter waits for tables in use" in told, seconds=30)
+        other.execute("SELECT count(*) FROM ops.load_receipt")
+        other.rollback()
+        reader.rollback()
+        worker.join(timeout=60)
+
+    assert pending(warehouse, folder) == []
+
+
+def test_a_wheel_carries_the_migrations(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(
+        PROJECT / "dagster_project",
+        source / "dagster_project",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    shutil.copytree(PROJECT / "sql", source / "sql")
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(PROJECT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [*command, "--quiet", "--wheel-dir", tmp_path, source], check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".sql")]
+    carried = {name.rsplit("/", 1)[1] for name in names}
+    assert all("/data/share/messaging-warehouse/sql/" in name for name in names)
+    assert carried == {path.name for path in sql_folder().glob("*.sql")}
+
+
+def test_a_migrations_hash_is_that_of_its_text() -> None:
+    digest = "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a"
+    assert Migration("0001", "one", "SELECT 1;").sha256 == digest
+
+
+def _migrate_elsewhere(warehouse: Warehouse, folder: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MIGRATE], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((warehouse, folder)))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def _all(warehouse: Warehouse, query: str) -> list[Any]:
+    with warehouse.connect_admin() as connection:
+        return [row[0] for row in connection.execute(query.encode())]
+
+
+def _catalog(warehouse: Warehouse) -> list[Any]:
+    query = """
+        SELECT 'class ' || c.oid || ' ' || c.xmin FROM pg_class c
+        UNION ALL SELECT 'proc ' || p.oid || ' ' || p.xmin FROM pg_proc p
+        UNION ALL SELECT 'role ' || r.oid || ' ' || r.xmin FROM pg_authid r
+        UNION ALL SELECT 'member ' || m.roleid || ' ' || m.member || ' ' || m.xmin FROM pg_auth_members m
+        UNION ALL SELECT 'migration ' || m.revision || ' ' || m.xmin FROM ops.migration m
+        ORDER BY 1
+    """
+    with warehouse.connect_admin() as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_rights_that_a_killed_migration_did_not_come_to_are_given_by_the_next(
+    warehouse: Warehouse,
+) -> None:
+    with warehouse.connect_admin() as connection:
+        connection.execute(
+            f'REVOKE CONNECT, TEMPORARY ON DATABASE "{warehouse.database}" FROM warehouse_loader'.encode()
+        )
+    assert migrate(warehouse) == []
+    with warehouse.connect_admin() as connection:
+        [(may,)] = connection.execute(
+            "SELECT has_database_privilege('warehouse_loader', current_database(), 'TEMPORARY')"
+        )
+    assert may
