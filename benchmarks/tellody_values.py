@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.tellody.purchases import Purchase
 from dagster_project.vendors.tellody.joda_column import normalize_column
@@ -146,7 +146,7 @@ def product_rows(body: bytes) -> Any:
     window = Window(
         date(2000, 1, 1), date(2100, 1, 1), Account("tellody_purchases", "main", ATHENS)
     )
-    return to_batch(Answer(1, {}, now, now, 200, "application/json", body), window)
+    return to_batch(Response(1, {}, now, now, 200, "application/json", body), window)
 
 
 def medians(ways: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float]]:

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from dagster_project import clock
 from dagster_project.config.settings import Settings
-from dagster_project.model.feed import RECORDS, Client, Feed, Reach, WholeMonth
+from dagster_project.model.feed import RECORDS, Feed, QueryScope, VendorClient, WholeMonth
 from dagster_project.model.receipt import Receipt
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
-from dagster_project.transport.rate_limiter import Governor
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.vendors.calltouch import client as calltouch_client
 from dagster_project.vendors.calltouch import rows as calltouch_rows
 from dagster_project.vendors.calltouch.context import RowContext
@@ -38,17 +38,17 @@ def calltouch_accounts(settings: Settings) -> tuple[Account, ...]:
     )
 
 
-def open_calltouch(settings: Settings, warehouse: Warehouse) -> Client:
+def open_calltouch(settings: Settings, warehouse: Warehouse) -> VendorClient:
     assert settings.calltouch is not None
 
     def expected_pages(window: Window) -> int:
         with warehouse.connect(
             what="plan", autocommit=True, patience=PATIENCE_SECONDS
         ) as connection:
-            return extractions.expected_pages(connection, window, calltouch_client.ROWS_A_PAGE)
+            return extractions.expected_pages(connection, window, calltouch_client.ROWS_PER_PAGE)
 
-    return calltouch_client.Client(
-        settings.calltouch, Governor(Budget(warehouse)), expected_pages=expected_pages
+    return calltouch_client.CalltouchClient(
+        settings.calltouch, RateLimiter(Budget(warehouse)), expected_pages=expected_pages
     )
 
 
@@ -60,12 +60,12 @@ def tellody_accounts(source: str) -> Callable[[Settings], tuple[Account, ...]]:
     return accounts
 
 
-def open_activity(settings: Settings, warehouse: Warehouse) -> Client:
+def open_activity(settings: Settings, warehouse: Warehouse) -> VendorClient:
     assert settings.tellody is not None
     return tellody_client.ActivityClient(settings.tellody)
 
 
-def open_purchases(settings: Settings, warehouse: Warehouse) -> Client:
+def open_purchases(settings: Settings, warehouse: Warehouse) -> VendorClient:
     assert settings.tellody is not None
     return tellody_client.PurchasesClient(settings.tellody)
 
@@ -77,9 +77,9 @@ def trust_accounts(settings: Settings) -> tuple[Account, ...]:
     return tuple(Account("trust", str(company), trust.time_zone) for company in trust.company_ids)
 
 
-def open_trust(settings: Settings, warehouse: Warehouse) -> Client:
+def open_trust(settings: Settings, warehouse: Warehouse) -> VendorClient:
     assert settings.trust is not None
-    return trust_client.Client(settings.trust, proofs=RangeProofs(warehouse))
+    return trust_client.TrustClient(settings.trust, proofs=RangeProofs(warehouse))
 
 
 def _calltouch_points(settings: Settings, account: Account) -> int | None:
@@ -105,21 +105,25 @@ def calltouch_calls_left(
     return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
 
 
-def calltouch_count(client: Client, window: Window, tally: Tally) -> int:
+def calltouch_count(client: VendorClient, window: Window, tally: ExtractStats) -> int:
     """How many SMS the vendor counts in a window."""
-    assert isinstance(client, calltouch_client.Client)
+    assert isinstance(client, calltouch_client.CalltouchClient)
     return client.count(window, tally)
 
 
-def activity_totals(client: Client, window: Window, tally: Tally) -> Mapping[str, int | None]:
+def activity_totals(
+    client: VendorClient, window: Window, tally: ExtractStats
+) -> Mapping[str, int | None]:
     """The six totals of a window in one call."""
     assert isinstance(client, tellody_client.ActivityClient)
     return client.totals(window, tally)
 
 
-def trust_statistics(client: Client, window: Window, tally: Tally) -> Mapping[str, int | None]:
+def trust_statistics(
+    client: VendorClient, window: Window, tally: ExtractStats
+) -> Mapping[str, int | None]:
     """A company's counters of a window in one call, where its server is proved to honour ranges."""
-    assert isinstance(client, trust_client.Client)
+    assert isinstance(client, trust_client.TrustClient)
     company = int(window.account.label)
     return client.statistics(company, window.first_day, window.last_day, tally).counters()
 
@@ -143,10 +147,10 @@ def trust_night_days(
 
 
 def trust_answerable(
-    client: Client, account: Account, days: Collection[date], tally: Tally
+    client: VendorClient, account: Account, days: Collection[date], tally: ExtractStats
 ) -> list[date]:
     """Of these days what a nightly run may ask for: ended days, or today alone."""
-    assert isinstance(client, trust_client.Client)
+    assert isinstance(client, trust_client.TrustClient)
     known = client.answerable(Window(min(days), max(days), account), tally)
     newest = client.newest_day(tally)
     return [day for day in known if day in days and day <= newest]
@@ -180,7 +184,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         raw_asset=("raw", "calltouch_sms"),
         title="Calltouch, results of every SMS",
         table=calltouch_rows.TABLE,
-        reach=Reach.RANGE,
+        reach=QueryScope.RANGE,
         time_zone=_zone("calltouch", "Europe/Moscow"),
         accounts=calltouch_accounts,
         client=open_calltouch,
@@ -190,7 +194,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         to_batch=calltouch_rows.to_batch,
         settle_days=lambda settings: settings.calltouch.settle_days if settings.calltouch else 7,
         window_days=400,
-        rows_a_call=calltouch_client.ROWS_A_PAGE,
+        rows_a_call=calltouch_client.ROWS_PER_PAGE,
         points_a_call=calltouch_client.POINTS_A_CALL,
         daily_calls=calltouch_daily_calls,
         calls_left=calltouch_calls_left,
@@ -205,7 +209,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         raw_asset=("raw", "tellody_activity"),
         title="Tellody, totals of messages and code activity",
         table=activity_rows.TABLE,
-        reach=Reach.DAY,
+        reach=QueryScope.DAY,
         time_zone=_zone("tellody", "Europe/Athens"),
         accounts=tellody_accounts("tellody_activity"),
         client=open_activity,
@@ -220,7 +224,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         raw_asset=("raw", "tellody_credit_purchases"),
         title="Tellody, purchases of credits",
         table=purchase_rows.TABLE,
-        reach=Reach.HISTORY,
+        reach=QueryScope.HISTORY,
         time_zone=_zone("tellody", "Europe/Athens"),
         accounts=tellody_accounts("tellody_purchases"),
         client=open_purchases,
@@ -236,7 +240,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         raw_asset=("raw", "trust_campaign_statistics"),
         title="Trust, statistics of push campaigns",
         table=trust_rows.TABLE,
-        reach=Reach.DAY,
+        reach=QueryScope.DAY,
         time_zone=_zone("trust", "America/Santiago"),
         accounts=trust_accounts,
         client=open_trust,

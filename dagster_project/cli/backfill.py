@@ -11,18 +11,18 @@ from uuid import uuid4
 import click
 
 from dagster_project import clock
-from dagster_project.cli.fast_imports import uncollected
+from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.cli.progress import Progress
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import services
 from dagster_project.pipeline.planner import chunks_of
-from dagster_project.pipeline.runner import ChunkDone, refuse_unknown_accounts
+from dagster_project.pipeline.runner import WindowDone, refuse_unknown_accounts
 from dagster_project.text.day_runs import runs_of
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.restored import refuse_restored
 
 
@@ -46,7 +46,7 @@ class Done:
     problems: list[WarehouseError] = field(default_factory=list)
     failed: bool = False
 
-    def add(self, chunk: ChunkDone) -> None:
+    def add(self, chunk: WindowDone) -> None:
         self.days += len(chunk.days)
         for receipt in chunk.committed:
             self.received += receipt.rows_received
@@ -134,7 +134,7 @@ def run(
 
     ``results`` is filled as they come, and answered.
     """
-    with uncollected():
+    with gc_paused():
         from dagster_project.definitions import defs
         from dagster_project.orchestration import launch, liveness, report
         from dagster_project.orchestration.instance import opened_instance
@@ -145,7 +145,7 @@ def run(
     refuse_restored(warehouse)
     results = [] if results is None else results
     with opened_instance(settings, warehouse) as instance:
-        liveness.bury_dead_runs(instance, warehouse)
+        liveness.fail_dead_runs(instance, warehouse)
         for feed in feeds:
             done = Done(feed)
             results.append(done)
@@ -153,7 +153,7 @@ def run(
             asked = len(chosen) or len(feed.accounts(settings))
             with Progress(feed.source, len(days), asked) as progress:
 
-                def heard(chunk: ChunkDone, done: Done = done, bar: Progress = progress) -> None:
+                def heard(chunk: WindowDone, done: Done = done, bar: Progress = progress) -> None:
                     done.add(chunk)
                     bar.advance(chunk)
 
@@ -188,7 +188,7 @@ def run_ranges(
     oldest_first: bool,
 ) -> list[list[date]]:
     """The days of each run: neighbouring, at most the run's length; a whole history is one run."""
-    if feed.reach is Reach.HISTORY:
+    if feed.reach is QueryScope.HISTORY:
         return runs_of(days)
     length = chunk_days or settings.range_days
     return chunks_of(days, length, newest_first=not oldest_first)
@@ -266,8 +266,8 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
         )
         rejected = f", {done.rejected:,} rejected" if done.rejected else ""
         lines.append(
-            f"{done.feed.source}: {counted(done.days, 'day')}, {changes}{rejected};"
-            f" {counted(done.requests, 'request')}, {counted(done.points, 'point')},"
+            f"{done.feed.source}: {pluralize(done.days, 'day')}, {changes}{rejected};"
+            f" {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
             f" {seconds:.1f} s{rate}"
         )
         lines += [f"  {type(p).__name__}: {p}" for p in done.problems]

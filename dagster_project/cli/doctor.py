@@ -22,7 +22,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.findings import Finding, in_all
@@ -30,7 +30,7 @@ from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.text.pseudonyms import fingerprint
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.vendors.trust.range_proof import standing
 from dagster_project.warehouse import restored
 from dagster_project.warehouse.connection import Warehouse, safe_errors
@@ -132,7 +132,7 @@ def _server_clock(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]
         ahead = connection.execute(FUTURE, (clock.now() + clock.CLOCKS_MAY_DIFFER,)).fetchall()
     yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
     for source, account, first, last, days in ahead:
-        text = f"{source} {account}: dated in the future, by a clock that was ahead: {counted(days, 'day')}."
+        text = f"{source} {account}: dated in the future, by a clock that was ahead: {pluralize(days, 'day')}."
         line = (
             f"warehouse backfill --source {source} --account {account} --from {first} --to {last}"
         )
@@ -159,7 +159,7 @@ def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     waiting = pending(warehouse)
     if waiting:
         named = f"{', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
-        text = f"not up to date: {counted(len(waiting), 'migration')} to apply ({named})."
+        text = f"not up to date: {pluralize(len(waiting), 'migration')} to apply ({named})."
         yield Finding("schema", "wrong", text, "run `warehouse migrate`.")
     else:
         yield Finding("schema", "good", "up to date.")
@@ -221,7 +221,7 @@ def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
     accounts = feed.accounts(settings)
     for account in accounts if by_account else accounts[:1]:
         who = f"{feed.source} {account.label}" if by_account else feed.source
-        tally = Tally()
+        tally = ExtractStats()
         try:
             if by_account:
                 client.check(account, tally)
@@ -230,7 +230,7 @@ def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
         except WarehouseError as error:
             yield _failed(who, error)
             continue
-        cost = f"{counted(tally.requests, 'request')}, {counted(tally.points, 'point')}"
+        cost = f"{pluralize(tally.requests, 'request')}, {pluralize(tally.points, 'point')}"
         asked = cost if tally.requests else "signed in already"
         yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
 
@@ -307,7 +307,7 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     assert row is not None
     open_erasures, suppressed, rekeying = row
     if open_erasures:
-        text = f"not finished: {counted(open_erasures, 'erasure')}."
+        text = f"not finished: {pluralize(open_erasures, 'erasure')}."
         yield Finding("privacy", "wrong", text, "`warehouse forget --again`.")
     else:
         yield Finding("privacy", "good", f"numbers kept out of every answer: {suppressed:,}.")
@@ -324,7 +324,7 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         for channel, count, failure in alarm_outbox.undelivered(connection):
-            text = f"{counted(count, 'alarm')} could not be told by {channel}: {failure}."
+            text = f"{pluralize(count, 'alarm')} could not be told by {channel}: {failure}."
             yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Around imports of hundreds of modules: no collection meanwhile, nor of their objects later."""
     if not gc.isenabled():
         yield

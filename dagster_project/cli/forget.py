@@ -20,7 +20,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.privacy import Identity
 from dagster_project.orchestration import personal_data, services
 from dagster_project.privacy import suppression_file
-from dagster_project.privacy.erasure import Belongings, Erased, Report
+from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report
 from dagster_project.privacy.erasure import forget as erase
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
@@ -30,7 +30,7 @@ from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.restored import WAY_OUT
 from dagster_project.warehouse.server.home import write_private
 
-Erase = Callable[[Warehouse, str, list[Belongings], Report], Erased]
+Erase = Callable[[Warehouse, str, list[PersonalDataScope], Report], Erased]
 STANDARD = Path("-")
 OLD_LIST = (
     "This list is from before the newest erasure that WAREHOUSE_HOME has seen: who was erased since may stand"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dagster_project.monitoring.status import take_held
 from dagster_project.orchestration import services
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.load_receipts import HeldDay, held_days
 
 
@@ -35,7 +35,7 @@ def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> i
         if day.figures:
             console.print(_table(day))
         console.print(f"    {take_held(day)}", markup=False, soft_wrap=True)
-    click.echo(f"{counted(len(found), 'day')} held.")
+    click.echo(f"{pluralize(len(found), 'day')} held.")
     return 0
 
 

@@ -9,7 +9,7 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import safe_errors
@@ -29,7 +29,7 @@ def labels(*, files: Sequence[Path]) -> int:
                 marts.load_labels(connection, text.splitlines(keepends=True), file.name)
                 for file, text in zip(files, texts, strict=True)
             ]
-            note_act(connection, "labels", f"{counted(sum(changed), 'label')} changed")
+            note_act(connection, "labels", f"{pluralize(sum(changed), 'label')} changed")
         months = marts.refresh_stale(connection, shown_template)
     for file, count in zip(files, changed, strict=True):
         click.echo(f"{file.name}: {count} labels changed")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from dagster_project.cli.fast_imports import uncollected
+from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.errors import WarehouseError
 from dagster_project.monitoring.logs import configure_logs
 
@@ -100,7 +100,7 @@ def backfill(*, spread: bool, withdraw: bool, **options: Any) -> int:
     """Ask the vendors for days and load them, newest first, as runs that show in Dagster's UI."""
     if spread or withdraw:
         return _wish(spread=spread, withdraw=withdraw, **options)
-    with uncollected():
+    with gc_paused():
         from dagster_project.cli.backfill import backfill as command
 
     return command(ask=True, **options)
@@ -157,7 +157,7 @@ def plan(**options: Any) -> int:
 @click.option("--oldest-first", is_flag=True, help="Begin with the first day instead of the last.")
 def replay(**options: Any) -> int:
     """Rebuild days' rows from the stored responses; no vendor is called."""
-    with uncollected():
+    with gc_paused():
         from dagster_project.cli.backfill import backfill as command
 
     return command(ask=False, **options)

@@ -20,7 +20,7 @@ from dagster_project.cli.backfill import check_days, chosen_feeds
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window, each_day
 from dagster_project.orchestration import services
 from dagster_project.pipeline.due_days import expectation
@@ -103,14 +103,14 @@ def _probed(
     client = feed.client(settings, warehouse)
     try:
         for window in windows:
-            counted[window] = feed.count(client, window, Tally())
+            counted[window] = feed.count(client, window, ExtractStats())
     except WarehouseError as error:
         click.echo(f"no more probes of it: {error}", err=True)
     finally:
         client.close()
     if counted:
-        calls = wording.counted(len(counted), "call")
-        points = wording.counted(len(counted) * feed.points_a_call, "point")
+        calls = wording.pluralize(len(counted), "call")
+        points = wording.pluralize(len(counted) * feed.points_a_call, "point")
         click.echo(f"{feed.source} {account.label}: probed with {calls}, {points}", err=True)
     return counted
 
@@ -160,7 +160,7 @@ def _wish(each: Forecast, first: date, last: date) -> str:
     surely = "" if each.high is not None else "at least "
     return (
         f"{each.source} {each.account} {first}..{last},"
-        f" {surely}{wording.counted(each.requests, 'request')}, {when}"
+        f" {surely}{wording.pluralize(each.requests, 'request')}, {when}"
     )
 
 

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import click
 
-from dagster_project.pipeline.runner import ChunkDone
-from dagster_project.text.wording import counted
+from dagster_project.pipeline.runner import WindowDone
+from dagster_project.text.wording import pluralize
 
 _LINE_EVERY_SECONDS = 5.0
 
@@ -52,9 +52,9 @@ class Progress:
 
     @property
     def _so_far(self) -> str:
-        return f"{counted(self.rows, 'row')}, {counted(self.requests, 'request')}"
+        return f"{pluralize(self.rows, 'row')}, {pluralize(self.requests, 'request')}"
 
-    def advance(self, chunk: ChunkDone) -> None:
+    def advance(self, chunk: WindowDone) -> None:
         """Take in a chunk that has ended."""
         self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
         self.rows += sum(receipt.rows_received for receipt in chunk.committed)
@@ -70,7 +70,7 @@ class Progress:
         if now - self._last_line >= _LINE_EVERY_SECONDS or self.done >= self.days:
             self._last_line = now
             click.echo(
-                f"{self.title}: {self.done} of {counted(self.days, 'day')}, {self._so_far},"
+                f"{self.title}: {self.done} of {pluralize(self.days, 'day')}, {self._so_far},"
                 f" {now - self._started:.0f} s",
                 err=True,
             )

@@ -16,7 +16,7 @@ from rich.table import Table
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import services
 from dagster_project.privacy.erasure import unfinished
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 
@@ -115,7 +115,7 @@ def _table(found: Health) -> Table:
 
 def conclusion(found: Health) -> str:
     """The last line: whether there is anything to do."""
-    alarms = f"; {counted(len(found.alarms), 'alarm')} open" if found.alarms else ""
+    alarms = f"; {pluralize(len(found.alarms), 'alarm')} open" if found.alarms else ""
     return f"{found.in_all()}{alarms}."
 
 

@@ -21,7 +21,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import Identity
 from dagster_project.orchestration import personal_data, services
 from dagster_project.privacy.subject import collect
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.restored import refuse_restored
@@ -95,7 +95,7 @@ def _summary(held: dict[str, Any], file: Path) -> str:
     others = sum(held["named_in_records_of_others"].values())
     records = sum(len(response["records"]) for response in held["stored_responses"])
     return (
-        f"{file}: {counted(len(held['rows']), 'row')}, {counted(records, 'record')} of stored responses,"
-        f" {counted(len(held['rejected_records']), 'rejected record')}; the number stands in"
-        f" {counted(others, 'record')} of others, which are not handed over."
+        f"{file}: {pluralize(len(held['rows']), 'row')}, {pluralize(records, 'record')} of stored responses,"
+        f" {pluralize(len(held['rejected_records']), 'rejected record')}; the number stands in"
+        f" {pluralize(others, 'record')} of others, which are not handed over."
     )

@@ -26,7 +26,7 @@ import xxhash
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.table import Table
 from dagster_project.model.window import day_number
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 
 NULL: Final = b"\xff\xff\xff\xff"
 TRUE: Final = b"\x00\x00\x00\x01\x01"
@@ -216,7 +216,7 @@ def encode_record(table: Table, row: Mapping[str, Any], counts: Counter[str]) ->
     for column in table.columns:
         value = row[column.name]
         if isinstance(value, str):
-            value = storable(value, counts)
+            value = sanitize(value, counts)
         try:
             fields.append(encode(column.type, value))
         except Unencodable as reason:

@@ -19,7 +19,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.model.batch import Batch
 from dagster_project.model.privacy import Personal, Reduction
 from dagster_project.model.receipt import Receipt
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 
 
-class Reach(Enum):
+class QueryScope(Enum):
     """How much one question to the vendor can cover."""
 
     RANGE = "any run of days, at a cost by rows"
@@ -37,10 +37,10 @@ class Reach(Enum):
     HISTORY = "everything there ever was, in one answer"
 
 
-class Client(Protocol):
+class VendorClient(Protocol):
     """Speaks one vendor's HTTP. ``extract`` ends normally only where completeness is proved."""
 
-    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]: ...
+    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]: ...
 
     def close(self) -> None: ...
 
@@ -58,7 +58,7 @@ class WholeMonth:
     warns. ``distinct`` count distinct things and need not add up: whether they do is told, no more.
     """
 
-    figures: Callable[[Client, Window, Tally], Mapping[str, int | None]]
+    figures: Callable[[VendorClient, Window, ExtractStats], Mapping[str, int | None]]
     doubtful: frozenset[str] = frozenset()
     distinct: frozenset[str] = frozenset()
 
@@ -87,12 +87,12 @@ class Feed:
     raw_asset: tuple[str, str]
     title: str
     table: Table
-    reach: Reach
+    reach: QueryScope
     time_zone: Callable[[Settings], ZoneInfo]
     accounts: Callable[[Settings], tuple[Account, ...]]
-    client: Callable[[Settings, Warehouse], Client]
+    client: Callable[[Settings, Warehouse], VendorClient]
     row_context: Callable[[Settings, str], Any]
-    to_batch: Callable[[Answer, Window, Any], Batch]
+    to_batch: Callable[[Response, Window, Any], Batch]
     settle_days: Callable[[Settings], int]
     window_days: int = 1
     window_rows: int = 200_000
@@ -105,11 +105,13 @@ class Feed:
     calls_left: Callable[[Settings, Connection, Account], int | None] = field(
         default=lambda settings, connection, account: None
     )
-    count: Callable[[Client, Window, Tally], int] | None = None
+    count: Callable[[VendorClient, Window, ExtractStats], int] | None = None
     night_days: Callable[[Settings, Warehouse, date, Collection[date]], Collection[date]] = field(
         default=lambda settings, warehouse, today, days: [day for day in days if day < today]
     )
-    answerable: Callable[[Client, Account, Collection[date], Tally], Collection[date]] | None = None
+    answerable: (
+        Callable[[VendorClient, Account, Collection[date], ExtractStats], Collection[date]] | None
+    ) = None
     settles_at_once: Callable[[Receipt], bool] = field(default=lambda receipt: False)
     loads_today: bool = False
     whole_month: WholeMonth | None = None

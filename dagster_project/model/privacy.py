@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import phonenumbers
 
 from dagster_project.model.batch import Batch
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.text import written_numbers
 from dagster_project.text.pseudonyms import pseudonyms
@@ -195,7 +195,7 @@ class Personal:
     own_phones: Callable[[Iterable[str], Suppression], set[str]]
     pseudonym_of: Callable[[Identity, Any], bytes]
     pseudonyms_of: Callable[[Identity, Any], frozenset[bytes]]
-    redact: Callable[[Answer, Suppression], Answer]
+    redact: Callable[[Response, Suppression], Response]
     redact_body: Callable[[bytes, Suppression], bytes | None]
     redact_reject: Callable[[str, Suppression], str | None]
     find_in_body: Callable[[bytes, Suppression], Found]

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One HTTP answer as received. ``request`` names method, path and parameters, never a credential.
 
     ``sequence`` orders the answers of a window (the page number, from 1). ``decoded`` spares
@@ -34,7 +34,7 @@ class Restart:
 
 
 @dataclass(slots=True)
-class Tally:
+class ExtractStats:
     """What a window cost and what the vendor said of it; filled by the client while it extracts."""
 
     requests: int = 0

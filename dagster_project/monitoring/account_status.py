@@ -1,6 +1,6 @@
 """How things stand, read from the ledger: for every source and account what is good, and what is red.
 
-Grain: one ``Standing`` a source and account. A *gap* is a day between the first loaded and the last
+Grain: one ``AccountStatus`` a source and account. A *gap* is a day between the first loaded and the last
 expected day that has no receipt. A day is *red* for a reason: it is a gap, it was asked for in vain, a
 newer answer is held, the last attempt failed, its records did not add up, some were rejected, or it is dated in the
 future. Each reason names where it is
@@ -44,7 +44,7 @@ class Red:
 
 
 @dataclass(frozen=True)
-class Standing:
+class AccountStatus:
     """One account of one source. ``gaps`` and ``unsettled`` are days; ``rows`` what stands.
 
     ``last_good_day`` is the last day before the first gap, ``last_day`` the last one loaded at all.
@@ -97,7 +97,7 @@ def _text(value: date | datetime | None) -> str | None:
 
 def standing_of(
     connection: Connection, source: str, account: str, until: date, *, whole_history: bool = False
-) -> Standing:
+) -> AccountStatus:
     """How an account stands, days expected from its first loaded one to ``until``.
 
     ``whole_history``: one answer tells of all days, so a day before the last answer is no gap.
@@ -125,7 +125,7 @@ def standing_of(
     in_vain = set() if whole_history else _asked_in_vain(connection, source, account, until)
     unloaded = sorted(in_vain.union(gaps))
     held = {row[0]: row[3] for row in days if row[3]}
-    return Standing(
+    return AccountStatus(
         source=source,
         account=account,
         first_day=first,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ def in_all(findings: Sequence[Finding]) -> str:
     """The last line, which says whether to read the others."""
     states = Counter(finding.state for finding in findings)
     wrong = f"{states['wrong']} to be mended" if states["wrong"] else "nothing is wrong"
-    return f"{wrong}, {counted(states['note'], 'note')}, {states['good']} good."
+    return f"{wrong}, {pluralize(states['note'], 'note')}, {states['good']} good."

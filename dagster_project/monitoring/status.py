@@ -14,22 +14,22 @@ from itertools import groupby
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.monitoring import alarm_outbox
-from dagster_project.monitoring.account_status import Red, Standing, standing_of
+from dagster_project.monitoring.account_status import AccountStatus, Red, standing_of
 from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.pipeline.reconcile import months_of_account
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import spans_text
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
 from dagster_project.warehouse.ledger.load_receipts import HeldDay
 
 
 @dataclass(frozen=True)
-class Points:
+class PointsLeft:
     """API points of the account's present day: spent, set aside by windows under way, and left.
 
     ``left`` None: not bounded. It counts whole calls.
@@ -58,8 +58,8 @@ class Trouble:
 
 @dataclass(frozen=True)
 class AccountHealth:
-    standing: Standing
-    points: Points | None
+    standing: AccountStatus
+    points: PointsLeft | None
     wanted_left: int
     troubles: tuple[Trouble, ...]
     notices: tuple[str, ...]
@@ -85,7 +85,7 @@ class Health:
         if not days:
             return "Nothing is red"
         accounts = len({(trouble.source, trouble.account) for trouble in self.troubles})
-        return f"{counted(days, 'day')} red, of {counted(accounts, 'account')}"
+        return f"{pluralize(days, 'day')} red, of {pluralize(accounts, 'account')}"
 
 
 def health(
@@ -125,7 +125,7 @@ def _account_health(
         feed.source,
         account.label,
         until,
-        whole_history=feed.reach is Reach.HISTORY,
+        whole_history=feed.reach is QueryScope.HISTORY,
     )
     askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
     lost = [day for day in standing.gaps if day not in askable]
@@ -152,15 +152,17 @@ def _account_health(
 
 def _points(
     feed: Feed, settings: Settings, connection: Connection, account: Account
-) -> Points | None:
+) -> PointsLeft | None:
     if not feed.points_a_call:
         return None
     spent, held = load_receipts.points_standing(connection, account, clock.today(account.time_zone))
     calls = feed.calls_left(settings, connection, account)
-    return Points(spent, held, None if calls is None else calls * feed.points_a_call)
+    return PointsLeft(spent, held, None if calls is None else calls * feed.points_a_call)
 
 
-def _wanted_left(connection: Connection, standing: Standing, account: Account, until: date) -> int:
+def _wanted_left(
+    connection: Connection, standing: AccountStatus, account: Account, until: date
+) -> int:
     """Days that a person asked the nights for and that no receipt tells of yet."""
     wishes = owed_days.wanted(connection, account.source, account.label)
     days = {day for wish in wishes for day in each_day(wish.first_day, min(wish.last_day, until))}
@@ -172,7 +174,7 @@ def _wanted_left(connection: Connection, standing: Standing, account: Account, u
     )
 
 
-def _troubles(standing: Standing, red: Sequence[Red]) -> Iterator[Trouble]:
+def _troubles(standing: AccountStatus, red: Sequence[Red]) -> Iterator[Trouble]:
     """Red days of one cause together; neighbouring days share a command."""
 
     def cause(one: Red) -> tuple[str, str]:
@@ -194,7 +196,7 @@ def _troubles(standing: Standing, red: Sequence[Red]) -> Iterator[Trouble]:
             )
 
 
-def _command(standing: Standing, red: Red, first: date, last: date) -> str:
+def _command(standing: AccountStatus, red: Red, first: date, last: date) -> str:
     verb = "replay" if red.remedy == "replay" else "backfill"
     line = (
         f"warehouse {verb} --source {standing.source} --account {standing.account}"

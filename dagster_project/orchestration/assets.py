@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from dagster_project.config.settings import Settings
 from dagster_project.errors import AnswerNotTrusted, HeldBack, SettingsError, WarehouseError
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import (
     checks,
@@ -32,9 +32,9 @@ from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.reporter import Late, Reporter, left_unreported
 from dagster_project.pipeline.due_days import Due
-from dagster_project.pipeline.load_window import Walk
-from dagster_project.pipeline.runner import ChunkDone, DayRunner, refuse_unknown_accounts
-from dagster_project.text.wording import counted
+from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.runner import DayRunner, WindowDone, refuse_unknown_accounts
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.ledger.manual_acts import note_act
 
@@ -116,7 +116,7 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
 
 
 def _backfill_policy(feed: Feed, settings: Settings) -> dg.BackfillPolicy:
-    if feed.reach is Reach.HISTORY:
+    if feed.reach is QueryScope.HISTORY:
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.range_days)
 
@@ -133,7 +133,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
     with (
         interrupts.noted(context),
         liveness.alive(services.warehouse(), context.run.run_id),
-        services.opened_walk(
+        services.open_pipeline(
             feed,
             run_id=context.run.run_id,
             accept_shrink=config.accept_shrink,
@@ -164,7 +164,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 problems += chunk.problems
             problems += chunk.doubts if load else []
         if load:
-            reporter.add(ChunkDone(), lambda _: _log_source(context, walk))
+            reporter.add(WindowDone(), lambda _: _log_source(context, walk))
         reporter.write()
     if reporter.problem:
         context.log.error(reporter.problem)
@@ -175,24 +175,27 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
 
 
 def _report_late(
-    context: dg.AssetExecutionContext, walk: Walk, reporter: Reporter, late: Late
+    context: dg.AssetExecutionContext, walk: WindowPipeline, reporter: Reporter, late: Late
 ) -> None:
     """Tell Dagster now of days that an earlier run committed and could not tell of, or was killed."""
     context.log.info(
-        f"{counted(len(late.chunk.days), 'day')} that run {late.run_id} committed, and that Dagster was"
+        f"{pluralize(len(late.chunk.days), 'day')} that run {late.run_id} committed, and that Dagster was"
         " not told of, are reported now."
     )
     write = partial(_log, context, walk, asked=late.asked, loaded=True, committed_by=late.run_id)
     reporter.add(late.chunk, write)
 
 
-def _log_source(context: dg.AssetExecutionContext, walk: Walk) -> None:
+def _log_source(context: dg.AssetExecutionContext, walk: WindowPipeline) -> None:
     for evaluation in checks.of_source(walk):
         context.log_event(evaluation)
 
 
 def _note_acceptance(
-    context: dg.AssetExecutionContext, walk: Walk, config: RefreshConfig, days: Collection[date]
+    context: dg.AssetExecutionContext,
+    walk: WindowPipeline,
+    config: RefreshConfig,
+    days: Collection[date],
 ) -> None:
     """Who has days taken that would be held back."""
     accepted = [name for name in ACCEPTING if getattr(config, name, False)]
@@ -209,7 +212,7 @@ def _days_to_ask(
     feed: Feed, due: Mapping[str, Due] | None
 ) -> Mapping[str, Collection[date]] | None:
     """By account, what a nightly run asks for; a whole history is read at once, so all of its days."""
-    if due is None or feed.reach is Reach.HISTORY:
+    if due is None or feed.reach is QueryScope.HISTORY:
         return None
     return {label: of_account.days for label, of_account in due.items()}
 
@@ -238,8 +241,8 @@ def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
 
 def _log(
     context: dg.AssetExecutionContext,
-    walk: Walk,
-    chunk: ChunkDone,
+    walk: WindowPipeline,
+    chunk: WindowDone,
     *,
     asked: bool,
     loaded: bool,

@@ -21,8 +21,8 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring.status import take_held
 from dagster_project.orchestration import freshness, reconciliation, report
-from dagster_project.pipeline.load_window import Walk
-from dagster_project.text.wording import counted
+from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 
 _DESCRIPTIONS = {
@@ -53,7 +53,7 @@ def specs_of(
     return [*by_day, fresh]
 
 
-def of_source(walk: Walk) -> Iterator[dg.AssetCheckEvaluation]:
+def of_source(walk: WindowPipeline) -> Iterator[dg.AssetCheckEvaluation]:
     """How the source stands at the end of a run; nothing is asked of the vendor for it."""
     feed, settings = walk.feed, walk.settings
     with walk.reading() as connection:
@@ -65,21 +65,21 @@ def of_source(walk: Walk) -> Iterator[dg.AssetCheckEvaluation]:
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, walk: Walk, day: date, receipts: Sequence[Receipt]
+    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date, receipts: Sequence[Receipt]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The day's evaluations; log them right after its materialization."""
     return _evaluations(context, walk.feed, day, _results(walk, day, receipts))
 
 
 def held(
-    context: dg.AssetExecutionContext, walk: Walk, day: date
+    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluation of a day of which an answer is held back: its old rows and materialization stand."""
     return _evaluations(context, walk.feed, day, [_held(walk, day)])
 
 
 def not_read(
-    context: dg.AssetExecutionContext, walk: Walk, day: date, problem: AnswerNotTrusted
+    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date, problem: AnswerNotTrusted
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluation of a day whose newer answer was not taken at all: its old rows stand."""
     result = _Result(
@@ -119,7 +119,7 @@ class _Result(NamedTuple):
     figures: dict[str, Any]
 
 
-def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
+def _results(walk: WindowPipeline, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     received = sum(receipt.rows_received for receipt in receipts)
     rows = sum(receipt.rows for receipt in receipts)
@@ -133,7 +133,7 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     )
     reasons = _reasons(receipts)
     why = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-    said = f"{counted(rejected, 'record')} rejected{why and f': {why}'}; see ops.rejected_record"
+    said = f"{pluralize(rejected, 'record')} rejected{why and f': {why}'}; see ops.rejected_record"
     yield _Result(
         "no_rejects",
         rejected == 0,
@@ -151,7 +151,7 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     said = f"{said} in all days asked together" if said else "every status, key and form is known"
     yield _Result("known_values", not unknown, warn, said, unknown)
     outside = sum(count for reason, count in reasons.items() if _OUTSIDE in reason)
-    said = f"{counted(outside, 'record')} dated outside of the window"
+    said = f"{pluralize(outside, 'record')} dated outside of the window"
     yield _Result(
         "dates_inside",
         outside == 0,
@@ -164,7 +164,7 @@ def _results(walk: Walk, day: date, receipts: Sequence[Receipt]) -> Iterator[_Re
     yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
 
 
-def _held(walk: Walk, day: date) -> _Result:
+def _held(walk: WindowPipeline, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
     with walk.reading() as connection:
         held = load_receipts.held_days(connection, walk.feed.source, day=day)
@@ -204,7 +204,7 @@ def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
     return reasons
 
 
-def _volume(walk: Walk, day: date, rows: int, accounts: Sequence[str]) -> _Result:
+def _volume(walk: WindowPipeline, day: date, rows: int, accounts: Sequence[str]) -> _Result:
     """Against the median of the last four same weekdays that are loaded; a drop below half warns."""
     weekdays = [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
     with walk.reading() as connection:
@@ -218,12 +218,14 @@ def _volume(walk: Walk, day: date, rows: int, accounts: Sequence[str]) -> _Resul
         ]
     usual = median(before) if before else 0
     passed = usual < _ENOUGH_ROWS or rows >= usual * _DROP
-    said = f"{counted(rows, 'row')}; usual on a {day:%A}: {usual:,.0f}, the median of {len(before)}"
+    said = (
+        f"{pluralize(rows, 'row')}; usual on a {day:%A}: {usual:,.0f}, the median of {len(before)}"
+    )
     return _Result(
         "plausible_volume",
         passed,
         dg.AssetCheckSeverity.WARN,
-        said if before else f"{counted(rows, 'row')}; no earlier {day:%A} to compare with",
+        said if before else f"{pluralize(rows, 'row')}; no earlier {day:%A} to compare with",
         {"rows": rows, "usual": usual, "weekdays compared": len(before)},
     )
 

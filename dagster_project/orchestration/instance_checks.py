@@ -11,7 +11,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.monitoring.findings import Finding
 from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse
 
 QUEUED_FOR_TOO_LONG = timedelta(hours=1)
@@ -20,7 +20,9 @@ QUEUED_FOR_TOO_LONG = timedelta(hours=1)
 def dagster(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with opened_instance(settings, warehouse) as instance:
         count = instance.get_runs_count()
-        yield Finding("Dagster", "good", f"its storage answers and knows {counted(count, 'run')}.")
+        yield Finding(
+            "Dagster", "good", f"its storage answers and knows {pluralize(count, 'run')}."
+        )
         if instance.telemetry_enabled:
             text = "telemetry is on."
             yield Finding(

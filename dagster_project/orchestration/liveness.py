@@ -78,7 +78,7 @@ def _locked(warehouse: Warehouse, run_id: str, patience: float) -> Iterator[Conn
         yield connection
 
 
-def bury_dead_runs(
+def fail_dead_runs(
     instance: dg.DagsterInstance, warehouse: Warehouse, *, grace: timedelta = _GRACE
 ) -> list[str]:
     """Report dead runs as failed, close their extractions, cancel unbegun runs; answers the ids."""
@@ -202,7 +202,7 @@ def is_over(connection: Connection, run_id: str) -> bool:
     description="Reports runs as failed whose process was killed, whose host was lost, or that never begin.",
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    dead = bury_dead_runs(context.instance, services.warehouse())
+    dead = fail_dead_runs(context.instance, services.warehouse())
     dead += bury_never_begun(context.instance)
     return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "no run has died")
 

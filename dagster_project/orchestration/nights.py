@@ -21,7 +21,7 @@ from dagster_project.pipeline.due_days import (
     fitting_days,
     ranges_of,
 )
-from dagster_project.pipeline.runner import ChunkDone
+from dagster_project.pipeline.runner import WindowDone
 from dagster_project.warehouse.connection import Warehouse
 
 
@@ -60,7 +60,7 @@ def plan_night(feed: Feed, settings: Settings, warehouse: Warehouse) -> Night:
     return Night(ranges_of(feed, days, settings.range_days), days, left)
 
 
-def may_wait(due: Mapping[str, Due], chunk: ChunkDone) -> bool:
+def may_wait(due: Mapping[str, Due], chunk: WindowDone) -> bool:
     """Whether all that the chunk says is that older days have to wait for another night's budget."""
     return bool(chunk.left) and not any(
         _is_newest(of_account, chunk.left)
@@ -74,7 +74,7 @@ def _is_newest(due: Due, days: Collection[date]) -> bool:
     return any(due.days.get(day) in (YESTERDAY, TODAY) for day in days)
 
 
-def left_for_another_night(chunk: ChunkDone) -> str:
+def left_for_another_night(chunk: WindowDone) -> str:
     """The line of the event log that says so."""
     account = chunk.problems[0].account
     return (

@@ -6,15 +6,15 @@ from typing import Any
 
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account
-from dagster_project.privacy.erasure import Belongings, Reducible
+from dagster_project.privacy.erasure import PersonalDataScope, Reducible
 
 
-def belongings(settings: Settings, key: str) -> list[Belongings]:
+def belongings(settings: Settings, key: str) -> list[PersonalDataScope]:
     """Of every feed that holds people, with or without credentials; rows made with ``key``."""
     return [
-        Belongings(
+        PersonalDataScope(
             **_reducible(feed, settings),
             personal=feed.personal,
             context=feed.row_context(settings, key),
@@ -41,5 +41,5 @@ def _reducible(feed: Feed, settings: Settings) -> dict[str, Any]:
         "table": feed.table,
         "account_of": account_of,
         "reduction": feed.reduction,
-        "lock_whole": feed.reach is Reach.HISTORY,
+        "lock_whole": feed.reach is QueryScope.HISTORY,
     }

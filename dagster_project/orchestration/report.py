@@ -16,9 +16,9 @@ from dagster_project.errors import TooLittleRead, WarehouseError
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
-from dagster_project.pipeline.runner import ChunkDone, Cost
+from dagster_project.pipeline.runner import Cost, WindowDone
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 
 _WORDS: Final = {
     NUL_REPLACED: "texts whose NUL characters are stored as ␀",
@@ -151,7 +151,7 @@ def _in_words(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " "))
 
 
-Listener = Callable[[ChunkDone], None]
+Listener = Callable[[WindowDone], None]
 _listeners: list[Listener] = []
 
 
@@ -166,7 +166,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def progress(
-    context: dg.AssetExecutionContext, feed: Feed, chunk: ChunkDone, done: int, total: int
+    context: dg.AssetExecutionContext, feed: Feed, chunk: WindowDone, done: int, total: int
 ) -> None:
     """One line of the event log for each chunk, and one for each problem."""
     for listener in _listeners:
@@ -180,9 +180,9 @@ def progress(
         context.log.info(
             f"{feed.source} {accounts} {span}: {total_rows['rows received']:,} received,"
             f" {summary(receipts, asked=True).removeprefix('loaded: ')};"
-            f" {counted(chunk.tally.requests, 'request')},"
-            f" {counted(chunk.tally.points, 'point')}, {chunk.seconds:.1f} s;"
-            f" {done} of {counted(total, 'day')} done"
+            f" {pluralize(chunk.tally.requests, 'request')},"
+            f" {pluralize(chunk.tally.points, 'point')}, {chunk.seconds:.1f} s;"
+            f" {done} of {pluralize(total, 'day')} done"
         )
     for account, of_account in _by_account(receipts).items():
         logs.tell_loaded(
@@ -211,9 +211,11 @@ def failure(feed: Feed, problems: Sequence[WarehouseError], *, asked: bool) -> d
         lines.append(f"- and {len(problems) - 20} more")
     accounts = sorted({problem.account for problem in problems if problem.account})
     failed = sum(not isinstance(problem, TooLittleRead) for problem in problems)
-    told = [f"{counted(failed, 'window')} failed; all others are loaded"] if failed else []
+    told = [f"{pluralize(failed, 'window')} failed; all others are loaded"] if failed else []
     if failed < len(problems):
-        told.append(f"too little could be read in {counted(len(problems) - failed, 'first load')}")
+        told.append(
+            f"too little could be read in {pluralize(len(problems) - failed, 'first load')}"
+        )
     text = f"{feed.source}: {'; '.join(told)}.\n" + "\n".join(lines)
     commands = list(dict.fromkeys(_again(feed, problem, asked=asked) for problem in problems))
     return dg.Failure(

@@ -16,17 +16,17 @@ from datetime import date
 from dagster_project.errors import WarehouseError
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import liveness
-from dagster_project.pipeline.load_window import Walk
-from dagster_project.pipeline.runner import ChunkDone, Cost
-from dagster_project.text.wording import counted
+from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.runner import Cost, WindowDone
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 
-Write = Callable[[ChunkDone], None]
+Write = Callable[[WindowDone], None]
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    chunk: ChunkDone
+    chunk: WindowDone
     write: Write
 
 
@@ -37,12 +37,12 @@ FAILURES_IN_A_ROW = 2
 class Reporter:
     """Writes events; what cannot be written waits."""
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: WindowPipeline) -> None:
         self._walk = walk
         self._waiting: deque[_Waiting] = deque()
         self._failure: Exception | None = None
 
-    def add(self, chunk: ChunkDone, write: Write) -> None:
+    def add(self, chunk: WindowDone, write: Write) -> None:
         """Have the chunk written, day by day, and what is not of a day last."""
         for day, receipts in chunk.days.items():
             of_day = replace(chunk, days={day: receipts}, problems=[])
@@ -77,7 +77,7 @@ class Reporter:
         if not self._waiting:
             return ""
         days = {day for waiting in self._waiting for day in waiting.chunk.days}
-        what = f"{counted(len(days), 'day')} loaded that" if days else "checks that"
+        what = f"{pluralize(len(days), 'day')} loaded that" if days else "checks that"
         return (
             f"{what} Dagster could not be told of, since its storage takes no events"
             f" ({type(self._failure).__name__}). The rows are committed; the next run of"
@@ -90,11 +90,11 @@ class Late:
     """Days that an earlier run committed and Dagster does not know of."""
 
     run_id: str
-    chunk: ChunkDone
+    chunk: WindowDone
     asked: bool
 
 
-def left_unreported(walk: Walk, but: Collection[tuple[str, date]]) -> Iterator[Late]:
+def left_unreported(walk: WindowPipeline, but: Collection[tuple[str, date]]) -> Iterator[Late]:
     """What runs that are over have left, of days that every account has; ``but``: what comes anyway."""
     accounts = [account.label for account in walk.feed.accounts(walk.settings)]
     by_run: dict[str, dict[date, list[Receipt]]] = defaultdict(lambda: defaultdict(list))
@@ -111,8 +111,8 @@ def left_unreported(walk: Walk, but: Collection[tuple[str, date]]) -> Iterator[L
         yield Late(run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values())))
 
 
-def _chunk(days: dict[date, list[Receipt]]) -> ChunkDone:
-    return ChunkDone(days=dict(days), costs=dict.fromkeys(days, Cost()))
+def _chunk(days: dict[date, list[Receipt]]) -> WindowDone:
+    return WindowDone(days=dict(days), costs=dict.fromkeys(days, Cost()))
 
 
 def _flat(groups: Collection[Sequence[Receipt]]) -> Iterator[Receipt]:

@@ -13,7 +13,7 @@ from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed
 from dagster_project.orchestration.malloc_arenas import keep_few_heaps
-from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
@@ -79,13 +79,13 @@ def refuse_unfit_server(found: Warehouse, *, patience: float = 0) -> None:
 
 
 @contextmanager
-def opened_walk(
+def open_pipeline(
     feed: Feed,
     *,
     run_id: str | None = None,
     accept_shrink: bool = False,
     accept_rejects: bool = False,
-) -> Iterator[Walk]:
+) -> Iterator[WindowPipeline]:
     """A walk of this feed with the process's settings.
 
     Raises:
@@ -98,7 +98,7 @@ def opened_walk(
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
     refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
     _tell_other_zones(feed)
-    with Walk(
+    with WindowPipeline(
         feed,
         settings(),
         warehouse(),
@@ -131,7 +131,7 @@ def _tell_other_zones(feed: Feed) -> None:
                 log.warning(sentence)
 
 
-def _count_passed_months(walk: Walk, ended: threading.Event) -> None:
+def _count_passed_months(walk: WindowPipeline, ended: threading.Event) -> None:
     """What fails here stays in the queue, for the end of the walk."""
     while not ended.wait(PASSED_MONTHS_SECONDS):
         with suppress(WarehouseError):

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 Job = Callable[[], Iterator[Result]]
 
 
-def abreast(
+def run_concurrently(
     jobs: Iterable[Job[Result]], width: Callable[[], int], most: int
 ) -> Generator[Result, None, None]:
     """What the jobs give, in the order of its coming; raises what the first failing one raised,

@@ -13,9 +13,9 @@ from datetime import date, datetime
 
 from dagster_project import clock
 from dagster_project.config.settings import Settings
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import ONE_DAY, Account, midnight
-from dagster_project.pipeline.planner import Expected, Limits, expected_rows, next_window
+from dagster_project.pipeline.planner import Expected, RequestLimits, expected_rows, next_window
 from dagster_project.text.day_runs import runs_of
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
@@ -86,7 +86,7 @@ def _reasons(
     yesterday = today - ONE_DAY
     first = settings.start_date
     reasons: dict[date, str] = {}
-    if feed.reach is not Reach.HISTORY:
+    if feed.reach is not QueryScope.HISTORY:
         failed = owed_days.failed_ranges(connection, account)
         reasons |= dict.fromkeys(owed_days.days_within(failed, first, yesterday), FAILED)
     asked = owed_days.wanted(connection, account.source, account.label)
@@ -110,9 +110,9 @@ def _states(connection: Connection, account: Account) -> dict[date, _State]:
     return {row[0]: _State(int(row[1]), row[2], row[3]) for row in rows}
 
 
-def limits_of(feed: Feed) -> Limits:
+def limits_of(feed: Feed) -> RequestLimits:
     """What bounds this feed's windows; a margin is left, since days differ from what was expected."""
-    return Limits(feed.rows_a_call, feed.window_rows * 3 // 4, feed.window_days)
+    return RequestLimits(feed.rows_a_call, feed.window_rows * 3 // 4, feed.window_days)
 
 
 def expectation(
@@ -150,7 +150,7 @@ def ranges_of(feed: Feed, days: Collection[date], length: int) -> list[tuple[dat
     """The ranges of days that runs are to take, newest first; a whole history is one."""
     if not days:
         return []
-    if feed.reach is Reach.HISTORY:
+    if feed.reach is QueryScope.HISTORY:
         return [(min(days), max(days))]
     ranges = []
     for run in runs_of(days):

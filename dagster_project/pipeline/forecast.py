@@ -18,7 +18,7 @@ from typing import Final
 import pandas as pd
 
 from dagster_project.config.settings import Settings
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expectation, limits_of
 from dagster_project.pipeline.planner import (
@@ -137,7 +137,7 @@ def windows_to_probe(
 
 
 def _requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
-    if feed.reach is Reach.HISTORY:
+    if feed.reach is QueryScope.HISTORY:
         return 1
     limits = limits_of(feed)
     return sum(

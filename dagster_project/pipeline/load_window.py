@@ -29,25 +29,25 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.batch import Batch
-from dagster_project.model.feed import Client, Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope, VendorClient
 from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.concurrency import abreast
+from dagster_project.pipeline.concurrency import run_concurrently
 from dagster_project.pipeline.connections import ConnectionPairs
 from dagster_project.pipeline.outcomes import (
     FEWEST_ABREAST,
     MOST_READING_ROWS,
     MOST_WINDOWS,
     AfterRows,
-    Outcome,
     Stopped,
     TooManyRows,
+    WindowResult,
+    error_context,
     forget_locals,
     hold,
     how_it_ended,
-    located,
     nothing_stored,
     split,
     without,
@@ -58,11 +58,11 @@ from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import extractions, load_receipts, responses
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 from dagster_project.warehouse.load.holds import DaysHeld, RejectGuard, ShrinkGuard
-from dagster_project.warehouse.load.partitions import MonthKeeper, refresh_statistics
+from dagster_project.warehouse.load.partitions import PartitionManager, refresh_statistics
 from dagster_project.warehouse.load.window_load import WindowLoad
 
 
-class Walk:
+class WindowPipeline:
     """Walks windows of one feed; safe to use from several threads, each window on connections of its own."""
 
     def __init__(
@@ -94,8 +94,8 @@ class Walk:
         self.after_rows = after_rows
         self._pii_key = pii_key
         self._local = threading.local()
-        self.months = MonthKeeper(warehouse)
-        self._client: Client | None = None
+        self.months = PartitionManager(warehouse)
+        self._client: VendorClient | None = None
         self._stopping = threading.Event()
         self._opening = threading.Lock()
         self._connections = ConnectionPairs(warehouse)
@@ -105,7 +105,7 @@ class Walk:
         self._turns = threading.Semaphore(MOST_WINDOWS)
         self._fresh_days: set[date] = set()
 
-    def __enter__(self) -> Walk:
+    def __enter__(self) -> WindowPipeline:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -130,7 +130,7 @@ class Walk:
             self._contexts.put(context)
 
     @property
-    def client(self) -> Client:
+    def client(self) -> VendorClient:
         """The vendor's client, made when first asked for: a replay never makes one."""
         with self._opening:
             if self._client is None:
@@ -151,16 +151,19 @@ class Walk:
             with suppress(WarehouseError), self.reading() as connection:
                 refresh_statistics(connection, self.feed.table, days)
 
-    def refresh(self, window: Window, wanted: Collection[date] | None = None) -> Outcome:
+    def refresh(self, window: Window, wanted: Collection[date] | None = None) -> WindowResult:
         """Ask the vendor for the window and make the warehouse equal to its answer; see ``parts``."""
-        outcome = Outcome()
+        outcome = WindowResult()
         for part in self.parts(window, wanted):
             outcome.add(part)
         return outcome
 
     def parts(
-        self, window: Window, wanted: Collection[date] | None = None, tally: Tally | None = None
-    ) -> Iterator[Outcome]:
+        self,
+        window: Window,
+        wanted: Collection[date] | None = None,
+        tally: ExtractStats | None = None,
+    ) -> Iterator[WindowResult]:
         """Ask for the window, and answer with each part of it as it commits, newest first.
 
         What went wrong is in an outcome's ``problems``; the old rows of those days stand untouched.
@@ -172,46 +175,48 @@ class Walk:
         left: list[Window] = []
         refusal: QuotaSpent | None = None
         while todo:
-            part, cost = todo.pop(), tally or Tally()
+            part, cost = todo.pop(), tally or ExtractStats()
             tally = None
             try:
                 outcome = self._ask(part, wanted, cost)
             except TooManyRows as many:
-                yield Outcome(tally=cost)
+                yield WindowResult(tally=cost)
                 parts = split(part, -(-many.rows // self._aim()))
                 if self._is_unbounded(window.account):
                     asked = [partial(self.parts, smaller, wanted) for smaller in parts]
-                    yield from abreast(asked, lambda: FEWEST_ABREAST, FEWEST_ABREAST)
+                    yield from run_concurrently(asked, lambda: FEWEST_ABREAST, FEWEST_ABREAST)
                 else:
                     todo += reversed(parts)
                 continue
             except AnswerTooLarge as large:
-                if self.feed.reach is Reach.RANGE and len(part.days) > 1:
-                    yield Outcome(tally=cost)
+                if self.feed.reach is QueryScope.RANGE and len(part.days) > 1:
+                    yield WindowResult(tally=cost)
                     todo += reversed(split(part, 2))
                     continue
-                outcome = Outcome(problems=[large], tally=cost)
+                outcome = WindowResult(problems=[large], tally=cost)
             except QuotaSpent as spent:
-                outcome = Outcome(tally=cost)
+                outcome = WindowResult(tally=cost)
                 refusal = refusal or spent
                 fitting = self._newest_that_fit(part, spent.calls_left, cost.vendor_total)
                 left += [*todo, *without(part, fitting)]
                 todo = [fitting] if fitting else []
             except WarehouseError as problem:
                 forget_locals(problem)
-                outcome = Outcome(problems=[problem], tally=cost)
+                outcome = WindowResult(problems=[problem], tally=cost)
             yield outcome
         if refusal is not None:
             first, last = min(w.first_day for w in left), max(w.last_day for w in left)
             refusal.window = str(Window(first, last, window.account))
             refusal.args = (str(refusal),)
-            yield Outcome(problems=[refusal], left=[day for w in left for day in w.days])
+            yield WindowResult(problems=[refusal], left=[day for w in left for day in w.days])
 
-    def _ask(self, window: Window, wanted: Collection[date] | None, cost: Tally) -> Outcome:
+    def _ask(
+        self, window: Window, wanted: Collection[date] | None, cost: ExtractStats
+    ) -> WindowResult:
         with (
             self._turns,
             self._connections.pair() as pair,
-            located(window),
+            error_context(window),
             self._rules(pair[0], window.account),
         ):
             return self._refresh(window, wanted, cost, *pair)
@@ -248,10 +253,10 @@ class Walk:
         self,
         window: Window,
         wanted: Collection[date] | None,
-        cost: Tally,
+        cost: ExtractStats,
         ledger_connection: Connection,
         connection: Connection,
-    ) -> Outcome:
+    ) -> WindowResult:
         load: WindowLoad | None = None
         with self._extraction(window, ledger_connection, cost) as (extraction, tally):
             asked = self._answers(window, tally, extraction, ledger_connection)
@@ -280,13 +285,13 @@ class Walk:
             raise AnswerNotTrusted("the vendor's client came back without any answer.")
         return self._commit(load, connection, ledger_connection, tally)
 
-    def extract(self, window: Window) -> Outcome:
+    def extract(self, window: Window) -> WindowResult:
         """Ask the vendor for the window and store its responses; rows are left as they stand."""
-        tally = Tally()
+        tally = ExtractStats()
         try:
             with (
                 self._connections.pair() as (ledger_connection, _),
-                located(window),
+                error_context(window),
                 self._rules(ledger_connection, window.account),
                 self._extraction(window, ledger_connection, tally) as (extraction, _),
             ):
@@ -304,14 +309,14 @@ class Walk:
                     )
                     for day in window.days
                 ]
-                return Outcome(bare, tally=tally, extractions=[extraction])
+                return WindowResult(bare, tally=tally, extractions=[extraction])
         except WarehouseError as problem:
-            return Outcome(problems=[problem], tally=tally)
+            return WindowResult(problems=[problem], tally=tally)
 
     @contextmanager
     def _extraction(
-        self, window: Window, connection: Connection, tally: Tally
-    ) -> Iterator[tuple[Extraction, Tally]]:
+        self, window: Window, connection: Connection, tally: ExtractStats
+    ) -> Iterator[tuple[Extraction, ExtractStats]]:
         """An extraction from its opening to its end: complete, failed, split into parts, or given up."""
         extraction = extractions.begin_extraction(connection, window, self.run_id)
         try:
@@ -322,19 +327,23 @@ class Walk:
             raise
         extractions.end_extraction(connection, extraction, tally, "complete")
 
-    def _check_size(self, window: Window, tally: Tally) -> None:
+    def _check_size(self, window: Window, tally: ExtractStats) -> None:
         rows = tally.vendor_total or 0
-        if self.feed.reach is Reach.RANGE and len(window.days) > 1 and rows > self.feed.window_rows:
+        if (
+            self.feed.reach is QueryScope.RANGE
+            and len(window.days) > 1
+            and rows > self.feed.window_rows
+        ):
             raise TooManyRows(rows)
 
-    def replay(self, account: Account, days: Sequence[date]) -> Outcome:
+    def replay(self, account: Account, days: Sequence[date]) -> WindowResult:
         """Rebuild days from their stored responses, without a vendor call; see ``replays``."""
-        outcome = Outcome()
+        outcome = WindowResult()
         for part in self.replays(account, days):
             outcome.add(part)
         return outcome
 
-    def replays(self, account: Account, days: Sequence[date]) -> Iterator[Outcome]:
+    def replays(self, account: Account, days: Sequence[date]) -> Iterator[WindowResult]:
         """Rebuild days from their stored responses; answers with each extraction's as it commits.
 
         A day's responses are the latest complete extraction whose window covers it. Days of which
@@ -347,31 +356,33 @@ class Walk:
             absent = [day for day in days if day not in latest]
             if absent:
                 source = self.feed.source
-                yield Outcome(problems=[nothing_stored(source, account, day) for day in absent])
+                yield WindowResult(
+                    problems=[nothing_stored(source, account, day) for day in absent]
+                )
             for extraction in sorted(set(latest.values()), key=lambda e: e.last_day, reverse=True):
                 if self._stopping.is_set():
                     raise Stopped
                 window = Window(extraction.first_day, extraction.last_day, account)
                 wanted = {day for day, from_ in latest.items() if from_ == extraction}
                 try:
-                    with located(window), self._rules(ledger_connection, account):
+                    with error_context(window), self._rules(ledger_connection, account):
                         load = self._load_stored(
                             ledger_connection, connection, window, extraction, wanted, ()
                         )
-                        outcome = self._commit(load, connection, ledger_connection, Tally())
+                        outcome = self._commit(load, connection, ledger_connection, ExtractStats())
                 except WarehouseError as problem:
                     with suppress(psycopg.Error):
                         connection.rollback()
-                    outcome = Outcome(problems=[problem])
+                    outcome = WindowResult(problems=[problem])
                 yield outcome
 
     def _answers(
         self,
         window: Window,
-        tally: Tally,
+        tally: ExtractStats,
         extraction: Extraction,
         ledger_connection: Connection,
-    ) -> Generator[tuple[Answer | Restart, Future[None]], None, None]:
+    ) -> Generator[tuple[Response | Restart, Future[None]], None, None]:
         """The client's answers, each with the storing of it, which has begun."""
         attempt = 1
         nothing_to_store: Future[None] = Future()
@@ -421,14 +432,14 @@ class Walk:
             lambda original: personal.redact_reject(original, rules.suppression),
         )
 
-    def _redacted(self, answer: Answer) -> Answer:
+    def _redacted(self, answer: Response) -> Response:
         """The answer without the numbers that were erased: what is stored, and read."""
         if self.feed.personal is None:
             return answer
         rules: Rules = self._local.rules
         return self.feed.personal.redact(answer, rules.suppression) if rules.suppression else answer
 
-    def _to_batch(self, answer: Answer, window: Window, context: Any) -> Batch:
+    def _to_batch(self, answer: Response, window: Window, context: Any) -> Batch:
         """The answer's rows, those of old days reduced."""
         batch = self.feed.to_batch(answer, window, context)
         if self.feed.reduction is None:
@@ -473,11 +484,11 @@ class Walk:
             ensure_month=self.months.ensure,
             skip=skip,
             held=held,
-            wanted_days=wanted if self.feed.reach is Reach.HISTORY else None,
+            wanted_days=wanted if self.feed.reach is QueryScope.HISTORY else None,
             is_replay=is_replay,
             guard=self.guard,
             reject_guard=self.reject_guard,
-            lock_whole=self.feed.reach is Reach.HISTORY,
+            lock_whole=self.feed.reach is QueryScope.HISTORY,
             is_settled=partial(self._is_settled, window.account),
         )
         load.begin()
@@ -495,7 +506,7 @@ class Walk:
         is_replay: bool = True,
     ) -> WindowLoad:
         """A load from stored responses of the wanted days of a window, up to its ``finish``."""
-        is_history = self.feed.reach is Reach.HISTORY
+        is_history = self.feed.reach is QueryScope.HISTORY
         load = self._begin(
             connection,
             window,
@@ -520,9 +531,9 @@ class Walk:
         load: WindowLoad,
         connection: Connection,
         ledger_connection: Connection,
-        tally: Tally,
+        tally: ExtractStats,
         problems: Sequence[WarehouseError] = (),
-    ) -> Outcome:
+    ) -> WindowResult:
         """Finish the load and commit; days that are to be held back are, the others are loaded."""
         try:
             receipts = load.finish(self._after_rows(load.window.account), self.run_id)
@@ -552,7 +563,7 @@ class Walk:
             self._fresh_days.update(
                 r.day for r in receipts if r.rows_inserted and not r.already_there
             )
-        return Outcome(receipts, list(problems), tally=tally, extractions=[load.extraction])
+        return WindowResult(receipts, list(problems), tally=tally, extractions=[load.extraction])
 
     def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:
         def bring_up_to_date(connection: Connection, receipts: list[Receipt]) -> None:
@@ -563,7 +574,7 @@ class Walk:
 
     def _is_settled(self, account: Account, receipt: Receipt) -> bool:
         """A day of which too little could be read is asked again, and so is one whose only answer was not."""
-        nothing = self.feed.reach is Reach.DAY and receipt.rows_rejected and not receipt.rows
+        nothing = self.feed.reach is QueryScope.DAY and receipt.rows_rejected and not receipt.rows
         if receipt.doubt or nothing:
             return False
         return self.feed.settles_at_once(receipt) or is_settled(

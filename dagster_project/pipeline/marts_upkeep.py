@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagster_project.config.settings import Settings
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
-from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.outcomes import AfterRows
 from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
@@ -22,7 +22,7 @@ def marts_keeper(settings: Settings) -> AfterRows:
     return after_rows
 
 
-def refresh_stale_marts(walk: Walk, *, passed_only: bool = False) -> int:
+def refresh_stale_marts(walk: WindowPipeline, *, passed_only: bool = False) -> int:
     """Count afresh what a load could only mark (months of reach and of bad numbers)."""
     with walk.reading() as connection:
         return marts.refresh_stale(connection, shown_template, passed_only=passed_only)

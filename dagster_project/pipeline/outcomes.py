@@ -17,7 +17,7 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.receipt import Extraction, Receipt
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.warehouse.connection import Connection, safe_errors
 from dagster_project.warehouse.ledger import load_receipts
@@ -29,7 +29,7 @@ from dagster_project.warehouse.load.window_load import WindowLoad
 
 
 @dataclass
-class Outcome:
+class WindowResult:
     """What a walk ended with: receipts of the days that committed, and what went wrong with others.
 
     ``left`` are days for which the budget had no room; a problem among ``problems`` says so.
@@ -37,11 +37,11 @@ class Outcome:
 
     receipts: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    tally: ExtractStats = field(default_factory=ExtractStats)
     extractions: list[Extraction] = field(default_factory=list)
     left: list[date] = field(default_factory=list)
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: WindowResult) -> None:
         self.receipts += other.receipts
         self.problems += other.problems
         self.left += other.left
@@ -116,7 +116,7 @@ def forget_locals(error: BaseException | None) -> None:
 
 
 @contextmanager
-def located(window: Window) -> Iterator[None]:
+def error_context(window: Window) -> Iterator[None]:
     """Name the source, account and window in what is raised inside; no row shows in it."""
     account = window.account
     try:

@@ -32,7 +32,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """Of windows: rows that a call answers with at most (0: each day is a call of its own), and
     the rows and days that are to be asked for together at most."""
 
@@ -67,7 +67,7 @@ def expected_rows(known: Mapping[date, int], days: Collection[date]) -> dict[dat
     return found
 
 
-def planned_windows(expected: Mapping[date, Expected], limits: Limits) -> list[list[date]]:
+def planned_windows(expected: Mapping[date, Expected], limits: RequestLimits) -> list[list[date]]:
     """These days in windows of neighbouring days, newest first, at the fewest calls.
 
     At equal cost there are as many windows as can be.
@@ -77,7 +77,7 @@ def planned_windows(expected: Mapping[date, Expected], limits: Limits) -> list[l
 
 
 def _cut(
-    run: Sequence[date], expected: Mapping[date, Expected], limits: Limits
+    run: Sequence[date], expected: Mapping[date, Expected], limits: RequestLimits
 ) -> list[list[date]]:
     """One run of neighbouring days, cut where it is cheapest."""
     if not limits.rows_a_call:
@@ -105,7 +105,7 @@ def _cut(
 
 def next_window(
     expected: Mapping[date, Expected],
-    limits: Limits,
+    limits: RequestLimits,
     calls_left: int | None,
     *,
     newest_first: bool = True,
@@ -132,7 +132,7 @@ def next_window(
 def _newest_that_fit(
     window: Sequence[date],
     expected: Mapping[date, Expected],
-    limits: Limits,
+    limits: RequestLimits,
     calls_left: int | None,
 ) -> list[date]:
     if calls_left is None:

@@ -25,8 +25,8 @@ import psycopg
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
-from dagster_project.model.feed import RECORDS, Client, Feed, WholeMonth
-from dagster_project.model.response import Tally
+from dagster_project.model.feed import RECORDS, Feed, VendorClient, WholeMonth
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.due_days import due_days, expectation, limits_of
 from dagster_project.pipeline.planner import planned_windows
@@ -192,7 +192,7 @@ class Reconciler:
         self.run_id, self.report = run_id, report
 
     @cached_property
-    def _client(self) -> Client:
+    def _client(self) -> VendorClient:
         return self.feed.client(self.settings, self.warehouse)
 
     def run(self) -> list[Month]:
@@ -256,7 +256,7 @@ class Reconciler:
 
     def _compare(self, connection: Connection, month: Month) -> Month:
         """Ask the vendor for a month, and remember what came of it."""
-        tally, window = Tally(), month.window
+        tally, window = ExtractStats(), month.window
         compared, here = self._as_stored(window)
         try:
             vendor = self.whole_month.figures(self._client, window, tally)

@@ -29,18 +29,18 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.concurrency import Job, abreast
+from dagster_project.pipeline.concurrency import Job, run_concurrently
 from dagster_project.pipeline.due_days import expectation, limits_of
-from dagster_project.pipeline.load_window import Walk
-from dagster_project.pipeline.outcomes import FEWEST_ABREAST, Outcome, Stopped, too_little_read
+from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.outcomes import FEWEST_ABREAST, Stopped, WindowResult, too_little_read
 from dagster_project.pipeline.planner import next_window, planned_windows
 from dagster_project.warehouse.ledger import load_receipts
 
-__all__ = ["ChunkDone", "Cost", "DayRunner"]
+__all__ = ["Cost", "DayRunner", "WindowDone"]
 
 SIDE_BY_SIDE = 4
 STOPPING_SECONDS = 10.0
@@ -78,7 +78,7 @@ class Cost:
 
 
 @dataclass
-class ChunkDone:
+class WindowDone:
     """What one window of one account ended with.
 
     ``days`` are done by it: their receipts, one for each account that this run (or, re-executed, the
@@ -91,7 +91,7 @@ class ChunkDone:
     committed: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
     left: list[date] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    tally: ExtractStats = field(default_factory=ExtractStats)
     seconds: float = 0.0
 
     @property
@@ -141,8 +141,8 @@ class _Pace:
         return self._width if self.is_clear else 1
 
 
-Step = Callable[[Account, Collection[date]], Iterator[Outcome]]
-_Report = tuple[Account, Outcome | BaseException | None, float]
+Step = Callable[[Account, Collection[date]], Iterator[WindowResult]]
+_Report = tuple[Account, WindowResult | BaseException | None, float]
 
 
 class DayRunner:
@@ -156,7 +156,7 @@ class DayRunner:
 
     def __init__(
         self,
-        walk: Walk,
+        walk: WindowPipeline,
         settings: Settings,
         accounts: Collection[str] = (),
         already: Mapping[tuple[str, date], Receipt] | None = None,
@@ -171,21 +171,21 @@ class DayRunner:
         self.due = due
         self._newest_first = True
 
-    def refresh(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
+    def refresh(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[WindowDone]:
         """Ask the vendor for these days and load them."""
         return self._side_by_side(days, self._refresh, newest_first)
 
-    def extract(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
+    def extract(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[WindowDone]:
         """Ask the vendor for these days and store the responses only."""
         return self._side_by_side(days, self._extract, newest_first)
 
-    def replay(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[ChunkDone]:
+    def replay(self, days: Collection[date], *, newest_first: bool = True) -> Iterator[WindowDone]:
         """Rebuild these days from stored responses."""
         return self._side_by_side(days, self._replay, newest_first)
 
     def _side_by_side(
         self, days: Collection[date], step: Step, newest_first: bool
-    ) -> Iterator[ChunkDone]:
+    ) -> Iterator[WindowDone]:
         """Each account in a thread; what their windows end with, as it comes."""
         self._newest_first = newest_first
         board = _Board(self, days)
@@ -208,7 +208,7 @@ class DayRunner:
             working = len(threads)
             while working:
                 account, outcome, seconds = reports.get()
-                if isinstance(outcome, Outcome):
+                if isinstance(outcome, WindowResult):
                     yield board.take(account, outcome, seconds)
                     continue
                 working -= 1
@@ -243,22 +243,22 @@ class DayRunner:
                 pass
             except WarehouseError as problem:
                 problem.at(source=self.feed.source, account=account.label)
-                reports.put((account, Outcome(problems=[problem]), monotonic() - began))
+                reports.put((account, WindowResult(problems=[problem]), monotonic() - began))
             except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
                 end = error
         reports.put((account, end, 0.0))
 
-    def _refresh(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
-        tally = Tally()
+    def _refresh(self, account: Account, days: Collection[date]) -> Iterator[WindowResult]:
+        tally = ExtractStats()
         if self.due is not None and self.feed.answerable is not None:
             try:
                 days = self.feed.answerable(self.walk.client, account, days, tally)
             except WarehouseError as problem:
-                yield Outcome(problems=[problem.at(account=account.label)], tally=tally)
+                yield WindowResult(problems=[problem.at(account=account.label)], tally=tally)
                 return
             if not days:
-                yield Outcome(tally=tally)
-        if self.feed.reach is Reach.HISTORY:
+                yield WindowResult(tally=tally)
+        if self.feed.reach is QueryScope.HISTORY:
             for window in self.windows(account, days):
                 yield from self.walk.parts(window, days, tally)
             return
@@ -268,7 +268,7 @@ class DayRunner:
         pace, todo = _Pace(), set(days)
         windows = self._windows_in_turn(account, todo, left, tally, pace)
         hopeless = False
-        for outcome in abreast(windows, pace.width, MOST_ABREAST):
+        for outcome in run_concurrently(windows, pace.width, MOST_ABREAST):
             if outcome.left:
                 left += outcome.left
                 refusal = refusal or outcome.problems[0]
@@ -281,14 +281,14 @@ class DayRunner:
             down = [problem for problem in outcome.problems if isinstance(problem, TryLater)]
             in_a_row = in_a_row + 1 if down else 0
             if in_a_row == FAILURES_IN_A_ROW:
-                yield Outcome(problems=[self._given_up(account, down[-1])])
+                yield WindowResult(problems=[self._given_up(account, down[-1])])
                 todo.clear()
         if left and not hopeless:
-            yield Outcome(problems=[self._no_room(account, left, refusal)], left=left)
+            yield WindowResult(problems=[self._no_room(account, left, refusal)], left=left)
 
     def _windows_in_turn(
-        self, account: Account, todo: set[date], left: list[date], tally: Tally, pace: _Pace
-    ) -> Iterator[Job[Outcome]]:
+        self, account: Account, todo: set[date], left: list[date], tally: ExtractStats, pace: _Pace
+    ) -> Iterator[Job[WindowResult]]:
         """The days in windows, each chosen by what the ones before it told of rows and points."""
         limits = limits_of(self.feed)
         while todo:
@@ -303,10 +303,10 @@ class DayRunner:
                 left += todo - set(passed)
                 return
             todo -= {*window, *passed}
-            if calls is None and self.feed.reach is Reach.RANGE:
+            if calls is None and self.feed.reach is QueryScope.RANGE:
                 pace.suit(sum(rows[day].rows for day in window))
             yield partial(self.walk.parts, Window(window[0], window[-1], account), None, tally)
-            tally = Tally()
+            tally = ExtractStats()
 
     def _no_room(
         self, account: Account, left: Sequence[date], refusal: WarehouseError | None
@@ -335,16 +335,16 @@ class DayRunner:
             way_out="run again later; a nightly run takes what is missing by itself.",
         )
 
-    def _extract(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
+    def _extract(self, account: Account, days: Collection[date]) -> Iterator[WindowResult]:
         for window in self.windows(account, days):
             yield self.walk.extract(window)
 
-    def _replay(self, account: Account, days: Collection[date]) -> Iterator[Outcome]:
+    def _replay(self, account: Account, days: Collection[date]) -> Iterator[WindowResult]:
         return self.walk.replays(account, sorted(days, reverse=True))
 
     def windows(self, account: Account, days: Collection[date]) -> list[Window]:
         """The windows to ask for by what stands: days that cost least together, or the whole history."""
-        if self.feed.reach is Reach.HISTORY:
+        if self.feed.reach is QueryScope.HISTORY:
             last = max(*days, clock.today(account.time_zone), self.settings.start_date)
             return [Window(self.settings.start_date, last, account)]
         with self.walk.reading() as connection:
@@ -373,17 +373,17 @@ class _Board:
             for day in known:
                 self._receipts[day][label] = runner.already[label, day]
 
-    def begin(self) -> Iterator[ChunkDone]:
+    def begin(self) -> Iterator[WindowDone]:
         """Days that an earlier try of the run had finished but for the word of it."""
         receipts = [r for of_day in self._receipts.values() for r in of_day.values()]
         if receipts:
-            done = ChunkDone(committed=receipts)
+            done = WindowDone(committed=receipts)
             self._close(done, list(self._receipts))
             yield done
 
-    def take(self, account: Account, outcome: Outcome, seconds: float) -> ChunkDone:
+    def take(self, account: Account, outcome: WindowResult, seconds: float) -> WindowDone:
         """One window of one account has ended."""
-        done = ChunkDone(
+        done = WindowDone(
             committed=outcome.receipts,
             problems=outcome.problems,
             left=outcome.left,
@@ -406,7 +406,7 @@ class _Board:
         self._close(done, [receipt.day for receipt in outcome.receipts])
         return done
 
-    def _close(self, done: ChunkDone, days: Collection[date]) -> None:
+    def _close(self, done: WindowDone, days: Collection[date]) -> None:
         """Move the days that nobody is waited for any more into ``done``."""
         ready = [day for day in days if day in self.days and not self._open[day]]
         for day in sorted(set(ready) - self._missing_elsewhere(ready), reverse=True):

@@ -69,7 +69,7 @@ class Reducible:
 
 
 @dataclass(frozen=True)
-class Belongings(Reducible):
+class PersonalDataScope(Reducible):
     """What of the warehouse holds a feed's people. ``context`` is what its rows are made with."""
 
     personal: Personal
@@ -101,20 +101,20 @@ class Whereabouts:
     days: Sequence[tuple[str, date]]
 
 
-Find = Callable[[Connection, Belongings], Whereabouts]
+Find = Callable[[Connection, PersonalDataScope], Whereabouts]
 
 
 def forget(
     warehouse: Warehouse,
     secret: str,
     identities: Sequence[Identity],
-    belongings: Sequence[Belongings],
+    belongings: Sequence[PersonalDataScope],
     mask: marts.Mask,
     report: Report = lambda line: None,
 ) -> Erased:
     """Erase these people, and keep them out from now on; the marts are counted afresh with ``mask``."""
 
-    def find(connection: Connection, part: Belongings) -> Whereabouts:
+    def find(connection: Connection, part: PersonalDataScope) -> Whereabouts:
         gone = pseudonyms_in_rows(connection, part, identities, suppressed)
         return Whereabouts(gone, _days_with(connection, part, gone, identities))
 
@@ -149,7 +149,7 @@ def erase_everywhere(
     warehouse: Warehouse,
     rules: Rules,
     epoch: int,
-    belongings: Sequence[Belongings],
+    belongings: Sequence[PersonalDataScope],
     find: Find,
     done: Erased,
     report: Report,
@@ -213,7 +213,7 @@ def unfinished(connection: Connection) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _responses(connection: Connection, part: Belongings, suppressed: Suppression) -> int:
+def _responses(connection: Connection, part: PersonalDataScope, suppressed: Suppression) -> int:
     """Rewrite stored responses that hold a number; one at a time, each committed."""
     changed = 0
     for place in stored_places(connection, part.source):
@@ -258,7 +258,7 @@ def rewrite_response(
 
 
 def _rows(
-    connection: Connection, part: Belongings, rules: Rules, found: Whereabouts, done: Erased
+    connection: Connection, part: PersonalDataScope, rules: Rules, found: Whereabouts, done: Erased
 ) -> Erased:
     """Rewrite rows day by day, each committed together with the note to count its marts afresh."""
     for label, day in found.days:
@@ -278,7 +278,7 @@ def _rows(
 
 def pseudonyms_in_rows(
     connection: Connection,
-    part: Belongings,
+    part: PersonalDataScope,
     identities: Sequence[Identity],
     suppressed: Suppression,
 ) -> frozenset[bytes]:
@@ -301,7 +301,7 @@ def pseudonyms_in_rows(
 
 def _days_with(
     connection: Connection,
-    part: Belongings,
+    part: PersonalDataScope,
     gone: frozenset[bytes],
     identities: Sequence[Identity],
 ) -> list[tuple[str, date]]:

@@ -19,8 +19,8 @@ from dagster_project.model.window import Window
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
     TEXT_COLUMNS,
-    Belongings,
     Erased,
+    PersonalDataScope,
     Report,
     Whereabouts,
     any_number,
@@ -40,7 +40,7 @@ TEXTS_AT_ONCE = 10_000
 def forget_again(
     warehouse: Warehouse,
     secret: str,
-    belongings: Sequence[Belongings],
+    belongings: Sequence[PersonalDataScope],
     mask: marts.Mask,
     report: Report = lambda line: None,
     exported: str | None = None,
@@ -67,7 +67,7 @@ def forget_again(
         epoch = suppression.new_epoch(connection)
         connection.commit()
 
-    def find(reading: Connection, part: Belongings) -> Whereabouts:
+    def find(reading: Connection, part: PersonalDataScope) -> Whereabouts:
         return _whereabouts(reading, part, suppressed, recipients)
 
     if suppressed:
@@ -100,7 +100,10 @@ def _known_everywhere(connection: Connection, secret: str) -> list[bytes]:
 
 
 def _whereabouts(
-    connection: Connection, part: Belongings, suppressed: Suppression, recipients: Suppression
+    connection: Connection,
+    part: PersonalDataScope,
+    suppressed: Suppression,
+    recipients: Suppression,
 ) -> Whereabouts:
     """One reading of every row; then the days of those who were found."""
     gone: set[bytes] = set()
@@ -119,7 +122,7 @@ def _whereabouts(
 
 def _gone_of_day(
     connection: Connection,
-    part: Belongings,
+    part: PersonalDataScope,
     window: Window,
     suppressed: Suppression,
     recipients: Suppression,
@@ -141,7 +144,7 @@ def _gone_of_day(
 
 
 def _texts_with_numbers(
-    connection: Connection, part: Belongings, window: Window
+    connection: Connection, part: PersonalDataScope, window: Window
 ) -> Iterator[list[str]]:
     for column in TEXT_COLUMNS:
         with connection.cursor(name="texts_with_numbers") as cursor:
@@ -157,20 +160,22 @@ def _texts_with_numbers(
                 yield [row[0] for row in rows]
 
 
-def _all_days(connection: Connection, part: Belongings) -> list[tuple[str, date]]:
+def _all_days(connection: Connection, part: PersonalDataScope) -> list[tuple[str, date]]:
     rows = connection.execute(_days_query(part, sql.SQL("true"))).fetchall()
     connection.commit()
     return rows
 
 
-def _days_of(connection: Connection, part: Belongings, gone: set[bytes]) -> list[tuple[str, date]]:
+def _days_of(
+    connection: Connection, part: PersonalDataScope, gone: set[bytes]
+) -> list[tuple[str, date]]:
     query = _days_query(part, sql.SQL("recipient = ANY(%s::uuid[])"))
     rows = connection.execute(query, ([one.hex() for one in gone],)).fetchall()
     connection.commit()
     return rows
 
 
-def _days_query(part: Belongings, condition: sql.SQL) -> sql.Composed:
+def _days_query(part: PersonalDataScope, condition: sql.SQL) -> sql.Composed:
     return sql.SQL("SELECT DISTINCT {}::text, {} FROM warehouse.{} WHERE {}").format(
         sql.Identifier(part.table.account_column),
         sql.Identifier(part.table.day_column),

@@ -24,7 +24,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import ERASED, Values
 from dagster_project.model.window import Account, Window
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import Belongings
+from dagster_project.privacy.erasure import PersonalDataScope
 from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
@@ -47,8 +47,8 @@ class Keys:
 def rekey(
     warehouse: Warehouse,
     keys: Keys,
-    belongings: Sequence[Belongings],
-    before: Sequence[Belongings],
+    belongings: Sequence[PersonalDataScope],
+    before: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> int:
     """Recompute all pseudonyms; answers how many days were left to do.
@@ -99,7 +99,7 @@ def _begin(connection: Connection, keys: Keys) -> bool:
     return True
 
 
-def _seed(connection: Connection, part: Belongings, old_part: Belongings) -> None:
+def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDataScope) -> None:
     """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
     erased = {"phone": ERASED, "message": ERASED}
     old = old_part.personal.rekey_row(erased, old_part.context)["recipient"]
@@ -108,10 +108,10 @@ def _seed(connection: Connection, part: Belongings, old_part: Belongings) -> Non
 
 
 def _days_left(
-    connection: Connection, belongings: Sequence[Belongings]
-) -> list[tuple[Belongings, Account, date]]:
+    connection: Connection, belongings: Sequence[PersonalDataScope]
+) -> list[tuple[PersonalDataScope, Account, date]]:
     """Days not done yet; those that still have numbers and texts come first, for the others' sake."""
-    found: list[tuple[bool, Belongings, Account, date]] = []
+    found: list[tuple[bool, PersonalDataScope, Account, date]] = []
     for part in belongings:
         rows = connection.execute(
             "SELECT s.account, s.day, s.reduced_at IS NOT NULL FROM ops.day_state s"
@@ -126,7 +126,7 @@ def _days_left(
 
 
 def _rekey_day(
-    connection: Connection, part: Belongings, account: Account, day: date, keys: Keys
+    connection: Connection, part: PersonalDataScope, account: Account, day: date, keys: Keys
 ) -> None:
     known = _known_of_day(connection, part, account, day)
     fallback = sub_key(keys.new, "rekeyed")
@@ -155,7 +155,9 @@ def _rekey_day(
     connection.commit()
 
 
-def _known_of_day(connection: Connection, part: Belongings, account: Account, day: date) -> Known:
+def _known_of_day(
+    connection: Connection, part: PersonalDataScope, account: Account, day: date
+) -> Known:
     rows = connection.execute(
         sql.SQL(
             "SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'template' UNION ALL"

@@ -21,7 +21,7 @@ from dagster_project.model.privacy import HASH_BYTES, REDUCED, Found, Identity, 
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
     TEXT_COLUMNS,
-    Belongings,
+    PersonalDataScope,
     Report,
     pseudonyms_in_rows,
     stored_places,
@@ -37,7 +37,7 @@ def collect(
     connection: Connection,
     secret: str,
     identity: Identity,
-    belongings: Sequence[Belongings],
+    belongings: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Everything that is held, as JSON has it; one snapshot, where the caller's transaction is one."""
@@ -73,7 +73,7 @@ def collect(
 
 
 def _rows(
-    connection: Connection, part: Belongings, gone: frozenset[bytes], wanted: Suppression
+    connection: Connection, part: PersonalDataScope, gone: frozenset[bytes], wanted: Suppression
 ) -> Iterator[dict[str, Any]]:
     """The person's rows, every column as it stands; reduced ones are known by their pseudonym alone."""
     with connection.cursor(name="rows_of_subject", row_factory=dict_row) as cursor:
@@ -91,7 +91,7 @@ def _rows(
 
 def _mentions_in_rows(
     connection: Connection,
-    part: Belongings,
+    part: PersonalDataScope,
     gone: frozenset[bytes],
     identity: Identity,
     wanted: Suppression,
@@ -117,7 +117,7 @@ def _mentions_in_rows(
 
 
 def _responses(
-    connection: Connection, part: Belongings, wanted: Suppression
+    connection: Connection, part: PersonalDataScope, wanted: Suppression
 ) -> Iterator[tuple[dict[str, Any], Found]]:
     for place in stored_places(connection, part.source):
         row = connection.execute(
@@ -143,7 +143,7 @@ def _responses(
 
 
 def _rejects(
-    connection: Connection, part: Belongings, wanted: Suppression
+    connection: Connection, part: PersonalDataScope, wanted: Suppression
 ) -> Iterator[tuple[dict[str, Any], Found]]:
     with connection.cursor(name="rejects", row_factory=dict_row) as cursor:
         cursor.execute(

@@ -21,7 +21,7 @@ SURROGATE_REPLACED = "surrogate_replaced"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def storable(text: str, counts: Counter[str]) -> str:
+def sanitize(text: str, counts: Counter[str]) -> str:
     """``text`` as Postgres can keep it; what was replaced is added to ``counts``."""
     if NUL in text:
         counts[NUL_REPLACED] += 1
@@ -32,5 +32,5 @@ def storable(text: str, counts: Counter[str]) -> str:
     return text
 
 
-def is_storable(text: str) -> bool:
+def is_sanitized(text: str) -> bool:
     return NUL not in text and (text.isascii() or not _SURROGATES.search(text))

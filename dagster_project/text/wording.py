@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """``1 request``, ``12,345 requests``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

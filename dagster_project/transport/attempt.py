@@ -25,14 +25,14 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
 from dagster_project.transport.exchange import (
     Abandoned,
+    ExchangeResult,
     Gate,
     Judge,
-    Outcome,
     Redirected,
     Reply,
     Request,
@@ -70,7 +70,7 @@ class Single:
 
     http: DirectSession
     request: Request
-    tally: Tally
+    tally: ExtractStats
     sequence: int
     judge: Judge | None
     gate: Gate
@@ -103,7 +103,7 @@ class Single:
             demanded = retry_after(reply.headers, datetime.now(UTC)) if reply else None
             if isinstance(error, Transient):
                 error.retry_after = demanded
-            self.gate.after(Outcome(attempt.sent, reply, error, demanded))
+            self.gate.after(ExchangeResult(attempt.sent, reply, error, demanded))
 
     def _look_up(self) -> None:
         if self.stop is not None and self.stop.is_set():
@@ -152,7 +152,7 @@ class Single:
                 self.gate.arrived()
                 attempt.deadline += monotonic() - came
                 body = self._read(response)
-            answer = Answer(
+            answer = Response(
                 sequence=self.sequence,
                 request=self.request.shown(),
                 asked_at=attempt.asked_at,

@@ -13,14 +13,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-from dagster_project.transport.in_flight import Place, WindowRoom
+from dagster_project.transport.in_flight import Permit, WindowRoom
 
 Asked = TypeVar("Asked")
 Result = TypeVar("Result")
 
 
-def side_by_side(
-    fetch: Callable[[Asked, threading.Event, Place], Result],
+def fetch_concurrently(
+    fetch: Callable[[Asked, threading.Event, Permit], Result],
     asked: Sequence[Asked],
     threads: int,
     room: WindowRoom,
@@ -31,7 +31,7 @@ def side_by_side(
     stop = threading.Event()
     rest = iter(asked)
     executor = ThreadPoolExecutor(min(threads, len(asked)), thread_name_prefix="side-by-side")
-    waiting: dict[Future[Result], Place] = {}
+    waiting: dict[Future[Result], Permit] = {}
 
     def begin(one: Asked) -> None:
         place = room.place(stop)
@@ -60,10 +60,10 @@ def side_by_side(
 
 
 def _fetched(
-    fetch: Callable[[Asked, threading.Event, Place], Result],
+    fetch: Callable[[Asked, threading.Event, Permit], Result],
     one: Asked,
     stop: threading.Event,
-    place: Place,
+    place: Permit,
 ) -> Result:
     """Fetch once there is room for one more; the place is taken until the consumer comes back."""
     place.ask()

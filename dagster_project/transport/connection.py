@@ -194,7 +194,7 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _PunctualHTTPSConnection
 
 
-class PunctualAdapter(HTTPAdapter):
+class PacedAdapter(HTTPAdapter):
     """The ``requests`` adapter that makes these connections, through a proxy as well."""
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:

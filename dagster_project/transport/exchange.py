@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dagster_project.errors import AnswerNotTrusted, RequestRefused
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.text.raw_json import stray_text
 from dagster_project.transport.redaction import hide
 
@@ -78,7 +78,7 @@ class Request:
 class Reply:
     """An answer with its headers, which may hold cookies and tokens and therefore do not print."""
 
-    answer: Answer = field(repr=False)
+    answer: Response = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
     @property
@@ -91,7 +91,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExchangeResult:
     """What came of one attempt: ``reply`` if a whole answer came, ``error`` if it was not accepted."""
 
     sent: bool
@@ -121,7 +121,7 @@ class Gate:
     def arrived(self) -> None:
         return None
 
-    def after(self, outcome: Outcome) -> None:
+    def after(self, outcome: ExchangeResult) -> None:
         return None
 
 

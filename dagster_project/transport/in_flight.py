@@ -39,7 +39,7 @@ class Stage(Enum):
     AT_HAND = auto()
 
 
-class Room:
+class InFlightLimit:
     """So many asked for (those still leaving among them) and so many at hand, of all windows together."""
 
     def __init__(self, asked: int, at_hand: int) -> None:
@@ -67,7 +67,7 @@ class Room:
 class WindowRoom:
     """One window's places that are taken, and how many of its answers wait for one."""
 
-    def __init__(self, room: Room, account: str) -> None:
+    def __init__(self, room: InFlightLimit, account: str) -> None:
         self.room, self.account = room, account
         self.taken: Counter[Stage] = Counter()
         self.wanting = 0
@@ -80,9 +80,9 @@ class WindowRoom:
     def at_hand(self) -> int:
         return self.taken[Stage.AT_HAND]
 
-    def place(self, stop: threading.Event) -> Place:
+    def place(self, stop: threading.Event) -> Permit:
         """For one answer, which has none yet; once ``stop`` is set it waits no longer."""
-        return Place(self, stop)
+        return Permit(self, stop)
 
     def may_ask(self) -> bool:
         room = self.room
@@ -101,7 +101,7 @@ class WindowRoom:
         return any(window.wanting and window.account == self.account for window in before)
 
 
-class Place:
+class Permit:
     """One answer's: asked for, then at hand, then given back; used by one thread at a time.
 
     An answer asked for anew, because the first one was spoilt, keeps its place.
@@ -111,7 +111,7 @@ class Place:
         self._window, self._stop = window, stop
         self._stage = Stage.NONE
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> Permit:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -47,7 +47,7 @@ class PointStore(Protocol):
     def standing(self, source: str, account: str, day: date) -> tuple[int, int]: ...
 
 
-class Points:
+class QuotaClaim:
     """The claim; end it with ``settle``, or use it with ``with``.
 
     Args:
@@ -110,7 +110,7 @@ class Points:
         """Give back what was set aside and not spent."""
         self._store.release(self._reservation)
 
-    def __enter__(self) -> Points:
+    def __enter__(self) -> QuotaClaim:
         return self
 
     def __exit__(self, *_: object) -> None:

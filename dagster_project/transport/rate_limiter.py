@@ -40,7 +40,7 @@ from typing import Protocol
 from dagster_project import clock
 from dagster_project.errors import TryLater
 from dagster_project.model.window import Account
-from dagster_project.transport.quota import Points, PointStore
+from dagster_project.transport.quota import PointStore, QuotaClaim
 from dagster_project.transport.session import interruptible_pause
 
 MARGIN = 0.04
@@ -192,7 +192,7 @@ class _Lane:
         return Slot(due, self._clock.ours(due)), granted
 
 
-class Governor:
+class RateLimiter:
     """The limits of all vendors, over one store."""
 
     def __init__(self, store: LimitStore) -> None:
@@ -222,9 +222,9 @@ class Governor:
         daily_points: int | None,
         cost: int = 2,
         now: Callable[[], datetime] = clock.now,
-    ) -> Points:
-        """A claim on the account's points, of ``cost`` a call; see ``Points``."""
-        return Points(self._store, account, daily_points, cost, now)
+    ) -> QuotaClaim:
+        """A claim on the account's points, of ``cost`` a call; see ``QuotaClaim``."""
+        return QuotaClaim(self._store, account, daily_points, cost, now)
 
     def standing(self, account: Account, day: date) -> tuple[int, int]:
         """Points spent that day, and points set aside by windows under way."""

@@ -10,12 +10,12 @@ are used up: ``errors.TryLater``.
 A redirect ends the exchange at once, with its target: ``Redirected``.
 
 Vendors decide by body, so the judge sees every other whole answer first, whatever its status: it
-returns what ``Answer.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
+returns what ``Response.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
 which ends the exchange at once. What it lets pass must still not carry a transient status.
 Without a judge any other status, a 4xx too, is the caller's to read.
 
 Secrets: hand them in as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.
-``Answer.request`` shows neither them, nor any header, nor any form. Redirects are not followed,
+``Response.request`` shows neither them, nor any header, nor any form. Redirects are not followed,
 since they would carry credentials to another host. TLS is always verified. ``.netrc`` is not read.
 """
 
@@ -36,14 +36,14 @@ import tenacity
 from requests.cookies import RequestsCookieJar
 
 from dagster_project.errors import TryLater
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.transport.attempt import Pause, Single
-from dagster_project.transport.connection import PunctualAdapter, Timeouts
+from dagster_project.transport.connection import PacedAdapter, Timeouts
 from dagster_project.transport.exchange import (
     Abandoned,
+    ExchangeResult,
     Gate,
     Judge,
-    Outcome,
     Redirected,
     Reply,
     Request,
@@ -54,9 +54,9 @@ from dagster_project.transport.redaction import hush_urllib3
 
 __all__ = [
     "Abandoned",
+    "ExchangeResult",
     "Gate",
     "Judge",
-    "Outcome",
     "Redirected",
     "Reply",
     "Request",
@@ -139,7 +139,7 @@ class Session:
             policy = DefaultCookiePolicy(allowed_domains=[])
             self._http.cookies = RequestsCookieJar(policy=policy)
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, PunctualAdapter(pool_maxsize=pool_size))
+            self._http.mount(scheme, PacedAdapter(pool_maxsize=pool_size))
 
     def forget_cookies(self) -> None:
         self._http.cookies.clear()
@@ -147,7 +147,7 @@ class Session:
     def close(self) -> None:
         self._http.close()
 
-    def send(self, request: Request, **named: Any) -> Answer:
+    def send(self, request: Request, **named: Any) -> Response:
         """As ``exchange``, without the headers of the answer."""
         return self.exchange(request, **named).answer
 
@@ -155,7 +155,7 @@ class Session:
         self,
         request: Request,
         *,
-        tally: Tally,
+        tally: ExtractStats,
         sequence: int = 1,
         judge: Judge | None = None,
         gate: Gate | None = None,

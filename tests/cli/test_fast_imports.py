@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.cli.fast_imports import uncollected
+from dagster_project.cli.fast_imports import gc_paused
 
 
 @pytest.fixture(autouse=True)
@@ -29,21 +29,21 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_nothing_is_collected_meanwhile_and_what_is_there_is_left_alone_later(module: str) -> None:
-    with uncollected():
+    with gc_paused():
         __import__(module)
     assert gc.isenabled()
     assert gc.get_freeze_count() > 0
 
 
 def test_where_nothing_new_is_imported_garbage_stays_collectable() -> None:
-    with uncollected():
+    with gc_paused():
         import json  # noqa: F401
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
 
 
 def test_an_import_that_fails_leaves_the_collector_on() -> None:
-    with pytest.raises(ModuleNotFoundError), uncollected():
+    with pytest.raises(ModuleNotFoundError), gc_paused():
         __import__("no_such_module")
     assert gc.isenabled()
 
@@ -51,7 +51,7 @@ def test_an_import_that_fails_leaves_the_collector_on() -> None:
 def test_a_collector_that_was_off_stays_off(module: str) -> None:
     gc.disable()
     try:
-        with uncollected():
+        with gc_paused():
             __import__(module)
         assert not gc.isenabled()
         assert gc.get_freeze_count() == 0

@@ -72,7 +72,7 @@ def test_a_backfill_that_looks_while_a_dead_run_is_reported_waits_for_its_retry(
     house: House, seen: list[bool]
 ) -> None:
     run_id = launched(house, started=True)
-    assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
+    assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
     assert status(house, run_id) == Status.FAILURE
     assert seen == [False]
 
@@ -133,9 +133,9 @@ def test_a_live_run_that_lost_its_connection_takes_its_lock_again(
                     ).fetchall()
                     assert len(lost) == 1
                     wait_for_lock(admin, lost[0][0])
-                assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == []
+                assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == []
     assert status(house, run_id) == Status.STARTED
-    assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
+    assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
 
 
 def wait_for_lock(admin: Any, lost: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from dagster_project.errors import TryLater
 from dagster_project.model.window import Account, Window
 from dagster_project.orchestration import services
-from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
@@ -50,7 +50,7 @@ def test_the_month_that_was_passed_is_counted_before_the_end(
     monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.opened_walk(feed) as walk:
+    with services.open_pipeline(feed) as walk:
         for day in (MAY, APRIL):
             assert not walk.refresh(one_day(day, account)).problems
         wait_until(lambda: counted(house) == {MAY.replace(day=1)})
@@ -63,7 +63,7 @@ def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
     monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
     refused: list[bool] = []
 
-    def refuse(walk: Walk, *, passed_only: bool = False) -> int:
+    def refuse(walk: WindowPipeline, *, passed_only: bool = False) -> int:
         if passed_only:
             refused.append(True)
             raise TryLater("the server is away")
@@ -72,7 +72,7 @@ def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
     monkeypatch.setattr(services, "refresh_stale_marts", refuse)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.opened_walk(feed) as walk:
+    with services.open_pipeline(feed) as walk:
         for day in (MAY, APRIL):
             assert not walk.refresh(one_day(day, account)).problems
         wait_until(lambda: len(refused) > 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dagster_project.feeds import FEEDS
-from dagster_project.vendors.calltouch.outcomes import PAIRS, Outcome
+from dagster_project.vendors.calltouch.outcomes import PAIRS, SmsOutcome
 from tests.support.nights import NIGHT, ONE_NIGHT, Nights
 from tests.support.operating import House, feed_of
 
@@ -79,7 +79,7 @@ def test_one_replay_corrects_all_history_after_a_fix_of_the_parser(
 ) -> None:
     house = nights.house
     with monkeypatch.context() as mistaken:
-        mistaken.setitem(PAIRS, DELIVERED, Outcome("failed", "other", True))
+        mistaken.setitem(PAIRS, DELIVERED, SmsOutcome("failed", "other", True))
         assert house.refresh(DAYS)
     wrong = checksums(house, "calltouch")
     asked = nights.sandbox.world.stats.requests("calltouch")

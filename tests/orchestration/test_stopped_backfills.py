@@ -143,12 +143,12 @@ def test_a_run_that_was_made_and_never_begun_is_canceled_after_a_while(
     monkeypatch.setattr(launch, "execute_run", killed)
     with pytest.raises(RuntimeError):
         house.refresh([FIRST], "tellody_activity")
-    assert liveness.bury_dead_runs(house.instance, house.warehouse) == []
+    assert liveness.fail_dead_runs(house.instance, house.warehouse) == []
     database = house.warehouse.dagster_database
     with house.warehouse.connect_admin(database=database) as connection:
         connection.execute("UPDATE runs SET update_timestamp = update_timestamp - interval '2 h'")
     made = only_run(house).run_id
-    assert liveness.bury_dead_runs(house.instance, house.warehouse) == [made]
+    assert liveness.fail_dead_runs(house.instance, house.warehouse) == [made]
     assert only_run(house).status == dg.DagsterRunStatus.CANCELED
 
 
@@ -161,7 +161,7 @@ def test_a_killed_backfill_leaves_no_lock_no_started_run_and_is_made_whole_by_an
     backfill.end()
     assert held_locks(house) == 0
     assert only_run(house).status == dg.DagsterRunStatus.STARTED
-    dead = liveness.bury_dead_runs(house.instance, house.warehouse, grace=timedelta())
+    dead = liveness.fail_dead_runs(house.instance, house.warehouse, grace=timedelta())
     assert dead == [only_run(house).run_id]
     assert only_run(house).status == dg.DagsterRunStatus.FAILURE
     assert "started" not in outcomes(house)
@@ -176,7 +176,7 @@ def test_a_killed_backfill_leaves_no_lock_no_started_run_and_is_made_whole_by_an
 def test_a_run_that_lives_is_not_buried(house: House) -> None:
     backfill = Backfill(house)
     backfill.until(1)
-    assert liveness.bury_dead_runs(house.instance, house.warehouse, grace=timedelta()) == []
+    assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=timedelta()) == []
     assert outcomes(house).get("abandoned") is None
     backfill.process.kill()
     backfill.end()

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from dagster_project.pipeline.concurrency import abreast
+from dagster_project.pipeline.concurrency import run_concurrently
 
 
 class Crowd:
@@ -33,20 +33,20 @@ class Crowd:
 def test_gives_all_that_each_job_gives() -> None:
     crowd = Crowd()
     jobs = [partial(crowd.job, number) for number in range(5)]
-    assert sorted(abreast(jobs, lambda: 2, 2)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(run_concurrently(jobs, lambda: 2, 2)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_one_at_a_time_goes_in_order() -> None:
     crowd = Crowd()
     jobs = [partial(crowd.job, number) for number in range(3)]
-    assert list(abreast(jobs, lambda: 1, 4)) == [0, 0, 1, 1, 2, 2]
+    assert list(run_concurrently(jobs, lambda: 1, 4)) == [0, 0, 1, 1, 2, 2]
     assert crowd.most == 1
 
 
 def test_as_many_go_abreast_as_the_width_says_and_no_more_than_most() -> None:
     crowd = Crowd(meet=3)
     jobs = [partial(crowd.job, number) for number in range(6)]
-    assert len(list(abreast(jobs, lambda: 10, 3))) == 12
+    assert len(list(run_concurrently(jobs, lambda: 10, 3))) == 12
     assert crowd.most == 3
 
 
@@ -58,7 +58,7 @@ def test_a_job_is_chosen_when_its_turn_comes() -> None:
             chosen.append(number)
             yield partial(Crowd().job, number)
 
-    results = abreast(choose(), lambda: 1, 2)
+    results = run_concurrently(choose(), lambda: 1, 2)
     assert (next(results), chosen) == (0, [0])
     assert list(results) == [0, 1, 1, 2, 2]
 
@@ -81,7 +81,7 @@ def test_a_failure_is_raised_after_what_the_others_gave() -> None:
     given: list[int] = []
 
     def take() -> None:
-        for number in abreast([failing, steady, never], lambda: 2, 2):
+        for number in run_concurrently([failing, steady, never], lambda: 2, 2):
             given.append(number)
 
     with pytest.raises(ValueError, match="broken"):
@@ -90,4 +90,4 @@ def test_a_failure_is_raised_after_what_the_others_gave() -> None:
 
 
 def test_nothing_to_do_gives_nothing() -> None:
-    assert list(abreast([], lambda: 3, 3)) == []
+    assert list(run_concurrently([], lambda: 3, 3)) == []

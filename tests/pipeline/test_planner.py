@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dagster_project.pipeline.planner import (
     Expected,
-    Limits,
+    RequestLimits,
     chunks_of,
     expected_rows,
     next_window,
@@ -22,7 +22,7 @@ from dagster_project.pipeline.planner import (
 from dagster_project.text.day_runs import runs_of
 
 START = date(2024, 4, 1)
-LIMITS = Limits(rows_a_call=10_000, window_rows=150_000, window_days=400)
+LIMITS = RequestLimits(rows_a_call=10_000, window_rows=150_000, window_days=400)
 
 
 def day(number: int) -> date:
@@ -82,7 +82,7 @@ def test_no_window_holds_more_rows_than_a_transaction_should_unless_a_day_does()
 
 
 def test_where_a_day_is_a_call_each_is_asked_for_singly() -> None:
-    assert numbers(planned_windows(unknown(3), Limits(0, 150_000, 1))) == [[2], [1], [0]]
+    assert numbers(planned_windows(unknown(3), RequestLimits(0, 150_000, 1))) == [[2], [1], [0]]
 
 
 @given(

@@ -13,9 +13,9 @@ from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import AccessDenied, TryLater
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.outcomes import FEWEST_ABREAST
-from dagster_project.pipeline.runner import ChunkDone, DayRunner
+from dagster_project.pipeline.runner import DayRunner, WindowDone
 from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.transport import session
@@ -49,9 +49,11 @@ class Loader:
 
     def refresh(
         self, days: list[date], sites: str = QUIET, feed: Feed = CALLTOUCH, **options: Any
-    ) -> list[ChunkDone]:
+    ) -> list[WindowDone]:
         settings = self.settings(sites)
-        with Walk(feed, settings, self.warehouse, KEY, run_id=options.pop("run_id", None)) as walk:
+        with WindowPipeline(
+            feed, settings, self.warehouse, KEY, run_id=options.pop("run_id", None)
+        ) as walk:
             return list(DayRunner(walk, settings, **options).refresh(days))
 
     def asked(self) -> list[tuple[str, date, date, int, str]]:
@@ -90,7 +92,7 @@ def until_last(count: int) -> list[date]:
     return [LAST - timedelta(days=n) for n in range(count - 1, -1, -1)]
 
 
-def done(chunks: list[ChunkDone]) -> list[date]:
+def done(chunks: list[WindowDone]) -> list[date]:
     return [day for chunk in chunks for day in chunk.days]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_project.text.sanitize import is_storable, storable
+from dagster_project.text.sanitize import is_sanitized, sanitize
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
@@ -28,13 +28,13 @@ def test_what_cannot_be_stored_is_replaced_and_each_changed_text_counted(
 ) -> None:
     counted: Counter[str] = Counter()
 
-    assert storable(text, counted) == stored
+    assert sanitize(text, counted) == stored
     assert counted == Counter(counts)
 
 
 @given(ANY_TEXT)
 def test_any_text_becomes_storable_and_stays_as_long(text: str) -> None:
-    stored = storable(text, Counter())
+    stored = sanitize(text, Counter())
 
     assert "\x00" not in stored
     assert len(stored.encode().decode()) == len(text)
@@ -42,4 +42,4 @@ def test_any_text_becomes_storable_and_stays_as_long(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_a_text_is_storable_when_nothing_has_to_be_replaced(text: str) -> None:
-    assert is_storable(text) == (storable(text, Counter()) == text)
+    assert is_sanitized(text) == (sanitize(text, Counter()) == text)

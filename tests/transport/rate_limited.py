@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_project.errors import TryLater
-from dagster_project.model.response import Tally
-from dagster_project.transport.rate_limiter import Departure, Governor
+from dagster_project.model.response import ExtractStats
+from dagster_project.transport.rate_limiter import Departure, RateLimiter
 from dagster_project.transport.session import Abandoned, Gate, Request, RetryPolicy, Session
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
@@ -134,7 +134,7 @@ def hammer(warehouse: Warehouse, port: int, processes: int, threads: int, second
 
 def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
     budget = Budget(warehouse)
-    governor = Governor(budget)
+    governor = RateLimiter(budget)
     session = Session(pool_size=threads, retry=RetryPolicy(attempts=1))
     stop = threading.Event()
     request = Request("GET", f"http://127.0.0.1:{port}/")
@@ -144,7 +144,7 @@ def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
             while True:
                 gate = PacedGate(governor.departure("127.0.0.1", PER_SECOND, stop))
                 with suppress(TryLater):
-                    session.send(request, tally=Tally(), gate=gate, stop=stop)
+                    session.send(request, tally=ExtractStats(), gate=gate, stop=stop)
 
     asking = [threading.Thread(target=run) for _ in range(threads)]
     for thread in asking:

@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from dagster_project.errors import AnswerNotTrusted, AnswerTooLarge
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.attempt import LONGEST_TEXT
 from dagster_project.transport.session import MAX_BYTES, Request
@@ -46,7 +46,7 @@ ENCODED = {"Content-Encoding": "gzip"}
     ],
 )
 def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with serving(play) as server, pytest.raises(AnswerTooLarge, match=said):
         session(timeouts=None).send(Request("GET", server.url), tally=tally)
     assert tally.requests == 1
@@ -56,7 +56,7 @@ def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) ->
 def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> None:
     bomb = reply(gzip.compress(ZIPPED), headers={"Content-Encoding": encoding})
     with serving(bomb) as server, pytest.raises(AnswerNotTrusted, match="encoding"):
-        session(timeouts=None).send(Request("GET", server.url), tally=Tally())
+        session(timeouts=None).send(Request("GET", server.url), tally=ExtractStats())
 
 
 @pytest.mark.parametrize(

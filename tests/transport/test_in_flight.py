@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.transport import in_flight as rooms
 from dagster_project.transport.exchange import Abandoned
-from dagster_project.transport.in_flight import LEAVING, Place, Room, WindowRoom
+from dagster_project.transport.in_flight import LEAVING, InFlightLimit, Permit, WindowRoom
 from tests.warehouse.server.homes import wait_until
 
 
@@ -115,7 +115,7 @@ def test_windows_of_other_accounts_wait_for_nobody() -> None:
 
 
 def test_a_window_that_ends_lets_the_next_one_on() -> None:
-    room = Room(asked=2, at_hand=2)
+    room = InFlightLimit(asked=2, at_hand=2)
     with ThreadPoolExecutor(8) as pool, room.of_window("1") as first:
         before = Threads(first, pool)
         with room.of_window("1") as second:
@@ -164,10 +164,10 @@ class Threads:
 
     window: WindowRoom
     pool: ThreadPoolExecutor
-    held: list[Place] = field(default_factory=list)
+    held: list[Permit] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def ask(self) -> Place:
+    def ask(self) -> Permit:
         place = self.window.place(self.stop)
         place.ask()
         place.left()
@@ -183,7 +183,7 @@ class Threads:
 
         return self._waiting(ask)
 
-    def arrive_later(self, place: Place) -> Late:
+    def arrive_later(self, place: Permit) -> Late:
         return self._waiting(place.arrive)
 
     def _waiting(self, step: Callable[[], None]) -> Late:
@@ -198,7 +198,7 @@ def two_windows(
     asked: int, at_hand: int, accounts: tuple[str, str] = ("1", "1")
 ) -> Iterator[tuple[Threads, Threads]]:
     """In one room; whatever still waits at the end is given up."""
-    room = Room(asked, at_hand)
+    room = InFlightLimit(asked, at_hand)
     with (
         room.of_window(accounts[0]) as one,
         room.of_window(accounts[1]) as other,

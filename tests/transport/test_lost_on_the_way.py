@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dagster_project.errors import TryLater
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.transport.connection import DELIVERY_SECONDS
 from dagster_project.transport.session import Gate, Request, RetryPolicy, Session
 
@@ -63,16 +63,16 @@ def main() -> None:
     threading.Thread(target=vendor.serve_forever, daemon=True).start()
     http = Session(retry=RetryPolicy(attempts=1))
     request = Request("GET", f"http://127.0.0.1:{vendor.server_port}/")
-    http.send(request, tally=Tally())
+    http.send(request, tally=ExtractStats())
 
     began = time.monotonic()
     with pytest.raises(TryLater):
-        http.send(request, tally=Tally(), gate=_CutsTheLink())
+        http.send(request, tally=ExtractStats(), gate=_CutsTheLink())
     assert time.monotonic() - began < DELIVERY_SECONDS + 5
     set_link("up")
     time.sleep(2 * DELIVERY_SECONDS)
     assert _Vendor.asked == 1
-    http.send(request, tally=Tally())
+    http.send(request, tally=ExtractStats())
     assert _Vendor.asked == 2
     vendor.shutdown()
 

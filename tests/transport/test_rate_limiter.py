@@ -14,7 +14,7 @@ import pytest
 
 from dagster_project.errors import QuotaSpent
 from dagster_project.model.window import Account
-from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, Governor
+from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, RateLimiter
 from dagster_project.transport.session import Abandoned
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
@@ -26,13 +26,13 @@ NOON = datetime(2024, 4, 1, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def open_governor(warehouse: Warehouse) -> Iterator[Callable[[], Governor]]:
+def open_governor(warehouse: Warehouse) -> Iterator[Callable[[], RateLimiter]]:
     """Makes governors with a connection each, as so many processes would have."""
     budgets: list[Budget] = []
 
-    def fresh() -> Governor:
+    def fresh() -> RateLimiter:
         budgets.append(Budget(warehouse, reconnect_seconds=10))
-        return Governor(budgets[-1])
+        return RateLimiter(budgets[-1])
 
     yield fresh
     for budget in budgets:
@@ -58,7 +58,7 @@ def test_a_long_run_draws_no_429_on_a_busy_machine_either(warehouse: Warehouse, 
     assert seen.per_second >= 0.95 * PER_SECOND
 
 
-def test_a_slot_that_was_missed_is_not_used_late(open_governor: Callable[[], Governor]) -> None:
+def test_a_slot_that_was_missed_is_not_used_late(open_governor: Callable[[], RateLimiter]) -> None:
     governor = open_governor()
     departure = governor.departure(HOST, 1.0)
     assert not departure.depart()
@@ -72,7 +72,7 @@ def test_a_slot_that_was_missed_is_not_used_late(open_governor: Callable[[], Gov
 
 
 def test_a_connection_that_is_made_slowly_lets_no_request_leave_early(
-    open_governor: Callable[[], Governor], monkeypatch: pytest.MonkeyPatch
+    open_governor: Callable[[], RateLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that it knows of the server's clock is one answer, and that took long."""
     open_governor().pace(HOST, 1.0)
@@ -90,7 +90,7 @@ def test_a_connection_that_is_made_slowly_lets_no_request_leave_early(
 
 
 def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
-    open_governor: Callable[[], Governor],
+    open_governor: Callable[[], RateLimiter],
     warehouse: Warehouse,
 ) -> None:
     open_governor().pace(HOST, 1.0)
@@ -101,14 +101,14 @@ def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(budget._row, "SELECT pg_sleep(0.3)", ())
         time.sleep(0.05)
-        Governor(budget).pace(HOST, 1.0)
+        RateLimiter(budget).pace(HOST, 1.0)
         held.result()
     budget.close()
     assert time.monotonic() - left >= 1.0 + MARGIN - SLACK
 
 
 def test_many_threads_of_a_process_keep_the_pace_together(
-    open_governor: Callable[[], Governor],
+    open_governor: Callable[[], RateLimiter],
 ) -> None:
     governor = open_governor()
     began = time.monotonic()
@@ -125,7 +125,7 @@ def test_many_threads_of_a_process_keep_the_pace_together(
 
 
 def test_a_429_seen_by_one_process_holds_back_the_others(
-    open_governor: Callable[[], Governor],
+    open_governor: Callable[[], RateLimiter],
 ) -> None:
     open_governor().cool_down(HOST, 1.5)
     began = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_429_seen_by_one_process_holds_back_the_others(
     assert 1.4 <= time.monotonic() - began < 2.5
 
 
-def test_a_wait_for_a_slot_can_be_given_up(open_governor: Callable[[], Governor]) -> None:
+def test_a_wait_for_a_slot_can_be_given_up(open_governor: Callable[[], RateLimiter]) -> None:
     governor = open_governor()
     governor.cool_down(HOST, 60.0)
     stop = threading.Event()
@@ -171,7 +171,7 @@ def test_a_stores_clock_that_was_set_is_learnt_anew() -> None:
 
 
 def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it_resets(
-    open_governor: Callable[[], Governor],
+    open_governor: Callable[[], RateLimiter],
 ) -> None:
     governor = open_governor()
     with governor.points(SITE, 20, now=lambda: NOON) as points:
@@ -188,7 +188,7 @@ def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it
     assert governor.standing(SITE, date(2024, 4, 1)) == (2, 0)
 
 
-def test_the_day_of_a_call_is_the_accounts_own(open_governor: Callable[[], Governor]) -> None:
+def test_the_day_of_a_call_is_the_accounts_own(open_governor: Callable[[], RateLimiter]) -> None:
     governor = open_governor()
     late = datetime(2024, 3, 31, 22, 30, tzinfo=UTC)
     with governor.points(SITE, 2, now=lambda: late) as points:
@@ -197,7 +197,7 @@ def test_the_day_of_a_call_is_the_accounts_own(open_governor: Callable[[], Gover
         governor.points(SITE, 2, now=lambda: late).before_call()
 
 
-def test_a_refund_makes_room_again(open_governor: Callable[[], Governor]) -> None:
+def test_a_refund_makes_room_again(open_governor: Callable[[], RateLimiter]) -> None:
     governor = open_governor()
     with governor.points(SITE, 2, now=lambda: NOON) as points:
         points.refund(points.before_call())

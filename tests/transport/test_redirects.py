@@ -12,12 +12,12 @@ from pydantic import SecretStr
 
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import AnswerNotTrusted, RequestRefused, WarehouseError
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.transport.session import Redirected, Request
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
 from dagster_project.vendors.tellody.sign_in import TellodySession
-from dagster_project.vendors.trust.client import Client as TrustClient
+from dagster_project.vendors.trust.client import TrustClient as TrustClient
 from tests.transport.scripted_server import Asked, Play, reply, serving, serving_script
 from tests.transport.sessions import GOOD, SECRET, Pauses, session
 from tests.vendors.calltouch.played import WINDOW as SMS_WINDOW
@@ -59,7 +59,7 @@ def test_a_target_is_shown_without_what_could_be_secret(location: str, shown: st
     with serving(reply("<html>", 302, {"Location": location})) as server:
         request = Request("GET", f"{server.url}/a/b", headers={"Access-Token": SecretStr(SECRET)})
         with pytest.raises(Redirected) as failure:
-            session().send(request, tally=Tally())
+            session().send(request, tally=ExtractStats())
         assert shown.format(port=server.port) in str(failure.value)
     assert SECRET not in str(failure.value)
     assert len(str(failure.value)) < 500
@@ -69,7 +69,7 @@ def test_a_target_is_shown_without_what_could_be_secret(location: str, shown: st
 def test_calltouch_is_asked_once_and_no_point_is_spent(
     status: int, body: str, headers: dict[str, str], said: str
 ) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     vendor = Played([], refusal=lambda asked: reply(body, status, headers))
     with calltouch(vendor) as (_, client), pytest.raises(RequestRefused) as failure:
         read(client, SMS_WINDOW, tally)
@@ -113,7 +113,7 @@ def test_trust_is_asked_once_for_a_token_and_for_figures(
         return reply('{"access_token": "t", "expires_in": 7200}')
 
     with serving_script(script) as server:
-        client, tally = trust(server.url), Tally()
+        client, tally = trust(server.url), ExtractStats()
         with pytest.raises(RequestRefused) as failure:
             client._api.ask(11, None, tally)
         client.close()
@@ -124,7 +124,7 @@ def test_trust_is_asked_once_for_a_token_and_for_figures(
 Client = ActivityClient | PurchasesClient
 
 
-def tellody(url: str, kind: Callable[..., Client]) -> Client:
+def tellody(url: str, kind: Callable[..., TrustClient]) -> Client:
     settings = load_settings(
         {"TELLODY_BASE_URL": url, "TELLODY_USERNAME": "u", "TELLODY_PASSWORD": SECRET}, dotenv=None
     ).tellody
@@ -167,7 +167,7 @@ def test_tellody_signs_in_anew_at_most_once_and_then_says_where_it_was_sent(
     with serving_script(script) as server:
         client = tellody(server.url, PurchasesClient if of_purchases else ActivityClient)
         with pytest.raises(error) as failure:
-            list(client.extract(window, Tally()))
+            list(client.extract(window, ExtractStats()))
         client.close()
         assert len([asked for asked in server.asked if asked.path == path]) == asked_times
     told_once(failure.value, said.rstrip("."))

@@ -13,7 +13,7 @@ from dagster_project.errors import (
     CredentialsRefused,
     TryLater,
 )
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.transport.session import (
     Reply,
     Request,
@@ -36,7 +36,7 @@ from tests.transport.sessions import GOOD, Pauses, session
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_transient_status_is_asked_again(status: int) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with serving(reply("busy", status), reply(GOOD)) as server:
         answer = session().send(Request("GET", server.url), tally=tally, judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
@@ -46,7 +46,7 @@ def test_a_transient_status_is_asked_again(status: int) -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 410])
 def test_any_other_status_is_the_callers_to_read(status: int) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with serving(reply(b"" if status == 204 else GOOD, status)) as server:
         answer = session().send(Request("GET", server.url), tally=tally)
     assert (answer.status, tally.requests) == (status, 1)
@@ -74,7 +74,7 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
     ],
 )
 def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with serving(fault, reply(GOOD)) as server:
         answer = session().send(Request("GET", server.url), tally=tally, judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
@@ -93,7 +93,7 @@ def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
 )
 def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]) -> None:
     with serving(reply(body, headers=headers)) as server:
-        answer = session().send(Request("GET", server.url), tally=Tally(), judge=decode_json)
+        answer = session().send(Request("GET", server.url), tally=ExtractStats(), judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
 
 
@@ -101,12 +101,12 @@ def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]
 def test_no_server_holds_a_request_longer_than_its_timeouts(fault: Play) -> None:
     began = time.monotonic()
     with serving(fault) as server, pytest.raises(TryLater, match="no whole answer in time"):
-        session().send(Request("GET", server.url), tally=Tally(), attempts=1)
+        session().send(Request("GET", server.url), tally=ExtractStats(), attempts=1)
     assert time.monotonic() - began < 1.5
 
 
 def test_attempts_are_bounded_and_told() -> None:
-    tally, pauses = Tally(), Pauses()
+    tally, pauses = ExtractStats(), Pauses()
     with serving(reply("", 503)) as server, pytest.raises(TryLater) as failure:
         session(pauses).send(Request("POST", f"{server.url}/result"), tally=tally)
     assert f"POST 127.0.0.1:{server.port}/result was tried 5 times" in str(failure.value)
@@ -128,14 +128,16 @@ def test_attempts_are_bounded_and_told() -> None:
 )
 def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
     with serving(fault) as server, pytest.raises(TryLater, match=words):
-        session().send(Request("GET", server.url), tally=Tally(), attempts=1, judge=decode_json)
+        session().send(
+            Request("GET", server.url), tally=ExtractStats(), attempts=1, judge=decode_json
+        )
 
 
 def test_time_is_bounded_too() -> None:
     policy = RetryPolicy(attempts=100, total=1.0, first_wait=0.4)
     began = time.monotonic()
     with serving(reply("", 503)) as server, pytest.raises(TryLater, match=r"was tried [23] times"):
-        Session(retry=policy).send(Request("GET", server.url), tally=Tally())
+        Session(retry=policy).send(Request("GET", server.url), tally=ExtractStats())
     assert time.monotonic() - began < 1.5
 
 
@@ -161,7 +163,7 @@ def test_retry_after_is_honoured_and_capped(
 ) -> None:
     pauses = Pauses()
     with serving(reply("", status, {"Retry-After": header}), reply(GOOD)) as server:
-        session(pauses).send(Request("GET", server.url), tally=Tally())
+        session(pauses).send(Request("GET", server.url), tally=ExtractStats())
     assert least <= pauses[0] <= most
 
 
@@ -169,14 +171,14 @@ def test_retry_after_may_be_a_date() -> None:
     pauses = Pauses()
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     with serving(reply("", 429, {"Retry-After": date}), reply(GOOD)) as server:
-        session(pauses).send(Request("GET", server.url), tally=Tally())
+        session(pauses).send(Request("GET", server.url), tally=ExtractStats())
     assert 15 < pauses[0] <= 20
 
 
 def test_a_connection_refused_is_asked_again_and_not_counted_as_sent() -> None:
     with serving(reply()) as server:
         url = server.url
-    tally, pauses = Tally(), Pauses()
+    tally, pauses = ExtractStats(), Pauses()
     with pytest.raises(TryLater, match="connection refused"):
         session(pauses).send(Request("GET", url), tally=tally)
     assert (tally.requests, len(pauses)) == (0, 4)
@@ -186,7 +188,7 @@ def test_the_judge_decides_before_the_status() -> None:
     def judge(reply: Reply) -> None:
         raise CredentialsRefused("the token is not accepted")
 
-    tally = Tally()
+    tally = ExtractStats()
     with serving(reply(GOOD, 503)) as server, pytest.raises(CredentialsRefused):
         session().send(Request("GET", server.url), tally=tally, judge=judge)
     assert tally.requests == 1

@@ -16,11 +16,11 @@ from dagster_project.errors import (
     RequestRefused,
     TryLater,
 )
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.transport.session import (
     Abandoned,
+    ExchangeResult,
     Gate,
-    Outcome,
     Request,
     RetryPolicy,
     Session,
@@ -50,10 +50,10 @@ def test_an_exchange_given_up_ends_at_once(play: Play) -> None:
         threading.Timer(0.2, stop.set).start()
         began = time.monotonic()
         with pytest.raises(Abandoned):
-            patient.send(Request("GET", server.url), tally=Tally(), stop=stop)
+            patient.send(Request("GET", server.url), tally=ExtractStats(), stop=stop)
         assert time.monotonic() - began < 1.0
         with pytest.raises(Abandoned):
-            patient.send(Request("GET", server.url), tally=Tally(), stop=stop)
+            patient.send(Request("GET", server.url), tally=ExtractStats(), stop=stop)
     assert len(server.asked) == 1
 
 
@@ -61,7 +61,7 @@ def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
     def script(asked: Asked) -> Play:
         return reply(json.dumps(asked.params), 503 if asked.number % 7 == 0 else 200)
 
-    tally, http = Tally(), session()
+    tally, http = ExtractStats(), session()
     with serving_script(script) as server, ThreadPoolExecutor(12) as pool:
 
         def ask(number: int) -> Any:
@@ -78,7 +78,7 @@ class Remembering(Gate):
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ExchangeResult] = []
 
     def before(self) -> None:
         self.calls.append("before")
@@ -90,13 +90,13 @@ class Remembering(Gate):
     def left(self) -> None:
         self.calls.append("left")
 
-    def after(self, outcome: Outcome) -> None:
+    def after(self, outcome: ExchangeResult) -> None:
         self.calls.append("after")
         self.outcomes.append(outcome)
 
 
 def test_a_gate_is_passed_by_every_attempt_and_told_its_outcome() -> None:
-    gate, tally = Remembering(), Tally()
+    gate, tally = Remembering(), ExtractStats()
     with serving(reply("", 429, {"Retry-After": "3"}), reset(), reply(GOOD)) as server:
         session().send(Request("GET", server.url), tally=tally, gate=gate)
     assert gate.calls == ["before", *["depart"] * 4, "left", "after"] * 3
@@ -130,7 +130,7 @@ def test_a_gate_is_asked_last_of_all_with_the_request_formed(
     monkeypatch.setattr(HTTPConnection, "endheaders", forming)
     monkeypatch.setattr(HTTPConnection, "send", writing)
     with serving(reply(GOOD)) as server:
-        session().send(Request("GET", server.url), tally=Tally(), gate=Watching())
+        session().send(Request("GET", server.url), tally=ExtractStats(), gate=Watching())
     assert happened == ["depart", "formed", "depart", "written"]
 
 
@@ -153,7 +153,7 @@ def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_aga
                 time.sleep(0.1)
             return self.asked != 2
 
-    tally, pauses = Tally(), Pauses()
+    tally, pauses = ExtractStats(), Pauses()
     with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
         http = session(pauses)
         http.send(Request("GET", server.url), tally=tally)
@@ -181,7 +181,7 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
             self.waited, before = True, self.waited
             return before
 
-    tally, pauses = Tally(), Pauses()
+    tally, pauses = ExtractStats(), Pauses()
     with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
         http = session(pauses)
         http.send(Request("GET", server.url), tally=tally)
@@ -195,7 +195,7 @@ def test_a_gate_that_refuses_stops_the_exchange_before_anything_is_sent() -> Non
             raise RequestRefused("not today")
 
     with serving(reply(GOOD)) as server, pytest.raises(RequestRefused):
-        session().send(Request("GET", server.url), tally=Tally(), gate=Shut())
+        session().send(Request("GET", server.url), tally=ExtractStats(), gate=Shut())
     assert server.asked == []
 
 
@@ -204,6 +204,6 @@ def test_a_gate_learns_that_nothing_was_sent() -> None:
         url = server.url
     gate = Remembering()
     with pytest.raises(TryLater):
-        session().send(Request("GET", url), tally=Tally(), gate=gate, attempts=1)
+        session().send(Request("GET", url), tally=ExtractStats(), gate=gate, attempts=1)
     assert gate.calls == ["before", "after"]
     assert not gate.outcomes[0].sent

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Page:
+class PlayedPage:
     """What an answer says: the total, the page's number, and the rows' JSON."""
 
     total: int
@@ -49,7 +49,7 @@ def answer_page(
     if config.order == "shuffled":
         order = world.fresh_random().permutation(len(rows)).tolist()
         rows = [rows[place] for place in order]
-    page = Page(total, question.page, rows)
+    page = PlayedPage(total, question.page, rows)
     _spoil(request, page)
     return page.encode()
 
@@ -86,7 +86,7 @@ def _new_rows(site: SiteRows, question: Question, at: datetime, count: int, worl
     site.insert(day, [json.dumps(row, ensure_ascii=False).encode() for row in rows], second)
 
 
-def _spoil(request: Request, page: Page) -> None:
+def _spoil(request: Request, page: PlayedPage) -> None:
     """Make this one answer untrue."""
     if fault := domain_fault(request, "short_page"):
         del page.rows[: fault.params.get("rows", 1)]
@@ -100,6 +100,6 @@ def _spoil(request: Request, page: Page) -> None:
         _amend_first(page, {"smsCost": 3.5})
 
 
-def _amend_first(page: Page, changes: dict[str, Any]) -> None:
+def _amend_first(page: PlayedPage, changes: dict[str, Any]) -> None:
     if page.rows:
         page.rows[0] = json.dumps(json.loads(page.rows[0]) | changes).encode()

@@ -19,12 +19,12 @@ from dagster_project.errors import (
     QuotaSpent,
     RequestRefused,
 )
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
-from dagster_project.transport.in_flight import Place
-from dagster_project.transport.quota import Points
-from dagster_project.transport.rate_limiter import Departure, Governor
-from dagster_project.transport.session import Gate, Outcome, Request
+from dagster_project.transport.in_flight import Permit
+from dagster_project.transport.quota import QuotaClaim
+from dagster_project.transport.rate_limiter import Departure, RateLimiter
+from dagster_project.transport.session import ExchangeResult, Gate, Request
 
 POINTS_A_CALL = 2
 LONGEST_HOLD = 120.0
@@ -60,21 +60,21 @@ def request(settings: CalltouchSettings, site: CalltouchSite, asked: dict[str, A
     )
 
 
-class Limits:
+class CallLimits:
     """The governor as one site's calls meet it; without a governor nothing is limited."""
 
     def __init__(
         self,
         settings: CalltouchSettings,
-        governor: Governor | None,
-        points: Points | None,
-        tally: Tally,
+        governor: RateLimiter | None,
+        points: QuotaClaim | None,
+        tally: ExtractStats,
     ) -> None:
         self.host = urlsplit(settings.base_url).hostname or settings.base_url
         self.per_second = settings.requests_per_second
         self.governor, self.points, self.tally = governor, points, tally
 
-    def gate(self, stop: threading.Event | None = None, place: Place | None = None) -> CallGate:
+    def gate(self, stop: threading.Event | None = None, place: Permit | None = None) -> CallGate:
         """A gate for one exchange, whose answer has this place where places are counted."""
         return CallGate(self, stop, place)
 
@@ -84,7 +84,9 @@ class Limits:
 
 
 class CallGate(Gate):
-    def __init__(self, limits: Limits, stop: threading.Event | None, place: Place | None) -> None:
+    def __init__(
+        self, limits: CallLimits, stop: threading.Event | None, place: Permit | None
+    ) -> None:
         self._limits, self._stop, self._place = limits, stop, place
         self._departure: Departure | None = None
         self._spent_on: date | None = None
@@ -110,7 +112,7 @@ class CallGate(Gate):
         if self._place is not None:
             self._place.arrive()
 
-    def after(self, outcome: Outcome) -> None:
+    def after(self, outcome: ExchangeResult) -> None:
         if self._place is not None:
             self._place.left()  # it may not have left, and is about to be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
@@ -123,7 +125,7 @@ class CallGate(Gate):
             limits.governor.cool_down(limits.host, min(demanded or 0.0, LONGEST_HOLD))
 
 
-def is_certain_error(outcome: Outcome) -> bool:
+def is_certain_error(outcome: ExchangeResult) -> bool:
     """Whether the vendor itself answered with an error, and so charged nothing."""
     if outcome.reply is None or outcome.error is None:
         return False

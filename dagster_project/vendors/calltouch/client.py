@@ -30,31 +30,35 @@ from dagster_project.errors import (
     SettingsError,
     WarehouseError,
 )
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.text.raw_json import stray_text
-from dagster_project.transport.concurrency import side_by_side
-from dagster_project.transport.in_flight import Place, Room
-from dagster_project.transport.quota import Points
-from dagster_project.transport.rate_limiter import Governor
+from dagster_project.transport.concurrency import fetch_concurrently
+from dagster_project.transport.in_flight import InFlightLimit, Permit
+from dagster_project.transport.quota import QuotaClaim
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.calls import (
     POINTS_A_CALL,
-    Limits,
+    CallLimits,
     clamped,
     page_request,
     request,
 )
-from dagster_project.vendors.calltouch.completeness import ROWS_A_PAGE, Proof, Untrue
+from dagster_project.vendors.calltouch.completeness import (
+    ROWS_PER_PAGE,
+    CompletenessCheck,
+    InconsistentPages,
+)
 from dagster_project.vendors.calltouch.envelope import (
     SOURCE,
     ParametersRefused,
     judge,
     unknown_form,
 )
-from dagster_project.vendors.calltouch.pages import NotAPage, NotJson, Page, decode_page
+from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsPage, decode_page
 
-__all__ = ["POINTS_A_CALL", "ROWS_A_PAGE", "Client"]
+__all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
 THREADS = 14
 """Of one window: some of them wait while it has more to ask for than may be, and keep others behind it."""
@@ -70,7 +74,7 @@ def one_page(_: Window) -> int:
     return 1
 
 
-class Client:
+class CalltouchClient:
     """One for all sites and windows of a run; safe to use from many threads.
 
     Args:
@@ -82,24 +86,24 @@ class Client:
     def __init__(
         self,
         settings: CalltouchSettings,
-        governor: Governor | None,
+        governor: RateLimiter | None,
         *,
         expected_pages: Callable[[Window], int] = one_page,
         now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
-        rows_a_page: int = ROWS_A_PAGE,
+        rows_a_page: int = ROWS_PER_PAGE,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings, self._governor = settings, governor
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._room = Room(MOST_ASKED, AT_HAND)
+        self._room = InFlightLimit(MOST_ASKED, AT_HAND)
 
-    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
         """Every page of the window, page 1 first, the others as they come.
 
-        ``Answer.sequence`` is the page number, ``Answer.decoded`` a ``pages.Page``. Before the
+        ``Response.sequence`` is the page number, ``Response.decoded`` a ``pages.SmsPage``. Before the
         first answer ``tally.vendor_total`` is set.
 
         Raises:
@@ -110,7 +114,7 @@ class Client:
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = Limits(self._settings, self._governor, points, tally)
+            limits = CallLimits(self._settings, self._governor, points, tally)
             if points is not None:
                 points.reserve(max(self._expected_pages(window), 1))
             reasons: list[str] = []
@@ -118,7 +122,7 @@ class Client:
                 try:
                     yield from self._reading(site, days, limits)
                     return
-                except Untrue as untrue:
+                except InconsistentPages as untrue:
                     reasons.append(untrue.reason)
                 if len(reasons) == READINGS:
                     raise AnswerNotTrusted(
@@ -130,30 +134,30 @@ class Client:
                 yield Restart(reasons[-1])
                 self._pause(PAUSE_BETWEEN_READINGS)
 
-    def count(self, window: Window, tally: Tally | None = None) -> int:
+    def count(self, window: Window, tally: ExtractStats | None = None) -> int:
         """How many SMS the vendor counts in the window: one call, nothing loaded."""
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = Limits(self._settings, self._governor, points, tally or Tally())
+            limits = CallLimits(self._settings, self._governor, points, tally or ExtractStats())
             if points is not None:
                 points.reserve(1)
             try:
                 page = self._fetch(site, days, limits, 1).decoded
-                proof = Proof(self._rows_a_page)
+                proof = CompletenessCheck(self._rows_a_page)
                 proof.take(page, 1)
-            except Untrue as untrue:
+            except InconsistentPages as untrue:
                 raise AnswerNotTrusted(f"{untrue.reason}.") from untrue
             return proof.total
 
-    def check(self, account: Account, tally: Tally | None = None) -> None:
+    def check(self, account: Account, tally: ExtractStats | None = None) -> None:
         """Whether the vendor lets this site in, at no cost: a question without its fields is refused.
 
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
         site = self._site(account.label)
-        limits = Limits(self._settings, self._governor, None, tally or Tally())
+        limits = CallLimits(self._settings, self._governor, None, tally or ExtractStats())
         try:
             with self._located(account=account):
                 self._session.send(
@@ -171,10 +175,10 @@ class Client:
             self._governor.close()
 
     def _reading(
-        self, site: CalltouchSite, days: tuple[date, date], limits: Limits
-    ) -> Iterator[Answer]:
+        self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
+    ) -> Iterator[Response]:
         """One reading of the window, from page 1 to the proof."""
-        tally, proof = limits.tally, Proof(self._rows_a_page)
+        tally, proof = limits.tally, CompletenessCheck(self._rows_a_page)
         tally.pages = 0
         first = self._fetch(site, days, limits, 1)
         proof.take(first.decoded, 1)
@@ -187,7 +191,7 @@ class Client:
         pages = range(2, proof.pages + 1)
         with (
             self._room.of_window(str(site.site_id)) as room,
-            closing(side_by_side(fetch, pages, THREADS, room)) as answers,
+            closing(fetch_concurrently(fetch, pages, THREADS, room)) as answers,
         ):
             for answer in answers:
                 page = _decoded(answer)
@@ -200,8 +204,8 @@ class Client:
         proof.conclude()
 
     def _fetch(
-        self, site: CalltouchSite, days: tuple[date, date], limits: Limits, page: int
-    ) -> Answer:
+        self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits, page: int
+    ) -> Response:
         answer = self._ask(site, days, limits, page)
         return replace(answer, decoded=_decoded(answer))
 
@@ -209,11 +213,11 @@ class Client:
         self,
         site: CalltouchSite,
         days: tuple[date, date],
-        limits: Limits,
+        limits: CallLimits,
         page: int,
         stop: threading.Event | None = None,
-        place: Place | None = None,
-    ) -> Answer:
+        place: Permit | None = None,
+    ) -> Response:
         return self._session.send(
             page_request(self._settings, site, *days, page),
             tally=limits.tally,
@@ -235,7 +239,7 @@ class Client:
         return self._now().astimezone(account.time_zone).date()
 
     @contextmanager
-    def _claim(self, account: Account) -> Iterator[Points | None]:
+    def _claim(self, account: Account) -> Iterator[QuotaClaim | None]:
         """The window's claim on the site's points, given back at the end."""
         if self._governor is None:
             yield None
@@ -261,7 +265,7 @@ class Client:
             raise
 
 
-def _decoded(answer: Answer) -> Page:
+def _decoded(answer: Response) -> SmsPage:
     """The page in an answer that passed the judge.
 
     Raises:
@@ -274,8 +278,8 @@ def _decoded(answer: Answer) -> Page:
         found = stray_text(answer.body)
         if found is not None:
             raise unknown_form(f"other text stands {found} the JSON") from None
-        raise Untrue(f"page {answer.sequence} is not whole JSON") from None
-    except NotAPage as other:
+        raise InconsistentPages(f"page {answer.sequence} is not whole JSON") from None
+    except NotSmsPage as other:
         raise unknown_form(str(other)) from None
     if page.doubt:
         raise unknown_form(page.doubt)

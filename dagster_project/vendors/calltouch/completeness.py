@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dagster_project.vendors.calltouch.pages import Page
+from dagster_project.vendors.calltouch.pages import SmsPage
 
-ROWS_A_PAGE = 10_000
+ROWS_PER_PAGE = 10_000
 
 
-class Untrue(Exception):
+class InconsistentPages(Exception):
     """The pages contradict each other, or what was asked: the window has to be read again."""
 
     def __init__(self, reason: str) -> None:
@@ -29,10 +29,10 @@ class Untrue(Exception):
 
 
 @dataclass(slots=True)
-class Proof:
+class CompletenessCheck:
     """Takes the pages of one reading of a window, in any order but for page 1."""
 
-    rows_a_page: int = ROWS_A_PAGE
+    rows_a_page: int = ROWS_PER_PAGE
     total: int = -1
     seen: dict[tuple[int, int], int] = field(default_factory=dict)
     received: int = 0
@@ -42,23 +42,27 @@ class Proof:
     def pages(self) -> int:
         return max(-(-self.total // self.rows_a_page), 1)
 
-    def take(self, page: Page, number: int) -> None:
+    def take(self, page: SmsPage, number: int) -> None:
         """Hold one page against the others.
 
         Raises:
             Untrue: it cannot be a page of the same window at the same moment.
         """
         if page.total is None or page.total < 0:
-            raise Untrue(f"page {number} tells no total")
+            raise InconsistentPages(f"page {number} tells no total")
         if self.total < 0:
             self.total = page.total
         if page.total != self.total:
-            raise Untrue(f"the total moved from {self.total} to {page.total} on page {number}")
+            raise InconsistentPages(
+                f"the total moved from {self.total} to {page.total} on page {number}"
+            )
         if page.number != number and not (number == 1 and page.number in (None, 0)):
-            raise Untrue(f"page {number} came with the number {page.number}")
+            raise InconsistentPages(f"page {number} came with the number {page.number}")
         due = min(self.rows_a_page, self.total - (number - 1) * self.rows_a_page)
         if page.received != due:
-            raise Untrue(f"page {number} holds {page.received} records where {due} are due")
+            raise InconsistentPages(
+                f"page {number} holds {page.received} records where {due} are due"
+            )
         self._refuse_twin(page, number)
         self.received += page.received
         self.taken += 1
@@ -70,9 +74,11 @@ class Proof:
             Untrue: records are missing, or too many.
         """
         if self.taken != self.pages or self.received != self.total:
-            raise Untrue(f"{self.received} records came where the vendor counts {self.total}")
+            raise InconsistentPages(
+                f"{self.received} records came where the vendor counts {self.total}"
+            )
 
-    def _refuse_twin(self, page: Page, number: int) -> None:
+    def _refuse_twin(self, page: SmsPage, number: int) -> None:
         if not page.rows:
             return
         mark = (
@@ -81,7 +87,7 @@ class Proof:
         )
         twin = self.seen.setdefault(mark, number)
         if twin != number:
-            raise Untrue(f"page {number} holds the rows of page {twin}")
+            raise InconsistentPages(f"page {number} holds the rows of page {twin}")
 
 
 def _sum(texts: Sequence[str | None]) -> int:

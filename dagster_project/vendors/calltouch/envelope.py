@@ -25,7 +25,7 @@ from dagster_project.errors import (
 from dagster_project.text.raw_json import stray_text
 from dagster_project.text.scrub import quoted
 from dagster_project.transport.exchange import Reply, Transient
-from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotAPage, NotJson, decode_page
+from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotJson, NotSmsPage, decode_page
 
 SOURCE = "calltouch"
 VIOLATIONS_SHOWN = 5
@@ -61,7 +61,7 @@ def judge(reply: Reply) -> None:
         except NotJson:
             document = _indulgent(reply.body)
             failure = error_of(document, reply) if document else _spoilt(reply)
-        except NotAPage as other:
+        except NotSmsPage as other:
             failure = error_of(other.document, reply, str(other))
         if failure is not None:
             raise failure

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 Name = Literal["delivered", "failed", "pending", "undetermined"]
 
 
-class Outcome(NamedTuple):
+class SmsOutcome(NamedTuple):
     """``reason`` says why it failed or is undetermined; ``known`` whether the pair is in the table."""
 
     outcome: Name
@@ -26,17 +26,17 @@ class Outcome(NamedTuple):
     known: bool = True
 
 
-DELIVERED: Final = Outcome("delivered", None, True)
-PENDING: Final = Outcome("pending", None, False)
-UNDETERMINED: Final = Outcome("undetermined", "unknown_status", False)
-NO_STATUS: Final = Outcome("undetermined", "no_status", False)
+DELIVERED: Final = SmsOutcome("delivered", None, True)
+PENDING: Final = SmsOutcome("pending", None, False)
+UNDETERMINED: Final = SmsOutcome("undetermined", "unknown_status", False)
+NO_STATUS: Final = SmsOutcome("undetermined", "no_status", False)
 
 
-def _failed(reason: str) -> Outcome:
-    return Outcome("failed", reason, True)
+def _failed(reason: str) -> SmsOutcome:
+    return SmsOutcome("failed", reason, True)
 
 
-PAIRS: Final[dict[tuple[str, str], Outcome]] = {
+PAIRS: Final[dict[tuple[str, str], SmsOutcome]] = {
     # sample: "smsStatus": "delivered", "smsStatusDetail": "Доставлено"
     ("delivered", "доставлено"): DELIVERED,
     # sample: "error", "Невозможно доставить"
@@ -64,7 +64,7 @@ PAIRS: Final[dict[tuple[str, str], Outcome]] = {
     # not final, since the vendor may yet learn to read it
     ("unknown", "неизвестный статус"): UNDETERMINED,
 }
-STATUSES: Final[dict[str, Outcome]] = {
+STATUSES: Final[dict[str, SmsOutcome]] = {
     "delivered": DELIVERED,
     "error": _failed("other"),
     "sent": PENDING,
@@ -76,7 +76,7 @@ STATUSES: Final[dict[str, Outcome]] = {
 _WORDINGS: Final = frozenset(STATUSES) | {detail for _, detail in PAIRS}
 
 
-def outcome_of(status: str | None, detail: str | None) -> Outcome:
+def outcome_of(status: str | None, detail: str | None) -> SmsOutcome:
     """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
     if status is None:
         return NO_STATUS

@@ -1,4 +1,4 @@
-"""A page of Calltouch's SMS results, decoded: bytes in, ``Page`` out, nothing judged.
+"""A page of Calltouch's SMS results, decoded: bytes in, ``SmsPage`` out, nothing judged.
 
 A row is the five texts of the document. The whole page is decoded at once by a strict typed
 decoder. Where that stumbles over a null or a missing key, the whole page is decoded once more with
@@ -27,7 +27,7 @@ from msgspec.structs import asdict
 
 from dagster_project.model.batch import Reject
 from dagster_project.text import raw_json
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.instants import read_wall_time
 from dagster_project.vendors.calltouch.names import count_name, masked
 
@@ -72,7 +72,7 @@ NULLABLE: Final = tuple(key for key in KEYS if key != "dateSent")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SmsPage:
     """``total`` and ``number`` are the vendor's, ``None`` where they are not whole numbers.
 
     ``clean`` says that no text of the page can hold NUL or a lone surrogate. ``sources`` are the
@@ -102,7 +102,7 @@ class Page:
         return len(self.rows) + len(self.rejects)
 
 
-class NotAPage(ValueError):
+class NotSmsPage(ValueError):
     """JSON without a list ``data.smsDetails``, such as an error's.
 
     ``document`` is all of it, None where it is too large for an error. Quotes nothing.
@@ -113,7 +113,7 @@ class NotAPage(ValueError):
         self.document = document
 
 
-class NotJson(NotAPage):
+class NotJson(NotSmsPage):
     """Not JSON at all: empty, cut, HTML; or an error nested deeper than can be read."""
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ _decode_whole = msgspec.json.Decoder(_Envelope).decode
 _decode_partial = msgspec.json.Decoder(_PartialEnvelope).decode
 
 
-def decode_page(body: bytes) -> Page:
+def decode_page(body: bytes) -> SmsPage:
     """The rows of one answer, each read or rejected.
 
     Raises:
@@ -173,12 +173,12 @@ def decode_page(body: bytes) -> Page:
     return _without_endless(page) if _may_be_endless(body) else page
 
 
-def _decode_at_once(body: bytes) -> Page | None:
+def _decode_at_once(body: bytes) -> SmsPage | None:
     clean = b"\\u0000" not in body
     try:
         data = _decode_whole(body).data
         doubt = _doubt(b"%d" % data.totalCountSms)
-        return Page(data.totalCountSms, data.pageOfResult, data.smsDetails, clean, doubt=doubt)
+        return SmsPage(data.totalCountSms, data.pageOfResult, data.smsDetails, clean, doubt=doubt)
     except _UNREADABLE:
         pass
     try:
@@ -186,7 +186,7 @@ def _decode_at_once(body: bytes) -> Page | None:
     except _UNREADABLE:
         return None
     rows, nulls, absent = _completed(partial.smsDetails)
-    return Page(
+    return SmsPage(
         partial.totalCountSms,
         partial.pageOfResult,
         rows,
@@ -206,7 +206,7 @@ def _may_be_endless(body: bytes) -> bool:
     return any(body.find(b'"phoneNumber"', at, at + PROBE) < 0 for at in probes)
 
 
-def _without_endless(page: Page) -> Page:
+def _without_endless(page: SmsPage) -> SmsPage:
     """A large page without the rows whose text is too long to be handled: they are set aside."""
     rejects = [_endless(row) for row in page.rows]
     if not any(rejects):
@@ -227,7 +227,7 @@ def _endless(row: Row) -> Reject | None:
         else text
         for key, text in texts.items()
     }
-    original = storable(json.dumps(cut, ensure_ascii=False), Counter())
+    original = sanitize(json.dumps(cut, ensure_ascii=False), Counter())
     return Reject(f"unreadable row: {name} is longer than any SMS", original, _day(texts))
 
 
@@ -249,13 +249,13 @@ _decode_more = msgspec.json.Decoder(_Received).decode
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def decode_row_by_row(body: bytes) -> Page:
+def decode_row_by_row(body: bytes) -> SmsPage:
     """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
     body = body.removeprefix(BOM)
     levelled = _LONE_SURROGATE.sub(_stand_in, body)
     (total, number), elements = _open_envelope(levelled, body)
     rows: list[Row] = []
-    page = Page(_whole(total), _whole(number), rows, clean=False, doubt=_doubt(total))
+    page = SmsPage(_whole(total), _whole(number), rows, clean=False, doubt=_doubt(total))
     names: Counter[str] = Counter()
     may_be_endless = _may_be_endless(body)
     for element, source in _with_sources(elements, levelled, body):
@@ -305,12 +305,12 @@ Buffer = bytes | msgspec.Raw
 def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
     """``totalCountSms`` and ``pageOfResult`` as they stand there, and the rows."""
     if found := _what_else_is_there(body):
-        raise NotAPage(_load(original), found)
+        raise NotSmsPage(_load(original), found)
     try:
         data = raw_json.members(raw_json.members(body)["data"])
         rows = raw_json.elements(data["smsDetails"])
     except (raw_json.NotJson, KeyError):
-        raise NotAPage(_load(original)) from None
+        raise NotSmsPage(_load(original)) from None
     return (data.get("totalCountSms"), data.get("pageOfResult")), rows
 
 
@@ -489,4 +489,4 @@ def _day(value: Any) -> date | None:
 
 def as_stored(source: bytes) -> str:
     """A reject's original: the vendor's characters, as far as Postgres can keep them."""
-    return storable(source.decode("utf-8", "replace"), Counter())
+    return sanitize(source.decode("utf-8", "replace"), Counter())

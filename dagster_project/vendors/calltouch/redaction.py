@@ -19,18 +19,18 @@ from datetime import date
 from typing import Any, Final
 
 from dagster_project.model.privacy import ERASED, REDUCED, Found, Suppression
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.text.written_numbers import joined
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.outcomes import is_known
 from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
-    NotAPage,
     NotJson,
-    Page,
+    NotSmsPage,
+    SmsPage,
     decode_page,
     places_of_rows,
 )
@@ -58,9 +58,9 @@ def erased_text(segments: int) -> str:
     return ERASED.ljust(max(_MORE_SEGMENTS * (segments - 1), _ONE_SEGMENT) + 1, ".")
 
 
-def redact(answer: Answer, suppression: Suppression) -> Answer:
+def redact(answer: Response, suppression: Suppression) -> Response:
     """The answer without suppressed numbers; itself, where it has none."""
-    page = answer.decoded if isinstance(answer.decoded, Page) else None
+    page = answer.decoded if isinstance(answer.decoded, SmsPage) else None
     body = _redacted(answer.body, page, suppression)
     return answer if body is None else replace(answer, body=body, decoded=None)
 
@@ -70,10 +70,10 @@ def redact_body(body: bytes, suppression: Suppression) -> bytes | None:
     return _redacted(body, None, suppression)
 
 
-def _redacted(body: bytes, page: Page | None, suppression: Suppression) -> bytes | None:
+def _redacted(body: bytes, page: SmsPage | None, suppression: Suppression) -> bytes | None:
     try:
         page = page or decode_page(body)
-    except NotAPage as error:
+    except NotSmsPage as error:
         if isinstance(error, NotJson):
             redacted = _bytes(suppression.without(_text(body)))
         else:
@@ -93,7 +93,7 @@ def _redacted(body: bytes, page: Page | None, suppression: Suppression) -> bytes
     )
 
 
-def _suspects(page: Page, suppression: Suppression) -> Collection[int]:
+def _suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
     """Which of the page's rows hold a suppressed number; all, where they have more than their texts."""
     rows = page.rows
     if any(name.startswith("unknown_key") for name in page.counts):
@@ -111,7 +111,7 @@ def _suspects(page: Page, suppression: Suppression) -> Collection[int]:
     return suspects
 
 
-def _places(page: Page, suspects: Collection[int], body: bytes) -> set[int]:
+def _places(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
     """Where among the page's elements these rows are, and all that could not be read."""
     found, number = set(), 0
     for place, (start, end) in enumerate(places_of_rows(body)):
@@ -225,7 +225,7 @@ def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
     if hour is not None:
         kept["dateSent"] = hour
     if isinstance(value.get("smsMessage"), str):
-        kept["smsMessage"] = erased_text(segments_of(storable(value["smsMessage"], Counter())))
+        kept["smsMessage"] = erased_text(segments_of(sanitize(value["smsMessage"], Counter())))
     elif value.get("smsMessage") is not None:
         kept["smsMessage"] = 0  # no text, and set aside as it was
     return kept
@@ -279,7 +279,7 @@ def find_in_body(body: bytes, suppression: Suppression) -> Found:
     """What a page holds of the numbers."""
     try:
         page = decode_page(body)
-    except NotAPage:
+    except NotSmsPage:
         return Found([], int(redact_body(body, suppression) is not None))
     body = body.removeprefix(BOM)
     suspects = _suspects(page, suppression)
@@ -342,5 +342,5 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
 
     try:
         return _rewritten(body, change)
-    except NotAPage:
+    except NotSmsPage:
         return None

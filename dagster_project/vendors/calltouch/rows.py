@@ -31,11 +31,11 @@ from dagster_project.model.copy_binary import (
     encode_record,
     pack_length,
 )
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window, day_number
 from dagster_project.text.pseudonyms import pseudonym
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.context import (
     NO_TEXT,
     RowContext,
@@ -51,9 +51,9 @@ from dagster_project.vendors.calltouch.instants import (
 )
 from dagster_project.vendors.calltouch.outcomes import outcome_of
 from dagster_project.vendors.calltouch.pages import (
-    Page,
     PartialSms,
     Row,
+    SmsPage,
     as_stored,
     count_incomplete,
     decode_page,
@@ -101,13 +101,13 @@ TABLE: Final = Table(
 )
 
 
-def to_batch(answer: Answer, window: Window, context: RowContext) -> Batch:
+def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:
     """The rows of one page: those of the usual form first, then the others; and the rejects.
 
     Raises:
         NotAPage: the answer holds no rows; a client that proved its pages never yields one.
     """
-    page = answer.decoded if isinstance(answer.decoded, Page) else decode_page(answer.body)
+    page = answer.decoded if isinstance(answer.decoded, SmsPage) else decode_page(answer.body)
     batch, others = encode_plain(page, window, context)
     batch.received = page.received
     batch.rejects += page.rejects
@@ -222,7 +222,7 @@ def _status(row: Row, counts: Counter[str]) -> dict[str, Any]:
 def _message(message: str | None, counts: Counter[str], context: RowContext) -> dict[str, Any]:
     if message is None:
         return dict.fromkeys(("message", "template_id", "segments"))
-    message = storable(message, counts)
+    message = sanitize(message, counts)
     key = context.template_key
     return {
         "message": message,
@@ -232,7 +232,7 @@ def _message(message: str | None, counts: Counter[str], context: RowContext) -> 
 
 
 def _add_others(
-    batch: Batch, page: Page, others: list[int], body: bytes, window: Window, context: RowContext
+    batch: Batch, page: SmsPage, others: list[int], body: bytes, window: Window, context: RowContext
 ) -> None:
     """Append the rows at ``others`` that can be placed; set the rest aside with their sources."""
     encoded: list[EncodedRow] = []

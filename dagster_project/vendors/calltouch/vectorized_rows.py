@@ -24,10 +24,10 @@ from dagster_project.model.batch import Batch
 from dagster_project.model.copy_binary import NULL
 from dagster_project.model.window import Window, day_number
 from dagster_project.text.pseudonyms import PSEUDONYM_SIZE, pseudonyms
-from dagster_project.text.sanitize import is_storable
+from dagster_project.text.sanitize import is_sanitized
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_strange
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
-from dagster_project.vendors.calltouch.pages import Page, Row
+from dagster_project.vendors.calltouch.pages import Row, SmsPage
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
 from dagster_project.vendors.calltouch.segments import segments_of_all
 
@@ -100,13 +100,13 @@ class PlainRows(NamedTuple):
     messages: list[bytes]
 
 
-def encode_plain(page: Page, window: Window, context: RowContext) -> tuple[Batch, list[int]]:
+def encode_plain(page: SmsPage, window: Window, context: RowContext) -> tuple[Batch, list[int]]:
     """The batch of the page's rows of the usual form, in their order; and where the others are."""
     plain, others = _choose(page, window)
     return _encode(plain, window, context), others
 
 
-def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
+def _choose(page: SmsPage, window: Window) -> tuple[PlainRows, list[int]]:
     rows, others = _with_usual_texts(page)
     seconds = _matrix("".join([row.dateSent for row in rows]), SECOND)
     wall, plain = read_wall_times(seconds)
@@ -129,7 +129,7 @@ def _choose(page: Page, window: Window) -> tuple[PlainRows, list[int]]:
     ), others
 
 
-def _with_usual_texts(page: Page) -> tuple[Sequence[Row], list[int]]:
+def _with_usual_texts(page: SmsPage) -> tuple[Sequence[Row], list[int]]:
     """Rows with a second of the usual length and storable texts; and where the others are."""
     if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
         return page.rows, []
@@ -143,7 +143,7 @@ def _with_usual_texts(page: Page) -> tuple[Sequence[Row], list[int]]:
 
 
 def _is_storable(row: Row) -> bool:
-    return is_storable("".join(filter(None, astuple(row))))
+    return is_sanitized("".join(filter(None, astuple(row))))
 
 
 def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:

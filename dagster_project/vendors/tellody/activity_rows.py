@@ -19,7 +19,7 @@ from typing import Any, Final
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_rows
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, count, is_json, kind_of, members
@@ -57,7 +57,7 @@ LARGEST_TOTAL: Final = 2**60
 """All six added up still are a bigint."""
 
 
-def to_batch(answer: Answer, window: Window) -> Batch:
+def to_batch(answer: Response, window: Window) -> Batch:
     """The row of the day that the answer is about; none where that day is outside the window.
 
     Raises:

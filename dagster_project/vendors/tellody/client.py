@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from dagster_project.config.settings import TellodySettings
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, kind_of
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.vendors.tellody.activity_rows import read_totals
 from dagster_project.vendors.tellody.history import read_history
-from dagster_project.vendors.tellody.payment_page import NotAPage, Page, read_page
+from dagster_project.vendors.tellody.payment_page import NotPaymentPage, PaymentPage, read_page
 from dagster_project.vendors.tellody.sign_in import TellodySession
 
 ACTIVITY_PATH: Final = "/CampaignCloud/Report/UniqueCode"
@@ -50,14 +50,14 @@ class ActivityClient:
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.base_url)
 
-    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
         """One answer a day of the window, in order."""
         for sequence, day in enumerate(window.days, start=1):
             answer = self._ask(Window(day, day, window.account), tally, sequence)
             tally.pages += 1
             yield replace(answer, request={**answer.request, "day": day.isoformat()})
 
-    def totals(self, window: Window, tally: Tally) -> dict[str, int | None]:
+    def totals(self, window: Window, tally: ExtractStats) -> dict[str, int | None]:
         """The six totals of a whole window from one call, by column: to reconcile its days with.
 
         Raises:
@@ -65,14 +65,14 @@ class ActivityClient:
         """
         return read_totals(self._ask(window, tally, sequence=1).body).columns()
 
-    def check(self, tally: Tally) -> None:
+    def check(self, tally: ExtractStats) -> None:
         """Sign in, and nothing else."""
         self._session.check(tally)
 
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, window: Window, tally: Tally, sequence: int) -> Answer:
+    def _ask(self, window: Window, tally: ExtractStats, sequence: int) -> Response:
         asked = {
             "from": _millis(window.starts_at),
             "to": _millis(window.ends_before) - 1,
@@ -89,7 +89,7 @@ class PurchasesClient:
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.payments_url)
 
-    def extract(self, window: Window, tally: Tally) -> Iterator[Answer | Restart]:
+    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
         """The whole history, whatever the window: its rows pick what lies inside."""
         history = read_history(partial(self._ask, tally))
         tally.vendor_total = history.total
@@ -98,14 +98,14 @@ class PurchasesClient:
             tally.notes["pages_read_again"] = history.reads - len(history.answers)
         yield from history.answers
 
-    def check(self, tally: Tally) -> None:
+    def check(self, tally: ExtractStats) -> None:
         """Sign in, and nothing else."""
         self._session.check(tally)
 
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, tally: Tally, page: int, per_page: int) -> Answer:
+    def _ask(self, tally: ExtractStats, page: int, per_page: int) -> Response:
         request = Request(
             "GET",
             self._session.base_url + PAYMENTS_PATH,
@@ -122,14 +122,14 @@ def _judge_totals(reply: Reply) -> None:
         )
 
 
-def _judge_page(reply: Reply) -> Page:
+def _judge_page(reply: Reply) -> PaymentPage:
     if not reply.body.strip():
         raise Transient("the body is empty")
     try:
         return read_page(reply.body)
     except NotJson as error:
         raise Transient("the body is not whole JSON") from error
-    except NotAPage as error:
+    except NotPaymentPage as error:
         raise AnswerNotTrusted(
             f"Tellody answered the purchases in an unknown form: {error}.",
             way_out="run again; if it repeats, look at what the vendor changed.",

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model.response import Answer
-from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, Page
+from dagster_project.model.response import Response
+from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, PaymentPage
 
 ALL_AT_ONCE: Final = 20_000
 """``per_page`` of the first question: about 30 MB of purchases, more than any account has bought."""
@@ -26,8 +26,8 @@ MOST_PASSES: Final = 6
 """How many times over the pages may be read before the history is given up."""
 MOST_RESTARTS: Final = 3
 
-Ask = Callable[[int, int], Answer]
-"""Answers page and ``per_page`` with the page's ``Page`` in ``decoded``."""
+Ask = Callable[[int, int], Response]
+"""Answers page and ``per_page`` with the page's ``PaymentPage`` in ``decoded``."""
 
 
 class _Shrank(Exception):
@@ -38,19 +38,19 @@ class _Shrank(Exception):
 class History:
     """Answers that together hold every purchase once. ``total`` is the vendor's own count."""
 
-    answers: list[Answer]
+    answers: list[Response]
     total: int
     reads: int
 
 
 @dataclass(slots=True)
 class _Reading:
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
     holders: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     count: int = 0
 
-    def take(self, answer: Answer) -> Page:
-        page: Page = answer.decoded
+    def take(self, answer: Response) -> PaymentPage:
+        page: PaymentPage = answer.decoded
         if page.count < self.count:
             raise _Shrank
         self.count = page.count
@@ -113,11 +113,11 @@ def _read(ask: Ask, reading: _Reading) -> None:
         number = 0 if topping_up and not gained else number + 1
 
 
-def _without_superseded(reading: _Reading) -> list[Answer]:
+def _without_superseded(reading: _Reading) -> list[Response]:
     """The answers that still hold something, numbered; each names what another holds newer."""
-    answers: list[Answer] = []
+    answers: list[Response] = []
     for number, answer in enumerate(reading.answers):
-        page: Page = answer.decoded
+        page: PaymentPage = answer.decoded
         outdated = [
             position
             for position, identity in enumerate(page.identities)

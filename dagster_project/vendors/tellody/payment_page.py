@@ -24,7 +24,7 @@ _WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PaymentPage:
     """Records, their fields' slices and their identities in parallel; ``count``: the total of all pages."""
 
     records: list[bytes]
@@ -33,11 +33,11 @@ class Page:
     count: int
 
 
-class NotAPage(ValueError):
+class NotPaymentPage(ValueError):
     """JSON, but not of the documented form. Quotes nothing."""
 
 
-def read_page(body: bytes) -> Page:
+def read_page(body: bytes) -> PaymentPage:
     """Cut a body into its records.
 
     Raises:
@@ -47,22 +47,22 @@ def read_page(body: bytes) -> Page:
     envelope = _envelope(body)
     count = whole_number(envelope.get("count"))
     if count is None or count < 0:
-        raise NotAPage("count is missing or no whole number from 0")
+        raise NotPaymentPage("count is missing or no whole number from 0")
     if count > MOST_PURCHASES:
-        raise NotAPage(f"count is a number of {len(str(count))} digits")
+        raise NotPaymentPage(f"count is a number of {len(str(count))} digits")
     data = envelope.get("data")
     if data == b"null" and count == 0:
         data = b"[]"
     if data is None or data[:1] != b"[":
         found = "" if data is None else f", but {kind_of(data)}"
-        raise NotAPage(f"data is missing or no list{found}")
+        raise NotPaymentPage(f"data is missing or no list{found}")
     records = elements(data)
     fields = [fields_of(record) for record in records]
     identities = [
         record if (payment_id := whole_number(slices.get("paymentId"))) is None else payment_id
         for record, slices in zip(records, fields, strict=True)
     ]
-    return Page(records, fields, identities, count)
+    return PaymentPage(records, fields, identities, count)
 
 
 def _envelope(body: bytes) -> Mapping[str, bytes]:
@@ -70,9 +70,9 @@ def _envelope(body: bytes) -> Mapping[str, bytes]:
         return members(body)
     except NotJson:
         if where := stray_text(body):
-            raise NotAPage(f"other text stands {where} the JSON") from None
+            raise NotPaymentPage(f"other text stands {where} the JSON") from None
         if is_whole(body):
-            raise NotAPage(f"no object, but {kind_of(body.lstrip())}") from None
+            raise NotPaymentPage(f"no object, but {kind_of(body.lstrip())}") from None
         raise
 
 
@@ -92,7 +92,7 @@ def whole_number(slice_: bytes | None) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
-def current_positions(page: Page, request: Mapping[str, Any]) -> list[int]:
+def current_positions(page: PaymentPage, request: Mapping[str, Any]) -> list[int]:
     """Positions of the records that stand for their purchase: not superseded, each purchase once.
 
     Where a page holds a purchase twice the first is taken: pages are newest first.

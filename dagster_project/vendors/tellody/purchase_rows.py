@@ -26,14 +26,14 @@ import msgspec
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_rows
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, is_json
 from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import (
-    NotAPage,
-    Page,
+    NotPaymentPage,
+    PaymentPage,
     current_positions,
     read_page,
     whole_number,
@@ -89,7 +89,7 @@ class _Refused(ValueError):
     pass
 
 
-def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
+def to_batch(answer: Response, window: Window, context: object = None) -> Batch:
     """The purchases of one page whose day lies in the window.
 
     Records that the stored request calls superseded are left out: a later read holds them newer.
@@ -165,12 +165,12 @@ def before_first_partition(counts: Mapping[str, int]) -> tuple[int, date | None]
     return counts.get(BEFORE_FIRST_PARTITION, 0), min(days, default=None)
 
 
-def _page_of(answer: Answer, window: Window) -> Page:
-    if isinstance(answer.decoded, Page):
+def _page_of(answer: Response, window: Window) -> PaymentPage:
+    if isinstance(answer.decoded, PaymentPage):
         return answer.decoded
     try:
         return read_page(answer.body)
-    except (NotJson, NotAPage) as error:
+    except (NotJson, NotPaymentPage) as error:
         raise AnswerNotTrusted(
             f"Tellody answered the purchases in an unknown form: {error}.",
             source=SOURCE,

@@ -28,7 +28,7 @@ from dagster_project.errors import (
     RequestRefused,
     TryLater,
 )
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.text.scrub import remember
 from dagster_project.transport.exchange import (
     Gate,
@@ -88,8 +88,13 @@ class TellodySession:
         self._refused = False
 
     def ask(
-        self, request: Request, *, tally: Tally, judge: Judge | None = None, sequence: int = 1
-    ) -> Answer:
+        self,
+        request: Request,
+        *,
+        tally: ExtractStats,
+        judge: Judge | None = None,
+        sequence: int = 1,
+    ) -> Response:
         """Answer one request, signing in or anew where that is needed.
 
         ``judge`` sees answers of the status 200 that are neither HTML nor a refusal.
@@ -121,7 +126,7 @@ class TellodySession:
                     self._signed_in, renewed = False, True
             raise TryLater(f"{request}: the session was lost {MOST_ROUNDS} times in a row.")
 
-    def check(self, tally: Tally) -> None:
+    def check(self, tally: ExtractStats) -> None:
         """Sign in, unless that is done. Raises CredentialsRefused and what a request can raise."""
         with self._lock:
             self._ensure_signed_in(tally)
@@ -130,7 +135,7 @@ class TellodySession:
         """Give back connections. The session stays signed in, and opens new ones when asked."""
         self._session.close()
 
-    def _ensure_signed_in(self, tally: Tally) -> None:
+    def _ensure_signed_in(self, tally: ExtractStats) -> None:
         if self._refused:
             raise CredentialsRefused(
                 "Tellody refused these credentials before; they are not tried again.",
@@ -146,7 +151,7 @@ class TellodySession:
         self._signed_in = True
         log.info("signed in at %s", urlsplit(self.base_url).hostname)
 
-    def _sign_in(self, tally: Tally) -> None:
+    def _sign_in(self, tally: ExtractStats) -> None:
         login = Request("POST", self.base_url + LOGIN_PATH, form=self._form)
         for _ in range(MOST_ROUNDS):
             self._session.forget_cookies()
@@ -176,7 +181,7 @@ class TellodySession:
         except Redirected as moved:
             raise _SessionLost(f"HTTP {moved.status}", moved) from moved
 
-    def _with_token(self, request: Request, tally: Tally) -> Request:
+    def _with_token(self, request: Request, tally: ExtractStats) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
         reply = self._exchange(ping, tally=tally, judge=_judge_ping)
         token = SecretStr(remember(reply.headers[TOKEN_HEADER], passing=True))

@@ -15,7 +15,7 @@ from typing import Final
 
 from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
 from dagster_project.vendors.trust.figures import Figures, read_figures
@@ -42,15 +42,17 @@ class Api:
         self._stop.set()
         self._session.close()
 
-    def sign_in(self, tally: Tally) -> None:
+    def sign_in(self, tally: ExtractStats) -> None:
         """Have a token. Raises CredentialsRefused."""
         self._tokens.current(tally)
 
-    def figures(self, company: int, bounds: Bounds | None, tally: Tally) -> Figures:
+    def figures(self, company: int, bounds: Bounds | None, tally: ExtractStats) -> Figures:
         """The figures of a range of days, both included, or of the rolling week."""
         return read_figures(self.ask(company, bounds, tally).body)
 
-    def ask(self, company: int, bounds: Bounds | None, tally: Tally, sequence: int = 1) -> Answer:
+    def ask(
+        self, company: int, bounds: Bounds | None, tally: ExtractStats, sequence: int = 1
+    ) -> Response:
         """One answer that was not an error; what stands in it is not looked at.
 
         Raises:
@@ -73,7 +75,7 @@ class Api:
             params=dict(zip(names, map(date.isoformat, bounds), strict=True)) if bounds else None,
         )
 
-    def _ask(self, request: Request, company: int, tally: Tally, sequence: int) -> Answer:
+    def _ask(self, request: Request, company: int, tally: ExtractStats, sequence: int) -> Response:
         token = self._tokens.current(tally)
         try:
             return self._send(request, token, tally, sequence)
@@ -87,7 +89,7 @@ class Api:
             self._denied.add(company)
             raise _access_denied(401) from None
 
-    def _send(self, request: Request, token: Token, tally: Tally, sequence: int) -> Answer:
+    def _send(self, request: Request, token: Token, tally: ExtractStats, sequence: int) -> Response:
         headers = {"Authorization": token.authorization, "Content-Type": "application/json"}
         return self._session.send(
             replace(request, headers=headers),

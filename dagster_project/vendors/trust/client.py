@@ -22,7 +22,7 @@ from dagster_project import clock
 from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import TryLater, ValueUnreadable, VendorCannotAnswer
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.window import ONE_DAY, Window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.api import SOURCE, Api
@@ -34,7 +34,7 @@ from dagster_project.vendors.trust.rows import Coverage
 ROLLING_DAYS: Final = 7
 
 
-class Client:
+class TrustClient:
     """One for all companies and days of a run; safe to use from many threads.
 
     ``now`` decides which day is today at the vendor.
@@ -60,7 +60,7 @@ class Client:
     def today(self) -> date:
         return self._now().astimezone(self._settings.time_zone).date()
 
-    def extract(self, window: Window, tally: Tally) -> Iterator[Answer]:
+    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response]:
         """One answer a day where ranges are honoured; else one for today, by the rolling week.
 
         Raises:
@@ -87,34 +87,36 @@ class Client:
                     answer.body
                 )  # stored whatever it says; complete only if it can be read
 
-    def proof(self, tally: Tally) -> RangeProof:
+    def proof(self, tally: ExtractStats) -> RangeProof:
         """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""
         return self._noted(self._prover.proof(tally), tally)
 
-    def _confirmed(self, company: int, tally: Tally) -> RangeProof:
+    def _confirmed(self, company: int, tally: ExtractStats) -> RangeProof:
         """The proof to go by before days of a company are filed, confirmed once by this client."""
         return self._noted(self._prover.confirmed(company, tally), tally)
 
-    def _noted(self, proof: RangeProof, tally: Tally) -> RangeProof:
+    def _noted(self, proof: RangeProof, tally: ExtractStats) -> RangeProof:
         tally.notes["range_proof"] = proof.summary()
         return proof
 
-    def prove_range(self, company: int, tally: Tally) -> RangeProof:
+    def prove_range(self, company: int, tally: ExtractStats) -> RangeProof:
         """What one company's answers prove at this moment; not remembered."""
         return self._prover.prove_range(company, tally)
 
-    def answerable(self, window: Window, tally: Tally) -> list[date]:
+    def answerable(self, window: Window, tally: ExtractStats) -> list[date]:
         """The days of a window that the vendor can be asked for now: until today, or today alone."""
         today = self.today
         if self._confirmed(int(window.account.label), tally).state == "honoured":
             return [day for day in window.days if day <= today]
         return [day for day in window.days if day == today]
 
-    def newest_day(self, tally: Tally) -> date:
+    def newest_day(self, tally: ExtractStats) -> date:
         """What a nightly run asks for: yesterday, the last whole day, or today without ranges."""
         return self.today - ONE_DAY if self.proof(tally).state == "honoured" else self.today
 
-    def statistics(self, company: int, first_day: date, last_day: date, tally: Tally) -> Figures:
+    def statistics(
+        self, company: int, first_day: date, last_day: date, tally: ExtractStats
+    ) -> Figures:
         """The figures of a range of days in one call, to hold against the sum of its days.
 
         Raises:
@@ -125,7 +127,7 @@ class Client:
             raise self._unanswerable(f"{first_day}..{last_day}", proof).at(account=str(company))
         return self._api.figures(company, (first_day, last_day), tally)
 
-    def check(self, tally: Tally) -> RangeProof | None:
+    def check(self, tally: ExtractStats) -> RangeProof | None:
         """Fetch a token, and say which proof stands, if any; asks for no statistics.
 
         Raises:

@@ -20,7 +20,7 @@ from datetime import datetime
 from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, AnswerNotTrusted, RequestRefused, TryLater
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.range_proof import (
     LONG_AGO,
@@ -52,7 +52,7 @@ class Prover:
         self._confirming: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.outage: TryLater | None = None
 
-    def proof(self, tally: Tally) -> RangeProof:
+    def proof(self, tally: ExtractStats) -> RangeProof:
         """The proof to go by; asks the vendor if that is due."""
         with self._lock:
             known = self._known if self._known is not None else self._load()
@@ -65,7 +65,7 @@ class Prover:
             assert found is not None
             return found
 
-    def confirmed(self, company: int, tally: Tally) -> RangeProof:
+    def confirmed(self, company: int, tally: ExtractStats) -> RangeProof:
         """The proof to go by for days of a company; that ranges are honoured is confirmed once.
 
         Raises:
@@ -114,7 +114,7 @@ class Prover:
         """The proof to go by as it is known; asks nobody but the store."""
         return standing(self._load())
 
-    def prove_range(self, company: int, tally: Tally) -> RangeProof:
+    def prove_range(self, company: int, tally: ExtractStats) -> RangeProof:
         """What one company's answers prove; not remembered.
 
         Raises:
@@ -138,7 +138,7 @@ class Prover:
             evidence=seen.evidence(),
         )
 
-    def _observe(self, company: int, seen: Observation, tally: Tally) -> None:
+    def _observe(self, company: int, seen: Observation, tally: ExtractStats) -> None:
         seen.rolling = self._api.figures(company, None, tally)
         if seen.rolling.is_empty:
             return
@@ -152,7 +152,7 @@ class Prover:
                 break
         seen.rolling_again = self._api.figures(company, None, tally)
 
-    def _attempt(self, known: list[RangeProof], tally: Tally) -> list[RangeProof]:
+    def _attempt(self, known: list[RangeProof], tally: ExtractStats) -> list[RangeProof]:
         """Known proofs with the outcome of asking now, which is remembered.
 
         An attempt that an outage spoilt is remembered in this process alone, so that the next run

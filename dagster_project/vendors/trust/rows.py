@@ -25,7 +25,7 @@ import xxhash
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_record, encode_rows
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import as_text
@@ -108,7 +108,7 @@ class Coverage:
             ) from error
 
 
-def to_batch(answer: Answer, window: Window, context: object = None) -> Batch:
+def to_batch(answer: Response, window: Window, context: object = None) -> Batch:
     """The one row of an answer; none where the answer is about a day outside the window.
 
     ``context`` is what other feeds need beyond the answer; these rows need nothing.
@@ -140,7 +140,7 @@ def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
     return batch
 
 
-def _row(answer: Answer, window: Window, coverage: Coverage) -> tuple[dict[str, Any], Figures]:
+def _row(answer: Response, window: Window, coverage: Coverage) -> tuple[dict[str, Any], Figures]:
     try:
         figures = read_figures(answer.body)
     except AnswerNotTrusted as error:

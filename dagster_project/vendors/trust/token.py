@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.text.scrub import remember
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
@@ -60,7 +60,7 @@ class TokenSource:
         self._lock = threading.Lock()
         self._token: Token | None = None
 
-    def current(self, tally: Tally, *, instead_of: Token | None = None) -> Token:
+    def current(self, tally: ExtractStats, *, instead_of: Token | None = None) -> Token:
         """A token that should be accepted; a new one if the current is ``instead_of`` or nearly over.
 
         Raises:
@@ -72,7 +72,7 @@ class TokenSource:
                 token = self._token = self._fetch(tally)
             return token
 
-    def _fetch(self, tally: Tally) -> Token:
+    def _fetch(self, tally: ExtractStats) -> Token:
         fingerprint = _fingerprint(self._settings)
         if fingerprint in _refused:
             raise _credentials_refused()

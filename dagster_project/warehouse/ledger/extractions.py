@@ -10,7 +10,7 @@ from typing import Any
 
 from dagster_project import clock
 from dagster_project.model.receipt import Extraction
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
 from dagster_project.text.scrub import scrubbed, without_secrets
 from dagster_project.warehouse.connection import Connection
@@ -45,7 +45,7 @@ def begin_extraction(connection: Connection, window: Window, run_id: str | None)
 def end_extraction(
     connection: Connection,
     extraction: Extraction,
-    tally: Tally,
+    tally: ExtractStats,
     outcome: str,
     failure: str | None = None,
     failure_kind: str | None = None,

@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from dagster_project import clock
 from dagster_project.model.receipt import DayState, Extraction, Receipt
 from dagster_project.model.window import Account, Window
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
 
@@ -153,7 +153,7 @@ def days_of_other_zones(connection: Connection, account: Account) -> list[str]:
         (account.source, account.label, account.time_zone.key),
     ).fetchall()
     return [
-        f"{account.source} {account.label}: {counted(days, 'day')} from {first} to {last} stand as"
+        f"{account.source} {account.label}: {pluralize(days, 'day')} from {first} to {last} stand as"
         f" days of {zone}, and the time zone is {account.time_zone.key} now. Way out: warehouse replay"
         f" --source {account.source} --account {account.label} --from {first} --to {last}"
         for zone, first, last, days in rows

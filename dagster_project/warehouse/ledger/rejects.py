@@ -17,7 +17,7 @@ from typing import Final
 
 from dagster_project.model.batch import Reject
 from dagster_project.model.receipt import Extraction, Receipt
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.text.scrub import without_secrets
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
@@ -133,7 +133,7 @@ def write_rejects(
                         digest,
                         without_secrets(reason),
                         reject.day,
-                        storable(reject.original, Counter()),
+                        sanitize(reject.original, Counter()),
                         times,
                         extraction.extraction_id,
                         extraction.extraction_id,
@@ -215,7 +215,7 @@ def redact_rejects(
                 "UPDATE ops.rejected_record SET original = %s, record_sha256 = %s,"
                 " redacted_at = now() WHERE source = %s AND account = %s AND record_sha256 = %s"
                 " AND reason = %s",
-                (storable(new, Counter()), new_digest, source, account, digest, reason),
+                (sanitize(new, Counter()), new_digest, source, account, digest, reason),
             )
         changed += 1
     return changed

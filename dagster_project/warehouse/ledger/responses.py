@@ -19,14 +19,14 @@ from typing import Any
 import psycopg
 import zstandard
 
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 
 _LEVEL = 1
 """Of the levels tried on pages of SMS, 1 gave 90 % of the saving of 3 in half of its time."""
 
 
 def store(
-    connection: psycopg.Connection[Any], extraction_id: int, attempt: int, answer: Answer
+    connection: psycopg.Connection[Any], extraction_id: int, attempt: int, answer: Response
 ) -> None:
     """Keep one answer; committed by the caller's connection (autocommit: at once)."""
     body = answer.body
@@ -57,7 +57,7 @@ class Storing:
         self._connection, self._extraction_id = connection, extraction_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
-    def store(self, attempt: int, answer: Answer) -> Future[None]:
+    def store(self, attempt: int, answer: Response) -> Future[None]:
         """Begin to store; the result is there when the answer stands, or raises what went wrong."""
         return self._thread.submit(store, self._connection, self._extraction_id, attempt, answer)
 
@@ -68,7 +68,7 @@ class Storing:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def stored_answers(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Answer]:
+def stored_answers(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Response]:
     """The answers of an extraction's last attempt in order, one at a time (a page may take megabytes)."""
     rows = connection.execute(
         "SELECT attempt, sequence FROM raw.response WHERE extraction_id = %s AND attempt ="
@@ -82,7 +82,7 @@ def stored_answers(connection: psycopg.Connection[Any], extraction_id: int) -> I
 
 def _answer(
     connection: psycopg.Connection[Any], extraction_id: int, attempt: int, sequence: int
-) -> Answer:
+) -> Response:
     row = connection.execute(
         "SELECT request, asked_at, received_at, status, content_type, body FROM raw.response"
         " WHERE extraction_id = %s AND attempt = %s AND sequence = %s",
@@ -91,7 +91,7 @@ def _answer(
     ).fetchone()
     assert row is not None
     request, asked_at, received_at, status, content_type, body = row
-    return Answer(
+    return Response(
         sequence=sequence,
         request=request,
         asked_at=asked_at,

@@ -16,7 +16,7 @@ import numpy as np
 
 from dagster_project.model.receipt import DOUBT, Extraction, Receipt
 from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
-from dagster_project.warehouse.load.row_index import StandingRows
+from dagster_project.warehouse.load.row_index import ExistingRows
 
 MOVED_OUT = "moved_out"
 MOVED_IN = "moved_in"
@@ -100,7 +100,7 @@ def rejected_figures(reasons: Mapping[str, int]) -> dict[str, int | str]:
     return {f"rejected: {reason}": count for reason, count in reasons.items()}
 
 
-def checksum_of(standing: StandingRows) -> str:
+def checksum_of(standing: ExistingRows) -> str:
     """The checksum of rows that stand, as a receipt of their load would have it."""
     mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
     return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"

@@ -13,7 +13,7 @@ from psycopg import sql
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.load.row_index import Identities, StandingRows
+from dagster_project.warehouse.load.row_index import ExistingRows, Identities
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_TRAILER = b"\xff\xff"
@@ -33,12 +33,12 @@ _STANDING_ROW = np.dtype(
 _FLUSH_BYTES = 1 << 20
 
 
-def read_standing(
+def read_existing_rows(
     connection: Connection,
     table: Table,
     window: Window,
     skip: Iterable[date],
-) -> StandingRows:
+) -> ExistingRows:
     """Day, identity, hash and occurrence of the window's rows, but for the days to skip."""
     query = sql.SQL(
         "COPY (SELECT {day}, {key}, content_hash, {occurrence} FROM warehouse.{table}"
@@ -64,7 +64,7 @@ def read_standing(
     rows = np.concatenate(parts) if parts else np.empty(0, _STANDING_ROW)
     days = rows["day"].astype(np.int32)
     keys = np.ascontiguousarray(rows["key"]).tobytes()
-    return StandingRows(
+    return ExistingRows(
         Identities.of(keys, days, with_day=table.identity_has_day),
         days,
         rows["hash"].astype(np.int64).view(np.uint64),

@@ -24,7 +24,7 @@ from psycopg import sql
 
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window, day_of
-from dagster_project.text.wording import counted
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.rejects import NewRejects
 from dagster_project.warehouse.load.day_counts import DayCounts
@@ -130,9 +130,9 @@ class Objections:
     def _told_rejects(self, day: date, counts: DayCounts, new: Counter[str]) -> str:
         together = "" if new == self.new.dated[day] else ", in all days asked together"
         return (
-            f"has {counted(new.total(), 'record')} that cannot be read and that the load before did"
+            f"has {pluralize(new.total(), 'record')} that cannot be read and that the load before did"
             f" not reject ({self.new.told(new)}{together}), and would delete"
-            f" {counts.vanished:,} of {counted(counts.before, 'row')}"
+            f" {counts.vanished:,} of {pluralize(counts.before, 'row')}"
         )
 
     def _judge_shrinkage(self, day: date, counts: DayCounts, held: Held) -> None:
@@ -143,7 +143,7 @@ class Objections:
             if counts.vanished and self._vanished_in_all() > self._new_of(day).total():
                 held.add(
                     "shrink",
-                    f"had {counted(counts.before, 'row')}, {counts.vanished:,} of which the vendor"
+                    f"had {pluralize(counts.before, 'row')}, {counts.vanished:,} of which the vendor"
                     " no longer lists under any date",
                 )
         elif self.shrink.objects(counts.before, counts.after + self._new_of(day).total()):
@@ -192,12 +192,10 @@ def doubt(
         return ""
     dated, undated = new.dated[day], new.undated[day]
     if guard.objects(dated.total(), counts.received):
-        return (
-            f"{dated.total():,} of {counted(counts.received, 'record')} rejected: {new.told(dated)}"
-        )
+        return f"{dated.total():,} of {pluralize(counts.received, 'record')} rejected: {new.told(dated)}"
     if guard.objects(undated.total(), received):
         return (
-            f"{undated.total():,} of {counted(received, 'record')} of all days asked together"
+            f"{undated.total():,} of {pluralize(received, 'record')} of all days asked together"
             f" rejected: {new.told(undated)}"
         )
     if absent and counts.after:
@@ -267,8 +265,8 @@ class ShapeWatch:
         nulls, absent = self._nulls[name], self._absent[name]
         came = "is null" if not absent else "is missing" if not nulls else "is null or missing"
         return (
-            f"has no {name} any more: it {came} in all {counted(self._rows[day], 'record')},"
-            f" and stood with a value in {counted(before, 'row')}"
+            f"has no {name} any more: it {came} in all {pluralize(self._rows[day], 'record')},"
+            f" and stood with a value in {pluralize(before, 'row')}"
             f"{self._came and f'; keys that came beside: {self._came}'}"
         )
 

@@ -17,7 +17,7 @@ from dagster_project.model.table import Table
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 
 
-class MonthKeeper:
+class PartitionManager:
     """Remembers which months exist, so that each is asked for once a run; safe for several threads."""
 
     def __init__(self, warehouse: Warehouse) -> None:

@@ -26,7 +26,7 @@ from dagster_project.warehouse.load.existing_rows import (
     COPY_HEADER,
     COPY_TRAILER,
     of_window,
-    read_standing,
+    read_existing_rows,
 )
 
 Change = Callable[[Values], Values | None]
@@ -52,7 +52,7 @@ def rewrite_day(
     rewrite = _rewrite_numbered if table.has_occurrence else _rewrite_each
     changed = rewrite(connection, table, window, change)
     if changed:
-        checksum = checksum_of(read_standing(connection, table, window, ()))
+        checksum = checksum_of(read_existing_rows(connection, table, window, ()))
         connection.execute(
             "UPDATE ops.day_state SET checksum = %s"
             " WHERE source = %s AND account = %s AND day = %s",

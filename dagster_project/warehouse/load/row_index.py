@@ -56,7 +56,7 @@ def spread_day(day: int) -> int:
     return (day * _SPREAD) & (2**64 - 1)
 
 
-class StandingRows:
+class ExistingRows:
     """The rows of a window that the table holds, sorted for look-up.
 
     ``unique`` tells which have an identity of their own; rows that share one (equal SMS) are

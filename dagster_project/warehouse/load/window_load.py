@@ -38,7 +38,7 @@ from dagster_project.warehouse.load.day_counts import (
 )
 from dagster_project.warehouse.load.day_figures import figures_of
 from dagster_project.warehouse.load.day_locks import lock_days
-from dagster_project.warehouse.load.existing_rows import read_standing
+from dagster_project.warehouse.load.existing_rows import read_existing_rows
 from dagster_project.warehouse.load.holds import (
     DaysHeld,
     Objections,
@@ -50,11 +50,11 @@ from dagster_project.warehouse.load.holds import (
     never_there,
 )
 from dagster_project.warehouse.load.row_index import (
+    ExistingRows,
     Flags,
     Identities,
     Positions,
     SeenIdentities,
-    StandingRows,
 )
 from dagster_project.warehouse.load.row_writer import EnsureMonth, RowWriter
 
@@ -123,7 +123,7 @@ class WindowLoad:
         self._seen = SeenIdentities()
         self._updates: dict[int, _Incoming] = {}
         self._close: dict[tuple[int, int], list[_Incoming]] = defaultdict(list)
-        self._standing: StandingRows
+        self._standing: ExistingRows
         self._writer: RowWriter
 
     def begin(self) -> None:
@@ -143,7 +143,7 @@ class WindowLoad:
             if state.extraction_id > self.extraction.extraction_id:
                 self.superseded[day] = state.observed_at
         self.skip |= self.superseded.keys()
-        self._standing = read_standing(self.connection, self.table, self.window, self.skip)
+        self._standing = read_existing_rows(self.connection, self.table, self.window, self.skip)
         for number, rows in _by_day(self._standing.days, ~self._standing.matched):
             self._by_day[number].before = rows
         self._writer = RowWriter(

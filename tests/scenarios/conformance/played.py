@@ -14,13 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from dagster_project.config.settings import Settings
-from dagster_project.model.feed import Client
+from dagster_project.model.feed import VendorClient
 from dagster_project.model.window import Account, each_day
 from dagster_project.sandbox.calltouch.vendor import Site
 from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES
 from dagster_project.sandbox.world import World
-from dagster_project.text.sanitize import storable
-from dagster_project.transport.rate_limiter import Governor
+from dagster_project.text.sanitize import sanitize
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.vendors.calltouch import client as calltouch
 from dagster_project.vendors.tellody import client as tellody
 from dagster_project.vendors.tellody.activity_rows import TOTALS
@@ -71,7 +71,7 @@ class Played:
 
     vendor: str
     truth: Callable[[World, Account, date, date], Iterable[Row]]
-    client: Callable[[Settings, Warehouse, World], Client]
+    client: Callable[[Settings, Warehouse, World], VendorClient]
     unnoticed: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -87,7 +87,7 @@ def calltouch_truth(world: World, account: Account, first: date, last: date) -> 
             "phone": row["phoneNumber"],
             "status": row["smsStatus"],
             "status_detail": row["smsStatusDetail"],
-            "message": storable(row["smsMessage"], Counter()),
+            "message": sanitize(row["smsMessage"], Counter()),
         }
 
 
@@ -109,30 +109,30 @@ def trust_truth(world: World, account: Account, first: date, last: date) -> Iter
     return world.trust.truth({"company": account.label, "first": str(first), "last": str(last)})
 
 
-def calltouch_client(settings: Settings, warehouse: Warehouse, world: World) -> Client:
+def calltouch_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
     assert settings.calltouch is not None
-    return calltouch.Client(
+    return calltouch.CalltouchClient(
         settings.calltouch,
-        Governor(Budget(warehouse)),
+        RateLimiter(Budget(warehouse)),
         now=world.clock.now,
         rows_a_page=ROWS_A_PAGE,
         pause=lambda seconds: None,
     )
 
 
-def activity_client(settings: Settings, warehouse: Warehouse, world: World) -> Client:
+def activity_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
     assert settings.tellody is not None
     return tellody.ActivityClient(settings.tellody)
 
 
-def purchases_client(settings: Settings, warehouse: Warehouse, world: World) -> Client:
+def purchases_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
     assert settings.tellody is not None
     return tellody.PurchasesClient(settings.tellody)
 
 
-def trust_client(settings: Settings, warehouse: Warehouse, world: World) -> Client:
+def trust_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
     assert settings.trust is not None
-    return trust.Client(settings.trust, proofs=RangeProofs(warehouse), now=world.clock.now)
+    return trust.TrustClient(settings.trust, proofs=RangeProofs(warehouse), now=world.clock.now)
 
 
 def forget_sign_ins() -> None:

@@ -21,11 +21,11 @@ from psycopg import sql
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import Unexpected, WarehouseError
 from dagster_project.model.batch import Batch
-from dagster_project.model.feed import Feed, Reach
+from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import ONE_DAY, Account, Window
-from dagster_project.pipeline.load_window import Walk
+from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import marts_keeper
 from dagster_project.pipeline.runner import DayRunner
 from dagster_project.sandbox.server import Sandbox
@@ -75,7 +75,9 @@ class Rig:
         forget_sign_ins()
         done = Refreshed()
         options.setdefault("after_rows", marts_keeper(self.settings))
-        with Walk(feed or self.feed, self.settings, self.warehouse, PII_KEY, **options) as walk:
+        with WindowPipeline(
+            feed or self.feed, self.settings, self.warehouse, PII_KEY, **options
+        ) as walk:
             for chunk in DayRunner(walk, self.settings).refresh(list(days or self.days)):
                 done.receipts += chunk.committed
                 done.problems += chunk.problems
@@ -85,7 +87,7 @@ class Rig:
         """The feed, but ``action`` comes before the ``number``-th answer is turned into rows."""
         seen = 0
 
-        def to_batch(answer: Answer, window: Window, context: Any) -> Batch:
+        def to_batch(answer: Response, window: Window, context: Any) -> Batch:
             nonlocal seen
             seen += 1
             if seen == number:
@@ -126,7 +128,7 @@ class Rig:
 
     def _span(self) -> tuple[date, date]:
         return self.days[0], self.days[-1] + (
-            ONE_DAY if self.feed.reach is Reach.HISTORY else 0 * ONE_DAY
+            ONE_DAY if self.feed.reach is QueryScope.HISTORY else 0 * ONE_DAY
         )
 
     def _by_day(self, rows: Iterable[Row]) -> dict[date, Rows]:
@@ -187,9 +189,9 @@ class Rig:
                 rows = now.get(day, Counter())
                 was, should = before.get(day, Counter()), true.get(day, Counter())
                 assert rows in (was, should), f"{account.label} {day} is a mix"
-                if day in failed and knows_commits and self.feed.reach is not Reach.HISTORY:
+                if day in failed and knows_commits and self.feed.reach is not QueryScope.HISTORY:
                     assert rows == was, f"{account.label} {day} failed, and changed"
-            if self.feed.reach is not Reach.DAY:
+            if self.feed.reach is not QueryScope.DAY:
                 assert now in (true, dict(before)), f"{account.label}: a window was loaded in part"
 
     def heals(self) -> None:

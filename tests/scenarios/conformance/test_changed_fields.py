@@ -15,7 +15,7 @@ import pytest
 
 from dagster_project.errors import HeldBack
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Reach
+from dagster_project.model.feed import QueryScope
 from tests.scenarios.conformance.rig import Refreshed, Rig, Rows, assert_clear
 from tests.scenarios.conformance.test_two_faults import DRAW, GIVEN, MANY
 
@@ -48,7 +48,7 @@ def play_change(rig: Rig, draw: Random) -> None:
         [*(field for field, _ in rig.feed.table.fields), *MORE_FIELDS.get(source, [])]
     )
     hows = ["renamed", "absent", "nulled", "retyped", "recoded"]
-    if name in FORMED or rig.feed.reach is Reach.DAY:
+    if name in FORMED or rig.feed.reach is QueryScope.DAY:
         hows.append("reformed")
     changes(rig, name, draw.choice(hows), draw.choice((1, 1, 3)))
 

@@ -19,7 +19,7 @@ import pytest
 from dagster_project.errors import TryLater
 from dagster_project.feeds import FEEDS
 from dagster_project.model.batch import Batch
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Window
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.server.cluster import bundled_binaries
@@ -175,7 +175,7 @@ def write_for_ever(connection: psycopg.Connection[Any], size: int) -> None:
 def many_rows(rig: Rig) -> Any:
     """The feed, each of its rows a hundred times: more than fits into half-empty pages."""
 
-    def to_batch(answer: Answer, window: Window, context: Any) -> Batch:
+    def to_batch(answer: Response, window: Window, context: Any) -> Batch:
         batch = rig.feed.to_batch(answer, window, context)
         for name in ("days", "hashes"):
             setattr(batch, name, getattr(batch, name).repeat(100))

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted, TryLater
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.tellody.activity_rows import TOTALS
 from tests.scenarios.conformance.hostile import (
     ENDLESS_NUMBERS,
@@ -58,7 +58,7 @@ class Record:
 
 def kept(text: str) -> str:
     """A text as it should stand; halves of a surrogate pair, once written, are one character."""
-    return storable(json.loads(json.dumps(text)), Counter())
+    return sanitize(json.loads(json.dumps(text)), Counter())
 
 
 # --- Calltouch -----------------------------------------------------------------------------------

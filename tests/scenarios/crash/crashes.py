@@ -12,13 +12,13 @@ from datetime import date, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from dagster_project.model.feed import Reach
+from dagster_project.model.feed import QueryScope
 from dagster_project.model.window import Window
 from dagster_project.orchestration import liveness
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.load.day_counts import checksum_of
-from dagster_project.warehouse.load.existing_rows import read_standing
+from dagster_project.warehouse.load.existing_rows import read_existing_rows
 from tests.conftest import PostgresServer
 from tests.scenarios.conformance.rig import Rig, Rows
 from tests.scenarios.crash.conftest import DAYS, EARLIER, NOW
@@ -114,7 +114,7 @@ class Crashes:
             for day in {*was, *now, *true}:
                 either = (was.get(day, Counter()), true.get(day, Counter()))
                 assert now.get(day, Counter()) in either, f"{label} {day} is neither old nor new"
-            if self.rig.feed.reach is Reach.HISTORY:
+            if self.rig.feed.reach is QueryScope.HISTORY:
                 assert now in (was, true), f"{label}: a history was loaded in part"
         assert self.scene.value(POINTS_HELD) == 0, "the dead keep points from the living"
         assert self.scene.value(MART_SUMS) == 0, "marts and rows are of two commits"
@@ -126,7 +126,7 @@ class Crashes:
             for account in self.rig.accounts:
                 states = load_receipts.day_states(connection, account.source, account.label, DAYS)
                 for day in DAYS:
-                    rows = read_standing(connection, table, Window(day, day, account), ())
+                    rows = read_existing_rows(connection, table, Window(day, day, account), ())
                     state = states.get(day)
                     assert (state.checksum if state else "0:" + "0" * 16) == checksum_of(rows)
 

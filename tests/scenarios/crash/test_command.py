@@ -80,7 +80,7 @@ def play(
             output, errors = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, output + errors
             crashes.judge_end()
-            liveness.bury_dead_runs(house.instance, house.warehouse, grace=timedelta())
+            liveness.fail_dead_runs(house.instance, house.warehouse, grace=timedelta())
             ends = Counter(run.status for run in house.instance.get_runs())
         assert set(ends) <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
         assert ends[dg.DagsterRunStatus.SUCCESS] >= 1

@@ -23,7 +23,7 @@ def refresh(source: str, days: Sequence[date], run_id: str) -> None:
     """A run of both assets over these days: what the asset does between Dagster's events."""
     with (
         liveness.alive(services.warehouse(), run_id),
-        services.opened_walk(feed_of(source), run_id=run_id) as walk,
+        services.open_pipeline(feed_of(source), run_id=run_id) as walk,
     ):
         for done in DayRunner(walk, services.settings()).refresh(days):
             if done.problems:

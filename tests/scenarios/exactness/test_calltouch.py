@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from dagster_project.sandbox.server import Sandbox, SandboxProcess, running_sandbox
-from dagster_project.text.sanitize import storable
+from dagster_project.text.sanitize import sanitize
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, environment, operating
 
@@ -58,10 +58,10 @@ def truth(rows: list[dict[str, str]]) -> Counter[Row]:
     counts: Counter[str] = Counter()
     return Counter(
         (
-            storable(row["phoneNumber"], counts),
+            sanitize(row["phoneNumber"], counts),
             row["smsStatus"],
             row["smsStatusDetail"],
-            storable(row["smsMessage"], counts),
+            sanitize(row["smsMessage"], counts),
         )
         for row in rows
     )
@@ -138,7 +138,7 @@ def told_by(sandbox: Sandbox, day: date) -> list[int]:
                 row["phoneNumber"],
                 row["smsStatus"],
                 row["smsStatusDetail"],
-                storable(row["smsMessage"], counts),
+                sanitize(row["smsMessage"], counts),
             )
             told[0] += 1
             told[1] += digest(texts)

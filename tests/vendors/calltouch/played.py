@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from dagster_project.config.settings import CalltouchSettings, CalltouchSite
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.transport.session import RetryPolicy, Session, Timeouts
-from dagster_project.vendors.calltouch.client import Client
+from dagster_project.vendors.calltouch.client import CalltouchClient
 from tests.transport.scripted_server import Asked, Play, ScriptedServer, reply
 
 TOKEN = "calltouch-t0ken-never-shown"
@@ -100,7 +100,7 @@ def calltouch(
     daily_points: int | None = None,
     retry: RetryPolicy | None = None,
     **named: Any,
-) -> Iterator[tuple[Played, Client]]:
+) -> Iterator[tuple[Played, CalltouchClient]]:
     """The vendor (or one of so many rows) and a client of it that never really sleeps."""
     played = Played([sms(n) for n in range(vendor)]) if isinstance(vendor, int) else vendor
     server = ScriptedServer(played)
@@ -120,7 +120,7 @@ def calltouch(
         pause=lambda seconds, stop: None,
     )
     named.setdefault("now", lambda: NOW)
-    client = Client(
+    client = CalltouchClient(
         settings,
         governor,
         session=session,
@@ -135,10 +135,12 @@ def calltouch(
         server.close()
 
 
-def read(client: Client, window: Window = WINDOW, tally: Tally | None = None) -> list[Answer]:
+def read(
+    client: CalltouchClient, window: Window = WINDOW, tally: ExtractStats | None = None
+) -> list[Response]:
     """The answers of the last reading: what came before a restart is forgotten."""
-    answers: list[Answer] = []
-    for answer in client.extract(window, tally or Tally()):
+    answers: list[Response] = []
+    for answer in client.extract(window, tally or ExtractStats()):
         if isinstance(answer, Restart):
             answers = []
         else:
@@ -146,5 +148,5 @@ def read(client: Client, window: Window = WINDOW, tally: Tally | None = None) ->
     return answers
 
 
-def phones(answers: list[Answer]) -> list[str]:
+def phones(answers: list[Response]) -> list[str]:
     return [row.phoneNumber for answer in answers for row in answer.decoded.rows]

@@ -16,7 +16,7 @@ from dagster_project.errors import (
     RequestRefused,
     SettingsError,
 )
-from dagster_project.model.response import Answer, Restart, Tally
+from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.client import AT_HAND, MOST_ASKED
 from tests.transport.scripted_server import Asked, Play, hang, reply
@@ -42,7 +42,7 @@ from tests.vendors.calltouch.played import (
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 35, 121])
 def test_every_row_arrives_once_whatever_the_number_of_pages(count: int) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with calltouch(count) as (_, client):
         answers = read(client, tally=tally)
     pages = max(-(-count // 10), 1)
@@ -119,14 +119,14 @@ def test_pages_untrue_to_each_other_are_read_again_and_then_not_trusted(
 ) -> None:
     rows = [sms(n) for n in range(35)]
     with calltouch(Played(rows, spoilt)) as (vendor, client):
-        tally = Tally()
+        tally = ExtractStats()
         with pytest.raises(AnswerNotTrusted, match="read 3 times") as failure:
             read(client, tally=tally)
         assert reason in str(failure.value)
         assert vendor.pages_asked.count(1) == 3
         for fault in vendor.spoilt.values():
             fault.times = 1
-        tally = Tally()
+        tally = ExtractStats()
         answers = read(client, tally=tally)
     assert sorted(phones(answers)) == [row["phoneNumber"] for row in rows]
     assert len(tally.notes["restarts"]) == 1
@@ -172,7 +172,7 @@ def test_a_success_of_an_unknown_form_says_what_is_unknown_at_the_price_of_one_c
 ) -> None:
     """Whatever comes for page 2 is no better than for page 1: nothing is read again."""
     vendor = Played([sms(n) for n in range(12)], {number: Spoilt(play=reply(body))})
-    tally = Tally()
+    tally = ExtractStats()
     with calltouch(vendor) as (_, client):
         with pytest.raises(AnswerNotTrusted) as failure:
             read(client, tally=tally)
@@ -197,8 +197,8 @@ def test_a_restart_tells_its_reason_before_the_new_reading() -> None:
         _,
         client,
     ):
-        came = list(client.extract(WINDOW, Tally()))
-    assert [type(one) for one in came] == [Answer, Restart, Answer, Answer]
+        came = list(client.extract(WINDOW, ExtractStats()))
+    assert [type(one) for one in came] == [Response, Restart, Response, Response]
     assert came[1] == Restart("the total moved from 20 to 21 on page 2")
 
 
@@ -247,7 +247,7 @@ def test_pages_are_fetched_side_by_side_more_of_them_than_may_be_at_hand() -> No
 def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
     with calltouch(1000) as (vendor, client):
         taken = 0
-        for _ in client.extract(WINDOW, Tally()):
+        for _ in client.extract(WINDOW, ExtractStats()):
             taken += 1
             time.sleep(0.02)
             assert len(vendor.questions) <= taken + MOST_ASKED + AT_HAND
@@ -256,7 +256,7 @@ def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
 
 def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
     with calltouch(1000) as (vendor, client):
-        reading = client.extract(WINDOW, Tally())
+        reading = client.extract(WINDOW, ExtractStats())
         assert isinstance(reading, Iterator)
         for _ in range(3):
             next(reading)
@@ -266,7 +266,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
 
 
 def test_counting_costs_one_call_and_loads_nothing() -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with calltouch(35) as (vendor, client):
         assert client.count(WINDOW, tally) == 35
     assert (vendor.pages_asked, tally.points) == ([1], 2)

@@ -16,8 +16,8 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.model.response import Answer, Restart, Tally
-from dagster_project.vendors.calltouch.client import Client
+from dagster_project.model.response import ExtractStats, Response, Restart
+from dagster_project.vendors.calltouch.client import CalltouchClient
 from tests.transport.scripted_server import Play, hang, reply, reset
 from tests.vendors.calltouch.bodies import (
     API_ERROR,
@@ -59,7 +59,7 @@ DOCUMENTED: list[tuple[str, type[WarehouseError], str]] = [
 def test_an_error_is_told_by_its_body_whatever_status_carries_it(
     body: str, error: type[WarehouseError], said: str, status: int
 ) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with (
         calltouch(Played([], refusal=lambda asked: reply(body, status))) as (vendor, client),
         pytest.raises(error) as failure,
@@ -111,7 +111,7 @@ def test_where_the_body_says_nothing_known_the_status_decides(
     ],
 )
 def test_what_may_pass_is_asked_again_and_in_the_end_left_for_later(play: Play) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with calltouch(Played([sms(1)], {1: Spoilt(play=play, times=2)})) as (_, client):
         assert phones(read(client, tally=tally)) == [sms(1)["phoneNumber"]]
     assert tally.requests == 3
@@ -125,7 +125,7 @@ def test_what_may_pass_is_asked_again_and_in_the_end_left_for_later(play: Play) 
 
 @pytest.mark.parametrize("body", [VALIDATION, MISSING, API_ERROR])
 def test_a_check_passes_where_the_vendor_only_misses_the_question(body: str) -> None:
-    tally = Tally()
+    tally = ExtractStats()
     with calltouch(Played([], refusal=lambda asked: reply(body, 400))) as (vendor, client):
         client.check(SITE, tally)
     assert (vendor.questions, tally.points) == ([{}], 0)
@@ -163,10 +163,10 @@ def test_a_vendors_text_is_shown_without_names_and_numbers_and_shortened() -> No
         assert [text for text in hidden if text in str(failure.value)] == []
 
 
-def failure_of(client: Client) -> tuple[WarehouseError, list[Answer | Restart]]:
-    came: list[Answer | Restart] = []
+def failure_of(client: CalltouchClient) -> tuple[WarehouseError, list[Response | Restart]]:
+    came: list[Response | Restart] = []
     try:
-        came.extend(client.extract(WINDOW, Tally()))
+        came.extend(client.extract(WINDOW, ExtractStats()))
     except WarehouseError as error:
         return error, came
     raise AssertionError("the window did not fail")

@@ -11,8 +11,8 @@ import pytest
 from dagster_project.errors import (
     QuotaSpent,
 )
-from dagster_project.model.response import Tally
-from dagster_project.transport.rate_limiter import Governor
+from dagster_project.model.response import ExtractStats
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from tests.transport.scripted_server import Play, reply, reset
@@ -32,17 +32,17 @@ from tests.vendors.calltouch.played import (
 
 
 @pytest.fixture
-def governor(warehouse: Warehouse) -> Iterator[Governor]:
+def governor(warehouse: Warehouse) -> Iterator[RateLimiter]:
     budget = Budget(warehouse)
-    yield Governor(budget)
+    yield RateLimiter(budget)
     budget.close()
 
 
 TODAY = datetime(2024, 4, 20, tzinfo=MOSCOW).date()
 
 
-def test_points_are_counted_for_every_call_that_succeeded(governor: Governor) -> None:
-    tally = Tally()
+def test_points_are_counted_for_every_call_that_succeeded(governor: RateLimiter) -> None:
+    tally = ExtractStats()
     with calltouch(35, governor=governor) as (_, client):
         read(client, tally=tally)
     assert tally.points == 8
@@ -50,7 +50,7 @@ def test_points_are_counted_for_every_call_that_succeeded(governor: Governor) ->
 
 
 def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_not(
-    governor: Governor,
+    governor: RateLimiter,
 ) -> None:
     cases: list[tuple[Play, int]] = [
         (reply("", 429), 0),
@@ -63,7 +63,7 @@ def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_no
     ]
     spent = 0
     for play, cost in cases:
-        tally = Tally()
+        tally = ExtractStats()
         vendor = Played([sms(1)], {1: Spoilt(play=play, times=1)})
         with calltouch(vendor, governor=governor) as (_, client):
             read(client, tally=tally)
@@ -72,7 +72,7 @@ def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_no
         assert governor.standing(SITE, TODAY) == (spent, 0)
 
 
-def test_a_window_that_is_expected_not_to_fit_is_not_begun(governor: Governor) -> None:
+def test_a_window_that_is_expected_not_to_fit_is_not_begun(governor: RateLimiter) -> None:
     with (
         calltouch(35, governor=governor, daily_points=7, expected_pages=lambda window: 4) as (
             vendor,
@@ -85,7 +85,7 @@ def test_a_window_that_is_expected_not_to_fit_is_not_begun(governor: Governor) -
     assert governor.standing(SITE, TODAY) == (0, 0)
 
 
-def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(governor: Governor) -> None:
+def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(governor: RateLimiter) -> None:
     with (
         calltouch(35, governor=governor, daily_points=7) as (vendor, client),
         pytest.raises(
@@ -97,7 +97,7 @@ def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(governor: Governo
     assert governor.standing(SITE, TODAY) == (2, 0)
 
 
-def test_a_window_that_fits_exactly_is_loaded(governor: Governor) -> None:
+def test_a_window_that_fits_exactly_is_loaded(governor: RateLimiter) -> None:
     with calltouch(35, governor=governor, daily_points=8) as (_, client):
         assert len(read(client)) == 4
         with pytest.raises(QuotaSpent):
@@ -106,13 +106,13 @@ def test_a_window_that_fits_exactly_is_loaded(governor: Governor) -> None:
 
 
 def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
-    governor: Governor,
+    governor: RateLimiter,
 ) -> None:
     with calltouch(20, governor=governor, daily_points=20, expected_pages=lambda window: 9) as (
         _,
         client,
     ):
-        reading = client.extract(WINDOW, Tally())
+        reading = client.extract(WINDOW, ExtractStats())
         next(reading)
         assert governor.standing(SITE, TODAY) == (2, 16)
         next(reading)
@@ -122,7 +122,7 @@ def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
 
 
 def test_spent_points_that_the_vendor_knows_of_are_told_with_our_own_count(
-    governor: Governor,
+    governor: RateLimiter,
 ) -> None:
     vendor = Played([], refusal=lambda asked: reply(POINTS, 403))
     with (
@@ -135,7 +135,7 @@ def test_spent_points_that_the_vendor_knows_of_are_told_with_our_own_count(
     assert "2024-04-21 00:00 Europe/Moscow" in str(failure.value)
 
 
-def test_a_429_holds_back_the_whole_host(governor: Governor) -> None:
+def test_a_429_holds_back_the_whole_host(governor: RateLimiter) -> None:
     vendor = Played([sms(1)], {1: Spoilt(play=reply("", 429, {"Retry-After": "1"}), times=1)})
     with calltouch(vendor, governor=governor) as (_, client):
         began = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_project.vendors.calltouch.outcomes import PAIRS, STATUSES, Outcome, outcome_of
+from dagster_project.vendors.calltouch.outcomes import PAIRS, STATUSES, SmsOutcome, outcome_of
 
 DETAILS = [
     "Статус еще не получен",
@@ -24,30 +24,30 @@ DETAILS = [
 @pytest.mark.parametrize(
     ("status", "detail", "outcome"),
     [
-        ("delivered", "Доставлено", Outcome("delivered", None, True)),
-        ("error", "Невозможно доставить", Outcome("failed", "undeliverable", True)),
-        ("sent", "Просрочено", Outcome("failed", "expired", True)),
-        ("unknown", "Статус еще не получен", Outcome("pending", None, False)),
+        ("delivered", "Доставлено", SmsOutcome("delivered", None, True)),
+        ("error", "Невозможно доставить", SmsOutcome("failed", "undeliverable", True)),
+        ("sent", "Просрочено", SmsOutcome("failed", "expired", True)),
+        ("unknown", "Статус еще не получен", SmsOutcome("pending", None, False)),
     ],
 )
-def test_the_documents_own_sample(status: str, detail: str, outcome: Outcome) -> None:
+def test_the_documents_own_sample(status: str, detail: str, outcome: SmsOutcome) -> None:
     assert outcome_of(status, detail) == outcome
 
 
 @pytest.mark.parametrize(
     ("status", "detail", "outcome"),
     [
-        ("waiting", "Статус еще не получен", Outcome("pending", None, False)),
-        ("waiting", "Ожидает отправки", Outcome("pending", None, False)),
-        ("sent", "Передано оператору", Outcome("pending", None, False)),
-        ("unknown", "Неизвестный статус", Outcome("undetermined", "unknown_status", False)),
-        ("error", "Неверный номер", Outcome("failed", "invalid_number", True)),
-        ("error", "Запрещено", Outcome("failed", "forbidden", True)),
-        ("error", "Недостаточно средств", Outcome("failed", "no_funds", True)),
-        ("error", "Недоступный номер", Outcome("failed", "unreachable", True)),
+        ("waiting", "Статус еще не получен", SmsOutcome("pending", None, False)),
+        ("waiting", "Ожидает отправки", SmsOutcome("pending", None, False)),
+        ("sent", "Передано оператору", SmsOutcome("pending", None, False)),
+        ("unknown", "Неизвестный статус", SmsOutcome("undetermined", "unknown_status", False)),
+        ("error", "Неверный номер", SmsOutcome("failed", "invalid_number", True)),
+        ("error", "Запрещено", SmsOutcome("failed", "forbidden", True)),
+        ("error", "Недостаточно средств", SmsOutcome("failed", "no_funds", True)),
+        ("error", "Недоступный номер", SmsOutcome("failed", "unreachable", True)),
     ],
 )
-def test_what_the_document_says_in_words(status: str, detail: str, outcome: Outcome) -> None:
+def test_what_the_document_says_in_words(status: str, detail: str, outcome: SmsOutcome) -> None:
     assert outcome_of(status, detail) == outcome
 
 
@@ -59,16 +59,16 @@ def test_every_documented_status_and_detail_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        ("delivered", Outcome("delivered", None, True, known=False)),
-        ("error", Outcome("failed", "other", True, known=False)),
-        ("sent", Outcome("pending", None, False, known=False)),
-        ("waiting", Outcome("pending", None, False, known=False)),
-        ("unknown", Outcome("undetermined", "unknown_status", False, known=False)),
-        ("read", Outcome("undetermined", "unknown_status", False, known=False)),
-        ("", Outcome("undetermined", "unknown_status", False, known=False)),
+        ("delivered", SmsOutcome("delivered", None, True, known=False)),
+        ("error", SmsOutcome("failed", "other", True, known=False)),
+        ("sent", SmsOutcome("pending", None, False, known=False)),
+        ("waiting", SmsOutcome("pending", None, False, known=False)),
+        ("unknown", SmsOutcome("undetermined", "unknown_status", False, known=False)),
+        ("read", SmsOutcome("undetermined", "unknown_status", False, known=False)),
+        ("", SmsOutcome("undetermined", "unknown_status", False, known=False)),
     ],
 )
-def test_an_unseen_pair_goes_by_its_status_and_says_so(status: str, outcome: Outcome) -> None:
+def test_an_unseen_pair_goes_by_its_status_and_says_so(status: str, outcome: SmsOutcome) -> None:
     assert outcome_of(status, "Что-то новое") == outcome
 
 

@@ -18,8 +18,8 @@ from dagster_project.vendors.calltouch.pages import (
     BOM,
     KEYS,
     NULLABLE,
-    NotAPage,
     NotJson,
+    NotSmsPage,
     Sms,
     decode_page,
     decode_row_by_row,
@@ -235,7 +235,7 @@ def test_what_is_no_json_says_so(body: bytes) -> None:
     ],
 )
 def test_json_that_is_no_page_is_handed_back_decoded(document: Any) -> None:
-    with pytest.raises(NotAPage) as refusal:
+    with pytest.raises(NotSmsPage) as refusal:
         decode_page(json.dumps(document).encode())
 
     assert not isinstance(refusal.value, NotJson)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dagster_project.model.copy_binary import encode_record
 from dagster_project.model.privacy import Rules, Suppression, identity_of
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch import personal_data, redaction
 from dagster_project.vendors.calltouch.context import RowContext
@@ -65,9 +65,9 @@ def rows_of(body: bytes) -> list[Any]:
     return found
 
 
-def answer(body: bytes) -> Answer:
+def answer(body: bytes) -> Response:
     now = datetime(2024, 4, 2, tzinfo=UTC)
-    return Answer(1, {}, now, now, 200, "application/json", body)
+    return Response(1, {}, now, now, 200, "application/json", body)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window, day_number
 from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.context import (
@@ -57,11 +57,11 @@ def source_of(element: Any) -> str:
     return element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
 
 
-def answer(*elements: Any) -> Answer:
+def answer(*elements: Any) -> Response:
     details = ", ".join(map(source_of, elements))
     body = f'{{"data": {{"totalCountSms": {len(elements)}, "smsDetails": [{details}]}}}}'
     moment = datetime(2024, 5, 1, tzinfo=UTC)
-    return Answer(1, {}, moment, moment, 200, "application/json", body.encode())
+    return Response(1, {}, moment, moment, 200, "application/json", body.encode())
 
 
 def batch_of(*elements: Any, window: Window = APRIL, context: RowContext | None = None) -> Batch:
@@ -81,7 +81,7 @@ def named(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
 
 def test_the_documents_own_sample_gives_its_four_rows(table: CopyTable) -> None:
     moment = datetime(2024, 5, 1, tzinfo=UTC)
-    sample = Answer(2, {}, moment, moment, 200, "application/json", SAMPLE.read_bytes())
+    sample = Response(2, {}, moment, moment, 200, "application/json", SAMPLE.read_bytes())
 
     batch = to_batch(sample, APRIL, RowContext.of(SECRET))
 
@@ -349,7 +349,7 @@ def test_a_date_under_another_name_is_told_with_the_name() -> None:
 
 def test_a_page_that_was_decoded_is_not_decoded_again() -> None:
     page = answer(ROW)
-    decoded = Answer(1, {}, page.asked_at, page.received_at, 200, "", b"", decode_page(page.body))
+    decoded = Response(1, {}, page.asked_at, page.received_at, 200, "", b"", decode_page(page.body))
 
     assert to_batch(decoded, APRIL, RowContext.of(SECRET)).records == batch_of(ROW).records
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from dagster_project.config.settings import TellodySettings, load_settings
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.clock import parse_instant
@@ -28,7 +28,7 @@ from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClie
 from dagster_project.vendors.tellody.sign_in import TellodySession
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
-from dagster_project.warehouse.load.partitions import MonthKeeper
+from dagster_project.warehouse.load.partitions import PartitionManager
 from dagster_project.warehouse.load.window_load import WindowLoad
 
 ATHENS = ZoneInfo("Europe/Athens")
@@ -47,9 +47,9 @@ def window(first: date, last: date | None = None, **of_account: Any) -> Window:
 EVER = window(date(1, 1, 3), date(9999, 12, 29))
 
 
-def answer(body: bytes | str, sequence: int = 1, **request: Any) -> Answer:
+def answer(body: bytes | str, sequence: int = 1, **request: Any) -> Response:
     body = body.encode() if isinstance(body, str) else body
-    return Answer(sequence, request, AT, AT, 200, "application/json", body)
+    return Response(sequence, request, AT, AT, 200, "application/json", body)
 
 
 def purchase(**fields: str) -> str:
@@ -69,7 +69,7 @@ def purchase(**fields: str) -> str:
     return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in members.items()) + "}"
 
 
-def page(*records: str, count: int | None = None, **request: Any) -> Answer:
+def page(*records: str, count: int | None = None, **request: Any) -> Response:
     total = len(records) if count is None else count
     return answer(f'{{"extras":null,"data":[{",".join(records)}],"count":{total}}}', **request)
 
@@ -153,7 +153,7 @@ def rig(_standing_tellody: Sandbox) -> Iterator[Callable[..., Rig]]:
         yield start
 
 
-ToBatch = Callable[[Answer, Window], Batch]
+ToBatch = Callable[[Response, Window], Batch]
 
 
 @dataclass
@@ -166,11 +166,11 @@ class Loader:
         self,
         table: Table,
         to_batch: ToBatch,
-        answers: Sequence[Answer],
+        answers: Sequence[Response],
         window: Window,
         wanted: Sequence[date] | None = None,
     ) -> list[receipt.Receipt]:
-        months = MonthKeeper(self.warehouse)
+        months = PartitionManager(self.warehouse)
         with (
             self.warehouse.connect(autocommit=True) as books,
             self.warehouse.connect() as connection,
@@ -190,7 +190,7 @@ class Loader:
                 work.add(to_batch(each, window))
             receipts = work.finish()
             connection.commit()
-            extractions.end_extraction(books, extraction, Tally(), "complete")
+            extractions.end_extraction(books, extraction, ExtractStats(), "complete")
         months.close()
         return receipts
 

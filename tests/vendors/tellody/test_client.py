@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody.activity_rows import read_totals
@@ -37,14 +37,14 @@ def test_a_year_of_days_adds_up_to_one_call_over_the_year(
     client, year = played.activity(), played.window(date(2023, 1, 1), date(2023, 12, 31))
     sums: Counter[str] = Counter()
     lengths: dict[date, float] = {}
-    for answer in client.extract(year, Tally()):
-        assert isinstance(answer, Answer)
+    for answer in client.extract(year, ExtractStats()):
+        assert isinstance(answer, Response)
         sums.update({name: total or 0 for name, total in totals_of(answer).items()})
         asked = answer.request["json"]
         lengths[date.fromisoformat(answer.request["day"])] = (
             asked["to"] - asked["from"] + 1
         ) / 3_600_000
-    assert dict(sums) == client.totals(year, Tally())
+    assert dict(sums) == client.totals(year, ExtractStats())
     assert min(sums.values()) > 1000
     assert {day: hours for day, hours in lengths.items() if hours != 24} == clock_changes
     assert len(lengths) == 365
@@ -53,7 +53,9 @@ def test_a_year_of_days_adds_up_to_one_call_over_the_year(
 def test_the_documents_week_is_asked_for_in_its_own_milliseconds(rig: StartRig) -> None:
     played = rig()
     week = played.window(date(2015, 8, 4), date(2015, 8, 10))
-    days = [day for day in played.activity().extract(week, Tally()) if isinstance(day, Answer)]
+    days = [
+        day for day in played.activity().extract(week, ExtractStats()) if isinstance(day, Response)
+    ]
     bounds = [day.request["json"] for day in days]
     assert bounds[0] == {"from": 1438635600000, "to": 1438721999999, "unit": "day", "dow": 0}
     assert bounds[-1]["to"] == 1439240399999
@@ -62,8 +64,8 @@ def test_the_documents_week_is_asked_for_in_its_own_milliseconds(rig: StartRig) 
 def test_days_become_rows_and_the_totals_are_the_vendors(rig: StartRig) -> None:
     played = rig()
     window = played.window(date(2024, 3, 30), date(2024, 4, 2))
-    tally = Tally()
-    answers = [a for a in played.activity().extract(window, tally) if isinstance(a, Answer)]
+    tally = ExtractStats()
+    answers = [a for a in played.activity().extract(window, tally) if isinstance(a, Response)]
     batches = [activity_rows.to_batch(answer, window) for answer in answers]
     assert [len(batch) for batch in batches] == [1, 1, 1, 1]
     assert [answer.sequence for answer in answers] == [1, 2, 3, 4]
@@ -83,8 +85,8 @@ def test_a_total_that_is_odd_sets_its_day_aside(
     played = rig()
     played.fault(kind, "*/UniqueCode", **params)
     window = played.window(date(2024, 4, 1))
-    [answer] = played.activity().extract(window, Tally())
-    assert isinstance(answer, Answer)
+    [answer] = played.activity().extract(window, ExtractStats())
+    assert isinstance(answer, Response)
     batch = activity_rows.to_batch(answer, window)
     assert len(batch) == 0
     assert complaint in batch.rejects[0].reason
@@ -103,24 +105,24 @@ def test_a_total_that_is_absent_or_null_is_not_known(
     played = rig()
     played.fault(kind, "*/UniqueCode", **params)
     window = played.window(date(2024, 4, 1))
-    [answer] = played.activity().extract(window, Tally())
-    assert isinstance(answer, Answer)
+    [answer] = played.activity().extract(window, ExtractStats())
+    assert isinstance(answer, Response)
     unknown = [name for name, total in totals_of(answer).items() if total is None]
     assert unknown == [column]
     assert len(activity_rows.to_batch(answer, window)) == 1
 
 
-def totals_of(answer: Answer) -> dict[str, int | None]:
+def totals_of(answer: Response) -> dict[str, int | None]:
     return read_totals(answer.body).columns()
 
 
-def read_purchases(played: Rig, tally: Tally) -> tuple[Counter[int], list[Batch]]:
+def read_purchases(played: Rig, tally: ExtractStats) -> tuple[Counter[int], list[Batch]]:
     """How often each purchase would be loaded, and the batches of all pages."""
     ever = played.window(date(2000, 1, 1), date(2100, 1, 1), source="tellody_purchases")
     batches = [
         purchase_rows.to_batch(answer, ever)
         for answer in played.purchases().extract(ever, tally)
-        if isinstance(answer, Answer)
+        if isinstance(answer, Response)
     ]
     keys = b"".join(batch.keys for batch in batches)
     numbers = [int.from_bytes(keys[at : at + 16], "big") for at in range(0, len(keys), 16)]
@@ -136,7 +138,7 @@ def test_2500_purchases_come_out_exact_while_new_ones_arrive_between_pages(
     assert len(played.tellody.purchases()) == 2500
     if arrivals != 0:
         played.fault("page_drift", PAYMENTS, times=arrivals, match={"nth": 2})
-    tally = Tally()
+    tally = ExtractStats()
     loaded, batches = read_purchases(played, tally)
     assert loaded == Counter({purchase.payment_id: 1 for purchase in played.tellody.purchases()})
     assert tally.vendor_total == sum(loaded.values())
@@ -147,7 +149,7 @@ def test_2500_purchases_come_out_exact_while_new_ones_arrive_between_pages(
 
 def test_one_call_reads_the_history_where_the_server_allows_it(rig: StartRig) -> None:
     played = rig()
-    tally = Tally()
+    tally = ExtractStats()
     read_purchases(played, tally)
     assert played.calls("/PaymentHistory") == 1
     assert (tally.requests, tally.pages) == (4, 1)
@@ -155,7 +157,7 @@ def test_one_call_reads_the_history_where_the_server_allows_it(rig: StartRig) ->
 
 def test_every_shape_of_a_date_is_loaded_or_set_aside(rig: StartRig) -> None:
     played = rig(date_shapes=[*SHAPES, *UNDATABLE_SHAPES], purchase_every_hours=20)
-    loaded, batches = read_purchases(played, Tally())
+    loaded, batches = read_purchases(played, ExtractStats())
     zone = ZoneInfo("Europe/Athens")
     datable = {p.payment_id for p in played.tellody.purchases() if p.row(zone) is not None}
     rejected = [reject for batch in batches for reject in batch.rejects]
@@ -170,13 +172,13 @@ def test_every_shape_of_a_date_is_loaded_or_set_aside(rig: StartRig) -> None:
 def test_a_history_whose_paging_does_not_work_is_an_error(rig: StartRig) -> None:
     played = rig(per_page_cap=50, paging=False)
     with pytest.raises(AnswerNotTrusted, match="paging does not work"):
-        read_purchases(played, Tally())
+        read_purchases(played, ExtractStats())
 
 
 def test_purchases_that_vanish_between_pages_are_not_loaded(rig: StartRig) -> None:
     played = rig(per_page_cap=50)
     played.fault("rows_vanish", PAYMENTS, match={"nth": 3}, count=2)
-    loaded, _ = read_purchases(played, Tally())
+    loaded, _ = read_purchases(played, ExtractStats())
     assert set(loaded) == {purchase.payment_id for purchase in played.tellody.purchases()}
 
 
@@ -184,7 +186,7 @@ def test_a_page_that_is_page_0_again_is_an_error(rig: StartRig) -> None:
     played = rig(per_page_cap=50)
     played.fault("page_twice", PAYMENTS, match={"nth": 3})
     with pytest.raises(AnswerNotTrusted, match="page 2 of the purchases equals page 0"):
-        read_purchases(played, Tally())
+        read_purchases(played, ExtractStats())
 
 
 def test_a_re_dated_purchase_is_read_once_with_its_new_day(rig: StartRig) -> None:
@@ -193,7 +195,7 @@ def test_a_re_dated_purchase_is_read_once_with_its_new_day(rig: StartRig) -> Non
     moved = played.tellody.resend(
         purchase.payment_id, millis=purchase.millis - 40 * 86_400_000, invoice_history="[1.10]"
     )
-    loaded, batches = read_purchases(played, Tally())
+    loaded, batches = read_purchases(played, ExtractStats())
     assert loaded[moved.payment_id] == 1
     assert any(b"[1.10]" in record for batch in batches for record in batch.records)
 
@@ -201,8 +203,8 @@ def test_a_re_dated_purchase_is_read_once_with_its_new_day(rig: StartRig) -> Non
 def test_the_window_does_not_narrow_what_is_asked(rig: StartRig) -> None:
     played = rig()
     day = played.window(date(2024, 5, 1), date(2024, 5, 1) + timedelta(days=3))
-    [answer] = played.purchases().extract(day, Tally())
-    assert isinstance(answer, Answer)
+    [answer] = played.purchases().extract(day, ExtractStats())
+    assert isinstance(answer, Response)
     assert len(answer.decoded.records) == len(played.tellody.purchases())
     assert answer.request["params"] == {"page": 0, "per_page": 20000}
 
@@ -227,7 +229,7 @@ def test_purchases_of_an_unknown_form_are_asked_for_once(
     played = rig()
     played.fault("not_json", PAYMENTS, times=None, body=body)
     with pytest.raises(AnswerNotTrusted) as failure:
-        read_purchases(played, Tally())
+        read_purchases(played, ExtractStats())
     assert said in str(failure.value)
     assert played.calls("/PaymentHistory") == 1
 
@@ -245,6 +247,6 @@ def test_totals_of_an_unknown_form_are_asked_for_once(rig: StartRig, body: str, 
     played = rig()
     played.fault("not_json", "*/Report/UniqueCode", times=None, body=body)
     with pytest.raises(AnswerNotTrusted) as failure:
-        list(played.activity().extract(played.window(date(2024, 4, 1)), Tally()))
+        list(played.activity().extract(played.window(date(2024, 4, 1)), ExtractStats()))
     assert said in str(failure.value)
     assert played.calls("/UniqueCode") == 1

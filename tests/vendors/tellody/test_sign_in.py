@@ -21,7 +21,7 @@ from dagster_project.errors import (
     RequestRefused,
     TryLater,
 )
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.sandbox.tellody import sign_in
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient, shared_session
 from tests.vendors.tellody.conftest import Rig, secrets_of
@@ -34,11 +34,11 @@ ACTIVITY, PAYMENTS = "/Report/UniqueCode", "/CreditsController/PaymentHistory"
 StartRig = Callable[..., Rig]
 
 
-def week(rig: Rig, client: ActivityClient, tally: Tally | None = None) -> list[Any]:
-    return list(client.extract(rig.window(DAY, WEEK), tally or Tally()))
+def week(rig: Rig, client: ActivityClient, tally: ExtractStats | None = None) -> list[Any]:
+    return list(client.extract(rig.window(DAY, WEEK), tally or ExtractStats()))
 
 
-def assert_true_week(rig: Rig, answers: list[Answer]) -> None:
+def assert_true_week(rig: Rig, answers: list[Response]) -> None:
     truth = rig.tellody.truth({"table": "activity", "from": str(DAY), "to": str(WEEK)})
     told = [{"activity_on": a.request["day"], **json.loads(a.body)} for a in answers]
     assert told == list(truth)
@@ -46,7 +46,7 @@ def assert_true_week(rig: Rig, answers: list[Answer]) -> None:
 
 def test_one_sign_in_serves_both_feeds_and_every_day_with_a_fresh_token_each(rig: StartRig) -> None:
     played = rig()
-    session, tally = played.session(), Tally()
+    session, tally = played.session(), ExtractStats()
     assert_true_week(played, week(played, played.activity(session), tally))
     list(played.purchases(session).extract(played.window(DAY), tally))
     assert played.sign_ins == 1
@@ -107,9 +107,9 @@ def test_refused_credentials_fail_at_once_and_are_never_tried_again(
     for client in (played.activity(session), played.purchases(session)):
         for _ in range(2):
             with pytest.raises(CredentialsRefused, match="TELLODY_PASSWORD"):
-                list(client.extract(played.window(DAY), Tally()))
+                list(client.extract(played.window(DAY), ExtractStats()))
     with pytest.raises(CredentialsRefused):
-        session.check(Tally())
+        session.check(ExtractStats())
     assert played.calls(LOGIN) == 1
     assert played.sandbox.world.stats.requests("tellody") == 2
 
@@ -121,11 +121,11 @@ def test_the_process_remembers_a_refusal_over_clients_but_not_over_other_credent
     wrong = played.settings(TELLODY_PASSWORD="not-the-password-of-this-process")
     for client in (ActivityClient(wrong), PurchasesClient(wrong), ActivityClient(wrong)):
         with pytest.raises(CredentialsRefused):
-            client.check(Tally())
+            client.check(ExtractStats())
         client.close()
     assert played.calls(LOGIN) == 1
     right = played.settings()
-    ActivityClient(right).check(Tally())
+    ActivityClient(right).check(ExtractStats())
     assert played.calls(LOGIN) == 2
     assert shared_session(right, right.base_url) is shared_session(
         played.settings(), right.base_url
@@ -179,8 +179,8 @@ def test_passing_faults_change_nothing(
     played.fault(kind, f"*{path}", times=2, **params)
     session = played.session()
     assert_true_week(played, week(played, played.activity(session)))
-    answers = list(played.purchases(session).extract(played.window(DAY), Tally()))
-    assert sum(len(a.decoded.records) for a in answers if isinstance(a, Answer)) == len(
+    answers = list(played.purchases(session).extract(played.window(DAY), ExtractStats()))
+    assert sum(len(a.decoded.records) for a in answers if isinstance(a, Response)) == len(
         played.tellody.purchases()
     )
 
@@ -196,7 +196,7 @@ def test_a_ping_that_is_refused_says_what_to_check(rig: StartRig) -> None:
     played = rig()
     played.fault("status", f"*{PING}", times=None, status=403)
     with pytest.raises(RequestRefused, match="ping before the sign-in with HTTP 403"):
-        played.session().check(Tally())
+        played.session().check(ExtractStats())
     assert played.calls(LOGIN) == 0
 
 
@@ -248,7 +248,7 @@ def test_no_credential_cookie_or_token_is_logged_raised_or_stored(
         week(played, client)
     wrong = played.session(TELLODY_PASSWORD="not-the-password")
     with pytest.raises(CredentialsRefused) as refused:
-        wrong.check(Tally())
+        wrong.check(ExtractStats())
     shown += [frames_and_locals(error.value) for error in (raised, refused)]
     shown += [caplog.text, repr(vars(wrong)), repr(settings)]
     assert len(given_out) > 20

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dagster_project.model.receipt import Receipt
-from dagster_project.model.response import Answer, Tally
+from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.window import Window
 from dagster_project.sandbox.tellody.purchases import SHAPES
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
@@ -25,7 +25,7 @@ ATHENS = ZoneInfo("Europe/Athens")
 
 
 def load(
-    loader: Loader, answers: Sequence[Answer], of: Window = PURCHASES, wanted: Sequence[date] = ()
+    loader: Loader, answers: Sequence[Response], of: Window = PURCHASES, wanted: Sequence[date] = ()
 ) -> list[Receipt]:
     table, to_batch = purchase_rows.TABLE, purchase_rows.to_batch
     return loader.load(table, to_batch, answers, of, wanted or None)
@@ -222,7 +222,9 @@ def test_a_played_history_of_every_shape_ends_equal_to_the_truth(
     if cap:
         played.fault("page_drift", "*/PaymentHistory", match={"nth": 2}, times=4)
     since = played.window(date(2024, 1, 1), date(2024, 5, 15), source="tellody_purchases")
-    answers = [a for a in played.purchases().extract(since, Tally()) if isinstance(a, Answer)]
+    answers = [
+        a for a in played.purchases().extract(since, ExtractStats()) if isinstance(a, Response)
+    ]
     receipts = load(loader, answers, since)
     truth = list(played.tellody.truth({"from": "2024-01-01", "to": "2024-05-15"}))
     rows = loader.rows(
@@ -246,7 +248,7 @@ def test_a_played_history_of_every_shape_ends_equal_to_the_truth(
     noted = receipts[0].notes["in_window"]
     assert purchase_rows.before_first_partition(noted)[0] == older > 0
     replayed = [
-        Answer(a.sequence, a.request, a.asked_at, a.received_at, a.status, a.content_type, a.body)
+        Response(a.sequence, a.request, a.asked_at, a.received_at, a.status, a.content_type, a.body)
         for a in answers
     ]
     assert written(load(loader, replayed, since)) == 0

@@ -14,14 +14,14 @@ import pytest
 from dagster_project.config.settings import TrustSettings, load_settings
 from dagster_project.model.batch import Batch
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.sandbox.trust.vendor import Config
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.trust import token
-from dagster_project.vendors.trust.client import Client
+from dagster_project.vendors.trust.client import TrustClient
 from dagster_project.vendors.trust.rows import TABLE, to_batch
 
 NOW = "2024-05-15T12:00:00-04:00"
@@ -60,9 +60,9 @@ class Rig:
         assert settings is not None
         return settings
 
-    def client(self, settings: TrustSettings | None = None, attempts: int = 3) -> Client:
+    def client(self, settings: TrustSettings | None = None, attempts: int = 3) -> TrustClient:
         session = Session(retry=RetryPolicy(attempts=attempts), pause=lambda seconds, stop: None)
-        client = Client(
+        client = TrustClient(
             settings or self.settings(),
             proofs=self.proofs,
             session=session,
@@ -76,11 +76,11 @@ class Rig:
         return Window(first, last or first, account)
 
     def rows(
-        self, client: Client, window: Window, tally: Tally | None = None
+        self, client: TrustClient, window: Window, tally: ExtractStats | None = None
     ) -> list[dict[str, Any]]:
         """The window's rows as the sandbox tells its truth."""
         rows = []
-        for answer in client.extract(window, tally or Tally()):
+        for answer in client.extract(window, tally or ExtractStats()):
             rows.append(row_of(to_batch(answer, window)))
         return rows
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model.response import Answer
+from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.trust.rows import TABLE, Coverage, to_batch
 
@@ -25,8 +25,8 @@ DAILY = Coverage(DAY, DAY, is_daily=True)
 ROLLING = Coverage(DAY - timedelta(days=6), DAY, is_daily=False)
 
 
-def answer_of(decoded: Any, coverage: Coverage = DAILY, asked_at: datetime = ASKED_AT) -> Answer:
-    return Answer(
+def answer_of(decoded: Any, coverage: Coverage = DAILY, asked_at: datetime = ASKED_AT) -> Response:
+    return Response(
         sequence=1,
         request={"method": "GET", "covers": coverage.as_json()},
         asked_at=asked_at,

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused, TryLater
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.trust.token import TokenSource
 
@@ -53,45 +53,47 @@ def test_one_token_serves_all_companies_and_days(rig: Play) -> None:
 def test_a_token_is_kept_until_shortly_before_it_expires(rig: Play) -> None:
     played, seconds = rig(), Seconds()
     tokens = source(played.settings(), seconds)
-    first = tokens.current(Tally())
+    first = tokens.current(ExtractStats())
     seconds.now += 7200 - 61
-    assert tokens.current(Tally()) is first
+    assert tokens.current(ExtractStats()) is first
     seconds.now += 2
-    assert tokens.current(Tally()) is not first
+    assert tokens.current(ExtractStats()) is not first
     assert played.tokens_granted == 2
 
 
 def test_its_age_is_reckoned_from_here_whatever_the_vendors_clock_says(rig: Play) -> None:
     played, seconds = rig(clock_ahead_seconds=-86_400), Seconds()
     tokens = source(played.settings(), seconds)
-    first = tokens.current(Tally())
+    first = tokens.current(ExtractStats())
     seconds.now += 3600
-    assert tokens.current(Tally()) is first
+    assert tokens.current(ExtractStats()) is first
 
 
 def test_a_token_that_lives_for_seconds_is_still_used_more_than_once(rig: Play) -> None:
     played, seconds = rig(token_seconds=10), Seconds()
     tokens = source(played.settings(), seconds)
-    first = tokens.current(Tally())
+    first = tokens.current(ExtractStats())
     seconds.now += 8
-    assert tokens.current(Tally()) is first
+    assert tokens.current(ExtractStats()) is first
     seconds.now += 1.5
-    assert tokens.current(Tally()) is not first
+    assert tokens.current(ExtractStats()) is not first
 
 
 @pytest.mark.parametrize("expires_in", [None, "7200", 0, -1, True, 1e300])
 def test_a_life_that_is_not_told_is_the_documented_one(rig: Play, expires_in: Any) -> None:
     played, seconds = rig(), Seconds()
     answer_with(played, {"access_token": "t", "expires_in": expires_in})
-    assert source(played.settings(), seconds).current(Tally()).good_until == 1_000 + 7200 - 60
+    assert (
+        source(played.settings(), seconds).current(ExtractStats()).good_until == 1_000 + 7200 - 60
+    )
 
 
 def test_a_token_that_is_lost_early_is_renewed_once_and_the_request_repeated(rig: Play) -> None:
     played = rig()
     client, window = played.client(), played.window(11, YESTERDAY)
-    client.proof(Tally())
+    client.proof(ExtractStats())
     played.sandbox.world.faults.add("token_lost")
-    tally = Tally()
+    tally = ExtractStats()
     assert played.rows(client, window, tally) == played.truth(window)
     assert played.tokens_granted == 2
     assert tally.requests == 3, "refused, token, repeated"
@@ -100,7 +102,7 @@ def test_a_token_that_is_lost_early_is_renewed_once_and_the_request_repeated(rig
 def test_a_token_that_expired_at_the_vendor_is_renewed(rig: Play) -> None:
     played = rig()
     client = played.client()
-    client.proof(Tally())
+    client.proof(ExtractStats())
     played.sandbox.world.clock.shift(timedelta(hours=3))
     window = played.window(11, YESTERDAY)
     assert played.rows(client, window) == played.truth(window)
@@ -111,9 +113,9 @@ def test_many_threads_share_one_token_and_one_renewal(rig: Play) -> None:
     played = rig()
     tokens = source(played.settings())
     with ThreadPoolExecutor(8) as pool:
-        first = set(pool.map(lambda _: tokens.current(Tally()), range(8)))
+        first = set(pool.map(lambda _: tokens.current(ExtractStats()), range(8)))
         [lost] = first
-        renewed = set(pool.map(lambda _: tokens.current(Tally(), instead_of=lost), range(8)))
+        renewed = set(pool.map(lambda _: tokens.current(ExtractStats(), instead_of=lost), range(8)))
     assert len(renewed) == 1
     assert lost not in renewed
     assert played.tokens_granted == 2
@@ -138,8 +140,8 @@ def test_corrected_credentials_are_tried_again(rig: Play) -> None:
     played = rig()
     wrong = replace(played.settings(), client_secret=SecretStr("not-it-at-all"))
     with pytest.raises(CredentialsRefused):
-        source(wrong).current(Tally())
-    assert source(played.settings()).current(Tally())
+        source(wrong).current(ExtractStats())
+    assert source(played.settings()).current(ExtractStats())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_a_refusal_is_named_by_what_can_be_done(
     played = rig()
     answer_with(played, body, status)
     with pytest.raises(error):
-        source(played.settings()).current(Tally())
+        source(played.settings()).current(ExtractStats())
 
 
 def test_no_secret_is_logged_told_or_shown(rig: Play, caplog: pytest.LogCaptureFixture) -> None:
@@ -177,8 +179,8 @@ def test_no_secret_is_logged_told_or_shown(rig: Play, caplog: pytest.LogCaptureF
     played.sandbox.world.faults.add("status", status=503, match={"path": "/oauth/token/"})
     played.sandbox.world.faults.add("status", status=503, match={"account": "11"})
     client = played.client()
-    shown = [str(answer) for answer in client.extract(played.window(11, YESTERDAY), Tally())]
-    token = client._api._tokens.current(Tally())
+    shown = [str(answer) for answer in client.extract(played.window(11, YESTERDAY), ExtractStats())]
+    token = client._api._tokens.current(ExtractStats())
     bare = token.authorization.get_secret_value().removeprefix("Bearer ")
     for text in (caplog.text, *shown, repr(token), repr(played.settings())):
         for secret in (played.trust.config.client_secret, played.trust.config.client_id, bare):

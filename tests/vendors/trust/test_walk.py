@@ -22,10 +22,10 @@ from dagster_project.errors import (
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.model.response import Tally
-from dagster_project.pipeline.load_window import Walk
-from dagster_project.pipeline.outcomes import Outcome
-from dagster_project.vendors.trust.client import Client
+from dagster_project.model.response import ExtractStats
+from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.outcomes import WindowResult
+from dagster_project.vendors.trust.client import TrustClient
 from dagster_project.vendors.trust.rows import TABLE
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
@@ -46,22 +46,22 @@ class House:
         self.proofs = RangeProofs(warehouse)
         self.settings = load_settings(played.sandbox.settings_env(), dotenv=None)
 
-    def refresh(self, first: date, last: date | None = None, company: int = BUSY) -> Outcome:
-        with Walk(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
+    def refresh(self, first: date, last: date | None = None, company: int = BUSY) -> WindowResult:
+        with WindowPipeline(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
             return walk.refresh(self.played.window(company, first, last))
 
-    def replay(self, day: date, company: int = BUSY) -> Outcome:
+    def replay(self, day: date, company: int = BUSY) -> WindowResult:
         account = self.played.window(company, day).account
-        with Walk(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
+        with WindowPipeline(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
             return walk.replay(account, [day])
 
     def feed(self) -> Feed:
         """The feed as it is listed, but for the present, which is the sandbox's."""
 
-        def client(settings: Settings, warehouse: Warehouse) -> Client:
+        def client(settings: Settings, warehouse: Warehouse) -> TrustClient:
             assert settings.trust is not None
             now = self.played.sandbox.world.clock.now
-            return Client(settings.trust, proofs=RangeProofs(warehouse), now=now)
+            return TrustClient(settings.trust, proofs=RangeProofs(warehouse), now=now)
 
         [listed] = [feed for feed in FEEDS if feed.source == "trust"]
         return replace(listed, client=client)
@@ -85,7 +85,7 @@ def house(rig: Play, warehouse: Warehouse) -> Callable[..., House]:
     return lambda **config: House(rig(**config), warehouse)
 
 
-def written(outcome: Outcome) -> int:
+def written(outcome: WindowResult) -> int:
     assert not outcome.problems
     return sum(r.rows_inserted + r.rows_updated + r.rows_deleted for r in outcome.receipts)
 
@@ -285,7 +285,7 @@ def test_a_run_asks_each_company_once_for_the_day_long_ago(house: Play) -> None:
         for company in (BUSY, 12)
     ]
     with (
-        Walk(at.feed(), at.settings, at.warehouse, b"k" * 32) as walk,
+        WindowPipeline(at.feed(), at.settings, at.warehouse, b"k" * 32) as walk,
         ThreadPoolExecutor(8) as pool,
     ):
         outcomes = list(pool.map(walk.refresh, windows))
@@ -338,6 +338,6 @@ def test_a_nightly_run_finds_out_before_it_files_an_ended_day(house: Play) -> No
     assert feed.answerable is not None
     client = feed.client(at.settings, at.warehouse)
     try:
-        assert feed.answerable(client, account, [YESTERDAY, TODAY], Tally()) == [TODAY]
+        assert feed.answerable(client, account, [YESTERDAY, TODAY], ExtractStats()) == [TODAY]
     finally:
         client.close()

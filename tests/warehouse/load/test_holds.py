@@ -14,7 +14,7 @@ import pytest
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_rows
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.rows import TABLE as SMS_TABLE
@@ -23,7 +23,7 @@ from dagster_project.vendors.tellody.purchase_rows import key_of
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
 from dagster_project.warehouse.load.holds import DaysHeld, Held, RejectGuard, ShrinkGuard
-from dagster_project.warehouse.load.partitions import MonthKeeper
+from dagster_project.warehouse.load.partitions import PartitionManager
 from dagster_project.warehouse.load.window_load import WindowLoad
 from tests.warehouse.load.test_window_load import FIRST, WINDOW, Sms, batch_of
 
@@ -41,7 +41,7 @@ def run(
     table: Table = SMS_TABLE,
     **more: Any,
 ) -> list[receipt.Receipt]:
-    months = MonthKeeper(warehouse)
+    months = PartitionManager(warehouse)
     options = {**GUARDS, "lock_whole": table is PURCHASES, **more}
     with warehouse.connect(autocommit=True) as books, warehouse.connect() as connection:
         extraction = extractions.begin_extraction(books, window, None)
@@ -54,7 +54,7 @@ def run(
             receipts = work.finish()
             connection.commit()
         finally:
-            extractions.end_extraction(books, extraction, Tally(), "complete")
+            extractions.end_extraction(books, extraction, ExtractStats(), "complete")
             months.close()
     return receipts
 

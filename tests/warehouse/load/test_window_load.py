@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch
 from dagster_project.model.copy_binary import encode_rows
-from dagster_project.model.response import Tally
+from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.rows import TABLE
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
 from dagster_project.warehouse.load.holds import DaysHeld, ShrinkGuard
-from dagster_project.warehouse.load.partitions import MonthKeeper
+from dagster_project.warehouse.load.partitions import PartitionManager
 from dagster_project.warehouse.load.window_load import WindowLoad
 
 ACCOUNT = Account("calltouch", "77", ZoneInfo("Europe/Moscow"))
@@ -73,7 +73,7 @@ def load(
     window: Window = WINDOW,
     **options: Any,
 ) -> list[receipt.Receipt]:
-    months = MonthKeeper(warehouse)
+    months = PartitionManager(warehouse)
     with warehouse.connect(autocommit=True) as books, warehouse.connect() as connection:
         extraction = options.pop("extraction", None) or extractions.begin_extraction(
             books, window, None
@@ -86,7 +86,7 @@ def load(
             work.add(batch_of(rows[at : at + page]))
         receipts = work.finish()
         connection.commit()
-        extractions.end_extraction(books, extraction, Tally(), "complete")
+        extractions.end_extraction(books, extraction, ExtractStats(), "complete")
     months.close()
     return receipts
 
