@@ -1,7 +1,8 @@
 """``ops.range_proof``: what was learnt of servers whose date range is not documented.
 
 Grain: the latest proof of each state, by source, server and parameter names. A later proof is
-never replaced by an earlier one, whichever process writes last.
+never replaced by an earlier one, whichever process writes last. None is dated later than the
+database's clock: a host whose clock is ahead would be believed until real time caught up.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any
 
 from psycopg.rows import class_row
 
+from dagster_project import clock
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 
 _COLUMNS = "source, server, params, state, account, asked_at, reason, evidence"
 _SAVE = f"""
-INSERT INTO ops.range_proof AS known ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO ops.range_proof AS known ({_COLUMNS}) VALUES
+    (%s, %s, %s, %s, %s, least(%s, clock_timestamp() + %s), %s, %s)
 ON CONFLICT (source, server, params, state) DO UPDATE
 SET (account, asked_at, reason, evidence)
   = (excluded.account, excluded.asked_at, excluded.reason, excluded.evidence)
@@ -51,6 +54,7 @@ class RangeProofs:
             proof.state,
             proof.account,
             proof.asked_at,
+            clock.shift(),
             proof.reason,
             json.dumps(dict(proof.evidence)),
         )
