@@ -22,7 +22,7 @@ HUGE, LONG = "x" * (100 << 20), "y" * 2_000_000 + "😀"
 MAIN = """
 import re
 from pathlib import Path
-from dagster_project.cli import main
+from dagster_project.cli.main import main
 try:
     main()
 finally:
