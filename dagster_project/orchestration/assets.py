@@ -40,7 +40,6 @@ from dagster_project.warehouse.ledger.manual_acts import note_act
 
 ACCEPTING = ("accept_shrink", "accept_rejects")
 """Settings of a run that take what would be held back."""
-ROOT_RUN_TAG = "dagster/root_run_id"
 
 
 class RefreshConfig(BaseModel):

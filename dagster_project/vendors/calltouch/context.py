@@ -17,7 +17,6 @@ from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
 from dagster_project.vendors.calltouch.outcomes import outcome_of
-from dagster_project.vendors.calltouch.people import masked_text
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
 
@@ -171,4 +170,7 @@ def _level_links(text: bytes) -> bytes:
 
 def template_id(message: str, template_key: bytes) -> bytes:
     """A keyed pseudonym of the text as it is shown: a short one could be guessed."""
+    # Its patterns take a twentieth of a second to compile: most processes mask no text.
+    from dagster_project.vendors.calltouch.people import masked_text
+
     return pseudonym(template_key, masked_text(message).encode())

@@ -39,7 +39,6 @@ from dagster_project.text.pseudonyms import pseudonym, pseudonyms
 from dagster_project.text.sanitize import NUL, NUL_SYMBOL, REPLACEMENT
 from dagster_project.vendors.calltouch.context import RowContext, template_id
 from dagster_project.vendors.calltouch.outcomes import outcome_of
-from dagster_project.vendors.calltouch.people import masked_text
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
     erased_text,
@@ -294,6 +293,8 @@ def _recipient(phone: str | None, context: RowContext) -> UUID | None:
 
 def shown_template(text: str) -> str | None:
     """What is shown of a text, the rule for all: loads, recounts, labels; None: it was taken out."""
+    from dagster_project.vendors.calltouch.people import masked_text  # as in ``context``
+
     return None if text.startswith((ERASED, REDUCED)) else masked_text(text)
 
 
