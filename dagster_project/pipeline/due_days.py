@@ -1,7 +1,7 @@
 """Which days of an account are due tonight, told from the ledger alone.
 
 Grain: an account and a night; a night begins at the account's midnight. Due are yesterday, every day
-that is not settled, and every debt (``warehouse.debts``). A day that was already read tonight is not
+that is not settled, and every debt (``warehouse.ledger.owed_days``). A day that was already read tonight is not
 due again, so a tick, a run or a person that comes later in the same night asks only for what is left.
 """
 

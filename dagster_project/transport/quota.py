@@ -20,7 +20,7 @@ from dagster_project.model.window import Account
 
 
 class PointStore(Protocol):
-    """The ledger, kept in one place for all processes; see ``warehouse.budget``."""
+    """The ledger, kept in one place for all processes; see ``warehouse.ledger.budget``."""
 
     def reserve(
         self,

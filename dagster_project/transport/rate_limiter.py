@@ -58,7 +58,7 @@ threads that had their turn. They would make the store's clock seem to be ahead,
 
 
 class SlotStore(Protocol):
-    """Slots, kept in one place for all processes; see ``warehouse.budget``."""
+    """Slots, kept in one place for all processes; see ``warehouse.ledger.budget``."""
 
     def next_slot(self, limiter: str, burst: int, period: float, horizon: float) -> SlotAnswer: ...
     def move_slot(

@@ -1,4 +1,4 @@
-"""The store behind ``transport.governor``: vendors' limits, shared by all processes of a warehouse.
+"""The store behind ``transport.rate_limiter``: vendors' limits, shared by all processes of a warehouse.
 
 Each method is one statement on an autocommit connection of its own, which is opened again when it
 breaks (a restart of the server costs a wait, not the run). Slots are instants of the *server's*
