@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
 import shutil
@@ -258,16 +259,22 @@ def test_what_is_to_be_done_stands_in_the_json_body_of_a_post(proxy: Proxy, abov
 
 def test_guessing_a_password_is_slowed_to_a_few_attempts_a_minute(proxy: Proxy) -> None:
     assert proxy.get("/runs", "operator")[0] == 200
+    began = time.monotonic()
     statuses = [proxy.get("/", "operator", f"guess {n}")[0] for n in range(40)]
+    minutes = (time.monotonic() - began) / 60
     assert set(statuses) == {401, 429}
-    assert statuses.count(401) <= 8
-    assert statuses[-20:] == [429] * 20
+    # Six at once (a burst of five), then five a minute.
+    assert statuses.count(401) <= 6 + math.ceil(5 * minutes)
     # Whoever has signed in goes on, and others sign in.
     assert proxy.get("/runs", "operator")[0] == 200
     assert proxy.get("/view/", "viewer")[0] == 200
     assert proxy.get("/")[0] == 401, "no name, no attempt: a browser asks for one"
-    status, body = proxy.get("/", "operator", "guess", method="POST", headers=JSON, body=b"{}")
-    assert (status, body.strip()) == (429, "Too many attempts to sign in: wait a minute.")
+    answers = [
+        proxy.get("/", "operator", "guess", method="POST", headers=JSON, body=b"{}")
+        for _ in range(5)
+    ]
+    refused = {body.strip() for status, body in answers if status == 429}
+    assert refused == {"Too many attempts to sign in: wait a minute."}
 
 
 def test_a_guess_too_many_is_not_told_to_be_right(proxy: Proxy) -> None:

@@ -22,10 +22,12 @@ _LINK: Final = re.compile(
 _DIGITS: Final = re.compile(r"\d\w*+(?:[ .,:/+-]{0,2}+\d\w*+)*+")
 _LETTERS: Final = f"{ascii_letters}{''.join(map(chr, range(0x400, 0x530)))}_"
 _HINTS: Final = ("код", "парол", "пин", "code", "passw", "pin", "otp", "kod", "parol")
-_SECRET: Final = re.compile(
+_KEYWORD: Final = (
     r"\b(?:(?:промо|пин)?код(?:а|у|ом|е|ы|ов)?|парол(?:ь|я|ю|ем|е|и)|(?:pass|pin|promo)?codes?"
-    r"|password|pin|пин|otp|kod|parol)\b((?:[\s:=—–\-«\"'(]++[^\W\d_]++(?!\w)){1,8}+)",
-    re.IGNORECASE,
+    r"|password|pin|пин|otp|kod|parol)\b"
+)
+_SECRET: Final = re.compile(
+    rf"{_KEYWORD}((?:[\s:=—–\-«\"'(]++(?!{_KEYWORD})[^\W\d_]++(?!\w)){{1,8}}+)", re.IGNORECASE
 )
 _WORD: Final = re.compile(r"([\s:=—–\-«\"'(]++)([^\W\d_]++)")
 _DESCRIPTIONS: Final = (

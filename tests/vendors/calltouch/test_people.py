@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dagster_project.text.pseudonyms import pseudonym, sub_key
@@ -146,6 +146,8 @@ def test_what_is_shown_of_birthdays_and_of_people_with_more_than_a_name(
     ).map(" ".join)
     | st.text(max_size=40)
 )  # fmt: skip
+@example("Код Иван Код Айгерім")
+@example("Код для входа Иван Код Код Айгерім: Пароль")
 def test_what_is_shown_is_shown_as_it_is_when_it_is_masked_once_more(text: str) -> None:
     assert masked_text(masked_text(text)) == masked_text(text)
 
