@@ -5,47 +5,52 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: demo test lint ui bench soak bi fleet sbom audit stop clean
+.PHONY: help demo test lint docs ui bench soak bi fleet sbom audit stop
 
-demo: $(STAMP)
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and show them
 	@$(BIN)/warehouse demo
 
 # A file of tests in each process: they share no server, no folder and no port. Four tenths of their
 # time they wait, so there is one process more than there are processors; the longest files go first.
-test: lint
+test: lint ## lint, types and every test
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 
-lint: $(STAMP)
+lint: $(STAMP) ## style, types and the walls between packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-ui: $(STAMP)
+docs: $(STAMP) ## write the generated pages of docs/ anew
+	@$(BIN)/python -m tools.documents
+
+ui: $(STAMP) ## Dagster's UI and daemon on loopback
 	@$(BIN)/warehouse ui
 
-bench: $(STAMP)
+bench: $(STAMP) ## every figure beside its peer and its limit (PART=…: one of them)
 	@$(BIN)/python -m benchmarks $(PART)
 
-soak: $(STAMP)
+soak: $(STAMP) ## the long fault and crash runs
 	@$(BIN)/python -m pytest -m soak --timeout 7200 tests
 
-bi: $(STAMP)
+bi: $(STAMP) ## Superset with the dashboard, on loopback
 	@$(BIN)/python bi/start.py
 
-fleet: $(STAMP)
+fleet: $(STAMP) ## the test over several hosts (needs root)
 	@$(BIN)/python -m tests.scenarios.fleet
 
-# What the image is made of, in CycloneDX's JSON.
-sbom: $(STAMP)
+sbom: $(STAMP) ## what the image is made of, in CycloneDX's JSON: sbom.cdx.json
 	@$(BIN)/python -m tools.sbom > sbom.cdx.json
 	@echo "sbom.cdx.json"
 
-# Known vulnerabilities of both locks. It asks services on the internet, and fails where they cannot be asked.
-audit: $(STAMP)
+# It fails where the services on the internet cannot be asked.
+audit: $(STAMP) ## known vulnerabilities of both locks (asks the internet)
 	@PATH=$(BIN):$$PATH $(BIN)/python -m tools.audit
 
-stop: $(STAMP)
+stop: $(STAMP) ## stop the embedded Postgres of the warehouse and of the demo
 	@$(BIN)/warehouse stop
 	@$(BIN)/warehouse --demo stop
 

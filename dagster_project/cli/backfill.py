@@ -209,7 +209,7 @@ def chosen_feeds(
         if not feeds:
             raise SettingsError(
                 "no source has credentials.",
-                way_out="set those of one (see the README's table of settings), or try `make demo`.",
+                way_out="set those of one (see docs/settings.md), or try `make demo`.",
             )
     if not accounts:
         return feeds

@@ -1,23 +1,16 @@
-"""The dictionary of tables in the README, written from the database's own comments.
+"""The data dictionary, from the database's own comments: ``docs/data-dictionary.md``.
 
 Grain: one table or view a section, one column a line, schema by schema: ``bi`` first, which is for
-readers. Partitions are left out. ``python -m dagster_project.warehouse.schema.dictionary --write README.md``
-replaces what stands between the markers, each schema folded; a test fails when the README lags
-behind the database.
+readers. Partitions are left out. ``python -m tools.documents`` writes the page.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 
-from dagster_project.config.settings import load_settings
-from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.connection import Connection
 
-BEGIN, END = "<!-- dictionary -->", "<!-- /dictionary -->"
 SCHEMAS = ("bi", "bi_pii", "warehouse", "raw", "ops")
 
 COMMENTS = """
@@ -52,56 +45,17 @@ def uncommented(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> lis
     return sorted(tables) + columns
 
 
-def put_into(text: str, tables: str) -> str:
-    """``text`` with ``tables`` between its markers.
-
-    Raises:
-        SettingsError: the markers are not there, once each and in order.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise SettingsError(
-            "the text has no place for the dictionary.", way_out=f"give it {BEGIN} and {END}."
-        )
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
-
-
 def _schema(schema: str, lines: Sequence[Line]) -> str:
     sections = [_table(list(of_table)) for _, of_table in groupby(lines, key=lambda line: line[1])]
-    body = "\n\n".join(sections)
-    return f"<details><summary>Schema <code>{schema}</code></summary>\n\n{body}\n\n</details>"
+    return "\n\n".join([f"## Schema `{schema}`", *sections])
 
 
 def _table(lines: Sequence[Line]) -> str:
     schema, name, _, meaning = lines[0][:4]
     rows = [f"| `{column}` | {kind} | {_cell(says)} |" for *_, column, kind, says in lines]
-    head = f"#### `{schema}.{name}`\n{_cell(meaning)}\n\n| column | type | meaning |"
+    head = f"### `{schema}.{name}`\n\n{_cell(meaning)}\n\n| column | type | meaning |"
     return "\n".join([head, "| --- | --- | --- |", *rows])
 
 
 def _cell(text: str | None) -> str:
     return (text or "").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the dictionary, or write it into a file between its markers."""
-    parser = argparse.ArgumentParser(prog="python -m dagster_project.warehouse.schema.dictionary")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put it into FILE")
-    options = parser.parse_args(arguments)
-    try:
-        with Warehouse.open(load_settings()).connect(what="dictionary") as connection:
-            tables = dictionary(connection)
-        if options.write is None:
-            print(tables)
-        else:
-            text = options.write.read_text(encoding="utf-8")
-            options.write.write_text(put_into(text, tables), encoding="utf-8")
-    except WarehouseError as error:
-        print(error)
-        return error.exit_status
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

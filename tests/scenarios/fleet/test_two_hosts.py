@@ -180,5 +180,5 @@ def instant(text: str) -> datetime:
 
 
 def as_kept(text: str) -> str:
-    """What Postgres cannot hold is kept as the README says."""
+    """What Postgres cannot hold is kept as the docs say."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text.replace("\0", "\u2400"))

@@ -1,4 +1,4 @@
-"""The README's table of promises: each names a test that exists, runs in ``make test``, and is not skipped.
+"""The table of promises in ``docs/guarantees.md``: each names a test that exists, runs in ``make test``, and is not skipped.
 
 A row whose test runs in ``make soak`` alone has to say so.
 """
@@ -14,10 +14,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
-HEADING = "## What it promises"
+PAGE = ROOT / "docs" / "guarantees.md"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
-FEWEST = 25
+FEWEST = 57
 NOT_RUN = ("skip", "skipif", "xfail")
 
 
@@ -29,10 +28,9 @@ class Promise(NamedTuple):
 
 
 def promises() -> list[Promise]:
-    _, heading, after = README.partition(f"\n{HEADING}\n")
-    assert heading, f"README.md has no section {HEADING}"
-    section = after.partition("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
+    rows = [
+        line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line[:2] == "| "
+    ]
     return [Promise(row[0], TEST.findall(row[-1])) for row in rows[2:]]
 
 
@@ -70,8 +68,8 @@ def test_a_promise_names_the_test_that_holds_it(promise: Promise) -> None:
 
 @pytest.mark.parametrize(("path", "name"), NAMED)
 def test_a_test_that_is_named_exists_and_runs_where_the_table_says(path: str, name: str) -> None:
-    assert (ROOT / path).is_file(), f"README.md names {path}, which does not exist"
-    assert name in marks_in(path), f"README.md names {name}, which is not in {path}"
+    assert (ROOT / path).is_file(), f"docs/guarantees.md names {path}, which does not exist"
+    assert name in marks_in(path), f"docs/guarantees.md names {name}, which is not in {path}"
     marks = " ".join(marks_in(path)[name])
     assert not re.search(rf"\b({'|'.join(NOT_RUN)})\b", marks), f"{name} does not always run"
     if re.search(r"\bsoak\b", marks):
