@@ -105,27 +105,27 @@ def calltouch_calls_left(
     return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
 
 
-def calltouch_count(client: VendorClient, window: Window, tally: ExtractStats) -> int:
+def calltouch_count(client: VendorClient, window: Window, stats: ExtractStats) -> int:
     """How many SMS the vendor counts in a window."""
     assert isinstance(client, calltouch_client.CalltouchClient)
-    return client.count(window, tally)
+    return client.count(window, stats)
 
 
 def activity_totals(
-    client: VendorClient, window: Window, tally: ExtractStats
+    client: VendorClient, window: Window, stats: ExtractStats
 ) -> Mapping[str, int | None]:
     """The six totals of a window in one call."""
     assert isinstance(client, tellody_client.ActivityClient)
-    return client.totals(window, tally)
+    return client.totals(window, stats)
 
 
 def trust_statistics(
-    client: VendorClient, window: Window, tally: ExtractStats
+    client: VendorClient, window: Window, stats: ExtractStats
 ) -> Mapping[str, int | None]:
     """A company's counters of a window in one call, where its server is proved to honour ranges."""
     assert isinstance(client, trust_client.TrustClient)
     company = int(window.account.label)
-    return client.statistics(company, window.first_day, window.last_day, tally).counters()
+    return client.statistics(company, window.first_day, window.last_day, stats).counters()
 
 
 def trust_night_days(
@@ -147,12 +147,12 @@ def trust_night_days(
 
 
 def trust_answerable(
-    client: VendorClient, account: Account, days: Collection[date], tally: ExtractStats
+    client: VendorClient, account: Account, days: Collection[date], stats: ExtractStats
 ) -> list[date]:
     """Of these days what a nightly run may ask for: ended days, or today alone."""
     assert isinstance(client, trust_client.TrustClient)
-    known = client.answerable(Window(min(days), max(days), account), tally)
-    newest = client.newest_day(tally)
+    known = client.answerable(Window(min(days), max(days), account), stats)
+    newest = client.newest_day(stats)
     return [day for day in known if day in days and day <= newest]
 
 
@@ -200,7 +200,7 @@ FEEDS: Final[tuple[Feed, ...]] = (
         calls_left=calltouch_calls_left,
         count=calltouch_count,
         whole_month=WholeMonth(
-            lambda client, window, tally: {RECORDS: calltouch_count(client, window, tally)}
+            lambda client, window, stats: {RECORDS: calltouch_count(client, window, stats)}
         ),
     ),
     Feed(

@@ -58,8 +58,8 @@ class Done:
             self.updated += receipt.rows_updated
             self.deleted += receipt.rows_deleted
             self.unchanged += receipt.rows_unchanged
-        self.requests += chunk.tally.requests
-        self.points += chunk.tally.points
+        self.requests += chunk.stats.requests
+        self.points += chunk.stats.points
         self.problems += [*chunk.problems, *chunk.doubts]
 
     @property

@@ -221,17 +221,17 @@ def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
     accounts = feed.accounts(settings)
     for account in accounts if by_account else accounts[:1]:
         who = f"{feed.source} {account.label}" if by_account else feed.source
-        tally = ExtractStats()
+        stats = ExtractStats()
         try:
             if by_account:
-                client.check(account, tally)
+                client.check(account, stats)
             else:
-                client.check(tally)
+                client.check(stats)
         except WarehouseError as error:
             yield _failed(who, error)
             continue
-        cost = f"{pluralize(tally.requests, 'request')}, {pluralize(tally.points, 'point')}"
-        asked = cost if tally.requests else "signed in already"
+        cost = f"{pluralize(stats.requests, 'request')}, {pluralize(stats.points, 'point')}"
+        asked = cost if stats.requests else "signed in already"
         yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
 
 

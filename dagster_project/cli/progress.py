@@ -58,7 +58,7 @@ class Progress:
         """Take in a chunk that has ended."""
         self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
         self.rows += sum(receipt.rows_received for receipt in chunk.committed)
-        self.requests += chunk.tally.requests
+        self.requests += chunk.stats.requests
         if self._bar is not None:
             self._bar.show(self.done, self._so_far)
             for problem in chunk.problems:

@@ -180,8 +180,8 @@ def progress(
         context.log.info(
             f"{feed.source} {accounts} {span}: {total_rows['rows received']:,} received,"
             f" {summary(receipts, asked=True).removeprefix('loaded: ')};"
-            f" {pluralize(chunk.tally.requests, 'request')},"
-            f" {pluralize(chunk.tally.points, 'point')}, {chunk.seconds:.1f} s;"
+            f" {pluralize(chunk.stats.requests, 'request')},"
+            f" {pluralize(chunk.stats.points, 'point')}, {chunk.seconds:.1f} s;"
             f" {done} of {pluralize(total, 'day')} done"
         )
     for account, of_account in _by_account(receipts).items():

@@ -162,25 +162,25 @@ class WindowPipeline:
         self,
         window: Window,
         wanted: Collection[date] | None = None,
-        tally: ExtractStats | None = None,
+        stats: ExtractStats | None = None,
     ) -> Iterator[WindowResult]:
         """Ask for the window, and answer with each part of it as it commits, newest first.
 
         What went wrong is in an outcome's ``problems``; the old rows of those days stand untouched.
         A window of more rows than one transaction should hold is split; of one that does not fit what
-        is left of the budget the newest days are taken that do. ``tally`` is what it cost to find out
+        is left of the budget the newest days are taken that do. ``stats`` is what it cost to find out
         that the window can be asked for; it counts for the first part.
         """
         todo = [window]
         left: list[Window] = []
         refusal: QuotaSpent | None = None
         while todo:
-            part, cost = todo.pop(), tally or ExtractStats()
-            tally = None
+            part, cost = todo.pop(), stats or ExtractStats()
+            stats = None
             try:
                 outcome = self._ask(part, wanted, cost)
             except TooManyRows as many:
-                yield WindowResult(tally=cost)
+                yield WindowResult(stats=cost)
                 parts = split(part, -(-many.rows // self._aim()))
                 if self._is_unbounded(window.account):
                     asked = [partial(self.parts, smaller, wanted) for smaller in parts]
@@ -190,19 +190,19 @@ class WindowPipeline:
                 continue
             except AnswerTooLarge as large:
                 if self.feed.reach is QueryScope.RANGE and len(part.days) > 1:
-                    yield WindowResult(tally=cost)
+                    yield WindowResult(stats=cost)
                     todo += reversed(split(part, 2))
                     continue
-                outcome = WindowResult(problems=[large], tally=cost)
+                outcome = WindowResult(problems=[large], stats=cost)
             except QuotaSpent as spent:
-                outcome = WindowResult(tally=cost)
+                outcome = WindowResult(stats=cost)
                 refusal = refusal or spent
                 fitting = self._newest_that_fit(part, spent.calls_left, cost.vendor_total)
                 left += [*todo, *without(part, fitting)]
                 todo = [fitting] if fitting else []
             except WarehouseError as problem:
                 forget_locals(problem)
-                outcome = WindowResult(problems=[problem], tally=cost)
+                outcome = WindowResult(problems=[problem], stats=cost)
             yield outcome
         if refusal is not None:
             first, last = min(w.first_day for w in left), max(w.last_day for w in left)
@@ -258,8 +258,8 @@ class WindowPipeline:
         connection: Connection,
     ) -> WindowResult:
         load: WindowLoad | None = None
-        with self._extraction(window, ledger_connection, cost) as (extraction, tally):
-            asked = self._answers(window, tally, extraction, ledger_connection)
+        with self._extraction(window, ledger_connection, cost) as (extraction, stats):
+            asked = self._answers(window, stats, extraction, ledger_connection)
             try:
                 with closing(asked) as answers:
                     for answer, stored in answers:
@@ -269,7 +269,7 @@ class WindowPipeline:
                             load = None
                             continue
                         if load is None:
-                            self._check_size(window, tally)
+                            self._check_size(window, stats)
                             load = self._begin(connection, window, extraction, wanted=wanted)
                         with self._row_context() as context:
                             batch = self._to_batch(answer, window, context)
@@ -283,19 +283,19 @@ class WindowPipeline:
                 raise
         if load is None:
             raise AnswerNotTrusted("the vendor's client came back without any answer.")
-        return self._commit(load, connection, ledger_connection, tally)
+        return self._commit(load, connection, ledger_connection, stats)
 
     def extract(self, window: Window) -> WindowResult:
         """Ask the vendor for the window and store its responses; rows are left as they stand."""
-        tally = ExtractStats()
+        stats = ExtractStats()
         try:
             with (
                 self._connections.pair() as (ledger_connection, _),
                 error_context(window),
                 self._rules(ledger_connection, window.account),
-                self._extraction(window, ledger_connection, tally) as (extraction, _),
+                self._extraction(window, ledger_connection, stats) as (extraction, _),
             ):
-                asked = self._answers(window, tally, extraction, ledger_connection)
+                asked = self._answers(window, stats, extraction, ledger_connection)
                 with closing(asked) as answers:
                     for _, stored in answers:
                         stored.result()
@@ -309,26 +309,26 @@ class WindowPipeline:
                     )
                     for day in window.days
                 ]
-                return WindowResult(bare, tally=tally, extractions=[extraction])
+                return WindowResult(bare, stats=stats, extractions=[extraction])
         except WarehouseError as problem:
-            return WindowResult(problems=[problem], tally=tally)
+            return WindowResult(problems=[problem], stats=stats)
 
     @contextmanager
     def _extraction(
-        self, window: Window, connection: Connection, tally: ExtractStats
+        self, window: Window, connection: Connection, stats: ExtractStats
     ) -> Iterator[tuple[Extraction, ExtractStats]]:
         """An extraction from its opening to its end: complete, failed, split into parts, or given up."""
         extraction = extractions.begin_extraction(connection, window, self.run_id)
         try:
-            yield extraction, tally
+            yield extraction, stats
         except BaseException as error:
             with suppress(Exception):
-                extractions.end_extraction(connection, extraction, tally, *how_it_ended(error))
+                extractions.end_extraction(connection, extraction, stats, *how_it_ended(error))
             raise
-        extractions.end_extraction(connection, extraction, tally, "complete")
+        extractions.end_extraction(connection, extraction, stats, "complete")
 
-    def _check_size(self, window: Window, tally: ExtractStats) -> None:
-        rows = tally.vendor_total or 0
+    def _check_size(self, window: Window, stats: ExtractStats) -> None:
+        rows = stats.vendor_total or 0
         if (
             self.feed.reach is QueryScope.RANGE
             and len(window.days) > 1
@@ -379,7 +379,7 @@ class WindowPipeline:
     def _answers(
         self,
         window: Window,
-        tally: ExtractStats,
+        stats: ExtractStats,
         extraction: Extraction,
         ledger_connection: Connection,
     ) -> Generator[tuple[Response | Restart, Future[None]], None, None]:
@@ -390,7 +390,7 @@ class WindowPipeline:
         if self._stopping.is_set():
             raise Stopped
         with responses.Storing(ledger_connection, extraction.extraction_id) as storing:
-            for answer in self.client.extract(window, tally):
+            for answer in self.client.extract(window, stats):
                 if self._stopping.is_set():
                     raise Stopped
                 if isinstance(answer, Restart):
@@ -531,7 +531,7 @@ class WindowPipeline:
         load: WindowLoad,
         connection: Connection,
         ledger_connection: Connection,
-        tally: ExtractStats,
+        stats: ExtractStats,
         problems: Sequence[WarehouseError] = (),
     ) -> WindowResult:
         """Finish the load and commit; days that are to be held back are, the others are loaded."""
@@ -549,7 +549,7 @@ class WindowPipeline:
                 {*load.held, *days.held},
                 is_replay=load.is_replay,
             )
-            return self._commit(again, connection, ledger_connection, tally, problems)
+            return self._commit(again, connection, ledger_connection, stats, problems)
         if load.superseded:
             # A later observation stands already: for these days there was nothing left to do.
             receipts += load_receipts.standing_receipts(
@@ -563,7 +563,7 @@ class WindowPipeline:
             self._fresh_days.update(
                 r.day for r in receipts if r.rows_inserted and not r.already_there
             )
-        return WindowResult(receipts, list(problems), tally=tally, extractions=[load.extraction])
+        return WindowResult(receipts, list(problems), stats=stats, extractions=[load.extraction])
 
     def _after_rows(self, account: Account) -> Callable[[Connection, list[Receipt]], None]:
         def bring_up_to_date(connection: Connection, receipts: list[Receipt]) -> None:

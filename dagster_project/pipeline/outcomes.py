@@ -37,7 +37,7 @@ class WindowResult:
 
     receipts: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
-    tally: ExtractStats = field(default_factory=ExtractStats)
+    stats: ExtractStats = field(default_factory=ExtractStats)
     extractions: list[Extraction] = field(default_factory=list)
     left: list[date] = field(default_factory=list)
 
@@ -46,9 +46,9 @@ class WindowResult:
         self.problems += other.problems
         self.left += other.left
         self.extractions += other.extractions
-        self.tally.requests += other.tally.requests
-        self.tally.points += other.tally.points
-        self.tally.pages += other.tally.pages
+        self.stats.requests += other.stats.requests
+        self.stats.points += other.stats.points
+        self.stats.pages += other.stats.pages
 
 
 DAYS_TOLD = 3

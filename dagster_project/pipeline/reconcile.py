@@ -256,10 +256,10 @@ class Reconciler:
 
     def _compare(self, connection: Connection, month: Month) -> Month:
         """Ask the vendor for a month, and remember what came of it."""
-        tally, window = ExtractStats(), month.window
+        stats, window = ExtractStats(), month.window
         compared, here = self._as_stored(window)
         try:
-            vendor = self.whole_month.figures(self._client, window, tally)
+            vendor = self.whole_month.figures(self._client, window, stats)
             figures = {
                 name: (value, here[name])
                 for name, value in vendor.items()
@@ -270,7 +270,7 @@ class Reconciler:
                 compared = replace(compared, outcome="differs")
         except WarehouseError as error:
             compared = replace(compared, failure=f"{type(error).__name__}: {error.what}")
-        compared = replace(compared, requests=tally.requests, points=tally.points)
+        compared = replace(compared, requests=stats.requests, points=stats.points)
         reconciliations.remember(connection, window.account, self.run_id, compared)
         return replace(
             month,

@@ -91,7 +91,7 @@ class WindowDone:
     committed: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
     left: list[date] = field(default_factory=list)
-    tally: ExtractStats = field(default_factory=ExtractStats)
+    stats: ExtractStats = field(default_factory=ExtractStats)
     seconds: float = 0.0
 
     @property
@@ -249,24 +249,24 @@ class DayRunner:
         reports.put((account, end, 0.0))
 
     def _refresh(self, account: Account, days: Collection[date]) -> Iterator[WindowResult]:
-        tally = ExtractStats()
+        stats = ExtractStats()
         if self.due is not None and self.feed.answerable is not None:
             try:
-                days = self.feed.answerable(self.walk.client, account, days, tally)
+                days = self.feed.answerable(self.walk.client, account, days, stats)
             except WarehouseError as problem:
-                yield WindowResult(problems=[problem.at(account=account.label)], tally=tally)
+                yield WindowResult(problems=[problem.at(account=account.label)], stats=stats)
                 return
             if not days:
-                yield WindowResult(tally=tally)
+                yield WindowResult(stats=stats)
         if self.feed.reach is QueryScope.HISTORY:
             for window in self.windows(account, days):
-                yield from self.walk.parts(window, days, tally)
+                yield from self.walk.parts(window, days, stats)
             return
         left: list[date] = []
         refusal: WarehouseError | None = None
         in_a_row = 0
         pace, todo = _Pace(), set(days)
-        windows = self._windows_in_turn(account, todo, left, tally, pace)
+        windows = self._windows_in_turn(account, todo, left, stats, pace)
         hopeless = False
         for outcome in run_concurrently(windows, pace.width, MOST_ABREAST):
             if outcome.left:
@@ -287,7 +287,7 @@ class DayRunner:
             yield WindowResult(problems=[self._no_room(account, left, refusal)], left=left)
 
     def _windows_in_turn(
-        self, account: Account, todo: set[date], left: list[date], tally: ExtractStats, pace: _Pace
+        self, account: Account, todo: set[date], left: list[date], stats: ExtractStats, pace: _Pace
     ) -> Iterator[Job[WindowResult]]:
         """The days in windows, each chosen by what the ones before it told of rows and points."""
         limits = limits_of(self.feed)
@@ -305,8 +305,8 @@ class DayRunner:
             todo -= {*window, *passed}
             if calls is None and self.feed.reach is QueryScope.RANGE:
                 pace.suit(sum(rows[day].rows for day in window))
-            yield partial(self.walk.parts, Window(window[0], window[-1], account), None, tally)
-            tally = ExtractStats()
+            yield partial(self.walk.parts, Window(window[0], window[-1], account), None, stats)
+            stats = ExtractStats()
 
     def _no_room(
         self, account: Account, left: Sequence[date], refusal: WarehouseError | None
@@ -387,17 +387,17 @@ class _Board:
             committed=outcome.receipts,
             problems=outcome.problems,
             left=outcome.left,
-            tally=outcome.tally,
+            stats=outcome.stats,
             seconds=seconds,
         )
         cost = Cost(
-            outcome.tally.requests,
-            outcome.tally.points,
-            outcome.tally.pages,
+            outcome.stats.requests,
+            outcome.stats.points,
+            outcome.stats.pages,
             seconds,
             sum(receipt.rows_received for receipt in outcome.receipts),
             len(outcome.receipts),
-            dict(outcome.tally.notes),
+            dict(outcome.stats.notes),
         )
         for receipt in outcome.receipts:
             self._receipts[receipt.day][account.label] = receipt

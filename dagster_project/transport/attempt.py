@@ -70,7 +70,7 @@ class Single:
 
     http: DirectSession
     request: Request
-    tally: ExtractStats
+    stats: ExtractStats
     sequence: int
     judge: Judge | None
     gate: Gate
@@ -111,12 +111,12 @@ class Single:
 
     def _count(self) -> None:
         with _counting:
-            self.tally.requests += 1
+            self.stats.requests += 1
 
     def _note_limited(self) -> None:
         """None should ever come; the extraction's notes and ``warehouse metrics`` tell of it."""
         with _counting:
-            self.tally.notes["answers_429"] = self.tally.notes.get("answers_429", 0) + 1
+            self.stats.notes["answers_429"] = self.stats.notes.get("answers_429", 0) + 1
 
     def _prepare(self) -> requests.PreparedRequest:
         request = self.request

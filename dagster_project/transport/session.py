@@ -155,7 +155,7 @@ class Session:
         self,
         request: Request,
         *,
-        tally: ExtractStats,
+        stats: ExtractStats,
         sequence: int = 1,
         judge: Judge | None = None,
         gate: Gate | None = None,
@@ -164,7 +164,7 @@ class Session:
     ) -> Reply:
         """Ask until there is an answer that the judge accepts.
 
-        Every request that leaves is counted in ``tally.requests``. Once ``stop`` is set, the
+        Every request that leaves is counted in ``stats.requests``. Once ``stop`` is set, the
         exchange ends within half a second, asleep or reading, with ``Abandoned``.
 
         Raises:
@@ -177,7 +177,7 @@ class Session:
         single = Single(
             http=self._http,
             request=request,
-            tally=tally,
+            stats=stats,
             sequence=sequence,
             judge=judge,
             gate=gate or Gate(),

@@ -217,10 +217,10 @@ def test_rare_templates_leave_no_text_and_no_whole_pseudonym_behind(
         assert connection.execute("SELECT masked_text FROM mart.template").fetchall() == [
             ("(rare)",)
         ]
-        tally = connection.execute(
+        stats = connection.execute(
             "SELECT cardinality(recipients), pg_typeof(recipients)::text FROM mart.rare_template"
         ).fetchall()
-    assert tally == [(19, "integer[]")]
+    assert stats == [(19, "integer[]")]
 
 
 def test_a_week_across_two_months_is_counted_whole_whichever_of_them_is_loaded(

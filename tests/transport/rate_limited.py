@@ -144,7 +144,7 @@ def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
             while True:
                 gate = PacedGate(governor.departure("127.0.0.1", PER_SECOND, stop))
                 with suppress(TryLater):
-                    session.send(request, tally=ExtractStats(), gate=gate, stop=stop)
+                    session.send(request, stats=ExtractStats(), gate=gate, stop=stop)
 
     asking = [threading.Thread(target=run) for _ in range(threads)]
     for thread in asking:

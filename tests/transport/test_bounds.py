@@ -46,17 +46,17 @@ ENCODED = {"Content-Encoding": "gzip"}
     ],
 )
 def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(play) as server, pytest.raises(AnswerTooLarge, match=said):
-        session(timeouts=None).send(Request("GET", server.url), tally=tally)
-    assert tally.requests == 1
+        session(timeouts=None).send(Request("GET", server.url), stats=stats)
+    assert stats.requests == 1
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "gzip,deflate"])
 def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> None:
     bomb = reply(gzip.compress(ZIPPED), headers={"Content-Encoding": encoding})
     with serving(bomb) as server, pytest.raises(AnswerNotTrusted, match="encoding"):
-        session(timeouts=None).send(Request("GET", server.url), tally=ExtractStats())
+        session(timeouts=None).send(Request("GET", server.url), stats=ExtractStats())
 
 
 @pytest.mark.parametrize(

@@ -63,16 +63,16 @@ def main() -> None:
     threading.Thread(target=vendor.serve_forever, daemon=True).start()
     http = Session(retry=RetryPolicy(attempts=1))
     request = Request("GET", f"http://127.0.0.1:{vendor.server_port}/")
-    http.send(request, tally=ExtractStats())
+    http.send(request, stats=ExtractStats())
 
     began = time.monotonic()
     with pytest.raises(TryLater):
-        http.send(request, tally=ExtractStats(), gate=_CutsTheLink())
+        http.send(request, stats=ExtractStats(), gate=_CutsTheLink())
     assert time.monotonic() - began < DELIVERY_SECONDS + 5
     set_link("up")
     time.sleep(2 * DELIVERY_SECONDS)
     assert _Vendor.asked == 1
-    http.send(request, tally=ExtractStats())
+    http.send(request, stats=ExtractStats())
     assert _Vendor.asked == 2
     vendor.shutdown()
 

@@ -59,7 +59,7 @@ def test_a_target_is_shown_without_what_could_be_secret(location: str, shown: st
     with serving(reply("<html>", 302, {"Location": location})) as server:
         request = Request("GET", f"{server.url}/a/b", headers={"Access-Token": SecretStr(SECRET)})
         with pytest.raises(Redirected) as failure:
-            session().send(request, tally=ExtractStats())
+            session().send(request, stats=ExtractStats())
         assert shown.format(port=server.port) in str(failure.value)
     assert SECRET not in str(failure.value)
     assert len(str(failure.value)) < 500
@@ -69,12 +69,12 @@ def test_a_target_is_shown_without_what_could_be_secret(location: str, shown: st
 def test_calltouch_is_asked_once_and_no_point_is_spent(
     status: int, body: str, headers: dict[str, str], said: str
 ) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     vendor = Played([], refusal=lambda asked: reply(body, status, headers))
     with calltouch(vendor) as (_, client), pytest.raises(RequestRefused) as failure:
-        read(client, SMS_WINDOW, tally)
+        read(client, SMS_WINDOW, stats)
     told_once(failure.value, said)
-    assert (len(vendor.questions), tally.requests, tally.points) == (1, 1, 0)
+    assert (len(vendor.questions), stats.requests, stats.points) == (1, 1, 0)
 
 
 class Forgetful:
@@ -113,9 +113,9 @@ def test_trust_is_asked_once_for_a_token_and_for_figures(
         return reply('{"access_token": "t", "expires_in": 7200}')
 
     with serving_script(script) as server:
-        client, tally = trust(server.url), ExtractStats()
+        client, stats = trust(server.url), ExtractStats()
         with pytest.raises(RequestRefused) as failure:
-            client._api.ask(11, None, tally)
+            client._api.ask(11, None, stats)
         client.close()
         assert len([asked for asked in server.asked if asked.path.startswith(path)]) == 1
     told_once(failure.value, said)

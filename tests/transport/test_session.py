@@ -36,20 +36,20 @@ from tests.transport.sessions import GOOD, Pauses, session
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_transient_status_is_asked_again(status: int) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(reply("busy", status), reply(GOOD)) as server:
-        answer = session().send(Request("GET", server.url), tally=tally, judge=decode_json)
+        answer = session().send(Request("GET", server.url), stats=stats, judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
     assert answer.body == GOOD.encode()
-    assert tally.requests == 2
+    assert stats.requests == 2
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 410])
 def test_any_other_status_is_the_callers_to_read(status: int) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(reply(b"" if status == 204 else GOOD, status)) as server:
-        answer = session().send(Request("GET", server.url), tally=tally)
-    assert (answer.status, tally.requests) == (status, 1)
+        answer = session().send(Request("GET", server.url), stats=stats)
+    assert (answer.status, stats.requests) == (status, 1)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
     ],
 )
 def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(fault, reply(GOOD)) as server:
-        answer = session().send(Request("GET", server.url), tally=tally, judge=decode_json)
+        answer = session().send(Request("GET", server.url), stats=stats, judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
-    assert tally.requests == 2
+    assert stats.requests == 2
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
 )
 def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]) -> None:
     with serving(reply(body, headers=headers)) as server:
-        answer = session().send(Request("GET", server.url), tally=ExtractStats(), judge=decode_json)
+        answer = session().send(Request("GET", server.url), stats=ExtractStats(), judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
 
 
@@ -101,17 +101,17 @@ def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]
 def test_no_server_holds_a_request_longer_than_its_timeouts(fault: Play) -> None:
     began = time.monotonic()
     with serving(fault) as server, pytest.raises(TryLater, match="no whole answer in time"):
-        session().send(Request("GET", server.url), tally=ExtractStats(), attempts=1)
+        session().send(Request("GET", server.url), stats=ExtractStats(), attempts=1)
     assert time.monotonic() - began < 1.5
 
 
 def test_attempts_are_bounded_and_told() -> None:
-    tally, pauses = ExtractStats(), Pauses()
+    stats, pauses = ExtractStats(), Pauses()
     with serving(reply("", 503)) as server, pytest.raises(TryLater) as failure:
-        session(pauses).send(Request("POST", f"{server.url}/result"), tally=tally)
+        session(pauses).send(Request("POST", f"{server.url}/result"), stats=stats)
     assert f"POST 127.0.0.1:{server.port}/result was tried 5 times" in str(failure.value)
     assert "HTTP 503" in str(failure.value)
-    assert (tally.requests, len(server.asked), len(pauses)) == (5, 5, 4)
+    assert (stats.requests, len(server.asked), len(pauses)) == (5, 5, 4)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_attempts_are_bounded_and_told() -> None:
 def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
     with serving(fault) as server, pytest.raises(TryLater, match=words):
         session().send(
-            Request("GET", server.url), tally=ExtractStats(), attempts=1, judge=decode_json
+            Request("GET", server.url), stats=ExtractStats(), attempts=1, judge=decode_json
         )
 
 
@@ -137,7 +137,7 @@ def test_time_is_bounded_too() -> None:
     policy = RetryPolicy(attempts=100, total=1.0, first_wait=0.4)
     began = time.monotonic()
     with serving(reply("", 503)) as server, pytest.raises(TryLater, match=r"was tried [23] times"):
-        Session(retry=policy).send(Request("GET", server.url), tally=ExtractStats())
+        Session(retry=policy).send(Request("GET", server.url), stats=ExtractStats())
     assert time.monotonic() - began < 1.5
 
 
@@ -163,7 +163,7 @@ def test_retry_after_is_honoured_and_capped(
 ) -> None:
     pauses = Pauses()
     with serving(reply("", status, {"Retry-After": header}), reply(GOOD)) as server:
-        session(pauses).send(Request("GET", server.url), tally=ExtractStats())
+        session(pauses).send(Request("GET", server.url), stats=ExtractStats())
     assert least <= pauses[0] <= most
 
 
@@ -171,24 +171,24 @@ def test_retry_after_may_be_a_date() -> None:
     pauses = Pauses()
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     with serving(reply("", 429, {"Retry-After": date}), reply(GOOD)) as server:
-        session(pauses).send(Request("GET", server.url), tally=ExtractStats())
+        session(pauses).send(Request("GET", server.url), stats=ExtractStats())
     assert 15 < pauses[0] <= 20
 
 
 def test_a_connection_refused_is_asked_again_and_not_counted_as_sent() -> None:
     with serving(reply()) as server:
         url = server.url
-    tally, pauses = ExtractStats(), Pauses()
+    stats, pauses = ExtractStats(), Pauses()
     with pytest.raises(TryLater, match="connection refused"):
-        session(pauses).send(Request("GET", url), tally=tally)
-    assert (tally.requests, len(pauses)) == (0, 4)
+        session(pauses).send(Request("GET", url), stats=stats)
+    assert (stats.requests, len(pauses)) == (0, 4)
 
 
 def test_the_judge_decides_before_the_status() -> None:
     def judge(reply: Reply) -> None:
         raise CredentialsRefused("the token is not accepted")
 
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(reply(GOOD, 503)) as server, pytest.raises(CredentialsRefused):
-        session().send(Request("GET", server.url), tally=tally, judge=judge)
-    assert tally.requests == 1
+        session().send(Request("GET", server.url), stats=stats, judge=judge)
+    assert stats.requests == 1

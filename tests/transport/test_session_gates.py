@@ -50,10 +50,10 @@ def test_an_exchange_given_up_ends_at_once(play: Play) -> None:
         threading.Timer(0.2, stop.set).start()
         began = time.monotonic()
         with pytest.raises(Abandoned):
-            patient.send(Request("GET", server.url), tally=ExtractStats(), stop=stop)
+            patient.send(Request("GET", server.url), stats=ExtractStats(), stop=stop)
         assert time.monotonic() - began < 1.0
         with pytest.raises(Abandoned):
-            patient.send(Request("GET", server.url), tally=ExtractStats(), stop=stop)
+            patient.send(Request("GET", server.url), stats=ExtractStats(), stop=stop)
     assert len(server.asked) == 1
 
 
@@ -61,16 +61,16 @@ def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
     def script(asked: Asked) -> Play:
         return reply(json.dumps(asked.params), 503 if asked.number % 7 == 0 else 200)
 
-    tally, http = ExtractStats(), session()
+    stats, http = ExtractStats(), session()
     with serving_script(script) as server, ThreadPoolExecutor(12) as pool:
 
         def ask(number: int) -> Any:
             request = Request("GET", server.url, params={"n": number})
-            return http.send(request, tally=tally, sequence=number, judge=decode_json)
+            return http.send(request, stats=stats, sequence=number, judge=decode_json)
 
         answers = list(pool.map(ask, range(200)))
     assert [answer.decoded for answer in answers] == [{"n": str(n)} for n in range(200)]
-    assert tally.requests == len(server.asked) > 200
+    assert stats.requests == len(server.asked) > 200
 
 
 class Remembering(Gate):
@@ -96,9 +96,9 @@ class Remembering(Gate):
 
 
 def test_a_gate_is_passed_by_every_attempt_and_told_its_outcome() -> None:
-    gate, tally = Remembering(), ExtractStats()
+    gate, stats = Remembering(), ExtractStats()
     with serving(reply("", 429, {"Retry-After": "3"}), reset(), reply(GOOD)) as server:
-        session().send(Request("GET", server.url), tally=tally, gate=gate)
+        session().send(Request("GET", server.url), stats=stats, gate=gate)
     assert gate.calls == ["before", *["depart"] * 4, "left", "after"] * 3
     assert [outcome.sent for outcome in gate.outcomes] == [True, True, True]
     assert [outcome.retry_after for outcome in gate.outcomes] == [3.0, None, None]
@@ -130,7 +130,7 @@ def test_a_gate_is_asked_last_of_all_with_the_request_formed(
     monkeypatch.setattr(HTTPConnection, "endheaders", forming)
     monkeypatch.setattr(HTTPConnection, "send", writing)
     with serving(reply(GOOD)) as server:
-        session().send(Request("GET", server.url), tally=ExtractStats(), gate=Watching())
+        session().send(Request("GET", server.url), stats=ExtractStats(), gate=Watching())
     assert happened == ["depart", "formed", "depart", "written"]
 
 
@@ -153,12 +153,12 @@ def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_aga
                 time.sleep(0.1)
             return self.asked != 2
 
-    tally, pauses = ExtractStats(), Pauses()
+    stats, pauses = ExtractStats(), Pauses()
     with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
         http = session(pauses)
-        http.send(Request("GET", server.url), tally=tally)
-        http.send(Request("GET", server.url), tally=tally, gate=Misses())
-    assert tally.requests == 2, "what never left is not counted"
+        http.send(Request("GET", server.url), stats=stats)
+        http.send(Request("GET", server.url), stats=stats, gate=Misses())
+    assert stats.requests == 2, "what never left is not counted"
     assert len(pauses) == 1
 
 
@@ -181,12 +181,12 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
             self.waited, before = True, self.waited
             return before
 
-    tally, pauses = ExtractStats(), Pauses()
+    stats, pauses = ExtractStats(), Pauses()
     with serving_script(lambda asked: once if asked.number == 1 else reply(GOOD)) as server:
         http = session(pauses)
-        http.send(Request("GET", server.url), tally=tally)
-        http.send(Request("GET", server.url), tally=tally, gate=Waits())
-    assert (tally.requests, pauses) == (2, [])
+        http.send(Request("GET", server.url), stats=stats)
+        http.send(Request("GET", server.url), stats=stats, gate=Waits())
+    assert (stats.requests, pauses) == (2, [])
 
 
 def test_a_gate_that_refuses_stops_the_exchange_before_anything_is_sent() -> None:
@@ -195,7 +195,7 @@ def test_a_gate_that_refuses_stops_the_exchange_before_anything_is_sent() -> Non
             raise RequestRefused("not today")
 
     with serving(reply(GOOD)) as server, pytest.raises(RequestRefused):
-        session().send(Request("GET", server.url), tally=ExtractStats(), gate=Shut())
+        session().send(Request("GET", server.url), stats=ExtractStats(), gate=Shut())
     assert server.asked == []
 
 
@@ -204,6 +204,6 @@ def test_a_gate_learns_that_nothing_was_sent() -> None:
         url = server.url
     gate = Remembering()
     with pytest.raises(TryLater):
-        session().send(Request("GET", url), tally=ExtractStats(), gate=gate, attempts=1)
+        session().send(Request("GET", url), stats=ExtractStats(), gate=gate, attempts=1)
     assert gate.calls == ["before", "after"]
     assert not gate.outcomes[0].sent

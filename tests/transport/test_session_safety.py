@@ -44,7 +44,7 @@ def test_a_redirect_is_not_followed_and_takes_no_credential_along() -> None:
         with serving(reply("", 302, to)) as server, pytest.raises(RequestRefused) as failure:
             session().send(
                 Request("GET", server.url, headers={"Access-Token": SecretStr(SECRET)}),
-                tally=ExtractStats(),
+                stats=ExtractStats(),
             )
         assert elsewhere.asked == []
     assert "redirect (302) to 127.0.0.1" in str(failure.value)
@@ -55,27 +55,27 @@ def test_cookies_are_kept_only_where_asked_for(keeps: bool, sent: str | None) ->
     with serving(reply(GOOD, headers={"Set-Cookie": "sid=abc; Path=/"})) as server:
         http = session(keeps_cookies=keeps)
         for _ in range(2):
-            http.send(Request("GET", server.url), tally=ExtractStats())
+            http.send(Request("GET", server.url), stats=ExtractStats())
         http.forget_cookies()
-        http.send(Request("GET", server.url), tally=ExtractStats())
+        http.send(Request("GET", server.url), stats=ExtractStats())
     assert [asked.headers.get("cookie") for asked in server.asked] == [None, sent, None]
 
 
 def test_an_answer_too_large_to_hold_is_refused_however_small_it_travels() -> None:
     bomb = reply(gzip.compress(b" " * (3 << 20)), headers={"Content-Encoding": "gzip"})
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(bomb) as server, pytest.raises(AnswerNotTrusted, match="more than 1 MB"):
-        session(max_bytes=1 << 20).send(Request("GET", server.url), tally=tally)
-    assert tally.requests == 1
+        session(max_bytes=1 << 20).send(Request("GET", server.url), stats=stats)
+    assert stats.requests == 1
 
 
 def test_an_untrusted_certificate_is_refused_once(tmp_path: Path) -> None:
     context = self_signed(tmp_path)
-    tally = ExtractStats()
+    stats = ExtractStats()
     with serving(reply(GOOD), context=context) as server, pytest.raises(TryLater) as failure:
-        session().send(Request("GET", server.url), tally=tally)
+        session().send(Request("GET", server.url), stats=stats)
     assert "certificate was not accepted" in str(failure.value)
-    assert (tally.requests, server.asked) == (0, [])
+    assert (stats.requests, server.asked) == (0, [])
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
@@ -103,7 +103,7 @@ def test_a_certificate_that_is_trusted_is_verified_and_used(
     context = self_signed(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
     with serving(reply(GOOD), context=context) as server:
-        answer = session().send(Request("GET", server.url), tally=ExtractStats(), judge=decode_json)
+        answer = session().send(Request("GET", server.url), stats=ExtractStats(), judge=decode_json)
     assert answer.decoded == {"rows": [1, 2]}
 
 
@@ -117,7 +117,7 @@ def test_the_environment_adds_neither_credentials_nor_a_proxy(
     with serving(reply(GOOD)) as proxy, serving(reply(GOOD)) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
-        session().send(Request("GET", server.url), tally=ExtractStats())
+        session().send(Request("GET", server.url), stats=ExtractStats())
     assert "authorization" not in server.asked[0].headers
     assert proxy.asked == []
 
@@ -131,7 +131,7 @@ def test_what_is_shown_of_a_request_holds_parameters_and_no_secret() -> None:
             json={"client_secret": SecretStr(SECRET), "scopes": ["a", SecretStr(SECRET)]},
             headers={"Authorization": SecretStr(f"Bearer {SECRET}")},
         )
-        answer = session().send(request, tally=ExtractStats(), sequence=3)
+        answer = session().send(request, stats=ExtractStats(), sequence=3)
     asked = server.asked[0]
     assert asked.json == {"client_secret": SECRET, "scopes": ["a", SECRET]}
     assert asked.headers["authorization"] == f"Bearer {SECRET}"
@@ -207,7 +207,7 @@ def assert_nothing_leaks(
     for name in ("urllib3", "urllib3.connectionpool", "urllib3.connection", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)
     try:
-        session(retry=RetryPolicy(attempts=2)).send(request, tally=ExtractStats(), **named)
+        session(retry=RetryPolicy(attempts=2)).send(request, stats=ExtractStats(), **named)
         failed = False
     except WarehouseError as error:
         failed = True
@@ -221,5 +221,5 @@ def assert_nothing_leaks(
 
 def test_a_retry_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     with serving(reply("", 503), reply(GOOD)) as server:
-        session().send(Request("GET", f"{server.url}/x"), tally=ExtractStats())
+        session().send(Request("GET", f"{server.url}/x"), stats=ExtractStats())
     assert f"GET 127.0.0.1:{server.port}/x: attempt 1 of 5: HTTP 503; again in" in caplog.text

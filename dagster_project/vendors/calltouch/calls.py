@@ -68,11 +68,11 @@ class CallLimits:
         settings: CalltouchSettings,
         governor: RateLimiter | None,
         points: QuotaClaim | None,
-        tally: ExtractStats,
+        stats: ExtractStats,
     ) -> None:
         self.host = urlsplit(settings.base_url).hostname or settings.base_url
         self.per_second = settings.requests_per_second
-        self.governor, self.points, self.tally = governor, points, tally
+        self.governor, self.points, self.stats = governor, points, stats
 
     def gate(self, stop: threading.Event | None = None, place: Permit | None = None) -> CallGate:
         """A gate for one exchange, whose answer has this place where places are counted."""
@@ -80,7 +80,7 @@ class CallLimits:
 
     def count(self, points: int) -> None:
         with _counting:
-            self.tally.points += points
+            self.stats.points += points
 
 
 class CallGate(Gate):

@@ -100,11 +100,11 @@ class CalltouchClient:
         self._rows_a_page, self._pause = rows_a_page, pause
         self._room = InFlightLimit(MOST_ASKED, AT_HAND)
 
-    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
+    def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
         """Every page of the window, page 1 first, the others as they come.
 
         ``Response.sequence`` is the page number, ``Response.decoded`` a ``pages.SmsPage``. Before the
-        first answer ``tally.vendor_total`` is set.
+        first answer ``stats.vendor_total`` is set.
 
         Raises:
             AnswerNotTrusted: no reading of the window was true in itself.
@@ -114,7 +114,7 @@ class CalltouchClient:
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = CallLimits(self._settings, self._governor, points, tally)
+            limits = CallLimits(self._settings, self._governor, points, stats)
             if points is not None:
                 points.reserve(max(self._expected_pages(window), 1))
             reasons: list[str] = []
@@ -130,16 +130,16 @@ class CalltouchClient:
                         f"{'; '.join(reasons)}. The rows loaded before stay.",
                         way_out="run again when the day has settled.",
                     )
-                tally.notes["restarts"] = list(reasons)
+                stats.notes["restarts"] = list(reasons)
                 yield Restart(reasons[-1])
                 self._pause(PAUSE_BETWEEN_READINGS)
 
-    def count(self, window: Window, tally: ExtractStats | None = None) -> int:
+    def count(self, window: Window, stats: ExtractStats | None = None) -> int:
         """How many SMS the vendor counts in the window: one call, nothing loaded."""
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = CallLimits(self._settings, self._governor, points, tally or ExtractStats())
+            limits = CallLimits(self._settings, self._governor, points, stats or ExtractStats())
             if points is not None:
                 points.reserve(1)
             try:
@@ -150,19 +150,19 @@ class CalltouchClient:
                 raise AnswerNotTrusted(f"{untrue.reason}.") from untrue
             return proof.total
 
-    def check(self, account: Account, tally: ExtractStats | None = None) -> None:
+    def check(self, account: Account, stats: ExtractStats | None = None) -> None:
         """Whether the vendor lets this site in, at no cost: a question without its fields is refused.
 
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
         site = self._site(account.label)
-        limits = CallLimits(self._settings, self._governor, None, tally or ExtractStats())
+        limits = CallLimits(self._settings, self._governor, None, stats or ExtractStats())
         try:
             with self._located(account=account):
                 self._session.send(
                     request(self._settings, site, {}),
-                    tally=limits.tally,
+                    stats=limits.stats,
                     judge=judge,
                     gate=limits.gate(),
                 )
@@ -178,11 +178,11 @@ class CalltouchClient:
         self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
     ) -> Iterator[Response]:
         """One reading of the window, from page 1 to the proof."""
-        tally, proof = limits.tally, CompletenessCheck(self._rows_a_page)
-        tally.pages = 0
+        stats, proof = limits.stats, CompletenessCheck(self._rows_a_page)
+        stats.pages = 0
         first = self._fetch(site, days, limits, 1)
         proof.take(first.decoded, 1)
-        tally.vendor_total, tally.pages = proof.total, 1
+        stats.vendor_total, stats.pages = proof.total, 1
         yield first
         del first
         if limits.points is not None and proof.pages > 1:
@@ -196,7 +196,7 @@ class CalltouchClient:
             for answer in answers:
                 page = _decoded(answer)
                 proof.take(page, answer.sequence)
-                tally.pages += 1
+                stats.pages += 1
                 answer = replace(answer, decoded=page)
                 del page
                 yield answer
@@ -220,7 +220,7 @@ class CalltouchClient:
     ) -> Response:
         return self._session.send(
             page_request(self._settings, site, *days, page),
-            tally=limits.tally,
+            stats=limits.stats,
             sequence=page,
             judge=judge,
             gate=limits.gate(stop, place),

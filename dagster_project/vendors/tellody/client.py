@@ -50,29 +50,29 @@ class ActivityClient:
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.base_url)
 
-    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
+    def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
         """One answer a day of the window, in order."""
         for sequence, day in enumerate(window.days, start=1):
-            answer = self._ask(Window(day, day, window.account), tally, sequence)
-            tally.pages += 1
+            answer = self._ask(Window(day, day, window.account), stats, sequence)
+            stats.pages += 1
             yield replace(answer, request={**answer.request, "day": day.isoformat()})
 
-    def totals(self, window: Window, tally: ExtractStats) -> dict[str, int | None]:
+    def totals(self, window: Window, stats: ExtractStats) -> dict[str, int | None]:
         """The six totals of a whole window from one call, by column: to reconcile its days with.
 
         Raises:
             AnswerNotTrusted: a total is no whole number, or none is there.
         """
-        return read_totals(self._ask(window, tally, sequence=1).body).columns()
+        return read_totals(self._ask(window, stats, sequence=1).body).columns()
 
-    def check(self, tally: ExtractStats) -> None:
+    def check(self, stats: ExtractStats) -> None:
         """Sign in, and nothing else."""
-        self._session.check(tally)
+        self._session.check(stats)
 
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, window: Window, tally: ExtractStats, sequence: int) -> Response:
+    def _ask(self, window: Window, stats: ExtractStats, sequence: int) -> Response:
         asked = {
             "from": _millis(window.starts_at),
             "to": _millis(window.ends_before) - 1,
@@ -80,7 +80,7 @@ class ActivityClient:
             "dow": 0,
         }
         request = Request("POST", self._session.base_url + ACTIVITY_PATH, json=asked)
-        return self._session.ask(request, tally=tally, sequence=sequence, judge=_judge_totals)
+        return self._session.ask(request, stats=stats, sequence=sequence, judge=_judge_totals)
 
 
 class PurchasesClient:
@@ -89,29 +89,29 @@ class PurchasesClient:
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.payments_url)
 
-    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response | Restart]:
+    def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
         """The whole history, whatever the window: its rows pick what lies inside."""
-        history = read_history(partial(self._ask, tally))
-        tally.vendor_total = history.total
-        tally.pages = len(history.answers)
+        history = read_history(partial(self._ask, stats))
+        stats.vendor_total = history.total
+        stats.pages = len(history.answers)
         if history.reads > len(history.answers):
-            tally.notes["pages_read_again"] = history.reads - len(history.answers)
+            stats.notes["pages_read_again"] = history.reads - len(history.answers)
         yield from history.answers
 
-    def check(self, tally: ExtractStats) -> None:
+    def check(self, stats: ExtractStats) -> None:
         """Sign in, and nothing else."""
-        self._session.check(tally)
+        self._session.check(stats)
 
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, tally: ExtractStats, page: int, per_page: int) -> Response:
+    def _ask(self, stats: ExtractStats, page: int, per_page: int) -> Response:
         request = Request(
             "GET",
             self._session.base_url + PAYMENTS_PATH,
             params={"page": page, "per_page": per_page},
         )
-        return self._session.ask(request, tally=tally, judge=_judge_page)
+        return self._session.ask(request, stats=stats, judge=_judge_page)
 
 
 def _judge_totals(reply: Reply) -> None:

@@ -91,7 +91,7 @@ class TellodySession:
         self,
         request: Request,
         *,
-        tally: ExtractStats,
+        stats: ExtractStats,
         judge: Judge | None = None,
         sequence: int = 1,
     ) -> Response:
@@ -107,12 +107,12 @@ class TellodySession:
         with self._lock:
             renewed = False
             for _ in range(MOST_ROUNDS):
-                self._ensure_signed_in(tally)
+                self._ensure_signed_in(stats)
                 attempts = _Attempts()
                 try:
                     reply = self._exchange(
-                        self._with_token(request, tally),
-                        tally=tally,
+                        self._with_token(request, stats),
+                        stats=stats,
                         sequence=sequence,
                         gate=attempts,
                         judge=partial(_judge_answer, judge=judge, renewed=renewed),
@@ -126,16 +126,16 @@ class TellodySession:
                     self._signed_in, renewed = False, True
             raise TryLater(f"{request}: the session was lost {MOST_ROUNDS} times in a row.")
 
-    def check(self, tally: ExtractStats) -> None:
+    def check(self, stats: ExtractStats) -> None:
         """Sign in, unless that is done. Raises CredentialsRefused and what a request can raise."""
         with self._lock:
-            self._ensure_signed_in(tally)
+            self._ensure_signed_in(stats)
 
     def close(self) -> None:
         """Give back connections. The session stays signed in, and opens new ones when asked."""
         self._session.close()
 
-    def _ensure_signed_in(self, tally: ExtractStats) -> None:
+    def _ensure_signed_in(self, stats: ExtractStats) -> None:
         if self._refused:
             raise CredentialsRefused(
                 "Tellody refused these credentials before; they are not tried again.",
@@ -144,22 +144,22 @@ class TellodySession:
         if self._signed_in:
             return
         try:
-            self._sign_in(tally)
+            self._sign_in(stats)
         except CredentialsRefused:
             self._refused = True
             raise
         self._signed_in = True
         log.info("signed in at %s", urlsplit(self.base_url).hostname)
 
-    def _sign_in(self, tally: ExtractStats) -> None:
+    def _sign_in(self, stats: ExtractStats) -> None:
         login = Request("POST", self.base_url + LOGIN_PATH, form=self._form)
         for _ in range(MOST_ROUNDS):
             self._session.forget_cookies()
             attempts = _Attempts()
             try:
                 self._exchange(
-                    self._with_token(login, tally),
-                    tally=tally,
+                    self._with_token(login, stats),
+                    stats=stats,
                     gate=attempts,
                     judge=_judge_sign_in,
                     attempts=SIGN_IN_ATTEMPTS,
@@ -181,9 +181,9 @@ class TellodySession:
         except Redirected as moved:
             raise _SessionLost(f"HTTP {moved.status}", moved) from moved
 
-    def _with_token(self, request: Request, tally: ExtractStats) -> Request:
+    def _with_token(self, request: Request, stats: ExtractStats) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
-        reply = self._exchange(ping, tally=tally, judge=_judge_ping)
+        reply = self._exchange(ping, stats=stats, judge=_judge_ping)
         token = SecretStr(remember(reply.headers[TOKEN_HEADER], passing=True))
         return Request(
             request.method,

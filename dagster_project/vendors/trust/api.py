@@ -42,16 +42,16 @@ class Api:
         self._stop.set()
         self._session.close()
 
-    def sign_in(self, tally: ExtractStats) -> None:
+    def sign_in(self, stats: ExtractStats) -> None:
         """Have a token. Raises CredentialsRefused."""
-        self._tokens.current(tally)
+        self._tokens.current(stats)
 
-    def figures(self, company: int, bounds: Bounds | None, tally: ExtractStats) -> Figures:
+    def figures(self, company: int, bounds: Bounds | None, stats: ExtractStats) -> Figures:
         """The figures of a range of days, both included, or of the rolling week."""
-        return read_figures(self.ask(company, bounds, tally).body)
+        return read_figures(self.ask(company, bounds, stats).body)
 
     def ask(
-        self, company: int, bounds: Bounds | None, tally: ExtractStats, sequence: int = 1
+        self, company: int, bounds: Bounds | None, stats: ExtractStats, sequence: int = 1
     ) -> Response:
         """One answer that was not an error; what stands in it is not looked at.
 
@@ -60,7 +60,7 @@ class Api:
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         try:
-            answer = self._ask(self._request(company, bounds), company, tally, sequence)
+            answer = self._ask(self._request(company, bounds), company, stats, sequence)
         except WarehouseError as error:
             error.at(source=SOURCE, account=str(company))
             raise
@@ -75,25 +75,25 @@ class Api:
             params=dict(zip(names, map(date.isoformat, bounds), strict=True)) if bounds else None,
         )
 
-    def _ask(self, request: Request, company: int, tally: ExtractStats, sequence: int) -> Response:
-        token = self._tokens.current(tally)
+    def _ask(self, request: Request, company: int, stats: ExtractStats, sequence: int) -> Response:
+        token = self._tokens.current(stats)
         try:
-            return self._send(request, token, tally, sequence)
+            return self._send(request, token, stats, sequence)
         except _TokenRefused:
             if company in self._denied:
                 raise _access_denied(401) from None
-        token = self._tokens.current(tally, instead_of=token)
+        token = self._tokens.current(stats, instead_of=token)
         try:
-            return self._send(request, token, tally, sequence)
+            return self._send(request, token, stats, sequence)
         except _TokenRefused:
             self._denied.add(company)
             raise _access_denied(401) from None
 
-    def _send(self, request: Request, token: Token, tally: ExtractStats, sequence: int) -> Response:
+    def _send(self, request: Request, token: Token, stats: ExtractStats, sequence: int) -> Response:
         headers = {"Authorization": token.authorization, "Content-Type": "application/json"}
         return self._session.send(
             replace(request, headers=headers),
-            tally=tally,
+            stats=stats,
             sequence=sequence,
             judge=judge,
             stop=self._stop,

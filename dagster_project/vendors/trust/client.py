@@ -60,7 +60,7 @@ class TrustClient:
     def today(self) -> date:
         return self._now().astimezone(self._settings.time_zone).date()
 
-    def extract(self, window: Window, tally: ExtractStats) -> Iterator[Response]:
+    def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response]:
         """One answer a day where ranges are honoured; else one for today, by the rolling week.
 
         Raises:
@@ -70,70 +70,70 @@ class TrustClient:
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         company = int(window.account.label)
-        proof = self._confirmed(company, tally)
+        proof = self._confirmed(company, stats)
         self._refuse_unanswerable(window, proof)
         for number, day in enumerate(window.days, start=1):
             if proof.state == "honoured":
                 coverage = Coverage(day, day, is_daily=True)
-                answer = self._api.ask(company, (day, day), tally, number)
+                answer = self._api.ask(company, (day, day), stats, number)
             else:
                 coverage = Coverage(day - (ROLLING_DAYS - 1) * ONE_DAY, day, is_daily=False)
-                answer = self._api.ask(company, None, tally, number)
+                answer = self._api.ask(company, None, stats, number)
                 self._refuse_unanswerable(window, proof)  # midnight may have passed
-            tally.pages += 1
+            stats.pages += 1
             yield replace(answer, request={**answer.request, "covers": coverage.as_json()})
             with suppress(ValueUnreadable):  # set aside by whoever makes rows of it
                 read_figures(
                     answer.body
                 )  # stored whatever it says; complete only if it can be read
 
-    def proof(self, tally: ExtractStats) -> RangeProof:
-        """The proof to go by, noted in the tally; the vendor is asked for it when that is due."""
-        return self._noted(self._prover.proof(tally), tally)
+    def proof(self, stats: ExtractStats) -> RangeProof:
+        """The proof to go by, noted in the stats; the vendor is asked for it when that is due."""
+        return self._noted(self._prover.proof(stats), stats)
 
-    def _confirmed(self, company: int, tally: ExtractStats) -> RangeProof:
+    def _confirmed(self, company: int, stats: ExtractStats) -> RangeProof:
         """The proof to go by before days of a company are filed, confirmed once by this client."""
-        return self._noted(self._prover.confirmed(company, tally), tally)
+        return self._noted(self._prover.confirmed(company, stats), stats)
 
-    def _noted(self, proof: RangeProof, tally: ExtractStats) -> RangeProof:
-        tally.notes["range_proof"] = proof.summary()
+    def _noted(self, proof: RangeProof, stats: ExtractStats) -> RangeProof:
+        stats.notes["range_proof"] = proof.summary()
         return proof
 
-    def prove_range(self, company: int, tally: ExtractStats) -> RangeProof:
+    def prove_range(self, company: int, stats: ExtractStats) -> RangeProof:
         """What one company's answers prove at this moment; not remembered."""
-        return self._prover.prove_range(company, tally)
+        return self._prover.prove_range(company, stats)
 
-    def answerable(self, window: Window, tally: ExtractStats) -> list[date]:
+    def answerable(self, window: Window, stats: ExtractStats) -> list[date]:
         """The days of a window that the vendor can be asked for now: until today, or today alone."""
         today = self.today
-        if self._confirmed(int(window.account.label), tally).state == "honoured":
+        if self._confirmed(int(window.account.label), stats).state == "honoured":
             return [day for day in window.days if day <= today]
         return [day for day in window.days if day == today]
 
-    def newest_day(self, tally: ExtractStats) -> date:
+    def newest_day(self, stats: ExtractStats) -> date:
         """What a nightly run asks for: yesterday, the last whole day, or today without ranges."""
-        return self.today - ONE_DAY if self.proof(tally).state == "honoured" else self.today
+        return self.today - ONE_DAY if self.proof(stats).state == "honoured" else self.today
 
     def statistics(
-        self, company: int, first_day: date, last_day: date, tally: ExtractStats
+        self, company: int, first_day: date, last_day: date, stats: ExtractStats
     ) -> Figures:
         """The figures of a range of days in one call, to hold against the sum of its days.
 
         Raises:
             VendorCannotAnswer: the server is not proved to honour ranges.
         """
-        proof = self.proof(tally)
+        proof = self.proof(stats)
         if proof.state != "honoured":
             raise self._unanswerable(f"{first_day}..{last_day}", proof).at(account=str(company))
-        return self._api.figures(company, (first_day, last_day), tally)
+        return self._api.figures(company, (first_day, last_day), stats)
 
-    def check(self, tally: ExtractStats) -> RangeProof | None:
+    def check(self, stats: ExtractStats) -> RangeProof | None:
         """Fetch a token, and say which proof stands, if any; asks for no statistics.
 
         Raises:
             CredentialsRefused, TryLater: see ``errors``.
         """
-        self._api.sign_in(tally)
+        self._api.sign_in(stats)
         return self._prover.remembered()
 
     def _refuse_unanswerable(self, window: Window, proof: RangeProof) -> None:

@@ -52,34 +52,34 @@ class Prover:
         self._confirming: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.outage: TryLater | None = None
 
-    def proof(self, tally: ExtractStats) -> RangeProof:
+    def proof(self, stats: ExtractStats) -> RangeProof:
         """The proof to go by; asks the vendor if that is due."""
         with self._lock:
             known = self._known if self._known is not None else self._load()
             if is_due(known, self._now()):
                 known = self._load()
             if is_due(known, self._now()):
-                known = self._attempt(known, tally)
+                known = self._attempt(known, stats)
             self._known = known
             found = standing(known)
             assert found is not None
             return found
 
-    def confirmed(self, company: int, tally: ExtractStats) -> RangeProof:
+    def confirmed(self, company: int, stats: ExtractStats) -> RangeProof:
         """The proof to go by for days of a company; that ranges are honoured is confirmed once.
 
         Raises:
             AccessDenied, AnswerNotTrusted, CredentialsRefused, RequestRefused, TryLater: ranges were
                 honoured, and it could not be found out whether they still are.
         """
-        proof = self.proof(tally)
+        proof = self.proof(stats)
         with self._lock:
             confirming = self._confirming[company]
         with confirming:
             if proof.state != "honoured" or company in self._confirmed:
-                return self.proof(tally)
+                return self.proof(stats)
             asked_at = self._now()
-            long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), tally)
+            long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), stats)
             if long_ago.is_empty:
                 self._confirmed.add(company)
                 return proof
@@ -114,7 +114,7 @@ class Prover:
         """The proof to go by as it is known; asks nobody but the store."""
         return standing(self._load())
 
-    def prove_range(self, company: int, tally: ExtractStats) -> RangeProof:
+    def prove_range(self, company: int, stats: ExtractStats) -> RangeProof:
         """What one company's answers prove; not remembered.
 
         Raises:
@@ -123,7 +123,7 @@ class Prover:
         asked_at = self._now()
         seen = Observation()
         try:
-            self._observe(company, seen, tally)
+            self._observe(company, seen, stats)
         except (AccessDenied, RequestRefused, AnswerNotTrusted) as error:
             seen.failure = f"{type(error).__name__}: {error.what}"
         state, reason = decide(seen)
@@ -138,21 +138,21 @@ class Prover:
             evidence=seen.evidence(),
         )
 
-    def _observe(self, company: int, seen: Observation, tally: ExtractStats) -> None:
-        seen.rolling = self._api.figures(company, None, tally)
+    def _observe(self, company: int, seen: Observation, stats: ExtractStats) -> None:
+        seen.rolling = self._api.figures(company, None, stats)
         if seen.rolling.is_empty:
             return
-        seen.long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), tally)
+        seen.long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), stats)
         if not seen.long_ago.is_empty:
             return
         today = self._now().astimezone(self._settings.time_zone).date()
         for day in recent_days(today):
-            seen.recent[day] = self._api.figures(company, (day, day), tally)
+            seen.recent[day] = self._api.figures(company, (day, day), stats)
             if not seen.recent[day].is_empty:
                 break
-        seen.rolling_again = self._api.figures(company, None, tally)
+        seen.rolling_again = self._api.figures(company, None, stats)
 
-    def _attempt(self, known: list[RangeProof], tally: ExtractStats) -> list[RangeProof]:
+    def _attempt(self, known: list[RangeProof], stats: ExtractStats) -> list[RangeProof]:
         """Known proofs with the outcome of asking now, which is remembered.
 
         An attempt that an outage spoilt is remembered in this process alone, so that the next run
@@ -162,7 +162,7 @@ class Prover:
         asked: list[RangeProof] = []
         for company in self._settings.company_ids:
             try:
-                asked.append(self.prove_range(company, tally))
+                asked.append(self.prove_range(company, stats))
             except TryLater as error:
                 self.outage = error
                 asked.append(self._spoilt(company, error))

@@ -60,7 +60,7 @@ class TokenSource:
         self._lock = threading.Lock()
         self._token: Token | None = None
 
-    def current(self, tally: ExtractStats, *, instead_of: Token | None = None) -> Token:
+    def current(self, stats: ExtractStats, *, instead_of: Token | None = None) -> Token:
         """A token that should be accepted; a new one if the current is ``instead_of`` or nearly over.
 
         Raises:
@@ -69,10 +69,10 @@ class TokenSource:
         with self._lock:
             token = self._token
             if token is None or token is instead_of or self._monotonic() >= token.good_until:
-                token = self._token = self._fetch(tally)
+                token = self._token = self._fetch(stats)
             return token
 
-    def _fetch(self, tally: ExtractStats) -> Token:
+    def _fetch(self, stats: ExtractStats) -> Token:
         fingerprint = _fingerprint(self._settings)
         if fingerprint in _refused:
             raise _credentials_refused()
@@ -87,7 +87,7 @@ class TokenSource:
             },
         )
         try:
-            reply = self._session.exchange(request, tally=tally, judge=_judge, stop=self._stop)
+            reply = self._session.exchange(request, stats=stats, judge=_judge, stop=self._stop)
         except CredentialsRefused:
             _refused.add(fingerprint)
             raise

@@ -45,7 +45,7 @@ def begin_extraction(connection: Connection, window: Window, run_id: str | None)
 def end_extraction(
     connection: Connection,
     extraction: Extraction,
-    tally: ExtractStats,
+    stats: ExtractStats,
     outcome: str,
     failure: str | None = None,
     failure_kind: str | None = None,
@@ -57,15 +57,15 @@ def end_extraction(
         " failure_kind = %s, notes = %s"
         " WHERE extraction_id = %s",
         (
-            tally.requests,
-            tally.points,
-            tally.pages,
-            tally.vendor_total,
+            stats.requests,
+            stats.points,
+            stats.pages,
+            stats.vendor_total,
             clock.shift(),
             outcome,
             None if failure is None else scrubbed(failure),
             failure_kind,
-            notes_as_json(tally.notes),
+            notes_as_json(stats.notes),
             extraction.extraction_id,
         ),
     )

@@ -136,11 +136,11 @@ def calltouch(
 
 
 def read(
-    client: CalltouchClient, window: Window = WINDOW, tally: ExtractStats | None = None
+    client: CalltouchClient, window: Window = WINDOW, stats: ExtractStats | None = None
 ) -> list[Response]:
     """The answers of the last reading: what came before a restart is forgotten."""
     answers: list[Response] = []
-    for answer in client.extract(window, tally or ExtractStats()):
+    for answer in client.extract(window, stats or ExtractStats()):
         if isinstance(answer, Restart):
             answers = []
         else:

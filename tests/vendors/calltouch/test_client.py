@@ -42,15 +42,15 @@ from tests.vendors.calltouch.played import (
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 35, 121])
 def test_every_row_arrives_once_whatever_the_number_of_pages(count: int) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(count) as (_, client):
-        answers = read(client, tally=tally)
+        answers = read(client, stats=stats)
     pages = max(-(-count // 10), 1)
     assert sorted(phones(answers)) == [sms(n)["phoneNumber"] for n in range(count)]
     assert sorted(answer.sequence for answer in answers) == list(range(1, pages + 1))
     assert answers[0].sequence == 1
-    assert (tally.pages, tally.vendor_total, tally.requests) == (pages, count, pages)
-    assert tally.points == 2 * pages
+    assert (stats.pages, stats.vendor_total, stats.requests) == (pages, count, pages)
+    assert stats.points == 2 * pages
 
 
 def test_equal_rows_are_all_kept() -> None:
@@ -119,18 +119,18 @@ def test_pages_untrue_to_each_other_are_read_again_and_then_not_trusted(
 ) -> None:
     rows = [sms(n) for n in range(35)]
     with calltouch(Played(rows, spoilt)) as (vendor, client):
-        tally = ExtractStats()
+        stats = ExtractStats()
         with pytest.raises(AnswerNotTrusted, match="read 3 times") as failure:
-            read(client, tally=tally)
+            read(client, stats=stats)
         assert reason in str(failure.value)
         assert vendor.pages_asked.count(1) == 3
         for fault in vendor.spoilt.values():
             fault.times = 1
-        tally = ExtractStats()
-        answers = read(client, tally=tally)
+        stats = ExtractStats()
+        answers = read(client, stats=stats)
     assert sorted(phones(answers)) == [row["phoneNumber"] for row in rows]
-    assert len(tally.notes["restarts"]) == 1
-    assert (tally.pages, tally.vendor_total) == (4, 35)
+    assert len(stats.notes["restarts"]) == 1
+    assert (stats.pages, stats.vendor_total) == (4, 35)
 
 
 HUGE = 10**18
@@ -172,16 +172,16 @@ def test_a_success_of_an_unknown_form_says_what_is_unknown_at_the_price_of_one_c
 ) -> None:
     """Whatever comes for page 2 is no better than for page 1: nothing is read again."""
     vendor = Played([sms(n) for n in range(12)], {number: Spoilt(play=reply(body))})
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(vendor) as (_, client):
         with pytest.raises(AnswerNotTrusted) as failure:
-            read(client, tally=tally)
+            read(client, stats=stats)
         if number == 1:
             with pytest.raises(AnswerNotTrusted):
                 client.count(WINDOW)
     assert said in str(failure.value)
     assert vendor.pages_asked == ([1, 1] if number == 1 else [1, 2])
-    assert (tally.requests, tally.points) == (number, 2 * number)
+    assert (stats.requests, stats.points) == (number, 2 * number)
 
 
 def test_a_total_beyond_belief_beside_a_full_page_asks_for_no_more_pages() -> None:
@@ -266,10 +266,10 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
 
 
 def test_counting_costs_one_call_and_loads_nothing() -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(35) as (vendor, client):
-        assert client.count(WINDOW, tally) == 35
-    assert (vendor.pages_asked, tally.points) == ([1], 2)
+        assert client.count(WINDOW, stats) == 35
+    assert (vendor.pages_asked, stats.points) == ([1], 2)
 
 
 def test_a_site_without_settings_is_named() -> None:

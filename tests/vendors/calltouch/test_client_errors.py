@@ -59,15 +59,15 @@ DOCUMENTED: list[tuple[str, type[WarehouseError], str]] = [
 def test_an_error_is_told_by_its_body_whatever_status_carries_it(
     body: str, error: type[WarehouseError], said: str, status: int
 ) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with (
         calltouch(Played([], refusal=lambda asked: reply(body, status))) as (vendor, client),
         pytest.raises(error) as failure,
     ):
-        read(client, tally=tally)
+        read(client, stats=stats)
     assert said in str(failure.value)
     assert str(failure.value).startswith("calltouch account 101 2024-04-01: ")
-    assert (len(vendor.questions), tally.points) == (1, 0)
+    assert (len(vendor.questions), stats.points) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_where_the_body_says_nothing_known_the_status_decides(
     ],
 )
 def test_what_may_pass_is_asked_again_and_in_the_end_left_for_later(play: Play) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(Played([sms(1)], {1: Spoilt(play=play, times=2)})) as (_, client):
-        assert phones(read(client, tally=tally)) == [sms(1)["phoneNumber"]]
-    assert tally.requests == 3
+        assert phones(read(client, stats=stats)) == [sms(1)["phoneNumber"]]
+    assert stats.requests == 3
     with (
         calltouch(Played([], {1: Spoilt(play=play)})) as (vendor, client),
         pytest.raises(TryLater, match="was tried 3 times"),
@@ -125,10 +125,10 @@ def test_what_may_pass_is_asked_again_and_in_the_end_left_for_later(play: Play) 
 
 @pytest.mark.parametrize("body", [VALIDATION, MISSING, API_ERROR])
 def test_a_check_passes_where_the_vendor_only_misses_the_question(body: str) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(Played([], refusal=lambda asked: reply(body, 400))) as (vendor, client):
-        client.check(SITE, tally)
-    assert (vendor.questions, tally.points) == ([{}], 0)
+        client.check(SITE, stats)
+    assert (vendor.questions, stats.points) == ([{}], 0)
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ TODAY = datetime(2024, 4, 20, tzinfo=MOSCOW).date()
 
 
 def test_points_are_counted_for_every_call_that_succeeded(governor: RateLimiter) -> None:
-    tally = ExtractStats()
+    stats = ExtractStats()
     with calltouch(35, governor=governor) as (_, client):
-        read(client, tally=tally)
-    assert tally.points == 8
+        read(client, stats=stats)
+    assert stats.points == 8
     assert governor.standing(SITE, TODAY) == (8, 0)
 
 
@@ -63,11 +63,11 @@ def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_no
     ]
     spent = 0
     for play, cost in cases:
-        tally = ExtractStats()
+        stats = ExtractStats()
         vendor = Played([sms(1)], {1: Spoilt(play=play, times=1)})
         with calltouch(vendor, governor=governor) as (_, client):
-            read(client, tally=tally)
-        assert tally.points == 2 + cost, play
+            read(client, stats=stats)
+        assert stats.points == 2 + cost, play
         spent += 2 + cost
         assert governor.standing(SITE, TODAY) == (spent, 0)
 

@@ -64,12 +64,12 @@ def test_the_documents_week_is_asked_for_in_its_own_milliseconds(rig: StartRig) 
 def test_days_become_rows_and_the_totals_are_the_vendors(rig: StartRig) -> None:
     played = rig()
     window = played.window(date(2024, 3, 30), date(2024, 4, 2))
-    tally = ExtractStats()
-    answers = [a for a in played.activity().extract(window, tally) if isinstance(a, Response)]
+    stats = ExtractStats()
+    answers = [a for a in played.activity().extract(window, stats) if isinstance(a, Response)]
     batches = [activity_rows.to_batch(answer, window) for answer in answers]
     assert [len(batch) for batch in batches] == [1, 1, 1, 1]
     assert [answer.sequence for answer in answers] == [1, 2, 3, 4]
-    assert tally.pages == 4
+    assert stats.pages == 4
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def totals_of(answer: Response) -> dict[str, int | None]:
     return read_totals(answer.body).columns()
 
 
-def read_purchases(played: Rig, tally: ExtractStats) -> tuple[Counter[int], list[Batch]]:
+def read_purchases(played: Rig, stats: ExtractStats) -> tuple[Counter[int], list[Batch]]:
     """How often each purchase would be loaded, and the batches of all pages."""
     ever = played.window(date(2000, 1, 1), date(2100, 1, 1), source="tellody_purchases")
     batches = [
         purchase_rows.to_batch(answer, ever)
-        for answer in played.purchases().extract(ever, tally)
+        for answer in played.purchases().extract(ever, stats)
         if isinstance(answer, Response)
     ]
     keys = b"".join(batch.keys for batch in batches)
@@ -138,21 +138,21 @@ def test_2500_purchases_come_out_exact_while_new_ones_arrive_between_pages(
     assert len(played.tellody.purchases()) == 2500
     if arrivals != 0:
         played.fault("page_drift", PAYMENTS, times=arrivals, match={"nth": 2})
-    tally = ExtractStats()
-    loaded, batches = read_purchases(played, tally)
+    stats = ExtractStats()
+    loaded, batches = read_purchases(played, stats)
     assert loaded == Counter({purchase.payment_id: 1 for purchase in played.tellody.purchases()})
-    assert tally.vendor_total == sum(loaded.values())
-    assert tally.pages == len(batches)
-    assert sum(batch.received for batch in batches) == tally.vendor_total
-    assert tally.pages == 1 if not cap else tally.pages >= 25
+    assert stats.vendor_total == sum(loaded.values())
+    assert stats.pages == len(batches)
+    assert sum(batch.received for batch in batches) == stats.vendor_total
+    assert stats.pages == 1 if not cap else stats.pages >= 25
 
 
 def test_one_call_reads_the_history_where_the_server_allows_it(rig: StartRig) -> None:
     played = rig()
-    tally = ExtractStats()
-    read_purchases(played, tally)
+    stats = ExtractStats()
+    read_purchases(played, stats)
     assert played.calls("/PaymentHistory") == 1
-    assert (tally.requests, tally.pages) == (4, 1)
+    assert (stats.requests, stats.pages) == (4, 1)
 
 
 def test_every_shape_of_a_date_is_loaded_or_set_aside(rig: StartRig) -> None:

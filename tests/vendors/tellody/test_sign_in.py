@@ -34,8 +34,8 @@ ACTIVITY, PAYMENTS = "/Report/UniqueCode", "/CreditsController/PaymentHistory"
 StartRig = Callable[..., Rig]
 
 
-def week(rig: Rig, client: ActivityClient, tally: ExtractStats | None = None) -> list[Any]:
-    return list(client.extract(rig.window(DAY, WEEK), tally or ExtractStats()))
+def week(rig: Rig, client: ActivityClient, stats: ExtractStats | None = None) -> list[Any]:
+    return list(client.extract(rig.window(DAY, WEEK), stats or ExtractStats()))
 
 
 def assert_true_week(rig: Rig, answers: list[Response]) -> None:
@@ -46,12 +46,12 @@ def assert_true_week(rig: Rig, answers: list[Response]) -> None:
 
 def test_one_sign_in_serves_both_feeds_and_every_day_with_a_fresh_token_each(rig: StartRig) -> None:
     played = rig()
-    session, tally = played.session(), ExtractStats()
-    assert_true_week(played, week(played, played.activity(session), tally))
-    list(played.purchases(session).extract(played.window(DAY), tally))
+    session, stats = played.session(), ExtractStats()
+    assert_true_week(played, week(played, played.activity(session), stats))
+    list(played.purchases(session).extract(played.window(DAY), stats))
     assert played.sign_ins == 1
     assert played.calls(PING) == 1 + 7 + 1
-    assert tally.requests == played.sandbox.world.stats.requests("tellody") == 1 + 9 + 8
+    assert stats.requests == played.sandbox.world.stats.requests("tellody") == 1 + 9 + 8
 
 
 @pytest.mark.parametrize("how", ["401", "403", "redirect", "html", "denied"])

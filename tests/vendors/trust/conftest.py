@@ -76,11 +76,11 @@ class Rig:
         return Window(first, last or first, account)
 
     def rows(
-        self, client: TrustClient, window: Window, tally: ExtractStats | None = None
+        self, client: TrustClient, window: Window, stats: ExtractStats | None = None
     ) -> list[dict[str, Any]]:
         """The window's rows as the sandbox tells its truth."""
         rows = []
-        for answer in client.extract(window, tally or ExtractStats()):
+        for answer in client.extract(window, stats or ExtractStats()):
             rows.append(row_of(to_batch(answer, window)))
         return rows
 

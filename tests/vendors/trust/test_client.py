@@ -30,26 +30,26 @@ Play = Callable[..., Any]
 def test_a_server_that_honours_ranges_gives_each_day_its_own_figures(rig: Play) -> None:
     played = rig()
     window = played.window(BUSY, date(2024, 4, 15), TODAY)
-    tally = ExtractStats()
-    rows = played.rows(played.client(), window, tally)
+    stats = ExtractStats()
+    rows = played.rows(played.client(), window, stats)
     assert rows == played.truth(window)
     assert [row["stats_on"] for row in rows] == [str(day) for day in window.days]
     assert all(row["is_daily"] and row["window_from"] == row["window_to"] for row in rows)
-    assert tally.pages == 31
-    assert tally.notes["range_proof"]["state"] == "honoured"
+    assert stats.pages == 31
+    assert stats.notes["range_proof"]["state"] == "honoured"
 
 
 def test_a_server_that_ignores_ranges_gives_its_rolling_week_for_today_alone(rig: Play) -> None:
     played = rig(range_mode="ignore")
     client, window = played.client(), played.window(BUSY, TODAY)
-    tally = ExtractStats()
-    rows = played.rows(client, window, tally)
+    stats = ExtractStats()
+    rows = played.rows(client, window, stats)
     assert rows == played.truth(window)
     [row] = rows
     assert not row["is_daily"]
     assert (row["window_from"], row["window_to"]) == ("2024-05-09", "2024-05-15")
     assert row["total"] > 0
-    assert tally.notes["range_proof"]["state"] == "ignored"
+    assert stats.notes["range_proof"]["state"] == "ignored"
 
 
 @pytest.mark.parametrize("mode", ["ignore", "swallow", "refuse"])
@@ -119,10 +119,10 @@ def test_the_proof_is_remembered_and_not_asked_for_twice(rig: Play) -> None:
     played = rig()
     played.client().proof(ExtractStats())
     asked = played.requests
-    tally = ExtractStats()
-    assert played.client().proof(tally).state == "honoured"
+    stats = ExtractStats()
+    assert played.client().proof(stats).state == "honoured"
     assert played.requests == asked
-    assert tally.requests == 0
+    assert stats.requests == 0
 
 
 def test_many_threads_wait_for_one_proof(rig: Play) -> None:
@@ -130,11 +130,11 @@ def test_many_threads_wait_for_one_proof(rig: Play) -> None:
     alone = ExtractStats()
     played.client().proof(alone)
     played.proofs.known.clear()
-    client, tallies = played.client(), [ExtractStats() for _ in range(6)]
+    client, of_each = played.client(), [ExtractStats() for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        states = {proof.state for proof in pool.map(client.proof, tallies)}
+        states = {proof.state for proof in pool.map(client.proof, of_each)}
     assert states == {"honoured"}
-    assert sum(tally.requests for tally in tallies) == alone.requests
+    assert sum(stats.requests for stats in of_each) == alone.requests
 
 
 def test_an_old_proof_is_taken_again_and_may_turn_over(rig: Play) -> None:
@@ -287,10 +287,10 @@ def test_a_passing_fault_costs_a_retry_and_nothing_else(rig: Play, fault: dict[s
     client, window = played.client(), played.window(BUSY, YESTERDAY)
     client.proof(ExtractStats())
     [scripted] = played.sandbox.world.faults.script([fault | {"match": {"account": str(BUSY)}}])
-    tally = ExtractStats()
-    assert played.rows(client, window, tally) == played.truth(window)
+    stats = ExtractStats()
+    assert played.rows(client, window, stats) == played.truth(window)
     assert scripted.played == 1
-    assert tally.requests == 2
+    assert stats.requests == 2
 
 
 @pytest.mark.parametrize("kind", ["gzip", "bom", "content_type", "slow_drip"])
@@ -414,8 +414,8 @@ def test_figures_of_an_unknown_form_are_asked_for_once(rig: Play, body: str, sai
     client, window = played.client(), played.window(BUSY, YESTERDAY)
     client.proof(ExtractStats())
     played.sandbox.world.faults.add("not_json", times=None, match={"account": "11"}, body=body)
-    tally = ExtractStats()
+    stats = ExtractStats()
     with pytest.raises(AnswerNotTrusted) as failure:
-        list(client.extract(window, tally))
+        list(client.extract(window, stats))
     assert said in str(failure.value)
-    assert tally.requests == 1
+    assert stats.requests == 1

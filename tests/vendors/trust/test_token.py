@@ -93,10 +93,10 @@ def test_a_token_that_is_lost_early_is_renewed_once_and_the_request_repeated(rig
     client, window = played.client(), played.window(11, YESTERDAY)
     client.proof(ExtractStats())
     played.sandbox.world.faults.add("token_lost")
-    tally = ExtractStats()
-    assert played.rows(client, window, tally) == played.truth(window)
+    stats = ExtractStats()
+    assert played.rows(client, window, stats) == played.truth(window)
     assert played.tokens_granted == 2
-    assert tally.requests == 3, "refused, token, repeated"
+    assert stats.requests == 3, "refused, token, repeated"
 
 
 def test_a_token_that_expired_at_the_vendor_is_renewed(rig: Play) -> None:

@@ -242,7 +242,7 @@ def test_one_proof_in_the_warehouse_serves_the_next_process(house: Play) -> None
     at.refresh(YESTERDAY)
     asked = at.played.requests
     outcome = at.refresh(YESTERDAY, company=QUIET)
-    assert at.played.requests - asked == outcome.tally.requests == 3, (
+    assert at.played.requests - asked == outcome.stats.requests == 3, (
         "a token, the day long ago, and the day"
     )
 
@@ -296,7 +296,7 @@ def test_a_run_asks_each_company_once_for_the_day_long_ago(house: Play) -> None:
 def test_a_run_that_proves_ranges_itself_does_not_ask_that_company_again(house: Play) -> None:
     at = house()
     outcome = at.refresh(YESTERDAY)
-    assert outcome.tally.requests == 1 + 4 + 1, "a token, the proof, and the day"
+    assert outcome.stats.requests == 1 + 4 + 1, "a token, the proof, and the day"
 
 
 @pytest.mark.parametrize(
