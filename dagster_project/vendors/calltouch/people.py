@@ -231,9 +231,9 @@ _BIRTHDAY: Final = re.compile(
     r"(?i:\bрожден|\bроди(?:лся|лась)\b|\bименин|\bюбиле|\bдр\b|birthday|туған күн|народжен)"
 )
 _MONTH: Final = re.compile(
-    r"(?i:#[ -]?(?:январ|феврал|март|апрел|ма[йя]|июн|июл|август|сентябр|октябр|ноябр|декабр|jan|feb|mar|apr"
-    r"|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d_]*+\.?(?: #)?"
-    r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december) #)"
+    r"(?i:(?:\b(?:january|february|march|april|may|june|july|august|september|october|november|december) )*+"
+    r"#(?:[ -]?(?:январ|феврал|март|апрел|ма[йя]|июн|июл|август|сентябр|октябр|ноябр|декабр|jan|feb|mar|apr"
+    r"|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d_]*+\.?| #)*+)"
 )
 _RUN: Final = re.compile(rf"{_WORD}(?: {_WORD})*+")
 _BESIDE: Final = re.compile(
@@ -254,7 +254,16 @@ def masked_text(text: str) -> str:
 
 
 def mask_names(template: str) -> str:
-    """The template with ``{name}`` for the people that it names."""
+    """The template with ``{name}`` for the people that it names.
+
+    Who was masked is a mark for who stands beside: it goes on until nobody else is found.
+    """
+    while (masked := _mask_once(template)) != template:
+        template = masked
+    return template
+
+
+def _mask_once(template: str) -> str:
     words = set(_PARTS.findall(template.lower().replace("ё", "е")))
     if not words.isdisjoint(_SALUTING):
         template = _SALUTED.sub(_mask_saluted, template)

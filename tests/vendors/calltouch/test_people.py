@@ -147,6 +147,9 @@ def test_what_is_shown_of_birthdays_and_of_people_with_more_than_a_name(
     | st.text(max_size=40)
 )  # fmt: skip
 @example("Код Иван Код Айгерім")
+@example("для , А.")
+@example("А. QWE , А.")
+@example("12 мая мая, с днём рождения")
 @example("Код для входа Иван Код Код Айгерім: Пароль")
 def test_what_is_shown_is_shown_as_it_is_when_it_is_masked_once_more(text: str) -> None:
     assert masked_text(masked_text(text)) == masked_text(text)
