@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import ClassVar
 
+from dagster_project.text.remedies import accept_options, take_held
 from dagster_project.text.scrub import scrubbed, without_secrets
 
 
@@ -145,19 +146,16 @@ class HeldBack(AnswerNotTrusted):
         source: str,
         account: str,
     ) -> None:
-        self.days = tuple(days)
+        self.days, self.kinds = tuple(days), tuple(kinds)
         first, last = min(days), max(days)
-        options = " ".join(f"--accept-{kind}" for kind in kinds)
         super().__init__(
             f"the new answer is held, the old rows stand: {why}.",
             source=source,
             account=account,
             window=first if first == last else f"{first}..{last}",
             way_out=(
-                "an answer that can be taken ends the hold by itself; look at this one with"
-                f" `warehouse held --source {source} --account {account}`; to take it as it is:"
-                f" warehouse backfill --source {source} --account {account}"
-                f" --from {first} --to {last} {options}"
+                "an answer that can be taken ends the hold by itself;"
+                f" {take_held(source, account, first, last, kinds)}"
             ),
         )
 
@@ -173,13 +171,16 @@ class HeldBack(AnswerNotTrusted):
 class SuspiciouslyShrunk(HeldBack):
     """Days came back with far fewer rows than they had, or a ledger without some of its records."""
 
-    recovery = "look, then run again with --accept-shrink"
+    recovery = f"look, then run again with {accept_options(['shrink'])[0]}"
 
 
 class NoLongerReadable(HeldBack):
     """Records, or a field of them, that stand can no longer be read: the vendor changed their form."""
 
-    recovery = "have the change undone or read it by new code, or run again with --accept-rejects"
+    recovery = (
+        "have the change undone or read it by new code, or run again with"
+        f" {accept_options(['rejects'])[0]}"
+    )
 
 
 class TooLittleRead(AnswerNotTrusted):

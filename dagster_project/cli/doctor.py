@@ -29,6 +29,7 @@ from dagster_project.monitoring.findings import Finding, in_all
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.privacy.pseudonym_key import pii_hash_key
+from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
 from dagster_project.vendors.trust.range_proof import standing
@@ -133,10 +134,8 @@ def _server_clock(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]
     yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
     for source, account, first, last, days in ahead:
         text = f"{source} {account}: dated in the future, by a clock that was ahead: {pluralize(days, 'day')}."
-        line = (
-            f"warehouse backfill --source {source} --account {account} --from {first} --to {last}"
-        )
-        yield Finding("clock", "wrong", text, f"`{line}`.")
+        command = remedies.load_command(source, account, first, last)
+        yield Finding("clock", "wrong", text, f"`{command}`.")
 
 
 def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
@@ -150,9 +149,8 @@ def _time_zones(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         for feed in FEEDS:
             for account in feed.accounts(settings):
-                for sentence in load_receipts.days_of_other_zones(connection, account):
-                    text, _, way_out = sentence.partition(" Way out: ")
-                    yield Finding("time zones", "wrong", text, f"`{way_out}`.")
+                for text, command in load_receipts.days_of_other_zones(connection, account):
+                    yield Finding("time zones", "wrong", text, f"`{command}`.")
 
 
 def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -160,7 +158,7 @@ def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     if waiting:
         named = f"{', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
         text = f"not up to date: {pluralize(len(waiting), 'migration')} to apply ({named})."
-        yield Finding("schema", "wrong", text, "run `warehouse migrate`.")
+        yield Finding("schema", "wrong", text, remedies.MIGRATE)
     else:
         yield Finding("schema", "good", "up to date.")
 
@@ -200,7 +198,7 @@ def _key(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
             "PII key",
             "wrong",
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            "restore the key; to change it: `warehouse rekey`.",
+            remedies.RESTORE_KEY,
         )
 
 
@@ -308,17 +306,17 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     open_erasures, suppressed, rekeying = row
     if open_erasures:
         text = f"not finished: {pluralize(open_erasures, 'erasure')}."
-        yield Finding("privacy", "wrong", text, "`warehouse forget --again`.")
+        yield Finding("privacy", "wrong", text, f"`{remedies.FORGET_AGAIN}`.")
     else:
         yield Finding("privacy", "good", f"numbers kept out of every answer: {suppressed:,}.")
     if rekeying:
         text = "a rekey is under way, or was stopped; loads are refused until it is finished."
-        yield Finding("privacy", "wrong", text, "`warehouse rekey` with the same new key again.")
+        yield Finding("privacy", "wrong", text, remedies.FINISH_REKEY)
     if is_restored:
-        yield Finding("privacy", "wrong", restored.WHAT, restored.WAY_OUT)
+        yield Finding("privacy", "wrong", restored.WHAT, remedies.APPLY_ERASURES)
     elif changed_timeline:
         text = "the server recovered, or another one took over, since the list was applied last."
-        yield Finding("privacy", "note", text, f"if from a backup: {restored.WAY_OUT}")
+        yield Finding("privacy", "note", text, f"if from a backup: {remedies.APPLY_ERASURES}")
 
 
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:

@@ -24,17 +24,17 @@ from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report
 from dagster_project.privacy.erasure import forget as erase
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
+from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
-from dagster_project.warehouse.restored import WAY_OUT
 from dagster_project.warehouse.server.home import write_private
 
 Erase = Callable[[Warehouse, str, list[PersonalDataScope], Report], Erased]
 STANDARD = Path("-")
 OLD_LIST = (
     "This list is from before the newest erasure that WAREHOUSE_HOME has seen: who was erased since may stand"
-    f" in this warehouse, loads stay refused and BI closed. Way out: {WAY_OUT}"
+    f" in this warehouse, loads stay refused and BI closed. Way out: {APPLY_ERASURES}"
 )
 
 

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_project.monitoring.status import take_held
 from dagster_project.orchestration import services
+from dagster_project.text.remedies import accept_options
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.load_receipts import HeldDay, held_days
 
@@ -34,7 +34,7 @@ def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> i
         console.print(title, markup=False, soft_wrap=True)
         if day.figures:
             console.print(_table(day))
-        console.print(f"    {take_held(day)}", markup=False, soft_wrap=True)
+        console.print(f"    {day.way_out}", markup=False, soft_wrap=True)
     click.echo(f"{pluralize(len(found), 'day')} held.")
     return 0
 
@@ -55,12 +55,12 @@ def _as_json(day: HeldDay) -> dict[str, object]:
         "account": day.account,
         "day": day.day.isoformat(),
         "why": day.why,
-        "accept_with": [f"--accept-{kind}" for kind in day.kinds],
+        "accept_with": accept_options(day.kinds),
         "extraction": day.extraction_id,
         "held_at": day.held_at.isoformat(timespec="seconds") if day.held_at else None,
         "figures": {
             name: {"stands": standing, "held": answer}
             for name, (standing, answer) in day.figures.items()
         },
-        "way_out": take_held(day),
+        "way_out": day.way_out,
     }

@@ -25,7 +25,7 @@ from dagster_project.model.window import Account, Window, each_day
 from dagster_project.orchestration import services
 from dagster_project.pipeline.due_days import expectation
 from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
-from dagster_project.text import wording
+from dagster_project.text import remedies, wording
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
 
@@ -127,9 +127,7 @@ def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequenc
                 owed_days.want(connection, account, first, last)
         for each in forecasts(feed, settings, warehouse, chosen, first, last):
             click.echo(f"noted: {_wish(each, first, last)}")
-    click.echo(
-        "the nightly runs do it, newest days first; `warehouse status` shows how far they are"
-    )
+    click.echo(f"the nightly runs do it, newest days first; {remedies.WATCH_NIGHTS}")
     return 0
 
 
@@ -230,7 +228,7 @@ def _in_words(each: Forecast) -> list[str]:
             f" {each.daily_calls}; a night itself needs {each.nightly_calls}."
         )
         if not each.fits_today:
-            lines.append(f"{who} warehouse backfill --spread leaves it to the nightly runs.")
+            lines.append(f"{who} {remedies.SPREAD} leaves it to the nightly runs.")
     return lines
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import services
 from dagster_project.privacy.erasure import unfinished
+from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
 from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
@@ -121,7 +122,7 @@ def conclusion(found: Health) -> str:
 
 def _erasure_lines(erasures: Sequence[int]) -> list[str]:
     return [
-        f"erasure {erasure} has not finished; if none is under way: warehouse forget --again"
+        f"erasure {erasure} has not finished; if none is under way: {remedies.FORGET_AGAIN}"
         for erasure in erasures
     ]
 

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from dagster_project import clock
-from dagster_project.model.window import each_day
+from dagster_project.monitoring.lateness import Expected, lateness
 from dagster_project.warehouse.connection import Connection
 
 Remedy = Literal["backfill", "accept", "replay"]
@@ -95,13 +95,9 @@ def _text(value: date | datetime | None) -> str | None:
     return value.isoformat() if value is not None else None
 
 
-def standing_of(
-    connection: Connection, source: str, account: str, until: date, *, whole_history: bool = False
-) -> AccountStatus:
-    """How an account stands, days expected from its first loaded one to ``until``.
-
-    ``whole_history``: one answer tells of all days, so a day before the last answer is no gap.
-    """
+def read_account_status(connection: Connection, expected: Expected) -> AccountStatus:
+    """How an account stands, and what of it is red."""
+    source, account = expected.key
     days = connection.execute(
         "SELECT day, rows, settled, held, loaded_at FROM ops.day_state"
         " WHERE source = %s AND account = %s ORDER BY day",
@@ -119,10 +115,8 @@ def standing_of(
     ).fetchone()
     loaded = {row[0] for row in days}
     first, last = min(loaded, default=None), max(loaded, default=None)
-    expected_from = _told_until(connection, source, account) if whole_history else first
-    gaps = [day for day in each_day(expected_from or until, until) if day not in loaded]
-    gaps = gaps if first else []
-    in_vain = set() if whole_history else _asked_in_vain(connection, source, account, until)
+    gaps = lateness(connection, [expected])[expected.key].missing
+    in_vain = set() if expected.whole_history else _asked_in_vain(connection, expected)
     unloaded = sorted(in_vain.union(gaps))
     held = {row[0]: row[3] for row in days if row[3]}
     return AccountStatus(
@@ -133,7 +127,7 @@ def standing_of(
         last_good_day=max((day for day in loaded if not gaps or day < gaps[0]), default=None),
         days=len(loaded),
         rows=sum(row[1] for row in days),
-        gaps=tuple(gaps),
+        gaps=gaps,
         unsettled=tuple(row[0] for row in days if not row[2]),
         held=tuple(held.items()),
         rejects=rejects[0] if rejects else 0,
@@ -144,7 +138,7 @@ def standing_of(
     )
 
 
-def _asked_in_vain(connection: Connection, source: str, account: str, until: date) -> set[date]:
+def _asked_in_vain(connection: Connection, expected: Expected) -> set[date]:
     """Days without a receipt whose window failed, wherever they lie; for want of points is no failure."""
     rows = connection.execute(
         "SELECT DISTINCT asked.day::date FROM ops.extraction e,"
@@ -152,19 +146,9 @@ def _asked_in_vain(connection: Connection, source: str, account: str, until: dat
         " WHERE e.source = %(source)s AND e.account = %(account)s AND e.outcome = 'failed'"
         " AND e.failure_kind IS DISTINCT FROM 'QuotaSpent' AND NOT EXISTS (SELECT FROM ops.day_state s"
         " WHERE s.source = e.source AND s.account = e.account AND s.day = asked.day)",
-        {"source": source, "account": account, "until": until},
+        {"source": expected.source, "account": expected.account, "until": expected.due},
     ).fetchall()
     return {row[0] for row in rows}
-
-
-def _told_until(connection: Connection, source: str, account: str) -> date | None:
-    """The last day of the last answer that was loaded: the day on which it was asked for."""
-    row = connection.execute(
-        "SELECT max(e.last_day) FROM ops.extraction e WHERE e.extraction_id IN (SELECT extraction_id"
-        " FROM ops.day_state WHERE source = %s AND account = %s)",
-        (source, account),
-    ).fetchone()
-    return row[0] if row else None
 
 
 def _red(

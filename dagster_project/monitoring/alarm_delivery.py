@@ -22,7 +22,7 @@ import requests
 
 from dagster_project.config.settings import AlarmSettings, MailSettings
 from dagster_project.monitoring.alarm_outbox import Alarm, NotDelivered
-from dagster_project.text.remedies import SPANS_SHOWN, backfill_lines, spans_text
+from dagster_project.text.remedies import SPANS_SHOWN, join_commands, spans_text
 
 TIMEOUT_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 3000
@@ -170,11 +170,8 @@ def _days(alarms: Sequence[Alarm]) -> list[date]:
 
 
 def _way_out(alarms: Sequence[Alarm]) -> list[str]:
-    """Commands of all of them; those that load a check's days again are joined into runs of days."""
-    first = alarms[0]
-    if len(alarms) > 1 and first.kind == "check_failed":
-        return backfill_lines(first.source, None, _days(alarms))[:SPANS_SHOWN]
-    return list(dict.fromkeys(line for alarm in alarms for line in alarm.way_out))[:SPANS_SHOWN]
+    """Commands of all of them; those that load neighbouring days are joined."""
+    return join_commands(line for alarm in alarms for line in alarm.way_out)[:SPANS_SHOWN]
 
 
 def _domain(sender: str) -> str:

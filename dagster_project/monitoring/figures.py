@@ -17,12 +17,9 @@ CHANGES = ("received", "inserted", "updated", "deleted", "unchanged", "rejected"
 
 
 @dataclass(frozen=True)
-class Stands:
-    """What stands of an account: days, from the first to the last, and what is wrong with them."""
+class AccountLoads:
+    """What stands of an account, and what is wrong with it."""
 
-    days: int
-    first_day: date
-    last_day: date
     rows: int
     unsettled: int
     held: int
@@ -32,14 +29,13 @@ class Stands:
 Key = tuple[str, str]
 
 
-def stands(connection: Connection) -> Mapping[Key, Stands]:
+def loads_that_stand(connection: Connection) -> Mapping[Key, AccountLoads]:
     """By source and account."""
     found = connection.execute(
-        "SELECT source, account, count(*), min(day), max(day), sum(rows),"
-        " count(*) FILTER (WHERE NOT settled), count(held), max(loaded_at)"
+        "SELECT source, account, sum(rows), count(*) FILTER (WHERE NOT settled), count(held), max(loaded_at)"
         " FROM ops.day_state GROUP BY source, account"
     )
-    return {(row[0], row[1]): Stands(*row[2:]) for row in found}
+    return {(row[0], row[1]): AccountLoads(*row[2:]) for row in found}
 
 
 def asked(connection: Connection) -> list[tuple[str, str, str, int, int, int, int]]:

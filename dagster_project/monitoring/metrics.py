@@ -7,6 +7,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import ONE_DAY
 from dagster_project.monitoring import figures
+from dagster_project.monitoring.lateness import expect_ended, lateness
 from dagster_project.monitoring.logs import Metric
 from dagster_project.warehouse.connection import Connection
 
@@ -24,23 +25,24 @@ def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]
     held = Metric("warehouse_held_days", "Days whose newer answer was held back.")
     last = Metric("warehouse_last_load_timestamp_seconds", "When a day was loaded last.")
     rejected = Metric("warehouse_rejected_records", "Records that could not be loaded, and stand.")
-    stands = figures.stands(connection)
+    loads = figures.loads_that_stand(connection)
+    expected = []
     for feed in FEEDS:
         zones = {account.label: account.time_zone for account in feed.accounts(settings)}
-        for label in zones | {label: None for source, label in stands if source == feed.source}:
-            who = {"source": feed.source, "account": label}
-            due = clock.today(zones.get(label) or feed.time_zone(settings)) - ONE_DAY
-            one = stands.get((feed.source, label))
-            if one is None:
-                lag.add((due - settings.start_date).days + 1, **who)
-                continue
-            lag.add(max((due - one.last_day).days, 0), **who)
-            expected = (max(due, one.last_day) - one.first_day).days + 1
-            gaps.add(expected - one.days, **who)
-            rows.add(one.rows, **who)
-            unsettled.add(one.unsettled, **who)
-            held.add(one.held, **who)
-            last.add(one.loaded_at.timestamp(), **who)
+        for label in zones | {label: None for source, label in loads if source == feed.source}:
+            expected.append(expect_ended(feed, label, zones.get(label) or feed.time_zone(settings)))
+    for (source, label), late in lateness(connection, expected).items():
+        who = {"source": source, "account": label}
+        newest = late.newest or settings.start_date - ONE_DAY
+        lag.add(max((late.due - newest).days, 0), **who)
+        one = loads.get((source, label))
+        if one is None:
+            continue
+        gaps.add(len(late.missing), **who)
+        rows.add(one.rows, **who)
+        unsettled.add(one.unsettled, **who)
+        held.add(one.held, **who)
+        last.add(one.loaded_at.timestamp(), **who)
     for source, label, count in figures.rejects(connection):
         rejected.add(count, source=source, account=label)
     return [lag, gaps, rows, unsettled, held, last, rejected]

@@ -14,18 +14,18 @@ from itertools import groupby
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed, QueryScope
-from dagster_project.model.window import ONE_DAY, Account, each_day
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import Account, each_day
 from dagster_project.monitoring import alarm_outbox
-from dagster_project.monitoring.account_status import AccountStatus, Red, standing_of
+from dagster_project.monitoring.account_status import AccountStatus, Red, read_account_status
 from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.monitoring.lateness import expect_ended
 from dagster_project.pipeline.reconcile import months_of_account
 from dagster_project.text.day_runs import runs_of
-from dagster_project.text.remedies import spans_text
+from dagster_project.text.remedies import load_command, spans_text
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
-from dagster_project.warehouse.ledger.load_receipts import HeldDay
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,8 @@ def _account_health(
     feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection, account: Account
 ) -> AccountHealth:
     today = clock.today(account.time_zone)
-    until = today - ONE_DAY
-    standing = standing_of(
-        connection,
-        feed.source,
-        account.label,
-        until,
-        whole_history=feed.reach is QueryScope.HISTORY,
-    )
+    expected = expect_ended(feed, account.label, account.time_zone)
+    standing = read_account_status(connection, expected)
     askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
     lost = [day for day in standing.gaps if day not in askable]
     receipts = load_receipts.standing_receipts(
@@ -144,7 +138,7 @@ def _account_health(
     return AccountHealth(
         standing=standing,
         points=_points(feed, settings, connection, account),
-        wanted_left=_wanted_left(connection, standing, account, until),
+        wanted_left=_wanted_left(connection, standing, account, expected.due),
         troubles=tuple(_troubles(standing, red)),
         notices=tuple(notices),
     )
@@ -177,10 +171,10 @@ def _wanted_left(
 def _troubles(standing: AccountStatus, red: Sequence[Red]) -> Iterator[Trouble]:
     """Red days of one cause together; neighbouring days share a command."""
 
-    def cause(one: Red) -> tuple[str, str]:
-        return one.remedy, one.why
+    def cause(one: Red) -> tuple[str, str, tuple[str, ...]]:
+        return one.remedy, one.why, one.kinds
 
-    for (_, why), group in groupby(sorted(red, key=cause), key=cause):
+    for (_, why, _), group in groupby(sorted(red, key=cause), key=cause):
         of_cause = sorted(group, key=lambda one: one.day)
         for run in runs_of([one.day for one in of_cause]):
             inside = [one for one in of_cause if one.day in run]
@@ -192,26 +186,12 @@ def _troubles(standing: AccountStatus, red: Sequence[Red]) -> Iterator[Trouble]:
                 told_in="; ".join(
                     dict.fromkeys(filter(None, (one.told_in for one in inside[-3:])))
                 ),
-                way_out=_command(standing, inside[0], run[0], run[-1]),
+                way_out=load_command(
+                    standing.source,
+                    standing.account,
+                    run[0],
+                    run[-1],
+                    verb="replay" if inside[0].remedy == "replay" else "backfill",
+                    accept=inside[0].kinds,
+                ),
             )
-
-
-def _command(standing: AccountStatus, red: Red, first: date, last: date) -> str:
-    verb = "replay" if red.remedy == "replay" else "backfill"
-    line = (
-        f"warehouse {verb} --source {standing.source} --account {standing.account}"
-        f" --from {first} --to {last}"
-    )
-    if red.remedy != "accept":
-        return line
-    return " ".join([line, *(f"--accept-{kind}" for kind in red.kinds)])
-
-
-def take_held(held: HeldDay) -> str:
-    """What to do about a held day: look, and the line that takes it."""
-    options = " ".join(f"--accept-{kind}" for kind in held.kinds)
-    return (
-        f"look with warehouse held --source {held.source} --account {held.account}, take it with"
-        f" warehouse backfill --source {held.source} --account {held.account} --from {held.day}"
-        f" --to {held.day} {options}"
-    )

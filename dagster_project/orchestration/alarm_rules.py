@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -24,12 +24,14 @@ from dagster_project import clock, errors
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
-from dagster_project.model.window import ONE_DAY, each_day, midnight
+from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.monitoring.lateness import expect_askable, lateness
+from dagster_project.monitoring.mending import mending_commands
 from dagster_project.orchestration import nights, services
-from dagster_project.orchestration.names import MONTH_ADDS_UP, op_name
+from dagster_project.orchestration.names import HELD, MONTH_ADDS_UP, op_name
 from dagster_project.pipeline.reconcile import months_of
-from dagster_project.text.remedies import backfill_lines, spans_text
+from dagster_project.text.remedies import Verb, load_commands, spans_text
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
 
@@ -73,15 +75,19 @@ def of_run(instance: dg.DagsterInstance, connection: Connection, run_id: str) ->
         return replace(alarm, what=f"{alarm.what} All of its days are loaded.")
     selected = run.asset_selection
     asked = not selected or dg.AssetKey(feed.raw_asset) in selected
-    verb = "backfill" if asked else "replay"
+    verb: Verb = "backfill" if asked else "replay"
+    settings, warehouse = services.settings(), services.warehouse()
     return replace(
         alarm,
         accounts=sorted(missing),
         days=sorted({day for days in missing.values() for day in days}),
         way_out=[
-            line
-            for account, days in sorted(missing.items())
-            for line in backfill_lines(feed.source, account, days, verb=verb)
+            command
+            for account in sorted(feed.accounts(settings), key=lambda account: account.label)
+            if (days := missing.get(account.label))
+            for command in mending_commands(
+                connection, warehouse, settings, feed, account, days, verb=verb
+            )
         ],
     )
 
@@ -225,7 +231,8 @@ def _check_alarm(
     day = date.fromisoformat(evaluation.partition or "")
     name = evaluation.check_name
     figures = ", ".join(f"{key} {value.value}" for key, value in evaluation.metadata.items())
-    accounts = [
+    held = load_receipts.held_days(connection, feed.source, day=day) if name == HELD else []
+    accounts = [one.account for one in held] or [
         row[0]
         for row in connection.execute(
             "SELECT DISTINCT account FROM ops.load_receipt WHERE source = %s AND day = %s"
@@ -233,6 +240,7 @@ def _check_alarm(
             (feed.source, day, run_id, name),
         )
     ]
+    verb: Verb = "replay" if name in _REPLAYED else "backfill"
     is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
     return Alarm(
         subject=subject,
@@ -242,51 +250,58 @@ def _check_alarm(
         accounts=accounts,
         days=[day],
         what=f"check {name} of {day}: {evaluation.description or figures or 'failed'}.",
-        way_out=backfill_lines(
-            feed.source, None, [day], verb="replay" if name in _REPLAYED else "backfill"
-        ),
+        way_out=[one.take_command for one in held]
+        or load_commands(feed.source, None, [day], verb=verb),
         told_with=f"check/{feed.source}/{name}/{evaluation.severity.value}/{run_id}",
         run_id=run_id,
     )
 
 
 def overdue(settings: Settings, connection: Connection) -> list[Alarm]:
-    """Accounts whose newest loaded day lies further back than it may; none for accounts never asked."""
-    found = []
+    """Accounts that are late for longer than an alarm waits; none for accounts never asked."""
     patience = timedelta(hours=settings.alarms.overdue_hours)
-    now = clock.now()
-    for feed in FEEDS:
-        for account in feed.accounts(settings):
-            today = clock.today(account.time_zone)
-            due = today - ONE_DAY
-            while midnight(due + ONE_DAY, account.time_zone) + patience > now:
-                due -= ONE_DAY
-            row = connection.execute(
-                "SELECT (SELECT max(day) FROM ops.day_state WHERE source = %(s)s AND account = %(a)s),"
-                " (SELECT min(started_at) FROM ops.extraction WHERE source = %(s)s"
-                "  AND account = %(a)s)",
-                {"s": feed.source, "a": account.label},
-            ).fetchone()
-            newest, first_asked = row or (None, None)
-            if newest is None and (first_asked is None or first_asked > now - patience):
-                continue
-            if newest is not None and newest >= due:
-                continue
-            days = list(each_day(newest + ONE_DAY, due)) if newest else [due]
-            found.append(
-                Alarm(
-                    subject=f"overdue/{feed.source}/{account.label}",
-                    kind="overdue",
-                    severity="error",
-                    source=feed.source,
-                    accounts=[account.label],
-                    days=days,
-                    what=f"account {account.label} has no good receipt for {spans_text(days)}"
-                    f" ({settings.alarms.overdue_hours} hours after the day's end).",
-                    way_out=backfill_lines(
-                        feed.source, account.label, [today] if feed.loads_today else days
-                    ),
-                    told_with=f"overdue/{feed.source}",
-                )
-            )
-    return found
+    warehouse = services.warehouse()
+    return [
+        _overdue_alarm(settings, connection, feed, account, found.newest, found.due)
+        for feed in FEEDS
+        for account in feed.accounts(settings)
+        for found in lateness(
+            connection, [expect_askable(feed, settings, warehouse, account, patience)]
+        ).values()
+        if found.is_late
+        and (found.newest is not None or _was_asked(connection, account, clock.now() - patience))
+    ]
+
+
+def _was_asked(connection: Connection, account: Account, before: datetime) -> bool:
+    """Whether the vendor was asked for anything of the account before this instant."""
+    asked = connection.execute(
+        "SELECT FROM ops.extraction WHERE source = %s AND account = %s AND started_at <= %s LIMIT 1",
+        (account.source, account.label, before),
+    ).fetchone()
+    return asked is not None
+
+
+def _overdue_alarm(
+    settings: Settings,
+    connection: Connection,
+    feed: Feed,
+    account: Account,
+    newest: date | None,
+    due: date,
+) -> Alarm:
+    warehouse = services.warehouse()
+    days = list(each_day(newest + ONE_DAY, due)) if newest else [due]
+    askable = feed.night_days(settings, warehouse, clock.today(account.time_zone), days)
+    return Alarm(
+        subject=f"overdue/{feed.source}/{account.label}",
+        kind="overdue",
+        severity="error",
+        source=feed.source,
+        accounts=[account.label],
+        days=days,
+        what=f"account {account.label} has no good receipt for {spans_text(days)},"
+        f" {settings.alarms.overdue_hours} hours after the nights that could load them began.",
+        way_out=mending_commands(connection, warehouse, settings, feed, account, askable),
+        told_with=f"overdue/{feed.source}",
+    )

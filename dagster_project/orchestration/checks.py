@@ -19,8 +19,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
-from dagster_project.monitoring.status import take_held
 from dagster_project.orchestration import freshness, reconciliation, report
+from dagster_project.orchestration.names import HELD
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
     "no_rejects": "Every record of the day could be loaded.",
     "known_values": "No status, key or form that the code does not know.",
     "dates_inside": "No record dated outside of the window that was asked for.",
-    "not_shrunk": "No newer answer of the day is held back: neither did it lose too many of the day's"
+    HELD: "No newer answer of the day is held back: neither did it lose too many of the day's"
     " rows, nor can records or a field of it no longer be read.",
     "readable": "The day's last answer could be read; of a first load nearly all records, every field.",
     "plausible_volume": "No sharp drop against the same weekday of the last four weeks.",
@@ -168,15 +168,15 @@ def _held(walk: WindowPipeline, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
     with walk.reading() as connection:
         held = load_receipts.held_days(connection, walk.feed.source, day=day)
-    said = "; ".join(f"account {one.account}: {one.why}; {take_held(one)}" for one in held)
+    said = "; ".join(f"account {one.account}: {one.why}; {one.way_out}" for one in held)
     figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
     for one in held:
         figures[f"what taking it changes, account {one.account}"] = dg.MetadataValue.md(
             report.beside_table(one.figures)
         )
-        figures[f"way out, account {one.account}"] = take_held(one)
+        figures[f"way out, account {one.account}"] = one.way_out
     return _Result(
-        "not_shrunk",
+        HELD,
         not held,
         dg.AssetCheckSeverity.ERROR,
         said or "no answer is held back",

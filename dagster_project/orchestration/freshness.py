@@ -1,33 +1,29 @@
 """The check ``fresh``: whether a source's newest day that should be there is there.
 
-Grain: a source. It is judged by its newest ended day (today, where the vendor tells nothing else), never
-by when something was last loaded: rerunning an old day makes nothing look fresh. Each run says how the
-source stands at its end; a sensor says when that changes though no run began.
-
-A day is given until ``FRESH_BY`` o'clock of the next morning, local time, before it is missed.
+Grain: a source. ``monitoring/lateness.py`` decides by the newest day that is due, never by when something
+was last loaded: loading an old day again makes nothing fresh. Each run says how the source stands at its
+end; a sensor says when that changes though no run began.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
-from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.model.window import ONE_DAY, Account
+from dagster_project.monitoring.lateness import FRESH_BY, expect_askable, lateness
 from dagster_project.orchestration import services
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
 
 NAME: Final = "fresh"
-FRESH_BY: Final = 6
 DESCRIPTION: Final = (
     f"The newest ended day is loaded for every account, by {FRESH_BY} o'clock of the next morning."
     " Loading an old day changes nothing here."
@@ -37,25 +33,19 @@ INTERVAL_SECONDS: Final = 300
 
 @dataclass(frozen=True)
 class Freshness:
-    """How a source stands: the day that should be there by now, and who is ``behind`` it.
-
-    ``last`` has the last good day of every account.
-    """
+    """The newest day that is due of a source, each account's newest day, and the accounts that are late."""
 
     day: date
-    last: dict[str, date | None]
-
-    @property
-    def behind(self) -> list[str]:
-        return sorted(a for a, last in self.last.items() if last is None or last < self.day)
+    newest: dict[str, date | None]
+    late: list[str]
 
     @property
     def passed(self) -> bool:
-        return not self.behind
+        return not self.late
 
     def metadata(self) -> dict[str, Any]:
         told: dict[str, Any] = {"newest day due": self.day.isoformat()}
-        for account, last in sorted(self.last.items()):
+        for account, last in sorted(self.newest.items()):
             told[f"last good day of {account}"] = str(last or "none")
         return told
 
@@ -67,24 +57,16 @@ def freshness(
     accounts = feed.accounts(settings)
     if not any(owed_days.started_on(connection, account) for account in accounts):
         return None
-    due = [_newest_due(warehouse, feed, settings, account) for account in accounts]
-    last = {account.label: _last_day(connection, account) for account in accounts}
-    return Freshness(min(due), last)
-
-
-def _newest_due(warehouse: Warehouse, feed: Feed, settings: Settings, account: Account) -> date:
-    """The newest day that should be there; the older one where either would do."""
-    morning = clock.now() - timedelta(hours=FRESH_BY)
-    today = morning.astimezone(account.time_zone).date()
-    return min(feed.night_days(settings, warehouse, today, [today - ONE_DAY]))
-
-
-def _last_day(connection: Connection, account: Account) -> date | None:
-    row = connection.execute(
-        "SELECT max(day) FROM ops.day_state WHERE source = %s AND account = %s",
-        (account.source, account.label),
-    ).fetchone()
-    return None if row is None else row[0]
+    patience = timedelta(hours=FRESH_BY)
+    expected = [expect_askable(feed, settings, warehouse, one, patience) for one in accounts]
+    # The zones of accounts differ: the source is as far as the one whose day ends last.
+    day = min(one.due for one in expected)
+    found = lateness(connection, [replace(one, due=day) for one in expected])
+    return Freshness(
+        day,
+        {account: one.newest for (_, account), one in found.items()},
+        sorted(account for (_, account), one in found.items() if one.is_late),
+    )
 
 
 def evaluation(feed: Feed, found: Freshness) -> dg.AssetCheckEvaluation:
@@ -132,4 +114,4 @@ def news_since(
 
 
 def _mark(found: Freshness) -> str:
-    return f"{found.day} {'fresh' if found.passed else ' '.join(found.behind)}"
+    return f"{found.day} {'fresh' if found.passed else ' '.join(found.late)}"

@@ -11,6 +11,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.monitoring.findings import Finding
 from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
+from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse
 
@@ -39,7 +40,7 @@ def _daemon(instance: dg.DagsterInstance) -> Finding:
     silent = sorted(name for name, status in statuses.items() if not status.healthy)
     if silent:
         text = "its daemon does not run: no schedule, no alarm, no queued run goes on."
-        return Finding("Dagster", "note", text, "start `warehouse ui`, or the daemon's service.")
+        return Finding("Dagster", "note", text, remedies.START_DAEMON)
     return Finding("Dagster", "good", "its daemon runs.")
 
 
@@ -47,8 +48,7 @@ def _runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Findin
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         for run in liveness.dead_runs(instance, connection):
             text = f"run {run.run_id} is called started, and its process is gone."
-            way_out = "the daemon ends it within a minute; so does any `warehouse backfill`."
-            yield Finding("runs", "wrong", text, way_out)
+            yield Finding("runs", "wrong", text, remedies.END_DEAD_RUN)
     queued = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING],

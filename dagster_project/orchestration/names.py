@@ -6,6 +6,8 @@ from typing import Final
 
 from dagster_project.model.feed import Feed
 
+HELD: Final = "not_shrunk"
+"""The check of a day whose newer answer is held."""
 MONTH_ADDS_UP: Final = "month_adds_up"
 """The check that holds finished months against the vendor."""
 

@@ -12,11 +12,17 @@ from typing import Any, Final
 
 import dagster as dg
 
-from dagster_project.errors import TooLittleRead, WarehouseError
+from dagster_project.errors import (
+    HeldBack,
+    TooLittleRead,
+    VendorCannotAnswer,
+    WarehouseError,
+)
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
 from dagster_project.pipeline.runner import Cost, WindowDone
+from dagster_project.text.remedies import Verb, join_commands, load_command
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
 from dagster_project.text.wording import pluralize
 
@@ -217,22 +223,25 @@ def failure(feed: Feed, problems: Sequence[WarehouseError], *, asked: bool) -> d
             f"too little could be read in {pluralize(len(problems) - failed, 'first load')}"
         )
     text = f"{feed.source}: {'; '.join(told)}.\n" + "\n".join(lines)
-    commands = list(dict.fromkeys(_again(feed, problem, asked=asked) for problem in problems))
+    commands = join_commands(c for p in problems for c in _commands_again(feed, p, asked=asked))
+    again = ["re-execute this run, or", *commands[:20]] if commands else ["re-execute this run"]
     return dg.Failure(
         description=text,
         metadata={
             "failed accounts": ", ".join(accounts),
             "failed windows": dg.MetadataValue.md("\n".join(lines)),
-            "once mended": "re-execute this run, or\n" + "\n".join(commands[:20]),
+            "once mended": "\n".join(again),
         },
         allow_retries=False,
     )
 
 
-def _again(feed: Feed, problem: WarehouseError, *, asked: bool) -> str:
-    """The command that does the window again."""
+def _commands_again(feed: Feed, problem: WarehouseError, *, asked: bool) -> Iterator[str]:
+    """The command that does the window again; none where no command mends it."""
     first, _, last = (problem.window or "").partition("..")
-    words = ["warehouse", "backfill" if asked else "replay", "--source", feed.source]
-    words += ["--account", problem.account] if problem.account else []
-    words += ["--from", first, "--to", last or first] if first else []
-    return " ".join(words)
+    if first and not isinstance(problem, VendorCannotAnswer):
+        kinds = problem.kinds if isinstance(problem, HeldBack) else ()
+        verb: Verb = "backfill" if asked else "replay"
+        yield load_command(
+            feed.source, problem.account, first, last or first, verb=verb, accept=kinds
+        )

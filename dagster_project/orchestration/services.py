@@ -16,6 +16,7 @@ from dagster_project.orchestration.malloc_arenas import keep_few_heaps
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
+from dagster_project.text import remedies
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
@@ -51,7 +52,7 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
     elif waiting := pending(found):
         raise SettingsError(
             f"the database's schema is behind by {len(waiting)} migrations.",
-            way_out="run `warehouse migrate`.",
+            way_out=remedies.MIGRATE,
         )
     return found
 
@@ -127,8 +128,8 @@ def _tell_other_zones(feed: Feed) -> None:
         warehouse().connect(what="begin", autocommit=True, patience=PATIENCE_SECONDS) as connection,
     ):
         for account in feed.accounts(settings()):
-            for sentence in load_receipts.days_of_other_zones(connection, account):
-                log.warning(sentence)
+            for text, command in load_receipts.days_of_other_zones(connection, account):
+                log.warning(f"{text} Way out: {command}")
 
 
 def _count_passed_months(walk: WindowPipeline, ended: threading.Event) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from dagster_project.errors import SettingsError
+from dagster_project.text import remedies
 from dagster_project.warehouse.connection import DAGSTER, Warehouse, safe_errors
 from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
 from dagster_project.warehouse.fitness import refuse_other_encodings
@@ -80,19 +81,19 @@ def check_storage(connection: Connection) -> None:
     if row is None:
         raise SettingsError(
             f"Dagster's storage in database {database} is not made yet.",
-            way_out="run `warehouse migrate`.",
+            way_out=remedies.MIGRATE,
         )
     made_for, may_read, owner, user = row
     if not may_read:
         raise SettingsError(
             f"Dagster's storage in database {database} belongs to {owner}, and {user} may not use it.",
-            way_out=f"sign in as {owner} (DAGSTER_URL), or run `warehouse migrate` with this DAGSTER_URL.",
+            way_out=f"sign in as {owner} (DAGSTER_URL), or {remedies.MIGRATE_AS_OWNER}.",
         )
     if made_for != MADE_FOR and not _is_at_head(connection):
         raise SettingsError(
             f"Dagster's storage in database {database} is of another version than Dagster"
             f" {dg.__version__}.",
-            way_out="run `warehouse migrate`.",
+            way_out=remedies.MIGRATE,
         )
 
 

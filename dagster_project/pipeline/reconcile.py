@@ -30,7 +30,7 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.due_days import due_days, expectation, limits_of
 from dagster_project.pipeline.planner import planned_windows
-from dagster_project.text.remedies import backfill_lines, spans_text
+from dagster_project.text.remedies import load_commands, spans_text
 from dagster_project.warehouse import reconciliations
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts
@@ -77,7 +77,7 @@ class Month:
     def way_out(self) -> str:
         """The command that asks for the month's days again."""
         account = self.window.account
-        return backfill_lines(account.source, account.label, self.window.days)[0]
+        return load_commands(account.source, account.label, self.window.days)[0]
 
     def told(self) -> str:
         """One sentence, for logs and alarms."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError
+from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.server import embedded
@@ -35,5 +36,5 @@ def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) ->
     if row is None or row[0] != mark:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
+            way_out=remedies.RESTORE_KEY,
         )

@@ -22,7 +22,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import Identity, Rules, Suppression
 from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.privacy import old_seal
-from dagster_project.text import sealing
+from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
 from dagster_project.warehouse.connection import Connection
 
@@ -88,7 +88,7 @@ def refuse_while_rekeying(connection: Connection) -> None:
     if row is not None and row[0] is not None:
         raise SettingsError(
             "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
-            way_out="let `warehouse rekey` finish; if it was stopped, run it again.",
+            way_out=remedies.FINISH_REKEY,
         )
 
 
@@ -241,7 +241,7 @@ def unseal(sealed: bytes, secret: str) -> bytes:
     except sealing.NotSealedSo:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            way_out="restore the key, or recompute all pseudonyms with `warehouse rekey`.",
+            way_out=remedies.RESTORE_KEY,
         ) from None
 
 

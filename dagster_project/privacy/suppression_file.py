@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from dagster_project.errors import SettingsError
 from dagster_project.privacy import old_seal, suppression
-from dagster_project.text import sealing
+from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
 from dagster_project.text.sealing import NotSealedSo
 from dagster_project.warehouse.connection import Connection
@@ -151,7 +151,7 @@ def _read(text: str) -> ExportedList:
             return _Tagged(file)
     raise SettingsError(
         "the file is no suppression list.",
-        way_out="give it one that `warehouse forget --export` wrote.",
+        way_out=f"give it one that {remedies.EXPORT_ERASURES} wrote.",
     )
 
 
@@ -171,7 +171,7 @@ def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
     except NotSealedSo:
         raise SettingsError(
             "the suppression list is another warehouse's, or damaged.",
-            way_out="give the file as `warehouse forget --export` of this warehouse wrote it.",
+            way_out=f"give the file as {remedies.EXPORT_ERASURES} of this warehouse wrote it.",
         ) from None
     connection.execute(
         "UPDATE ops.privacy SET sealed_key = %s", (suppression.seal(theirs, secret),)

@@ -1,25 +1,94 @@
-"""The commands that mend what is wrong, and the days that they are about."""
+"""The commands that mend what is wrong: every one that a message offers is worded here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from typing import Final
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Final, Literal
 
 from dagster_project.text.day_runs import runs_of
 
 SPANS_SHOWN: Final = 12
 
+MIGRATE: Final = "run `warehouse migrate`."
+MIGRATE_AS_ADMINISTRATOR: Final = "run `warehouse migrate` as the administrator."
+MIGRATE_AS_OWNER: Final = "run `warehouse migrate` with this DAGSTER_URL"
+FORGET_AGAIN: Final = "warehouse forget --again"
+IMPORT_ERASURES: Final = (
+    "`warehouse forget --import FILE` with the newest list that `--export` wrote"
+)
+EXPORT_ERASURES: Final = "`warehouse forget --export`"
+APPLY_ERASURES: Final = (
+    f"{IMPORT_ERASURES}; without one: the numbers erased since by `warehouse forget`,"
+    f" then `{FORGET_AGAIN}`."
+)
+RESTORE_KEY: Final = "restore the key, or compute all pseudonyms anew with `warehouse rekey`."
+FINISH_REKEY: Final = (
+    "let `warehouse rekey` finish; if it was stopped, run it again with the same key."
+)
+START_DAEMON: Final = "start `warehouse ui`, or the daemon's service."
+END_DEAD_RUN: Final = "the daemon ends it within a minute; so does any `warehouse backfill`."
+SPREAD: Final = "`warehouse backfill --spread`"
+WATCH_NIGHTS: Final = "`warehouse status` shows how far they are"
 
-def backfill_lines(
-    source: str, account: str | None, days: Sequence[date], *, verb: str = "backfill"
-) -> list[str]:
-    """The commands that load these days of an account again, one for each run of days."""
+Verb = Literal["backfill", "replay"]
+
+
+def load_command(
+    source: str,
+    account: str | None,
+    first: date | str,
+    last: date | str,
+    *,
+    verb: Verb = "backfill",
+    accept: Iterable[str] = (),
+) -> str:
+    """The command that loads these days again, from the vendor or (``replay``) from what is stored.
+
+    ``accept`` are the kinds of a hold, which the command then takes.
+    """
     who = f" --account {account}" if account else ""
+    options = "".join(f" {option}" for option in accept_options(accept))
+    return f"warehouse {verb} --source {source}{who} --from {first} --to {last}{options}"
+
+
+def load_commands(
+    source: str,
+    account: str | None,
+    days: Iterable[date],
+    *,
+    verb: Verb = "backfill",
+    accept: Iterable[str] = (),
+) -> list[str]:
+    """The commands that load these days again, one for each run of neighbouring days."""
+    kinds = tuple(accept)
     return [
-        f"warehouse {verb} --source {source}{who} --from {span[0]} --to {span[-1]}"
-        for span in runs_of(days)
+        load_command(source, account, run[0], run[-1], verb=verb, accept=kinds)
+        for run in runs_of(days)
     ]
+
+
+def leave_to_nights(source: str, account: str, first: date, last: date) -> str:
+    """The command that has the nightly runs load these days, within the budget."""
+    return (
+        f"warehouse backfill --spread --source {source} --account {account}"
+        f" --from {first} --to {last}"
+    )
+
+
+def accept_options(kinds: Iterable[str]) -> list[str]:
+    """The options that take a held answer: ``--accept-shrink``, ``--accept-rejects``."""
+    return [f"--accept-{kind}" for kind in kinds]
+
+
+def take_held(source: str, account: str, first: date, last: date, kinds: Iterable[str]) -> str:
+    """What to do about days that are held: look, and the command that takes them."""
+    take = load_command(source, account, first, last, accept=kinds)
+    return (
+        f"look at it with `warehouse held --source {source} --account {account}`;"
+        f" to take it as it is: {take}"
+    )
 
 
 def spans_text(days: Sequence[date]) -> str:
@@ -30,3 +99,33 @@ def spans_text(days: Sequence[date]) -> str:
         left = sum(len(run) for run in found[SPANS_SHOWN:])
         texts[SPANS_SHOWN:] = [f"and {left} more days until {found[-1][-1]}"]
     return ", ".join(texts)
+
+
+_LOAD_COMMAND = re.compile(
+    r"warehouse (backfill|replay) --source (\S+)(?: --account (\S+))?"
+    r" --from ([\d-]+) --to ([\d-]+)((?: --accept-\w+)*)"
+)
+
+
+def join_commands(commands: Iterable[str]) -> list[str]:
+    """The same commands, those that load neighbouring days joined into one."""
+    joined: dict[tuple[str, ...] | str, set[date]] = {}
+    for command in commands:
+        found = _LOAD_COMMAND.fullmatch(command)
+        if found is None:
+            joined[command] = set()
+            continue
+        verb, source, account, first, last, options = found.groups(default="")
+        begin, end = date.fromisoformat(first), date.fromisoformat(last)
+        days = {begin + timedelta(days=n) for n in range((end - begin).days + 1)}
+        joined.setdefault((verb, source, account, options), set()).update(days)
+    lines = []
+    for key, days in joined.items():
+        if isinstance(key, str):
+            lines.append(key)
+            continue
+        verb, source, account, options = key
+        kinds = re.findall(r"--accept-(\w+)", options)
+        known: Verb = "replay" if verb == "replay" else "backfill"
+        lines += load_commands(source, account, days, verb=known, accept=kinds)
+    return lines

@@ -22,6 +22,7 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from dagster_project.errors import SettingsError, TryLater, WarehouseError
+from dagster_project.text import remedies
 from dagster_project.warehouse.pg_errors import condition_name, safe_errors
 from dagster_project.warehouse.session import ENCODING, settle, through_a_pooler
 
@@ -51,14 +52,14 @@ _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
         "the server lets no such user in, or not from here",
         "correct {setting}, or ask the server's administrator (pg_hba.conf).",
     ),
-    "3D000": ("there is no such database", "run `warehouse migrate`."),
+    "3D000": ("there is no such database", remedies.MIGRATE),
     "22023": (
         "this login may not work as warehouse_loader, or the role does not exist yet",
-        "run `warehouse migrate`.",
+        remedies.MIGRATE,
     ),
     "42501": (
         "this login may not connect, or not work as warehouse_loader",
-        "run `warehouse migrate` as the administrator.",
+        remedies.MIGRATE_AS_ADMINISTRATOR,
     ),
 }
 _PROTOCOL_VIOLATION = "08P01"

@@ -11,16 +11,13 @@ list was applied to all that is stored (``erase_again``).
 from __future__ import annotations
 
 from dagster_project.errors import SettingsError
+from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import Connection, Warehouse, safe_errors
 from dagster_project.warehouse.seen_erasures import SeenErasures
 
 WHAT = (
     "this warehouse is a restored dump: who was erased after the dump was made may stand in it;"
     " loads are refused and BI is closed."
-)
-WAY_OUT = (
-    "`warehouse forget --import FILE` with the newest list that `--export` wrote;"
-    " without one: the numbers erased since by `warehouse forget`, then `warehouse forget --again`."
 )
 
 
@@ -64,7 +61,7 @@ def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
         warehouse.connect(what="restored", autocommit=True, patience=patience) as connection,
     ):
         if close_restored(connection, warehouse.seen_erasures):
-            raise SettingsError(WHAT, way_out=WAY_OUT)
+            raise SettingsError(WHAT, way_out=APPLY_ERASURES)
 
 
 def note_applied(connection: Connection, seen: SeenErasures | None) -> None:

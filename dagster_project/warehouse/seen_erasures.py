@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project.errors import SettingsError
+from dagster_project.text import remedies
 from dagster_project.warehouse.server.home import (
     locked,
     private_home,
@@ -73,5 +74,5 @@ class SeenErasures:
         except (AttributeError, TypeError, ValueError):
             raise SettingsError(
                 f"{self._file} is damaged: which erasures were seen is not known.",
-                way_out="restore the file; or delete it, and run `warehouse forget --import FILE` with the newest list.",
+                way_out=f"restore the file; or delete it, and run {remedies.IMPORT_ERASURES}.",
             ) from None

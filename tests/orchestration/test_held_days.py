@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,10 @@ import pytest
 from dagster_project.cli.main import main
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
+from dagster_project.monitoring import alarm_outbox
+from dagster_project.orchestration import alarms
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.text.remedies import join_commands
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, SITE, House, again, operating
 
@@ -69,6 +73,27 @@ def not_shrunk(house: House) -> dict[str, tuple[bool, dict[str, Any]]]:
     return told
 
 
+def alarmed(house: House, sensor: str) -> list[str]:
+    """The commands that the alarms of this sensor offer for what is open now."""
+    time.sleep(alarms.SETTLED_SECONDS + 0.5)
+    context = dg.build_sensor_context(house.instance)
+    getattr(alarms, sensor.removeprefix("alarm_")).evaluate_tick(context)
+    kind = "check_failed" if sensor == "alarm_failed_checks" else "run_failed"
+    with house.warehouse.connect(autocommit=True) as connection:
+        found = [one for one in alarm_outbox.open_alarms(connection) if one.kind == kind]
+    return join_commands(command for one in found for command in one.way_out)
+
+
+def take_it(*options: str) -> str:
+    return " ".join(
+        [
+            f"warehouse backfill --source calltouch --account {SITE}",
+            *(f"--from {SHRUNKEN}", f"--to {SHRUNKEN}"),
+            *options,
+        ]
+    )
+
+
 def materializations(house: House, day: date) -> int:
     wanted = dg.AssetRecordsFilter(ROWS, asset_partitions=[str(day)])
     return len(house.instance.fetch_materializations(wanted, limit=10).records)
@@ -98,6 +123,8 @@ def test_a_shrunken_day_is_held_and_the_others_are_loaded(house: House) -> None:
         f"| rows | {before[SHRUNKEN]} | 40 |" in metadata[f"what taking it changes, account {SITE}"]
     )
     assert metadata[f"way out, account {SITE}"].endswith("--accept-shrink")
+    assert alarmed(house, "alarm_failed_checks") == [take_it("--accept-shrink")]
+    assert alarmed(house, "alarm_failed_runs") == [take_it("--accept-shrink")]
     assert [told[str(day)][0] for day in (BEFORE, AFTER)] == [True, True]
     assert materializations(house, SHRUNKEN) == 1
     assert materializations(house, BEFORE) == 2

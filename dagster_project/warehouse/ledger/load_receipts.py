@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 from dagster_project import clock
 from dagster_project.model.receipt import DayState, Extraction, Receipt
 from dagster_project.model.window import Account, Window
+from dagster_project.text.remedies import load_command, take_held
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
@@ -145,17 +146,19 @@ _UPSERT_STATE = (
 )
 
 
-def days_of_other_zones(connection: Connection, account: Account) -> list[str]:
-    """Sentences on days that were dated in another time zone than the account's, with the way out."""
+def days_of_other_zones(connection: Connection, account: Account) -> list[tuple[str, str]]:
+    """Sentences on days that were dated in another time zone than the account's, each with its command."""
     rows = connection.execute(
         "SELECT time_zone, min(day), max(day), count(*) FROM ops.day_state"
         " WHERE source = %s AND account = %s AND time_zone <> %s GROUP BY time_zone ORDER BY 1",
         (account.source, account.label, account.time_zone.key),
     ).fetchall()
     return [
-        f"{account.source} {account.label}: {pluralize(days, 'day')} from {first} to {last} stand as"
-        f" days of {zone}, and the time zone is {account.time_zone.key} now. Way out: warehouse replay"
-        f" --source {account.source} --account {account.label} --from {first} --to {last}"
+        (
+            f"{account.source} {account.label}: {pluralize(days, 'day')} from {first} to {last} stand as"
+            f" days of {zone}, and the time zone is {account.time_zone.key} now.",
+            load_command(account.source, account.label, first, last, verb="replay"),
+        )
         for zone, first, last, days in rows
     ]
 
@@ -173,6 +176,15 @@ class HeldDay:
     extraction_id: int | None
     held_at: datetime | None
     figures: Mapping[str, Sequence[int | str]]
+
+    @property
+    def way_out(self) -> str:
+        """What to do about it: look, and the command that takes it."""
+        return take_held(self.source, self.account, self.day, self.day, self.kinds)
+
+    @property
+    def take_command(self) -> str:
+        return load_command(self.source, self.account, self.day, self.day, accept=self.kinds)
 
 
 def hold_day(

@@ -26,9 +26,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from dagster_project.errors import DatabaseFailed, SettingsError, TryLater
+from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
 from dagster_project.warehouse.pg_errors import PASSING, describe
-from dagster_project.warehouse.restored import WAY_OUT, WHAT, close_restored
+from dagster_project.warehouse.restored import WHAT, close_restored
 from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migration_files import Migration, read_files, sql_folder
 
@@ -75,7 +76,7 @@ def migrate(
                 _apply_when_not_busy(warehouse, files, migration, report)
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
-                report(f"{WHAT} Way out: {WAY_OUT}")
+                report(f"{WHAT} Way out: {APPLY_ERASURES}")
             make_logins(warehouse, report)
             if waiting or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")

@@ -1,0 +1,101 @@
+"""Whether an account is late: the one place that decides which days should be loaded and are not.
+
+Grain: a source and account. A day is *missing* when it has ended and has no receipt, counted from the
+first loaded day; where one answer tells of all days (``tellody_purchases``), from the day of the last
+answer. An account is *late* when its newest day that is due is missing. A day is due ``patience`` after
+the midnight from which a night may ask for it; status and metrics have none, the check ``fresh`` waits
+until the morning, the alarm as long as ``ALARM_OVERDUE_HOURS`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed, QueryScope
+from dagster_project.model.window import ONE_DAY, Account
+from dagster_project.warehouse.connection import Connection, Warehouse
+
+FRESH_BY: Final = 6
+"""The hour of the next morning until which the check ``fresh`` waits for a day."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The newest day that an account should have by now."""
+
+    source: str
+    account: str
+    due: date
+    whole_history: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source, self.account
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How far an account's days reach. ``newest`` is None where nothing was ever loaded."""
+
+    due: date
+    newest: date | None
+    missing: tuple[date, ...]
+
+    @property
+    def is_late(self) -> bool:
+        return self.newest is None or self.newest < self.due
+
+
+def expect_ended(feed: Feed, account: str, zone: ZoneInfo) -> Expected:
+    """An account of which every ended day is due."""
+    return _expected(feed, account, clock.today(zone) - ONE_DAY)
+
+
+def expect_askable(
+    feed: Feed, settings: Settings, warehouse: Warehouse, account: Account, patience: timedelta
+) -> Expected:
+    """An account of which is due what a night that began so long ago could ask the vendor for.
+
+    Where the vendor answers for today alone, that is today.
+    """
+    today = (clock.now() - patience).astimezone(account.time_zone).date()
+    askable = feed.night_days(settings, warehouse, today, [today - ONE_DAY])
+    return _expected(feed, account.label, min(askable))
+
+
+def _expected(feed: Feed, account: str, due: date) -> Expected:
+    return Expected(feed.source, account, due, feed.reach is QueryScope.HISTORY)
+
+
+def lateness(
+    connection: Connection, accounts: Iterable[Expected]
+) -> Mapping[tuple[str, str], Lateness]:
+    """How late these accounts are, by source and account."""
+    asked = list(accounts)
+    rows = connection.execute(
+        "SELECT x.source, x.account, x.due, greatest(s.newest, s.told_until - 1), ARRAY("
+        "  SELECT g.day::date FROM generate_series("
+        "   coalesce(s.told_until, s.first), x.due, '1 day') AS g(day)"
+        "  WHERE NOT EXISTS (SELECT FROM ops.day_state d WHERE d.source = x.source"
+        "   AND d.account = x.account AND d.day = g.day::date) ORDER BY g.day)"
+        " FROM unnest(%s::text[], %s::text[], %s::date[], %s::boolean[])"
+        "  AS x(source, account, due, whole_history),"
+        " LATERAL (SELECT min(d.day) AS first, max(d.day) AS newest, CASE WHEN x.whole_history THEN"
+        "   (SELECT max(e.last_day) FROM ops.extraction e WHERE e.extraction_id IN"
+        "    (SELECT extraction_id FROM ops.day_state WHERE source = x.source"
+        "     AND account = x.account)) END AS told_until"
+        "  FROM ops.day_state d WHERE d.source = x.source AND d.account = x.account) s",
+        (
+            [one.source for one in asked],
+            [one.account for one in asked],
+            [one.due for one in asked],
+            [one.whole_history for one in asked],
+        ),
+    )
+    return {(row[0], row[1]): Lateness(row[2], row[3], tuple(row[4])) for row in rows}

@@ -1,0 +1,47 @@
+"""The commands that load an account's days again, as the ledger says that they have to be loaded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import date
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import Account
+from dagster_project.text.remedies import Verb, load_commands
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import load_receipts
+
+
+def mending_commands(
+    connection: Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    feed: Feed,
+    account: Account,
+    days: Collection[date],
+    *,
+    verb: Verb = "backfill",
+) -> list[str]:
+    """The commands that load these days of an account.
+
+    A day whose newer answer is held is loaded with the option that takes it; for a day that the vendor
+    cannot be asked for any more there is no command.
+    """
+    held = {
+        one.day: tuple(one.kinds)
+        for one in load_receipts.held_days(connection, feed.source, account.label)
+    }
+    if verb == "backfill":
+        today = clock.today(account.time_zone)
+        days = set(days).intersection(feed.night_days(settings, warehouse, today, days))
+    by_kinds: dict[tuple[str, ...], list[date]] = defaultdict(list)
+    for day in days:
+        by_kinds[held.get(day, ())].append(day)
+    return [
+        command
+        for kinds, of_kinds in by_kinds.items()
+        for command in load_commands(feed.source, account.label, of_kinds, verb=verb, accept=kinds)
+    ]

@@ -1,0 +1,145 @@
+"""Which days are missing and who is late, by the ledger and the played clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dagster_project import clock
+from dagster_project.config.settings import load_settings
+from dagster_project.feeds import FEEDS
+from dagster_project.model.window import Account
+from dagster_project.monitoring.lateness import (
+    Expected,
+    Lateness,
+    expect_askable,
+    expect_ended,
+    lateness,
+)
+from dagster_project.warehouse.connection import Warehouse
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+FIRST = date(2024, 5, 1)
+SMS = next(feed for feed in FEEDS if feed.source == "calltouch")
+
+
+def load(
+    warehouse: Warehouse, source: str, account: str, *days: date, told_until: date | None = None
+) -> None:
+    """Receipts of these days, of one answer that tells of days up to ``told_until``."""
+    with warehouse.connect_admin() as connection:
+        row = connection.execute(
+            "INSERT INTO ops.extraction (source, account, first_day, last_day, outcome, code_version)"
+            " VALUES (%s, %s, %s, %s, 'complete', 't') RETURNING extraction_id",
+            (source, account, min(days), told_until or max(days)),
+        ).fetchone()
+        assert row is not None
+        for day in days:
+            connection.execute(
+                "WITH r AS (INSERT INTO ops.load_receipt (extraction_id, source, account, day, is_replay,"
+                "  rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged,"
+                "  rows_rejected, rows_final, checksum, observed_at, code_version)"
+                " VALUES (%(e)s, %(s)s, %(a)s, %(d)s, false, 0, 0, 0, 0, 0, 0, 0, 'x', now(), 't')"
+                " RETURNING receipt_id)"
+                " INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id,"
+                "  observed_at, loaded_at, rows, rows_final, checksum, settled)"
+                " SELECT %(s)s, %(a)s, %(d)s, receipt_id, %(e)s, now(), now(), 0, 0, 'x', true FROM r",
+                {"e": row[0], "s": source, "a": account, "d": day},
+            )
+
+
+def of(warehouse: Warehouse, expected: Expected) -> Lateness:
+    with warehouse.connect(autocommit=True) as connection:
+        return lateness(connection, [expected])[expected.key]
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def test_days_between_the_first_loaded_and_the_one_due_are_missing(warehouse: Warehouse) -> None:
+    load(warehouse, "calltouch", "101", day(0), day(2))
+    found = of(warehouse, Expected("calltouch", "101", day(4)))
+    assert found.missing == (day(1), day(3), day(4))
+    assert found.newest == day(2)
+    assert found.is_late
+    up_to_date = of(warehouse, Expected("calltouch", "101", day(2)))
+    assert not up_to_date.is_late
+    assert up_to_date.missing == (day(1),), "an old gap is missing, and makes nobody late"
+
+
+def test_an_account_that_was_never_loaded_is_late_and_misses_no_day(warehouse: Warehouse) -> None:
+    found = of(warehouse, Expected("calltouch", "101", day(4)))
+    assert (found.newest, found.missing, found.is_late) == (None, (), True)
+
+
+def test_what_one_answer_has_told_of_is_not_missing(warehouse: Warehouse) -> None:
+    load(warehouse, "tellody_purchases", "main", day(0), told_until=day(3))
+    expected = Expected("tellody_purchases", "main", day(4), whole_history=True)
+    found = of(warehouse, expected)
+    assert found.missing == (day(3), day(4)), "the day on which it was asked had not ended"
+    assert found.newest == day(2)
+    assert found.is_late
+    assert not of(warehouse, replace(expected, due=day(2))).is_late
+
+
+def test_many_accounts_are_told_in_one_go(warehouse: Warehouse) -> None:
+    load(warehouse, "calltouch", "101", day(0))
+    load(warehouse, "calltouch", "102", day(1))
+    load(warehouse, "trust", "101", day(0), day(1))
+    asked = [
+        Expected(source, account, day(1))
+        for source, account in (("calltouch", "101"), ("calltouch", "102"), ("trust", "101"))
+    ]
+    with warehouse.connect(autocommit=True) as connection:
+        found = lateness(connection, asked)
+    assert [found[one.key].is_late for one in asked] == [True, False, False]
+    assert [found[one.key].missing for one in asked] == [(day(1),), (), ()]
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> date:
+    """It is 02:30 in Moscow; answers the day that began."""
+    now = datetime.now(UTC)
+    target = datetime(2024, 5, 20, 2, 30, tzinfo=MOSCOW)
+    shift = tmp_path / "clock"
+    shift.write_text(str((target - now).total_seconds()))
+    monkeypatch.setenv(clock.CLOCK_FILE, str(shift))
+    return target.date()
+
+
+def test_a_day_is_due_when_it_has_ended_and_the_patience_is_over(
+    warehouse: Warehouse, night: date
+) -> None:
+    settings = load_settings({}, dotenv=None)
+    account = Account("calltouch", "101", MOSCOW)
+    yesterday = night - timedelta(days=1)
+
+    def due(**hours: float) -> date:
+        return expect_askable(SMS, settings, warehouse, account, timedelta(**hours)).due
+
+    assert expect_ended(SMS, "101", MOSCOW).due == yesterday
+    assert due(hours=0) == yesterday
+    assert due(hours=2) == yesterday
+    assert due(hours=3) == yesterday - timedelta(days=1)
+    assert due(hours=36) == yesterday - timedelta(days=2)
+
+
+def test_today_is_due_where_the_vendor_answers_for_today_alone(
+    warehouse: Warehouse, night: date
+) -> None:
+    def today_alone(
+        settings: object, warehouse: object, today: date, days: Collection[date]
+    ) -> list[date]:
+        return [today]
+
+    feed = replace(SMS, night_days=today_alone)
+    settings = load_settings({}, dotenv=None)
+    account = Account("calltouch", "101", MOSCOW)
+    due = expect_askable(feed, settings, warehouse, account, timedelta(hours=1)).due
+    assert due == night
