@@ -90,31 +90,39 @@ class PostgresServer:
     def fresh(self) -> Warehouse:
         """A migrated warehouse with no rows. Its Dagster database is made by ``add_dagster``."""
         warehouse = self.on(f"warehouse_{next(self._numbers)}")
-        with self.template.connect_admin(database="postgres") as connection:
-            for statement in (
-                "CREATE DATABASE {new} TEMPLATE {template}",
-                "GRANT CONNECT ON DATABASE {new} TO {app}",
-            ):
-                connection.execute(
-                    sql.SQL(statement).format(
-                        new=sql.Identifier(warehouse.database),
-                        template=sql.Identifier(TEMPLATE),
-                        app=sql.Identifier(APP),
-                    )
-                )
+        self._copy(self.template.database, warehouse.database)
+        self._on_server("GRANT CONNECT ON DATABASE {} TO {}", warehouse.database, APP)
         with warehouse.connect_admin() as connection:
             connection.execute("SELECT ops.secure_database()")
             # A copy of a database stands elsewhere, like a restored dump.
             connection.execute("SELECT ops.suppression_was_applied()")
         return warehouse
 
+    @cached_property
+    def dagster_template(self) -> str:
+        """Dagster's database with its tables, as ``warehouse migrate`` makes it."""
+        self._make_dagster(self.template)
+        return self.template.dagster_database
+
     def add_dagster(self, warehouse: Warehouse) -> None:
         """Make Dagster's database beside ``warehouse``, and its tables."""
+        self._copy(self.dagster_template, warehouse.dagster_database)
+        self._make_dagster(warehouse)
+
+    def _make_dagster(self, warehouse: Warehouse) -> None:
+        """What is right already is left alone."""
         from dagster_project.orchestration.storage import make_storage
 
         make_databases(warehouse, lambda line: None)
         make_logins(warehouse, lambda line: None)
         make_storage(warehouse)
+
+    def _copy(self, template: str, new: str) -> None:
+        self._on_server("CREATE DATABASE {} TEMPLATE {}", new, template)
+
+    def _on_server(self, statement: str, *names: str) -> None:
+        with self.template.connect_admin(database="postgres") as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def drop(self, warehouse: Warehouse) -> None:
         """Drop both databases, whoever is connected."""
