@@ -29,8 +29,9 @@ from dagster_project.warehouse.schema.migration_files import sql_folder
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
 from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
 from dagster_project.warehouse.server.settings import LOOPBACK
+from tests.support.programs import POSTGRES_15, missed, need
 
-DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+DEBIAN_15 = Path(POSTGRES_15).parent
 TEMPLATE = "template_warehouse"
 # A crash of the machine may cost a test server its data; a crash of Postgres alone may not.
 FASTER = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
@@ -155,6 +156,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which packages would have run what was skipped."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    by_package = missed(report.longrepr[2] for report in skipped)
+    if by_package:
+        counts = ", ".join(f"{package} ({count})" for package, count in by_package.items())
+        terminalreporter.write_line(f"Tests skipped for want of Debian's packages: {counts}")
+        terminalreporter.write_line(f"To run them: apt-get install {' '.join(by_package)}")
+
+
 @pytest.fixture(scope="session")
 def _servers() -> Iterator[Callable[[str], PostgresServer]]:
     started: dict[str, PostgresServer] = {}
@@ -162,8 +173,8 @@ def _servers() -> Iterator[Callable[[str], PostgresServer]]:
     def of_version(version: str) -> PostgresServer:
         if version not in started:
             binaries = bundled_binaries() if version == "18" else DEBIAN_15
-            if not (binaries / "postgres").exists():
-                pytest.skip(f"PostgreSQL {version} is not installed in {binaries}")
+            if version == "15":
+                need(POSTGRES_15)
             started[version] = PostgresServer(version, binaries, _scratch_folder())
         return started[version]
 

@@ -23,6 +23,7 @@ from dagster_project.warehouse.server.cluster import bundled_binaries
 from tests.conftest import PostgresServer
 from tests.support.erasing import a_day, command, forget, traces
 from tests.support.operating import SITE, days_back, operating
+from tests.support.programs import need
 from tests.warehouse.server.homes import wait_until
 
 BACKUP = Path(__file__).resolve().parents[2] / "docker" / "backup"
@@ -46,8 +47,7 @@ def other_host() -> Iterator[PostgresServer]:
 @pytest.fixture
 def key(tmp_path: Path) -> tuple[str, Path]:
     """A key pair of age: the public one, and the file of the private one."""
-    if shutil.which("age") is None:
-        pytest.skip("age is not installed")
+    need("age")
     identity = tmp_path / "identity"
     subprocess.run(["age-keygen", "-o", str(identity)], check=True, capture_output=True)
     lines = identity.read_text().splitlines()

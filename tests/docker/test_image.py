@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import need
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 Step = tuple[str, str]
@@ -173,8 +175,9 @@ def test_nothing_is_in_it_that_the_program_does_not_need(built: Builder) -> None
 
 
 def test_the_user_is_made_as_the_image_makes_it(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or shutil.which("useradd") is None:
-        pytest.skip("making a user takes root and useradd")
+    need("useradd")
+    if os.geteuid() != 0:
+        pytest.skip("making a user takes root")
     (tmp_path / "etc").mkdir()
     for name in ("passwd", "group", "shadow", "gshadow"):
         (tmp_path / "etc" / name).touch()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,9 @@ import yaml
 
 from dagster_project.orchestration.instance import INSTANCE_YAML
 from tests.docker.conftest import DOCKER, ROOT, VENDORS
+from tests.support.programs import need
 
+LINTERS = Path(sys.executable).parent
 ONE_SHOTS = {"migrate"}
 OF_THE_IMAGE = {"migrate", "code", "daemon", "webserver", "viewer", "metrics"}
 
@@ -234,16 +236,18 @@ class TestStack:
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.fleet.yaml", "compose.worker.yaml"])
 def test_compose_files_are_of_the_specifications_schema(name: str) -> None:
-    if shutil.which("check-jsonschema") is None:
-        pytest.skip("check-jsonschema is not installed")
     schema = ["--builtin-schema", "vendor.compose-spec"]
-    subprocess.run(["check-jsonschema", *schema, str(DOCKER / name)], check=True)
+    subprocess.run([LINTERS / "check-jsonschema", *schema, DOCKER / name], check=True)
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
-    if shutil.which("hadolint") is None:
-        pytest.skip("hadolint is not installed")
-    subprocess.run(["hadolint", str(DOCKER / "Dockerfile")], check=True)
+    subprocess.run([LINTERS / "hadolint", DOCKER / "Dockerfile"], check=True)
+
+
+@pytest.mark.parametrize("name", ["docker/backup", "docker/make-secrets", ".ci/run"])
+def test_shell_scripts_pass_their_linter(name: str) -> None:
+    (shellcheck,) = need("shellcheck")
+    subprocess.run([shellcheck, ROOT / name], check=True)
 
 
 def test_alert_rules_name_metrics_that_exist() -> None:
@@ -260,8 +264,7 @@ def test_alert_rules_name_metrics_that_exist() -> None:
 
 
 def test_alert_rules_are_rules_to_prometheus() -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed")
+    (promtool,) = need("promtool")
     subprocess.run(
-        ["promtool", "check", "rules", str(DOCKER / "alerts.yml")], check=True, capture_output=True
+        [promtool, "check", "rules", DOCKER / "alerts.yml"], check=True, capture_output=True
     )

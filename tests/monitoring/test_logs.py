@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shutil
 import subprocess
 import threading
 import urllib.error
@@ -25,6 +24,7 @@ from dagster_project.orchestration.run_metrics import run_metrics
 from dagster_project.sandbox.server import running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import SITE, days_back, operating
+from tests.support.programs import need
 
 LINE = re.compile(r'^warehouse_[a-z0-9_]+(\{(\w+="[^"]*",?)+\})? -?[0-9.e+-]+$')
 
@@ -126,9 +126,9 @@ def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
     assert sum(int(str(line["rows_inserted"])) for line in lines) == rows
     everything = text + json.dumps(lines, ensure_ascii=False)
     assert not [phone for (phone,) in phones if phone in everything]
-    if shutil.which("promtool"):
-        checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode())
-        assert checked.returncode in (0, 3), "3 is its taste in names (days, not seconds)"
+    (promtool,) = need("promtool")
+    checked = subprocess.run([promtool, "check", "metrics"], input=text.encode())
+    assert checked.returncode in (0, 3), "3 is its taste in names (days, not seconds)"
 
 
 def test_a_scrape_that_cannot_read_answers_503(capsys: pytest.CaptureFixture[str]) -> None:

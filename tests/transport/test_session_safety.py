@@ -27,6 +27,7 @@ from dagster_project.transport.session import (
     Transient,
     decode_json,
 )
+from tests.support.programs import need
 from tests.transport.scripted_server import (
     Play,
     drip,
@@ -79,19 +80,16 @@ def test_an_untrusted_certificate_is_refused_once(tmp_path: Path) -> None:
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
-    try:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
-                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", "key.pem", "-out", "cert.pem"),
-            ],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+    subprocess.run(
+        [
+            *(*need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context

@@ -25,6 +25,7 @@ from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.migrate import migrate
 from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder, free_port
 from tests.support.operating import KEY, again
+from tests.support.programs import POSTGRES_15, need
 
 HOSTILE = {
     "DateStyle": "'German, DMY'",
@@ -140,8 +141,7 @@ def german() -> Iterator[PostgresServer]:
 
     The locale C.UTF-8 takes its words from LANGUAGE, so that no other one need be installed.
     """
-    if not (DEBIAN_15 / "postgres").exists():
-        pytest.skip(f"PostgreSQL 15 is not installed in {DEBIAN_15}")
+    need(POSTGRES_15)
     server = PostgresServer("15", DEBIAN_15, _scratch_folder())
     server.cluster.stop()
     with (server.cluster.data / "pg_hba.conf").open("a") as file:
@@ -260,8 +260,7 @@ class TestRefusals:
         data, account = german.cluster.data, german.cluster.account
         make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]
         files = ["-keyout", str(data / "server.key"), "-out", str(data / "server.crt")]
-        if shutil.which("openssl") is None:
-            pytest.skip("openssl is not installed")
+        need("openssl")
         subprocess.run(["openssl", *make, *files], check=True, capture_output=True)
         for name in ("server.key", "server.crt"):
             os.chown(data / name, account.uid, account.gid)
@@ -364,9 +363,7 @@ def told(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 @contextmanager
 def pooler(server: PostgresServer, mode: str, ignored: str) -> Iterator[int]:
     """PgBouncer before the server; answers its port."""
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
+    (program,) = need("pgbouncer")
     folder, port, account = _scratch_folder(), free_port(), server.cluster.account
     password = server.passwords["postgres"].get_secret_value()
     (folder / "users").write_text(f'"postgres" "{password}"\n')

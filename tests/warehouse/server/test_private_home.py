@@ -27,6 +27,7 @@ from dagster_project.warehouse.server.home import (
     write_private,
 )
 from tests.support.operating import environment
+from tests.support.programs import need
 from tests.warehouse.server.homes import as_nobody, as_root, as_user, ask, mode_of
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
@@ -35,8 +36,7 @@ WAREHOUSE = Path(sys.executable).with_name("warehouse")
 @pytest.fixture(scope="module")
 def user() -> Iterator[str]:
     """An account of this system, made for the tests."""
-    if shutil.which("useradd") is None:
-        pytest.skip("useradd is not installed")
+    need("useradd")
     name = f"wh{uuid4().hex[:10]}"
     subprocess.run(
         ["useradd", "--no-create-home", "--shell", "/usr/sbin/nologin", name], check=True
