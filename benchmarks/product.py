@@ -18,12 +18,15 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
+from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.copy_binary import NULL, encode
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import build, launch, report, services
 from dagster_project.orchestration.instance import opened_instance
-from dagster_project.vendors.calltouch.context import RowContext
+from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TailMemory
+from dagster_project.vendors.calltouch.segments import segments_of
 
 
 def used() -> float:
@@ -35,10 +38,28 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+class SegmentsAlone(TailMemory):
+    """Leaves the template NULL, as a load without marts would."""
+
+    def __missing__(self, levelled: bytes) -> bytes:
+        self[levelled] = (
+            2 * NULL
+            if levelled == NO_TEXT
+            else NULL + encode("smallint", segments_of(levelled.decode()))
+        )
+        return self[levelled]
+
+
 def without_templates(feed: Feed) -> Feed:
     if feed.source != "calltouch":
         return feed
-    return replace(feed, row_context=lambda settings, key: RowContext.of(key, with_templates=False))
+
+    def row_context(settings: Settings, key: str) -> RowContext:
+        context = RowContext.of(key)
+        context.tails = SegmentsAlone(context.template_key)
+        return context
+
+    return replace(feed, row_context=row_context)
 
 
 class Product:

@@ -14,7 +14,6 @@ from typing import Any, Final
 from zlib import crc32
 
 DOCUMENTED: Final = "%d-%m-%Y %H:%M:%S"
-HOWS: Final = ("renamed", "absent", "nulled", "retyped", "reformed", "iso", "recoded")
 
 
 def change_field(body: bytes, name: str, how: str, every: int = 1) -> bytes:

@@ -33,7 +33,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from math import floor
 from typing import Protocol
 
@@ -69,7 +69,7 @@ class SlotStore(Protocol):
 
 
 class LimitStore(SlotStore, PointStore, Protocol):
-    """All that the governor needs kept."""
+    """All that the rate limiter needs kept."""
 
     def close(self) -> None: ...
 
@@ -149,8 +149,6 @@ class _Lane:
         self._period = self._burst / per_second + MARGIN
         self._turn = threading.Lock()
         self._clock = ClockMap()
-        self.missed = 0
-        self.forfeited = 0
 
     def take(self, stop: threading.Event | None) -> Slot:
         """The next slot, as soon as it is near enough to be given."""
@@ -170,11 +168,8 @@ class _Lane:
 
     def move(self, slot: Slot, sent: bool = False) -> Slot | None:
         """The slot moved to this moment; None where it had to be forfeited."""
-        self.missed += 1
         answer = self._store.move_slot(self._limiter, self._burst, self._period, slot.given, sent)
         moved, granted = self._read(*answer)
-        if not granted:
-            self.forfeited += 1
         return moved if granted else None
 
     def _learn_clock(self) -> None:
@@ -206,12 +201,6 @@ class RateLimiter:
         """A way to a slot of this limiter, for one request; ``stop`` ends the wait."""
         return Departure(self._lane(limiter, per_second), stop)
 
-    def pace(self, limiter: str, per_second: float, stop: threading.Event | None = None) -> None:
-        """Return when a request may leave at once: for senders that are not a ``Session``."""
-        departure = self.departure(limiter, per_second, stop)
-        while not departure.depart():
-            continue
-
     def cool_down(self, limiter: str, seconds: float | None) -> None:
         """A 429 was drawn: nobody sends for so long (at least a second)."""
         self._store.hold_slots(limiter, max(seconds or 0.0, SHORTEST_HOLD))
@@ -225,15 +214,6 @@ class RateLimiter:
     ) -> QuotaClaim:
         """A claim on the account's points, of ``cost`` a call; see ``QuotaClaim``."""
         return QuotaClaim(self._store, account, daily_points, cost, now)
-
-    def standing(self, account: Account, day: date) -> tuple[int, int]:
-        """Points spent that day, and points set aside by windows under way."""
-        return self._store.standing(account.source, account.label, day)
-
-    def misses(self) -> tuple[int, int]:
-        """How many slots this process missed since it began, and how many of them were forfeited."""
-        lanes = self._lanes.values()
-        return sum(lane.missed for lane in lanes), sum(lane.forfeited for lane in lanes)
 
     def close(self) -> None:
         """Let go of the store's connection; it is made again by whoever still asks."""

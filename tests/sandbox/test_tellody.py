@@ -13,9 +13,10 @@ import pytest
 import requests
 
 from dagster_project.sandbox.server import Sandbox
-from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES, Purchase
+from dagster_project.sandbox.tellody.purchases import UNDATABLE_SHAPES, Purchase
 from dagster_project.sandbox.tellody.vendor import Config
 from dagster_project.sandbox.world import World, change_config
+from tests.support.date_shapes import SHAPES
 
 ROOT = "/CampaignCloud"
 TOKEN = "X-XSRF-TOKEN"

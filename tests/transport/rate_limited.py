@@ -119,6 +119,18 @@ class PacedGate(Gate):
         self._departure.left()
 
 
+def pace(
+    rate_limiter: RateLimiter,
+    limiter: str,
+    per_second: float,
+    stop: threading.Event | None = None,
+) -> None:
+    """Return when a request may leave at once."""
+    departure = rate_limiter.departure(limiter, per_second, stop)
+    while not departure.depart():
+        continue
+
+
 def hammer(warehouse: Warehouse, port: int, processes: int, threads: int, seconds: float) -> None:
     """So many processes of so many threads ask as fast as they may, for so long."""
     users = [
@@ -134,7 +146,7 @@ def hammer(warehouse: Warehouse, port: int, processes: int, threads: int, second
 
 def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
     budget = Budget(warehouse)
-    governor = RateLimiter(budget)
+    rate_limiter = RateLimiter(budget)
     session = Session(pool_size=threads, retry=RetryPolicy(attempts=1))
     stop = threading.Event()
     request = Request("GET", f"http://127.0.0.1:{port}/")
@@ -142,7 +154,7 @@ def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
     def run() -> None:
         with suppress(Abandoned):
             while True:
-                gate = PacedGate(governor.departure("127.0.0.1", PER_SECOND, stop))
+                gate = PacedGate(rate_limiter.departure("127.0.0.1", PER_SECOND, stop))
                 with suppress(TryLater):
                     session.send(request, stats=ExtractStats(), gate=gate, stop=stop)
 

@@ -17,7 +17,6 @@ from dagster_project.sandbox.world import World
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OFFERS = (("4.90", "100.0"), ("19.90", "500.0"), ("34.9", "1000.0"), ("1.49e2", "5000"))
 METHODS = ("Paypal", "Credit card", "Bank transfer")
-SHAPES = ("full", "millis", "fields", "offset", "utc", "unknown", "number", "iso", "contradicting")
 UNDATABLE_SHAPES = ("null", "day_only")
 UNKNOWN_ZONE = "Europe/Atlantis"
 

@@ -1,6 +1,6 @@
 """One Calltouch call: its request, and the limits it passes on its way.
 
-A call is paced by the governor under the vendor's host name, and counts two points from just before
+A call is paced by the rate limiter under the vendor's host name, and counts two points from just before
 it is sent; they come back when the vendor certainly answered with an error. A gateway's 502 or
 504, a lost connection and a spoilt body leave the outcome unknown: those stay spent.
 """
@@ -61,18 +61,18 @@ def request(settings: CalltouchSettings, site: CalltouchSite, asked: dict[str, A
 
 
 class CallLimits:
-    """The governor as one site's calls meet it; without a governor nothing is limited."""
+    """The rate limiter as one site's calls meet it; without a rate limiter nothing is limited."""
 
     def __init__(
         self,
         settings: CalltouchSettings,
-        governor: RateLimiter | None,
+        rate_limiter: RateLimiter | None,
         points: QuotaClaim | None,
         stats: ExtractStats,
     ) -> None:
         self.host = urlsplit(settings.base_url).hostname or settings.base_url
         self.per_second = settings.requests_per_second
-        self.governor, self.points, self.stats = governor, points, stats
+        self.rate_limiter, self.points, self.stats = rate_limiter, points, stats
 
     def gate(self, stop: threading.Event | None = None, place: Permit | None = None) -> CallGate:
         """A gate for one exchange, whose answer has this place where places are counted."""
@@ -96,8 +96,10 @@ class CallGate(Gate):
         if limits.points is not None:
             self._spent_on = limits.points.before_call()
         limits.count(POINTS_A_CALL)
-        if limits.governor is not None:
-            self._departure = limits.governor.departure(limits.host, limits.per_second, self._stop)
+        if limits.rate_limiter is not None:
+            self._departure = limits.rate_limiter.departure(
+                limits.host, limits.per_second, self._stop
+            )
 
     def depart(self) -> bool:
         return self._departure is None or self._departure.depart()
@@ -121,8 +123,8 @@ class CallGate(Gate):
             if limits.points is not None and self._spent_on is not None:
                 limits.points.refund(self._spent_on)
         demanded = outcome.retry_after
-        if limits.governor is not None and (status == 429 or (status == 503 and demanded)):
-            limits.governor.cool_down(limits.host, min(demanded or 0.0, LONGEST_HOLD))
+        if limits.rate_limiter is not None and (status == 429 or (status == 503 and demanded)):
+            limits.rate_limiter.cool_down(limits.host, min(demanded or 0.0, LONGEST_HOLD))
 
 
 def is_certain_error(outcome: ExchangeResult) -> bool:

@@ -1,7 +1,7 @@
 """Calltouch's SMS results over HTTP: a window in, its stored answers out, proved to be all of it.
 
 Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
-tells the total; the pages after it are fetched side by side under the governor and handed out as
+tells the total; the pages after it are fetched side by side under the rate limiter and handed out as
 they come, at most ``AT_HAND`` of them at a time, of all windows together. A reading whose pages
 contradict each other (``proof``) is given up with a ``Restart`` and the window read again, a few times.
 
@@ -78,7 +78,7 @@ class CalltouchClient:
     """One for all sites and windows of a run; safe to use from many threads.
 
     Args:
-        governor: the limits shared with other processes; None where nothing limits.
+        rate_limiter: the limits shared with other processes; None where nothing limits.
         expected_pages: pages that the window is likely to take, for the first reservation.
         now: decides which day is today at the vendor.
     """
@@ -86,7 +86,7 @@ class CalltouchClient:
     def __init__(
         self,
         settings: CalltouchSettings,
-        governor: RateLimiter | None,
+        rate_limiter: RateLimiter | None,
         *,
         expected_pages: Callable[[Window], int] = one_page,
         now: Callable[[], datetime] = clock.now,
@@ -94,7 +94,7 @@ class CalltouchClient:
         rows_a_page: int = ROWS_PER_PAGE,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._settings, self._governor = settings, governor
+        self._settings, self._rate_limiter = settings, rate_limiter
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
@@ -114,7 +114,7 @@ class CalltouchClient:
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = CallLimits(self._settings, self._governor, points, stats)
+            limits = CallLimits(self._settings, self._rate_limiter, points, stats)
             if points is not None:
                 points.reserve(max(self._expected_pages(window), 1))
             reasons: list[str] = []
@@ -139,7 +139,7 @@ class CalltouchClient:
         with self._located(window), self._claim(window.account) as points:
             site = self._site(window.account.label)
             days = clamped(window, self._today(window.account))
-            limits = CallLimits(self._settings, self._governor, points, stats or ExtractStats())
+            limits = CallLimits(self._settings, self._rate_limiter, points, stats or ExtractStats())
             if points is not None:
                 points.reserve(1)
             try:
@@ -157,7 +157,7 @@ class CalltouchClient:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
         site = self._site(account.label)
-        limits = CallLimits(self._settings, self._governor, None, stats or ExtractStats())
+        limits = CallLimits(self._settings, self._rate_limiter, None, stats or ExtractStats())
         try:
             with self._located(account=account):
                 self._session.send(
@@ -171,8 +171,8 @@ class CalltouchClient:
 
     def close(self) -> None:
         self._session.close()
-        if self._governor is not None:
-            self._governor.close()
+        if self._rate_limiter is not None:
+            self._rate_limiter.close()
 
     def _reading(
         self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
@@ -241,11 +241,11 @@ class CalltouchClient:
     @contextmanager
     def _claim(self, account: Account) -> Iterator[QuotaClaim | None]:
         """The window's claim on the site's points, given back at the end."""
-        if self._governor is None:
+        if self._rate_limiter is None:
             yield None
             return
         budget = self._site(account.label).daily_points
-        with self._governor.points(account, budget, POINTS_A_CALL, self._now) as points:
+        with self._rate_limiter.points(account, budget, POINTS_A_CALL, self._now) as points:
             try:
                 yield points
             except QuotaSpent as spent:

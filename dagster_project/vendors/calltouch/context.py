@@ -33,25 +33,20 @@ _LINKS_AT_MOST: Final = 4
 
 
 class RowContext:
-    """Keys and memories for the rows of any account; one thread at a time.
+    """Keys and memories for the rows of any account; one thread at a time."""
 
-    ``template_key`` is ``None`` where templates are switched off.
-    """
-
-    def __init__(self, recipient_key: bytes, template_key: bytes | None) -> None:
+    def __init__(self, recipient_key: bytes, template_key: bytes) -> None:
         self.recipient_key = recipient_key
         self.template_key = template_key
         self.phones = PhoneMemory(recipient_key)
         self.statuses = StatusMemory()
-        self.tails = None if template_key is None else TailMemory(template_key)
+        self.tails = TailMemory(template_key)
         self._clocks: dict[ZoneInfo, LocalClock] = {}
 
     @classmethod
-    def of(cls, secret: str, *, with_templates: bool = True) -> RowContext:
+    def of(cls, secret: str) -> RowContext:
         """From ``PII_HASH_KEY``."""
-        return cls(
-            sub_key(secret, "recipient"), sub_key(secret, "template") if with_templates else None
-        )
+        return cls(sub_key(secret, "recipient"), sub_key(secret, "template"))
 
     def clock(self, zone: ZoneInfo) -> LocalClock:
         if zone not in self._clocks:

@@ -280,8 +280,7 @@ def rekey_row(values: Values, context: RowContext) -> Values:
 
 
 def _template(text: str | None, context: RowContext) -> UUID | None:
-    key = context.template_key
-    return None if key is None or text is None else UUID(bytes=template_id(text, key))
+    return None if text is None else UUID(bytes=template_id(text, context.template_key))
 
 
 def _recipient(phone: str | None, context: RowContext) -> UUID | None:

@@ -223,10 +223,9 @@ def _message(message: str | None, counts: Counter[str], context: RowContext) -> 
     if message is None:
         return dict.fromkeys(("message", "template_id", "segments"))
     message = sanitize(message, counts)
-    key = context.template_key
     return {
         "message": message,
-        "template_id": None if key is None else template_id(message, key),
+        "template_id": template_id(message, context.template_key),
         "segments": segments_of(message),
     }
 

@@ -15,11 +15,7 @@ ask for that, and neither does this), and Codesleuth's split-sms.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 ALPHABET: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -62,23 +58,4 @@ def _segments_of_pairs(units: str, joined: int) -> int:
         if units[start - 1 : start] == _ESCAPE:
             start -= 1
         segments += 1
-    return segments
-
-
-def segments_of_all(texts: Sequence[str], encoded: Sequence[bytes]) -> NDArray[np.int16]:
-    """``segments_of`` each text, given in UTF-8 too.
-
-    By columns where a text begins with a Cyrillic letter and has none of the characters that are
-    two units of UTF-16: bytes from 0xF0 on begin those.
-    """
-    units = np.fromiter(map(len, texts), np.int64, len(texts))
-    openings = "".join([text[:1] or " " for text in texts]).encode("utf-32-le")
-    first = np.frombuffer(openings, np.uint32)
-    simple = (first >= 0x400) & (first < 0x500)
-    pairs = np.flatnonzero(np.frombuffer(b"".join(encoded), np.uint8) >= 0xF0)
-    ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-    simple[np.searchsorted(ends, pairs, side="right")] = False
-    segments = np.where(units <= 70, 1, np.minimum(-(-units // 67), MOST)).astype(np.int16)
-    for place in np.flatnonzero(~simple).tolist():
-        segments[place] = segments_of(texts[place])
     return segments

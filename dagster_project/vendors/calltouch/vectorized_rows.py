@@ -21,7 +21,6 @@ from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from dagster_project.model.batch import Batch
-from dagster_project.model.copy_binary import NULL
 from dagster_project.model.window import Window, day_number
 from dagster_project.text.pseudonyms import PSEUDONYM_SIZE, pseudonyms
 from dagster_project.text.sanitize import is_sanitized
@@ -29,7 +28,6 @@ from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
 from dagster_project.vendors.calltouch.pages import Row, SmsPage
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
-from dagster_project.vendors.calltouch.segments import segments_of_all
 
 Characters = NDArray[np.uint8]
 Structures = np.ndarray[tuple[int], np.dtype[np.void]]
@@ -162,7 +160,7 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
         numbers,
         [encoded for encoded, _, _ in statuses],
         *_texts(plain),
-        _tails(plain, context),
+        context.tails.of(plain.messages),
         strict=True,
     )
     records = list(map(b"".join, fields))
@@ -216,19 +214,6 @@ def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[b
         phone, fields[place] = context.phones[plain.phones[place]]
         keyed_phones[place] = phone + keyed_phones[place][-SECOND:]
     return fields, keyed_phones
-
-
-def _tails(plain: PlainRows, context: RowContext) -> list[bytes]:
-    """The encoded fields ``template_id`` and ``segments``."""
-    if context.tails is not None:
-        return context.tails.of(plain.messages)
-    tails = _sized(_TAIL, len(plain.texts))
-    tails["template_id_size"] = NULL_SIZE
-    tails["segments"] = segments_of_all([text or "" for text in plain.texts], plain.messages)
-    pieces = _pieces(tails)
-    for place in _without_text(plain):
-        pieces[place] = 2 * NULL
-    return pieces
 
 
 def _texts(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:

@@ -32,6 +32,11 @@ from dagster_project.vendors.trust.range_proof import ProofStore
 from dagster_project.vendors.trust.rows import Coverage
 
 ROLLING_DAYS: Final = 7
+SERVER_STATES: Final = {
+    "honoured": "honours a range of days",
+    "ignored": "ignores a range of days",
+    "unproven": "is not proved to honour a range of days",
+}
 
 
 class TrustClient:
@@ -99,10 +104,6 @@ class TrustClient:
         stats.notes["range_proof"] = proof.summary()
         return proof
 
-    def prove_range(self, company: int, stats: ExtractStats) -> RangeProof:
-        """What one company's answers prove at this moment; not remembered."""
-        return self._prover.prove_range(company, stats)
-
     def answerable(self, window: Window, stats: ExtractStats) -> list[date]:
         """The days of a window that the vendor can be asked for now: until today, or today alone."""
         today = self.today
@@ -153,8 +154,8 @@ class TrustClient:
                 way_out="run again later.",
             )
         return VendorCannotAnswer(
-            f"it cannot answer for {days}: that the server honours a date range is {proof.state}"
-            f" ({proof.reason}). It tells its last {ROLLING_DAYS} days, and only as of today.",
+            f"it cannot answer for {days}: its server {SERVER_STATES[proof.state]} ({proof.reason})."
+            f" It answers for the last {ROLLING_DAYS} days alone, as of today.",
             source=SOURCE,
             way_out="load today; other days become possible once ranges are proved to be honoured.",
         )

@@ -66,7 +66,6 @@ TABLE: Final = Table(
     fields=(*COUNTERS.items(), *ACTIONS.items(), (CAMPAIGN, "campaigns")),
     compared=COLUMN_NAMES,
 )
-COLUMNS: Final = TABLE.columns
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60

@@ -8,7 +8,6 @@ database's clock: a host whose clock is ahead would be believed until real time 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from psycopg.rows import class_row
 
@@ -29,7 +28,6 @@ _LOAD = f"""
 SELECT {_COLUMNS} FROM ops.range_proof
 WHERE source = %s AND server = %s AND params = %s ORDER BY asked_at
 """  # noqa: S608
-_ALL = f"SELECT {_COLUMNS} FROM ops.range_proof ORDER BY source, server, params, asked_at"  # noqa: S608
 
 
 class RangeProofs:
@@ -40,11 +38,12 @@ class RangeProofs:
 
     def load(self, source: str, server: str, params: str) -> list[RangeProof]:
         """The latest of each state, oldest first."""
-        return self._select(_LOAD, (source, server, params))
-
-    def every(self) -> list[RangeProof]:
-        """All that is known, for the doctor."""
-        return self._select(_ALL, ())
+        with (
+            safe_errors("reading range proofs"),
+            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
+            connection.cursor(row_factory=class_row(RangeProof)) as cursor,
+        ):
+            return cursor.execute(_LOAD, (source, server, params)).fetchall()
 
     def save(self, proof: RangeProof) -> None:
         values = (
@@ -63,11 +62,3 @@ class RangeProofs:
             self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
         ):
             connection.execute(_SAVE, values)
-
-    def _select(self, query: str, values: tuple[Any, ...]) -> list[RangeProof]:
-        with (
-            safe_errors("reading range proofs"),
-            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
-            connection.cursor(row_factory=class_row(RangeProof)) as cursor,
-        ):
-            return cursor.execute(query, values).fetchall()

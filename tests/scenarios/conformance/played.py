@@ -17,7 +17,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.model.feed import VendorClient
 from dagster_project.model.window import Account, each_day
 from dagster_project.sandbox.calltouch.vendor import Site
-from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES
+from dagster_project.sandbox.tellody.purchases import UNDATABLE_SHAPES
 from dagster_project.sandbox.world import World
 from dagster_project.text.sanitize import sanitize
 from dagster_project.transport.rate_limiter import RateLimiter
@@ -29,6 +29,7 @@ from dagster_project.vendors.trust import token as trust_token
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
+from tests.support.date_shapes import SHAPES
 
 Row = Mapping[str, Any]
 

@@ -96,7 +96,7 @@ def calltouch(
     vendor: Played | int,
     *,
     path: str = PATH,
-    governor: Any = None,
+    rate_limiter: Any = None,
     daily_points: int | None = None,
     retry: RetryPolicy | None = None,
     **named: Any,
@@ -122,7 +122,7 @@ def calltouch(
     named.setdefault("now", lambda: NOW)
     client = CalltouchClient(
         settings,
-        governor,
+        rate_limiter,
         session=session,
         rows_a_page=ROWS_A_PAGE,
         pause=lambda seconds: None,

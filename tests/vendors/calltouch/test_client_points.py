@@ -32,25 +32,34 @@ from tests.vendors.calltouch.played import (
 
 
 @pytest.fixture
-def governor(warehouse: Warehouse) -> Iterator[RateLimiter]:
-    budget = Budget(warehouse)
-    yield RateLimiter(budget)
-    budget.close()
+def budget(warehouse: Warehouse) -> Iterator[Budget]:
+    opened = Budget(warehouse)
+    yield opened
+    opened.close()
 
 
+@pytest.fixture
+def rate_limiter(budget: Budget) -> RateLimiter:
+    return RateLimiter(budget)
+
+
+ACCOUNT = (SITE.source, SITE.label)
 TODAY = datetime(2024, 4, 20, tzinfo=MOSCOW).date()
 
 
-def test_points_are_counted_for_every_call_that_succeeded(governor: RateLimiter) -> None:
+def test_points_are_counted_for_every_call_that_succeeded(
+    rate_limiter: RateLimiter, budget: Budget
+) -> None:
     stats = ExtractStats()
-    with calltouch(35, governor=governor) as (_, client):
+    with calltouch(35, rate_limiter=rate_limiter) as (_, client):
         read(client, stats=stats)
     assert stats.points == 8
-    assert governor.standing(SITE, TODAY) == (8, 0)
+    assert budget.standing(*ACCOUNT, TODAY) == (8, 0)
 
 
 def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_not(
-    governor: RateLimiter,
+    rate_limiter: RateLimiter,
+    budget: Budget,
 ) -> None:
     cases: list[tuple[Play, int]] = [
         (reply("", 429), 0),
@@ -65,16 +74,20 @@ def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_no
     for play, cost in cases:
         stats = ExtractStats()
         vendor = Played([sms(1)], {1: Spoilt(play=play, times=1)})
-        with calltouch(vendor, governor=governor) as (_, client):
+        with calltouch(vendor, rate_limiter=rate_limiter) as (_, client):
             read(client, stats=stats)
         assert stats.points == 2 + cost, play
         spent += 2 + cost
-        assert governor.standing(SITE, TODAY) == (spent, 0)
+        assert budget.standing(*ACCOUNT, TODAY) == (spent, 0)
 
 
-def test_a_window_that_is_expected_not_to_fit_is_not_begun(governor: RateLimiter) -> None:
+def test_a_window_that_is_expected_not_to_fit_is_not_begun(
+    rate_limiter: RateLimiter, budget: Budget
+) -> None:
     with (
-        calltouch(35, governor=governor, daily_points=7, expected_pages=lambda window: 4) as (
+        calltouch(
+            35, rate_limiter=rate_limiter, daily_points=7, expected_pages=lambda window: 4
+        ) as (
             vendor,
             client,
         ),
@@ -82,51 +95,56 @@ def test_a_window_that_is_expected_not_to_fit_is_not_begun(governor: RateLimiter
     ):
         read(client)
     assert vendor.questions == []
-    assert governor.standing(SITE, TODAY) == (0, 0)
+    assert budget.standing(*ACCOUNT, TODAY) == (0, 0)
 
 
-def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(governor: RateLimiter) -> None:
+def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(
+    rate_limiter: RateLimiter, budget: Budget
+) -> None:
     with (
-        calltouch(35, governor=governor, daily_points=7) as (vendor, client),
+        calltouch(35, rate_limiter=rate_limiter, daily_points=7) as (vendor, client),
         pytest.raises(
             QuotaSpent, match=r"3 calls \(6 points\) do not fit: of 7 points .* 2 are spent"
         ),
     ):
         read(client)
     assert vendor.pages_asked == [1]
-    assert governor.standing(SITE, TODAY) == (2, 0)
+    assert budget.standing(*ACCOUNT, TODAY) == (2, 0)
 
 
-def test_a_window_that_fits_exactly_is_loaded(governor: RateLimiter) -> None:
-    with calltouch(35, governor=governor, daily_points=8) as (_, client):
+def test_a_window_that_fits_exactly_is_loaded(rate_limiter: RateLimiter, budget: Budget) -> None:
+    with calltouch(35, rate_limiter=rate_limiter, daily_points=8) as (_, client):
         assert len(read(client)) == 4
         with pytest.raises(QuotaSpent):
             read(client)
-    assert governor.standing(SITE, TODAY) == (8, 0)
+    assert budget.standing(*ACCOUNT, TODAY) == (8, 0)
 
 
 def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
-    governor: RateLimiter,
+    rate_limiter: RateLimiter,
+    budget: Budget,
 ) -> None:
-    with calltouch(20, governor=governor, daily_points=20, expected_pages=lambda window: 9) as (
+    with calltouch(
+        20, rate_limiter=rate_limiter, daily_points=20, expected_pages=lambda window: 9
+    ) as (
         _,
         client,
     ):
         reading = client.extract(WINDOW, ExtractStats())
         next(reading)
-        assert governor.standing(SITE, TODAY) == (2, 16)
+        assert budget.standing(*ACCOUNT, TODAY) == (2, 16)
         next(reading)
-        assert governor.standing(SITE, TODAY) == (4, 0)
+        assert budget.standing(*ACCOUNT, TODAY) == (4, 0)
         reading.close()  # type: ignore[attr-defined]
-    assert governor.standing(SITE, TODAY)[1] == 0
+    assert budget.standing(*ACCOUNT, TODAY)[1] == 0
 
 
 def test_spent_points_that_the_vendor_knows_of_are_told_with_our_own_count(
-    governor: RateLimiter,
+    rate_limiter: RateLimiter,
 ) -> None:
     vendor = Played([], refusal=lambda asked: reply(POINTS, 403))
     with (
-        calltouch(vendor, governor=governor, daily_points=100) as (_, client),
+        calltouch(vendor, rate_limiter=rate_limiter, daily_points=100) as (_, client),
         pytest.raises(QuotaSpent) as failure,
     ):
         read(client)
@@ -135,9 +153,9 @@ def test_spent_points_that_the_vendor_knows_of_are_told_with_our_own_count(
     assert "2024-04-21 00:00 Europe/Moscow" in str(failure.value)
 
 
-def test_a_429_holds_back_the_whole_host(governor: RateLimiter) -> None:
+def test_a_429_holds_back_the_whole_host(rate_limiter: RateLimiter) -> None:
     vendor = Played([sms(1)], {1: Spoilt(play=reply("", 429, {"Retry-After": "1"}), times=1)})
-    with calltouch(vendor, governor=governor) as (_, client):
+    with calltouch(vendor, rate_limiter=rate_limiter) as (_, client):
         began = time.monotonic()
         read(client)
     assert time.monotonic() - began >= 0.9

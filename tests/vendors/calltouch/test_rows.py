@@ -250,14 +250,11 @@ def test_every_row_is_loaded_exactly_or_rejected_with_its_original(
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.lists(good_rows(PLAIN_PHONES) | good_rows(PLAIN_PHONES, incomplete=True), max_size=8),
-    st.booleans(),
-)
+@given(st.lists(good_rows(PLAIN_PHONES) | good_rows(PLAIN_PHONES, incomplete=True), max_size=8))
 def test_by_columns_a_row_is_byte_for_byte_what_it_is_by_itself(
-    rows: list[tuple[str, Any]], with_templates: bool
+    rows: list[tuple[str, Any]],
 ) -> None:
-    context = RowContext.of(SECRET, with_templates=with_templates)
+    context = RowContext.of(SECRET)
     page = answer(*[source for source, _ in rows])
     batch = to_batch(page, APRIL, context)
 
@@ -447,13 +444,6 @@ def test_a_number_is_one_recipient_in_any_mask_and_under_one_key_alone() -> None
     assert len({recipient(phone) for phone in masks}) == 1
     assert recipient(masks[0]) != recipient("79209383655")
     assert recipient(masks[0]) != recipient(masks[0], SECRET + "!")
-
-
-def test_templates_can_be_left_out(table: CopyTable) -> None:
-    batch = batch_of(ROW, context=RowContext.of(SECRET, with_templates=False))
-
-    [row] = named(table.round_trip(batch.records))
-    assert (row["template_id"], row["segments"]) == (None, 1)
 
 
 def test_texts_that_cannot_be_stored_are_mended_and_counted(table: CopyTable) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_project.vendors.calltouch.segments import segments_of, segments_of_all
+from dagster_project.vendors.calltouch.segments import segments_of
 
 # 3GPP TS 23.038, table 6.2.1 by rows, without the escape at 0x1B; then the extension table.
 GSM = (
@@ -87,10 +87,3 @@ def test_segments_at_the_edges(text: str, segments: int) -> None:
 
 def test_the_alphabet_has_its_127_characters() -> None:
     assert len(set(GSM)) == 127
-
-
-@given(st.lists(TEXTS.map(lambda text: text.encode("utf-8", "ignore").decode())))
-def test_by_columns_the_same_is_found(texts: list[str]) -> None:
-    encoded = [text.encode() for text in texts]
-
-    assert segments_of_all(texts, encoded).tolist() == [segments_of(text) for text in texts]

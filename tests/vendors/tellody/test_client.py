@@ -13,9 +13,10 @@ import pytest
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch
 from dagster_project.model.response import ExtractStats, Response
-from dagster_project.sandbox.tellody.purchases import SHAPES, UNDATABLE_SHAPES
+from dagster_project.sandbox.tellody.purchases import UNDATABLE_SHAPES
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody.activity_rows import read_totals
+from tests.support.date_shapes import SHAPES
 from tests.vendors.tellody.conftest import Rig
 
 StartRig = Callable[..., Rig]

@@ -14,9 +14,9 @@ import pytest
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.window import Window
-from dagster_project.sandbox.tellody.purchases import SHAPES
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
 from dagster_project.vendors.tellody.joda_column import normalize_column
+from tests.support.date_shapes import SHAPES
 from tests.vendors.tellody.conftest import Loader, Rig, answer, page, purchase, window
 
 SAMPLES = Path(__file__).parents[2] / "data"
