@@ -88,7 +88,7 @@ class Product:
             self.strip()
         told: Counter[str] = Counter()
         with ExitStack() as stack:
-            stack.enter_context(report.listening(lambda chunk: _add(told, chunk.committed)))
+            stack.enter_context(report.listen(lambda chunk: _add(told, chunk.committed)))
             begun, cpu = time.perf_counter(), used()
             success = launch.launch(
                 self.definitions, self.instance, feed, days, run_id=str(uuid4()), config={}

@@ -101,7 +101,7 @@ def calltouch_calls_left(
     if budget is None:
         return None
     today = clock.today(account.time_zone)
-    spent, held = load_receipts.points_standing(connection, account, today)
+    spent, held = load_receipts.read_points(connection, account, today)
     return max(budget - spent - held, 0) // calltouch_client.POINTS_A_CALL
 
 

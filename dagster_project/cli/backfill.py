@@ -153,14 +153,16 @@ def run(
             asked = len(chosen) or len(feed.accounts(settings))
             with Progress(feed.source, len(days), asked) as progress:
 
-                def heard(chunk: WindowDone, done: Done = done, bar: Progress = progress) -> None:
+                def on_window(
+                    chunk: WindowDone, done: Done = done, bar: Progress = progress
+                ) -> None:
                     done.add(chunk)
                     bar.advance(chunk)
 
                 for chunk in run_ranges(feed, settings, days, chunk_days, oldest_first):
                     run_id = str(uuid4())
                     done.runs.append(run_id)
-                    with report.listening(heard):
+                    with report.listen(on_window):
                         success = launch.launch(
                             defs,
                             instance,

@@ -25,7 +25,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
-from dagster_project.monitoring.findings import Finding, in_all
+from dagster_project.monitoring.findings import Finding, summarize
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.privacy.pseudonym_key import pii_hash_key
@@ -77,7 +77,7 @@ def doctor() -> int:
         mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
         way_out = f" Way out: {finding.way_out}" if finding.way_out else ""
         click.echo(f"{mark} {finding.about}: {finding.text}{way_out}")
-    click.echo(f"\n{in_all(findings)}")
+    click.echo(f"\n{summarize(findings)}")
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
 

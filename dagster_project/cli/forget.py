@@ -98,7 +98,7 @@ def _read(file: Path) -> str:
 
 def _erase(what: Erase) -> int:
     warehouse, key = opened_with_key()
-    holders = personal_data.belongings(services.settings(), key)
+    holders = personal_data.scopes(services.settings(), key)
     with safe_errors("erasing"):
         done = what(warehouse, key, holders, lambda line: click.echo(line, err=True))
     click.echo(_summary(done))

@@ -17,7 +17,7 @@ import click
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.monitoring.logs import Metric, exposition
-from dagster_project.monitoring.metrics import last_day_metrics, point_metrics, standing_metrics
+from dagster_project.monitoring.metrics import account_metrics, last_day_metrics, point_metrics
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.run_metrics import run_metrics
@@ -51,7 +51,7 @@ class Reader:
             ) as connection,
         ):
             found = [
-                *standing_metrics(connection, self._settings),
+                *account_metrics(connection, self._settings),
                 *last_day_metrics(connection),
                 *point_metrics(connection, self._settings),
                 *self._read_runs(),

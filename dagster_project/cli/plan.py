@@ -124,7 +124,7 @@ def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequenc
         chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
         with warehouse.connect(what="wanted", autocommit=True) as connection:
             for account in chosen:
-                owed_days.want(connection, account, first, last)
+                owed_days.request_backfill(connection, account, first, last)
         for each in forecasts(feed, settings, warehouse, chosen, first, last):
             click.echo(f"noted: {_wish(each, first, last)}")
     click.echo(f"the nightly runs do it, newest days first; {remedies.WATCH_NIGHTS}")

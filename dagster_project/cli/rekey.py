@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
@@ -44,8 +44,8 @@ def rekey() -> int:
         days = recompute(
             warehouse,
             Keys(old, new),
-            personal_data.belongings(settings, new),
-            personal_data.belongings(settings, old),
+            personal_data.scopes(settings, new),
+            personal_data.scopes(settings, old),
             report=lambda line: click.echo(line, err=True),
         )
     if own:
@@ -58,7 +58,7 @@ def rekey() -> int:
 
 def _new_key(next_file: Path | None) -> str:
     """As given, as begun with, as typed, or made: in this order."""
-    given = given_settings().get("PII_HASH_KEY_NEW", "")
+    given = read_environment().get("PII_HASH_KEY_NEW", "")
     if not given and next_file is not None:
         given = (read_private(next_file) or "").strip() or secrets.token_urlsafe(32)
     if not given and sys.stdin.isatty():

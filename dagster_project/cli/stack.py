@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import STORAGE_URL, point_at, prepare_home
@@ -32,7 +32,7 @@ RESULTS_URL = "WAREHOUSE_RESULTS_URL"
 
 def execute(*, command: Sequence[str]) -> int:
     """Become this program, with Dagster's storage and the broker in its environment."""
-    given = given_settings()
+    given = read_environment()
     if url := given.get("DAGSTER_URL"):
         point_at(DagsterStorage.at(SecretStr(url)))
     else:

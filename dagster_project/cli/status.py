@@ -54,26 +54,26 @@ def _as_json(found: Health) -> dict[str, object]:
             {"subject": a.subject, "severity": a.severity, "what": a.what, "way_out": a.way_out}
             for a in found.alarms
         ],
-        "untold": {channel: count for channel, count, _ in found.untold},
+        "untold": {channel: count for channel, count, _ in found.undelivered},
     }
 
 
 def _account_json(account: AccountHealth) -> dict[str, object]:
     points = account.points
     return {
-        **account.standing.as_json(),
+        **account.status.as_json(),
         "points": {"spent": points.spent, "held": points.held, "left": points.left}
         if points
         else None,
-        "wanted_left": account.wanted_left,
+        "wanted_left": account.requested_left,
         "troubles": [
             {
-                "days": [day.isoformat() for day in trouble.days],
-                "why": trouble.why,
-                "told_in": trouble.told_in,
-                "way_out": trouble.way_out,
+                "days": [day.isoformat() for day in entry.days],
+                "why": entry.why,
+                "told_in": entry.recorded_in,
+                "way_out": entry.way_out,
             }
-            for trouble in account.troubles
+            for entry in account.red_days
         ],
         "notices": list(account.notices),
     }
@@ -96,7 +96,7 @@ def _table(found: Health) -> Table:
         table.add_column(name, justify="right")
     table.add_column("last loaded (UTC)", no_wrap=True)
     for account in found.accounts:
-        s, points = account.standing, account.points
+        s, points = account.status, account.points
         table.add_row(
             s.source,
             s.account,
@@ -107,7 +107,7 @@ def _table(found: Health) -> Table:
             str(len(s.unsettled)),
             str(len(s.held)),
             str(s.rejects),
-            str(account.wanted_left or ""),
+            str(account.requested_left or ""),
             "" if points is None else "no limit" if points.left is None else f"{points.left:,}",
             f"{s.last_loaded_at:%Y-%m-%d %H:%M}" if s.last_loaded_at else "never",
         )
@@ -117,7 +117,7 @@ def _table(found: Health) -> Table:
 def conclusion(found: Health) -> str:
     """The last line: whether there is anything to do."""
     alarms = f"; {pluralize(len(found.alarms), 'alarm')} open" if found.alarms else ""
-    return f"{found.in_all()}{alarms}."
+    return f"{found.summarize()}{alarms}."
 
 
 def _erasure_lines(erasures: Sequence[int]) -> list[str]:
@@ -134,24 +134,24 @@ def _lines(found: Health) -> list[str]:
         for source, missing in found.left_out.items()
     ]
     for account in found.accounts:
-        s = account.standing
+        s = account.status
         lines += [f"{s.source} {s.account}: {notice}" for notice in account.notices]
         if s.failing and s.last_failed_at is not None:
             lines.append(
                 f"{s.source} {s.account}: last attempt failed at"
                 f" {s.last_failed_at:%Y-%m-%d %H:%M} UTC: {s.last_failure}"
             )
-    troubles = found.troubles
-    for trouble in troubles[:_TROUBLES_SHOWN]:
-        told = f" [{trouble.told_in}]" if trouble.told_in else ""
+    red_days = found.red_days
+    for entry in red_days[:_TROUBLES_SHOWN]:
+        told = f" [{entry.recorded_in}]" if entry.recorded_in else ""
         lines.append(
-            f"{trouble.source} {trouble.account} {trouble.shown_days}: {trouble.why}{told}\n"
-            f"    {trouble.way_out}"
+            f"{entry.source} {entry.account} {entry.shown_days}: {entry.why}{told}\n"
+            f"    {entry.way_out}"
         )
-    if len(troubles) > _TROUBLES_SHOWN:
-        lines.append(f"and {len(troubles) - _TROUBLES_SHOWN} more (see --json)")
+    if len(red_days) > _TROUBLES_SHOWN:
+        lines.append(f"and {len(red_days) - _TROUBLES_SHOWN} more (see --json)")
     lines += [
         f"{channel}: {count} alarms could not be told yet: {failure}"
-        for channel, count, failure in found.untold
+        for channel, count, failure in found.undelivered
     ]
     return lines

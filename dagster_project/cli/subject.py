@@ -80,7 +80,7 @@ def _new_file(file: Path) -> int:
 
 
 def _collect(warehouse: Warehouse, key: str, identity: Identity) -> dict[str, Any]:
-    holders = personal_data.belongings(services.settings(), key)
+    holders = personal_data.scopes(services.settings(), key)
     with safe_errors("collecting"):
         with warehouse.connect(what="subject", autocommit=True) as connection:
             note_act(connection, "subject")

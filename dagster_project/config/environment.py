@@ -22,7 +22,7 @@ _PREFIXES = (
 _NO_SETTING = ("WAREHOUSE_CLOCK_FILE",)
 
 
-def given_settings(
+def read_environment(
     environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
 ) -> dict[str, str]:
     """The ``.env`` file's settings under the environment's, the files of each read.

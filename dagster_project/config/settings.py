@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
 
 DEFAULT_HOME = ".warehouse"
@@ -145,7 +145,7 @@ def load_settings(
     Raises:
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
     """
-    return _Reader(given_settings(environment, dotenv)).settings()
+    return _Reader(read_environment(environment, dotenv)).settings()
 
 
 def is_loopback(host: str) -> bool:

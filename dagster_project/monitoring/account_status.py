@@ -37,7 +37,7 @@ class Red:
     kinds: tuple[str, ...] = ()
 
     @property
-    def told_in(self) -> str:
+    def recorded_in(self) -> str:
         """``receipt 12, extraction 7``."""
         known = (("receipt", self.receipt_id), ("extraction", self.extraction_id))
         return ", ".join(f"{name} {number}" for name, number in known if number is not None)

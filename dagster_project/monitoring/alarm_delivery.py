@@ -39,7 +39,7 @@ class Channel(Protocol):
 
     name: str
 
-    def tell(self, alarms: Sequence[Alarm]) -> None: ...
+    def deliver(self, alarms: Sequence[Alarm]) -> None: ...
 
 
 def channels(settings: AlarmSettings) -> list[Channel]:
@@ -58,7 +58,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def tell(self, alarms: Sequence[Alarm]) -> None:
+    def deliver(self, alarms: Sequence[Alarm]) -> None:
         body = {"text": text_of(alarms).translate(_SLACK), "alarm": fields_of(alarms)}
         try:
             reply = requests.post(
@@ -77,7 +77,7 @@ class Mail:
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
 
-    def tell(self, alarms: Sequence[Alarm]) -> None:
+    def deliver(self, alarms: Sequence[Alarm]) -> None:
         settings = self._settings
         message = EmailMessage()
         message["Subject"] = title_of(alarms)

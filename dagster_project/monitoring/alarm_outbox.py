@@ -46,7 +46,7 @@ class NotDelivered(Exception):
     """A channel did not take a message; the text says why, without the channel's address."""
 
 
-Tell = Callable[[Sequence[Alarm]], None]
+Deliver = Callable[[Sequence[Alarm]], None]
 
 _COLUMNS = (
     *("subject", "kind", "severity", "source", "accounts", "days", "what", "way_out"),
@@ -129,7 +129,9 @@ def undelivered(connection: Connection) -> list[tuple[str, int, str | None]]:
     ).fetchall()
 
 
-def tell_waiting(connection: Connection, channel: str, tell: Tell) -> tuple[int, str | None]:
+def deliver_waiting(
+    connection: Connection, channel: str, deliver: Deliver
+) -> tuple[int, str | None]:
     """Tell what waits for this channel; how many messages left, and why the last did not.
 
     ``connection`` is one that commits by itself; each message is a transaction of its own, whose
@@ -143,7 +145,7 @@ def tell_waiting(connection: Connection, channel: str, tell: Tell) -> tuple[int,
                 return told, None
             ids = [alarm.alarm_id for alarm in alarms]
             try:
-                tell(alarms)
+                deliver(alarms)
             except NotDelivered as failure:
                 _note_failure(connection, channel, ids, str(failure))
                 return told, str(failure)

@@ -29,7 +29,7 @@ class AccountLoads:
 Key = tuple[str, str]
 
 
-def loads_that_stand(connection: Connection) -> Mapping[Key, AccountLoads]:
+def read_loads(connection: Connection) -> Mapping[Key, AccountLoads]:
     """By source and account."""
     found = connection.execute(
         "SELECT source, account, sum(rows), count(*) FILTER (WHERE NOT settled), count(held), max(loaded_at)"

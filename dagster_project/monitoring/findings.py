@@ -18,7 +18,7 @@ class Finding:
     way_out: str | None = None
 
 
-def in_all(findings: Sequence[Finding]) -> str:
+def summarize(findings: Sequence[Finding]) -> str:
     """The last line, which says whether to read the others."""
     states = Counter(finding.state for finding in findings)
     wrong = f"{states['wrong']} to be mended" if states["wrong"] else "nothing is wrong"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.text.scrub import scrubbed, watch_uncaught_exceptions, without_secrets
 
@@ -84,7 +84,7 @@ def configure_logs() -> None:
     """
     logging.setLogRecordFactory(ScrubbedRecord)
     watch_uncaught_exceptions()
-    wanted = given_settings().get(FORMAT) or "text"
+    wanted = read_environment().get(FORMAT) or "text"
     if wanted not in ("json", "text"):
         raise SettingsError(f"{FORMAT} is neither json nor text.", way_out="use one of the two.")
     # In text it is told by whoever runs the load: in the terminal, or in the run's event log.
@@ -99,13 +99,13 @@ def configure_logs() -> None:
     product.propagate = False
 
 
-def tell_loaded(run: str, source: str, account: str, window: str, **counts: Any) -> None:
+def log_loaded(run: str, source: str, account: str, window: str, **counts: Any) -> None:
     """Days of an account were committed."""
     fields = {"run": run, "source": source, "account": account, "window": window, **counts}
     log.info("loaded", extra={FIELDS: fields})
 
 
-def tell_problem(run: str, source: str, problem: WarehouseError) -> None:
+def log_problem(run: str, source: str, problem: WarehouseError) -> None:
     """A window failed; the error's own text is safe to tell."""
     fields = {
         "run": run,

@@ -12,7 +12,7 @@ from dagster_project.monitoring.logs import Metric
 from dagster_project.warehouse.connection import Connection
 
 
-def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]:
+def account_metrics(connection: Connection, settings: Settings) -> list[Metric]:
     """What stands, by account: those that are configured, and those that were ever loaded.
 
     It needs no vendor's credentials; without them a site's days are those of its source's zone. An
@@ -25,7 +25,7 @@ def standing_metrics(connection: Connection, settings: Settings) -> list[Metric]
     held = Metric("warehouse_held_days", "Days whose newer answer was held back.")
     last = Metric("warehouse_last_load_timestamp_seconds", "When a day was loaded last.")
     rejected = Metric("warehouse_rejected_records", "Records that could not be loaded, and stand.")
-    loads = figures.loads_that_stand(connection)
+    loads = figures.read_loads(connection)
     expected = []
     for feed in FEEDS:
         zones = {account.label: account.time_zone for account in feed.accounts(settings)}

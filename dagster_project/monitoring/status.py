@@ -41,14 +41,14 @@ class PointsLeft:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RedDays:
     """Days of one account that are red for one reason, and the line that mends them."""
 
     source: str
     account: str
     days: tuple[date, ...]
     why: str
-    told_in: str
+    recorded_in: str
     way_out: str
 
     @property
@@ -58,10 +58,10 @@ class Trouble:
 
 @dataclass(frozen=True)
 class AccountHealth:
-    standing: AccountStatus
+    status: AccountStatus
     points: PointsLeft | None
-    wanted_left: int
-    troubles: tuple[Trouble, ...]
+    requested_left: int
+    red_days: tuple[RedDays, ...]
     notices: tuple[str, ...]
 
 
@@ -73,18 +73,18 @@ class Health:
     accounts: tuple[AccountHealth, ...]
     left_out: Mapping[str, Sequence[str]]
     alarms: tuple[Alarm, ...]
-    untold: tuple[tuple[str, int, str | None], ...]
+    undelivered: tuple[tuple[str, int, str | None], ...]
 
     @property
-    def troubles(self) -> list[Trouble]:
-        return [trouble for account in self.accounts for trouble in account.troubles]
+    def red_days(self) -> list[RedDays]:
+        return [entry for account in self.accounts for entry in account.red_days]
 
-    def in_all(self) -> str:
+    def summarize(self) -> str:
         """How much is red, in a few words."""
-        days = sum(len(trouble.days) for trouble in self.troubles)
+        days = sum(len(entry.days) for entry in self.red_days)
         if not days:
             return "Nothing is red"
-        accounts = len({(trouble.source, trouble.account) for trouble in self.troubles})
+        accounts = len({(entry.source, entry.account) for entry in self.red_days})
         return f"{pluralize(days, 'day')} red, of {pluralize(accounts, 'account')}"
 
 
@@ -111,7 +111,7 @@ def health(
         accounts=tuple(accounts),
         left_out=left_out,
         alarms=tuple(alarm_outbox.open_alarms(connection)),
-        untold=tuple(alarm_outbox.undelivered(connection)),
+        undelivered=tuple(alarm_outbox.undelivered(connection)),
     )
 
 
@@ -123,7 +123,7 @@ def _account_health(
     standing = read_account_status(connection, expected)
     askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
     lost = [day for day in standing.gaps if day not in askable]
-    receipts = load_receipts.standing_receipts(
+    receipts = load_receipts.read_receipts(
         connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
     )
     notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
@@ -136,10 +136,10 @@ def _account_health(
         notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
     red = [one for one in standing.red if one.day not in lost]
     return AccountHealth(
-        standing=standing,
+        status=standing,
         points=_points(feed, settings, connection, account),
-        wanted_left=_wanted_left(connection, standing, account, expected.due),
-        troubles=tuple(_troubles(standing, red)),
+        requested_left=_requested_left(connection, standing, account, expected.due),
+        red_days=tuple(_group_red(standing, red)),
         notices=tuple(notices),
     )
 
@@ -149,16 +149,16 @@ def _points(
 ) -> PointsLeft | None:
     if not feed.points_a_call:
         return None
-    spent, held = load_receipts.points_standing(connection, account, clock.today(account.time_zone))
+    spent, held = load_receipts.read_points(connection, account, clock.today(account.time_zone))
     calls = feed.calls_left(settings, connection, account)
     return PointsLeft(spent, held, None if calls is None else calls * feed.points_a_call)
 
 
-def _wanted_left(
+def _requested_left(
     connection: Connection, standing: AccountStatus, account: Account, until: date
 ) -> int:
     """Days that a person asked the nights for and that no receipt tells of yet."""
-    wishes = owed_days.wanted(connection, account.source, account.label)
+    wishes = owed_days.requested_backfills(connection, account.source, account.label)
     days = {day for wish in wishes for day in each_day(wish.first_day, min(wish.last_day, until))}
     if not days:
         return 0
@@ -168,7 +168,7 @@ def _wanted_left(
     )
 
 
-def _troubles(standing: AccountStatus, red: Sequence[Red]) -> Iterator[Trouble]:
+def _group_red(standing: AccountStatus, red: Sequence[Red]) -> Iterator[RedDays]:
     """Red days of one cause together; neighbouring days share a command."""
 
     def cause(one: Red) -> tuple[str, str, tuple[str, ...]]:
@@ -178,13 +178,13 @@ def _troubles(standing: AccountStatus, red: Sequence[Red]) -> Iterator[Trouble]:
         of_cause = sorted(group, key=lambda one: one.day)
         for run in runs_of([one.day for one in of_cause]):
             inside = [one for one in of_cause if one.day in run]
-            yield Trouble(
+            yield RedDays(
                 source=standing.source,
                 account=standing.account,
                 days=tuple(run),
                 why=why,
-                told_in="; ".join(
-                    dict.fromkeys(filter(None, (one.told_in for one in inside[-3:])))
+                recorded_in="; ".join(
+                    dict.fromkeys(filter(None, (one.recorded_in for one in inside[-3:])))
                 ),
                 way_out=load_command(
                     standing.source,

@@ -41,14 +41,14 @@ _REPLAYED = {"no_rejects", "known_values"}
 
 
 @dataclass
-class News:
+class AlarmChanges:
     """Alarms to raise, and subjects that are over."""
 
     alarms: list[Alarm]
     over: list[str]
 
 
-def of_run(instance: dg.DagsterInstance, connection: Connection, run_id: str) -> Alarm | None:
+def alarm_of_run(instance: dg.DagsterInstance, connection: Connection, run_id: str) -> Alarm | None:
     """The alarm of a failed run: what it did not load, and the commands that do; None: run is gone."""
     run = instance.get_run_by_id(run_id)
     if run is None:
@@ -163,7 +163,7 @@ def _accounts_of(feed: Feed, settings: Settings, run: dg.DagsterRun) -> list[str
     return [a.label for a in feed.accounts(settings) if not narrowed or a.label in narrowed]
 
 
-def of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> News:
+def changes_of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> AlarmChanges:
     """Checks that fail, each day an alarm; and subjects whose check passes now."""
     alarms: dict[str, Alarm] = {}
     over: dict[str, None] = {}
@@ -188,7 +188,7 @@ def of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> N
             continue
         over.pop(subject, None)
         alarms[subject] = _check_alarm(connection, feed, evaluation, subject, record.run_id)
-    return News(list(alarms.values()), list(over))
+    return AlarmChanges(list(alarms.values()), list(over))
 
 
 def _of_months(

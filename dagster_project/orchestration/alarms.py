@@ -16,7 +16,7 @@ import dagster as dg
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.orchestration import alarm_rules, services
-from dagster_project.orchestration.alarm_rules import News
+from dagster_project.orchestration.alarm_rules import AlarmChanges
 from dagster_project.warehouse.connection import Connection
 
 INTERVAL_SECONDS = 30
@@ -39,17 +39,17 @@ def sensors() -> list[dg.SensorDefinition]:
     description="Tells once of each run that failed: source, accounts, days, and the way out.",
 )
 def failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    def read(records: Sequence[dg.EventLogRecord], connection: Connection) -> News:
+    def read(records: Sequence[dg.EventLogRecord], connection: Connection) -> AlarmChanges:
         alarms = [
             alarm
             for record in records
-            if (alarm := alarm_rules.of_run(context.instance, connection, record.run_id))
+            if (alarm := alarm_rules.alarm_of_run(context.instance, connection, record.run_id))
             is not None
         ]
-        return News(alarms, [])
+        return AlarmChanges(alarms, [])
 
     noted = _note_new(context, dg.DagsterEventType.RUN_FAILURE, read)
-    return dg.SkipReason(f"{noted}; {_tell()}")
+    return dg.SkipReason(f"{noted}; {_deliver()}")
 
 
 @dg.sensor(
@@ -59,8 +59,10 @@ def failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     description="Tells once of each day's check that fails, until it passes again.",
 )
 def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    noted = _note_new(context, dg.DagsterEventType.ASSET_CHECK_EVALUATION, alarm_rules.of_checks)
-    return dg.SkipReason(f"{noted}; {_tell()}")
+    noted = _note_new(
+        context, dg.DagsterEventType.ASSET_CHECK_EVALUATION, alarm_rules.changes_of_checks
+    )
+    return dg.SkipReason(f"{noted}; {_deliver()}")
 
 
 @dg.sensor(
@@ -84,10 +86,10 @@ def overdue_accounts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alarm_outbox.resolve_loaded_runs(connection)
         new = alarm_outbox.raise_alarms(connection, alarms, names)
         connection.commit()
-    return dg.SkipReason(f"{len(late)} accounts overdue, {new} of them new; {_tell()}")
+    return dg.SkipReason(f"{len(late)} accounts overdue, {new} of them new; {_deliver()}")
 
 
-_Read = Callable[[Sequence[dg.EventLogRecord], Connection], News]
+_Read = Callable[[Sequence[dg.EventLogRecord], Connection], AlarmChanges]
 
 
 def _note_new(
@@ -131,11 +133,13 @@ def _batches(
             return
 
 
-def _tell() -> str:
+def _deliver() -> str:
     """Tell what waits, channel by channel."""
     told = []
     for channel in channels(services.settings().alarms):
         with services.warehouse().connect(what="alarms", autocommit=True) as connection:
-            messages, failure = alarm_outbox.tell_waiting(connection, channel.name, channel.tell)
+            messages, failure = alarm_outbox.deliver_waiting(
+                connection, channel.name, channel.deliver
+            )
         told.append(f"{channel.name}: {messages} told" + (f", then {failure}" if failure else ""))
     return ", ".join(told) or "no channel is set (ALARM_WEBHOOK_URL, ALARM_EMAIL_TO)"

@@ -30,7 +30,7 @@ from dagster_project.orchestration import (
 )
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
-from dagster_project.orchestration.reporter import Late, Reporter, left_unreported
+from dagster_project.orchestration.reporter import Reporter, UnreportedDays, read_unreported
 from dagster_project.pipeline.due_days import Due
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.runner import DayRunner, WindowDone, refuse_unknown_accounts
@@ -148,7 +148,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 )
         reporter = Reporter(walk)
         if load:
-            for late in left_unreported(walk, but=already):
+            for late in read_unreported(walk, but=already):
                 _report_late(context, walk, reporter, late)
         runner = DayRunner(walk, settings, config.accounts, already, _days_to_ask(feed, due))
         step = (runner.refresh if load else runner.extract) if ask else runner.replay
@@ -158,7 +158,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             done += len(chunk.days)
             report.progress(context, feed, chunk, done, len(days))
             if due is not None and nights.may_wait(due, chunk):
-                context.log.info(nights.left_for_another_night(chunk))
+                context.log.info(nights.waiting_message(chunk))
             else:
                 problems += chunk.problems
             problems += chunk.doubts if load else []
@@ -174,7 +174,10 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
 
 
 def _report_late(
-    context: dg.AssetExecutionContext, walk: WindowPipeline, reporter: Reporter, late: Late
+    context: dg.AssetExecutionContext,
+    walk: WindowPipeline,
+    reporter: Reporter,
+    late: UnreportedDays,
 ) -> None:
     """Tell Dagster now of days that an earlier run committed and could not tell of, or was killed."""
     context.log.info(

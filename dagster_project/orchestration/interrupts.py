@@ -38,7 +38,7 @@ def from_terminal() -> Iterator[Terminal]:
 
 
 @contextmanager
-def unbegun(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def never_started(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Let an interrupt inside leave no run behind that was made and never begun.
 
     Raises:

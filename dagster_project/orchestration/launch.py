@@ -59,7 +59,7 @@ def launch(
     with (
         interrupts.from_terminal() as terminal,
         _storage_answers(feed),
-        interrupts.unbegun(instance, run_id),
+        interrupts.never_started(instance, run_id),
     ):
         run = instance.create_run_for_job(
             job_def=job,

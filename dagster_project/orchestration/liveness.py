@@ -32,7 +32,7 @@ from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, W
 from dagster_project.warehouse.ledger import extractions
 
 _GRACE = timedelta(seconds=30)
-_LONGEST_UNBEGUN = timedelta(hours=1)
+_LONGEST_NOT_STARTED = timedelta(hours=1)
 _LONGEST_WITHOUT_RUN = timedelta(days=1)
 _LONGEST_START = timedelta(seconds=180)
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -92,13 +92,13 @@ def fail_dead_runs(
                 " Days that it committed stay; re-execute it to do the others.",
             )
         abandon_dead_extractions(connection)
-    unbegun = unbegun_runs(instance, max(grace, _LONGEST_UNBEGUN))
-    for run in unbegun:
+    never_started = never_started_runs(instance, max(grace, _LONGEST_NOT_STARTED))
+    for run in never_started:
         instance.report_run_canceled(run, "It was made and never begun: its maker died.")
-    return [run.run_id for run in (*dead, *unbegun)]
+    return [run.run_id for run in (*dead, *never_started)]
 
 
-def bury_never_begun(
+def fail_never_started(
     instance: dg.DagsterInstance, *, longest: timedelta = _LONGEST_START
 ) -> list[str]:
     """Report runs as failed that were launched and did not begin; answers their ids.
@@ -145,7 +145,7 @@ def dead_runs(
     return [run for run in begun if is_over(connection, run.run_id)]
 
 
-def unbegun_runs(instance: dg.DagsterInstance, grace: timedelta) -> list[dg.DagsterRun]:
+def never_started_runs(instance: dg.DagsterInstance, grace: timedelta) -> list[dg.DagsterRun]:
     """Runs that were made so long ago and neither queued nor begun."""
     return _untouched(instance, (dg.DagsterRunStatus.NOT_STARTED,), grace)
 
@@ -203,7 +203,7 @@ def is_over(connection: Connection, run_id: str) -> bool:
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     dead = fail_dead_runs(context.instance, services.warehouse())
-    dead += bury_never_begun(context.instance)
+    dead += fail_never_started(context.instance)
     return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "no run has died")
 
 

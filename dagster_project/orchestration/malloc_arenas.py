@@ -14,15 +14,15 @@ from contextlib import suppress
 M_ARENA_MAX = -8
 M_MMAP_THRESHOLD = -3
 M_TRIM_THRESHOLD = -1
-HEAPS = 2
+ARENAS = 2
 BLOCK_OF_ITS_OWN = 128 * 1024
 """glibc's own beginning, which it would raise up to 32 MB."""
 
 
-def keep_few_heaps() -> None:
+def limit_malloc_arenas() -> None:
     """Bound what freed memory is kept; nothing, where the C library is another than glibc."""
     with suppress(AttributeError, OSError):
         library = ctypes.CDLL(None)
-        library.mallopt(M_ARENA_MAX, HEAPS)
+        library.mallopt(M_ARENA_MAX, ARENAS)
         library.mallopt(M_MMAP_THRESHOLD, BLOCK_OF_ITS_OWN)
         library.mallopt(M_TRIM_THRESHOLD, BLOCK_OF_ITS_OWN)

@@ -74,7 +74,7 @@ def _is_newest(due: Due, days: Collection[date]) -> bool:
     return any(due.days.get(day) in (YESTERDAY, TODAY) for day in days)
 
 
-def left_for_another_night(chunk: WindowDone) -> str:
+def waiting_message(chunk: WindowDone) -> str:
     """The line of the event log that says so."""
     account = chunk.problems[0].account
     return (

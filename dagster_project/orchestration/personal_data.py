@@ -11,7 +11,7 @@ from dagster_project.model.window import Account
 from dagster_project.privacy.erasure import PersonalDataScope, Reducible
 
 
-def belongings(settings: Settings, key: str) -> list[PersonalDataScope]:
+def scopes(settings: Settings, key: str) -> list[PersonalDataScope]:
     """Of every feed that holds people, with or without credentials; rows made with ``key``."""
     return [
         PersonalDataScope(

@@ -162,7 +162,7 @@ _listeners: list[Listener] = []
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def listen(listener: Listener) -> Iterator[None]:
     """Hear of each chunk that ends in a run executed in this process."""
     _listeners.append(listener)
     try:
@@ -191,7 +191,7 @@ def progress(
             f" {done} of {pluralize(total, 'day')} done"
         )
     for account, of_account in _by_account(receipts).items():
-        logs.tell_loaded(
+        logs.log_loaded(
             context.run.run_id,
             feed.source,
             account,
@@ -200,7 +200,7 @@ def progress(
         )
     for problem in [*chunk.problems, *chunk.doubts]:
         context.log.error(f"{type(problem).__name__}: {problem}")
-        logs.tell_problem(context.run.run_id, feed.source, problem)
+        logs.log_problem(context.run.run_id, feed.source, problem)
 
 
 def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:

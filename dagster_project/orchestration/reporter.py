@@ -86,7 +86,7 @@ class Reporter:
 
 
 @dataclass(frozen=True)
-class Late:
+class UnreportedDays:
     """Days that an earlier run committed and Dagster does not know of."""
 
     run_id: str
@@ -94,7 +94,9 @@ class Late:
     asked: bool
 
 
-def left_unreported(walk: WindowPipeline, but: Collection[tuple[str, date]]) -> Iterator[Late]:
+def read_unreported(
+    walk: WindowPipeline, but: Collection[tuple[str, date]]
+) -> Iterator[UnreportedDays]:
     """What runs that are over have left, of days that every account has; ``but``: what comes anyway."""
     accounts = [account.label for account in walk.feed.accounts(walk.settings)]
     by_run: dict[str, dict[date, list[Receipt]]] = defaultdict(lambda: defaultdict(list))
@@ -108,7 +110,9 @@ def left_unreported(walk: WindowPipeline, but: Collection[tuple[str, date]]) -> 
             if receipt.day in whole and (receipt.account, receipt.day) not in but:
                 by_run[run][receipt.day].append(receipt)
     for run, of_run in by_run.items():
-        yield Late(run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values())))
+        yield UnreportedDays(
+            run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values()))
+        )
 
 
 def _chunk(days: dict[date, list[Receipt]]) -> WindowDone:

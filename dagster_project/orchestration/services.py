@@ -12,7 +12,7 @@ from functools import cache
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed
-from dagster_project.orchestration.malloc_arenas import keep_few_heaps
+from dagster_project.orchestration.malloc_arenas import limit_malloc_arenas
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
@@ -93,7 +93,7 @@ def open_pipeline(
         SettingsError: the server takes no writes; the PII key is not the one that this warehouse was loaded with; or this is a
             restored dump to which the suppression list was not applied yet.
     """
-    keep_few_heaps()
+    limit_malloc_arenas()
     key = pii_hash_key(settings())
     refuse_unfit_server(warehouse(), patience=PATIENCE_SECONDS)
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)

@@ -70,10 +70,10 @@ def _look() -> Health:
 
 
 def _metadata(found: Health, text: str) -> dict[str, dg.MetadataValue]:
-    standings = [account.standing for account in found.accounts]
+    standings = [account.status for account in found.accounts]
     return {
         "status": dg.MetadataValue.md(text),
-        "red days": dg.MetadataValue.int(sum(len(trouble.days) for trouble in found.troubles)),
+        "red days": dg.MetadataValue.int(sum(len(entry.days) for entry in found.red_days)),
         "gaps": dg.MetadataValue.int(sum(len(standing.gaps) for standing in standings)),
         "unsettled days": dg.MetadataValue.int(sum(len(s.unsettled) for s in standings)),
         "open alarms": dg.MetadataValue.int(len(found.alarms)),
@@ -84,7 +84,7 @@ def _metadata(found: Health, text: str) -> dict[str, dg.MetadataValue]:
 def page(found: Health) -> str:
     """The page as Markdown; without the moment it was taken, so that equal states give equal pages."""
     parts = [_headline(found)]
-    if found.troubles:
+    if found.red_days:
         parts.append("### Red days\n\n" + "\n".join(_trouble_lines(found)))
     if found.alarms:
         parts.append("### Open alarms\n\n" + "\n".join(_alarm_lines(found)))
@@ -96,18 +96,18 @@ def page(found: Health) -> str:
 
 
 def _headline(found: Health) -> str:
-    return f"**{found.in_all()}.**{' Each line mends its days.' if found.troubles else ''}"
+    return f"**{found.summarize()}.**{' Each line mends its days.' if found.red_days else ''}"
 
 
 def _trouble_lines(found: Health) -> Iterator[str]:
-    for trouble in found.troubles[:_TROUBLES_SHOWN]:
-        told = f" ({trouble.told_in})" if trouble.told_in else ""
+    for entry in found.red_days[:_TROUBLES_SHOWN]:
+        told = f" ({entry.recorded_in})" if entry.recorded_in else ""
         yield (
-            f"- **{trouble.source} {_plain(trouble.account)}**, {trouble.shown_days}:"
-            f" {_plain(trouble.why)}{told}  \n  `{trouble.way_out}`"
+            f"- **{entry.source} {_plain(entry.account)}**, {entry.shown_days}:"
+            f" {_plain(entry.why)}{told}  \n  `{entry.way_out}`"
         )
-    if len(found.troubles) > _TROUBLES_SHOWN:
-        yield f"- … and {len(found.troubles) - _TROUBLES_SHOWN} more"
+    if len(found.red_days) > _TROUBLES_SHOWN:
+        yield f"- … and {len(found.red_days) - _TROUBLES_SHOWN} more"
 
 
 def _alarm_lines(found: Health) -> Iterator[str]:
@@ -141,15 +141,15 @@ def _points_left(account: AccountHealth) -> str:
 
 
 _CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
-    "account": lambda account: f"{account.standing.source} {account.standing.account}",
-    "last good day": lambda account: str(account.standing.last_good_day or "none"),
-    "days": lambda account: f"{account.standing.days:,}",
-    "rows": lambda account: f"{account.standing.rows:,}",
-    "gaps": lambda account: _warn(len(account.standing.gaps)),
-    "unsettled": lambda account: f"{len(account.standing.unsettled):,}",
-    "held": lambda account: _warn(len(account.standing.held)),
-    "rejects": lambda account: _warn(account.standing.rejects),
-    "asked for": lambda account: str(account.wanted_left or ""),
+    "account": lambda account: f"{account.status.source} {account.status.account}",
+    "last good day": lambda account: str(account.status.last_good_day or "none"),
+    "days": lambda account: f"{account.status.days:,}",
+    "rows": lambda account: f"{account.status.rows:,}",
+    "gaps": lambda account: _warn(len(account.status.gaps)),
+    "unsettled": lambda account: f"{len(account.status.unsettled):,}",
+    "held": lambda account: _warn(len(account.status.held)),
+    "rejects": lambda account: _warn(account.status.rejects),
+    "asked for": lambda account: str(account.requested_left or ""),
     "points left": _points_left,
 }
 _LEFT: Final = ("account", "last good day")
@@ -160,13 +160,13 @@ def _notices(found: Health) -> Iterator[str]:
     for source, missing in found.left_out.items():
         yield f"{source}: left out, no credentials ({', '.join(missing)} not set)"
     for account in found.accounts:
-        s = account.standing
+        s = account.status
         for notice in account.notices:
             yield f"{s.source} {s.account}: {notice}"
         if s.failing and s.last_failed_at is not None:
             when = f"{s.last_failed_at:%Y-%m-%d %H:%M} UTC"
             yield f"{s.source} {s.account}: last attempt failed at {when}: {s.last_failure}"
-    for channel, count, failure in found.untold:
+    for channel, count, failure in found.undelivered:
         yield f"{channel}: {count} alarms could not be told yet: {failure}"
 
 

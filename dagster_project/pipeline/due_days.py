@@ -89,7 +89,7 @@ def _reasons(
     if feed.reach is not QueryScope.HISTORY:
         failed = owed_days.failed_ranges(connection, account)
         reasons |= dict.fromkeys(owed_days.days_within(failed, first, yesterday), FAILED)
-    asked = owed_days.wanted(connection, account.source, account.label)
+    asked = owed_days.requested_backfills(connection, account.source, account.label)
     wanted = owed_days.days_within(((w.first_day, w.last_day) for w in asked), first, yesterday)
     reasons |= dict.fromkeys(wanted, WANTED)
     since = owed_days.started_on(connection, account)

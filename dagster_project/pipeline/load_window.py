@@ -57,7 +57,7 @@ from dagster_project.privacy import suppression
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import extractions, load_receipts, responses
 from dagster_project.warehouse.ledger.rejects import redact_rejects
-from dagster_project.warehouse.load.holds import DaysHeld, RejectGuard, ShrinkGuard
+from dagster_project.warehouse.load.holds import HeldDays, RejectGuard, ShrinkGuard
 from dagster_project.warehouse.load.partitions import PartitionManager, refresh_statistics
 from dagster_project.warehouse.load.window_load import WindowLoad
 
@@ -389,7 +389,7 @@ class WindowPipeline:
         nothing_to_store.set_result(None)
         if self._stopping.is_set():
             raise Stopped
-        with responses.Storing(ledger_connection, extraction.extraction_id) as storing:
+        with responses.ResponseWriter(ledger_connection, extraction.extraction_id) as storing:
             for answer in self.client.extract(window, stats):
                 if self._stopping.is_set():
                     raise Stopped
@@ -518,7 +518,7 @@ class WindowPipeline:
         )
         try:
             self._refuse_reduced(ledger_connection, extraction, window, wanted)
-            for answer in responses.stored_answers(ledger_connection, extraction.extraction_id):
+            for answer in responses.read_responses(ledger_connection, extraction.extraction_id):
                 with self._row_context() as context:
                     load.add(self._to_batch(self._redacted(answer), window, context))
         except BaseException:
@@ -537,7 +537,7 @@ class WindowPipeline:
         """Finish the load and commit; days that are to be held back are, the others are loaded."""
         try:
             receipts = load.finish(self._after_rows(load.window.account), self.run_id)
-        except DaysHeld as days:
+        except HeldDays as days:
             connection.rollback()
             problems = [*problems, *hold(ledger_connection, load, days.held)]
             again = self._load_stored(
@@ -552,7 +552,7 @@ class WindowPipeline:
             return self._commit(again, connection, ledger_connection, stats, problems)
         if load.superseded:
             # A later observation stands already: for these days there was nothing left to do.
-            receipts += load_receipts.standing_receipts(
+            receipts += load_receipts.read_receipts(
                 connection,
                 self.feed.source,
                 load.extraction.account,

@@ -155,7 +155,7 @@ def hold(connection: Connection, load: WindowLoad, held: Mapping[date, Held]) ->
     source, account = load.extraction.source, load.extraction.account
     days = sorted(held)
     standing = figures_of(connection, load.table, load.window, days)
-    for receipt in load_receipts.standing_receipts(connection, source, account, days):
+    for receipt in load_receipts.read_receipts(connection, source, account, days):
         standing[receipt.day] |= rejected_figures(receipt.notes.get(load_receipts.REJECTED, {}))
     changes = {day: beside(standing[day], held[day].figures) for day in days}
     for day in days:

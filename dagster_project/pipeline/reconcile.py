@@ -165,9 +165,7 @@ def _month(connection: Connection, feed: Feed, window: Window, known: Compared |
 def _not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
     """Days whose row is not of the day alone, such as a rolling week."""
     account = window.account
-    receipts = load_receipts.standing_receipts(
-        connection, account.source, account.label, window.days
-    )
+    receipts = load_receipts.read_receipts(connection, account.source, account.label, window.days)
     return sorted(receipt.day for receipt in receipts if feed.settles_at_once(receipt))
 
 

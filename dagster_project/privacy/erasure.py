@@ -94,29 +94,29 @@ class Erased:
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class Locations:
     """Where people are: the pseudonyms that they have, and accounts and days whose rows hold them."""
 
     gone: frozenset[bytes]
     days: Sequence[tuple[str, date]]
 
 
-Find = Callable[[Connection, PersonalDataScope], Whereabouts]
+Find = Callable[[Connection, PersonalDataScope], Locations]
 
 
 def forget(
     warehouse: Warehouse,
     secret: str,
     identities: Sequence[Identity],
-    belongings: Sequence[PersonalDataScope],
+    scopes: Sequence[PersonalDataScope],
     mask: marts.Mask,
     report: Report = lambda line: None,
 ) -> Erased:
     """Erase these people, and keep them out from now on; the marts are counted afresh with ``mask``."""
 
-    def find(connection: Connection, part: PersonalDataScope) -> Whereabouts:
+    def find(connection: Connection, part: PersonalDataScope) -> Locations:
         gone = pseudonyms_in_rows(connection, part, identities, suppressed)
-        return Whereabouts(gone, _days_with(connection, part, gone, identities))
+        return Locations(gone, _days_with(connection, part, gone, identities))
 
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
@@ -124,7 +124,7 @@ def forget(
         receipt = open_receipt(connection, len(identities), secret, "forget")
         done = Erased(receipt, len(identities))
         suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
-        for part in belongings:
+        for part in scopes:
             suppression.remember_recipients(
                 connection,
                 suppressed,
@@ -138,7 +138,7 @@ def forget(
         master = suppression.master_key(connection, secret)
         connection.commit()
     rules = Rules(suppressed, date.min, suppression.reduction_key(master))
-    done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
+    done = erase_everywhere(warehouse, rules, epoch, scopes, find, done, report)
     with warehouse.connect(what="forget", autocommit=True) as books:
         marts.refresh_stale(books, mask)
         close_receipts(books, done, [suppressed.hash_of(one.number) for one in identities])
@@ -149,7 +149,7 @@ def erase_everywhere(
     warehouse: Warehouse,
     rules: Rules,
     epoch: int,
-    belongings: Sequence[PersonalDataScope],
+    scopes: Sequence[PersonalDataScope],
     find: Find,
     done: Erased,
     report: Report,
@@ -160,7 +160,7 @@ def erase_everywhere(
         warehouse.connect(what="forget") as connection,
     ):
         suppression.wait_for_earlier(books, epoch, report)
-        for part in belongings:
+        for part in scopes:
             report(f"{part.source}: stored responses …")
             responses = _responses(books, part, rules.suppression)
             done = replace(done, responses=done.responses + responses)
@@ -216,7 +216,7 @@ def unfinished(connection: Connection) -> list[int]:
 def _responses(connection: Connection, part: PersonalDataScope, suppressed: Suppression) -> int:
     """Rewrite stored responses that hold a number; one at a time, each committed."""
     changed = 0
-    for place in stored_places(connection, part.source):
+    for place in stored_records(connection, part.source):
         changed += rewrite_response(
             connection, place, lambda body: part.personal.redact_body(body, suppressed)
         )
@@ -226,7 +226,7 @@ def _responses(connection: Connection, part: PersonalDataScope, suppressed: Supp
 Place = tuple[int, int, int]
 
 
-def stored_places(connection: Connection, source: str) -> Iterator[Place]:
+def stored_records(connection: Connection, source: str) -> Iterator[Place]:
     yield from connection.execute(
         "SELECT r.extraction_id, r.attempt, r.sequence FROM raw.response r"
         " JOIN ops.extraction e USING (extraction_id) WHERE e.source = %s"
@@ -258,7 +258,7 @@ def rewrite_response(
 
 
 def _rows(
-    connection: Connection, part: PersonalDataScope, rules: Rules, found: Whereabouts, done: Erased
+    connection: Connection, part: PersonalDataScope, rules: Rules, found: Locations, done: Erased
 ) -> Erased:
     """Rewrite rows day by day, each committed together with the note to count its marts afresh."""
     for label, day in found.days:

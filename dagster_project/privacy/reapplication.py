@@ -20,15 +20,15 @@ from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
     TEXT_COLUMNS,
     Erased,
+    Locations,
     PersonalDataScope,
     Report,
-    Whereabouts,
     any_number,
     close_receipts,
     erase_everywhere,
     open_receipt,
 )
-from dagster_project.privacy.suppression_file import take_in
+from dagster_project.privacy.suppression_file import import_list
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Warehouse
@@ -40,7 +40,7 @@ TEXTS_AT_ONCE = 10_000
 def forget_again(
     warehouse: Warehouse,
     secret: str,
-    belongings: Sequence[PersonalDataScope],
+    scopes: Sequence[PersonalDataScope],
     mask: marts.Mask,
     report: Report = lambda line: None,
     exported: str | None = None,
@@ -58,7 +58,7 @@ def forget_again(
         verb = "forget --again" if exported is None else "forget --import"
         erasure_id = open_receipt(connection, 0, secret, verb)
         if exported is not None:
-            new = take_in(connection, exported, secret, erasure_id)
+            new = import_list(connection, exported, secret, erasure_id)
             report(f"{new} numbers of the file were not on the list yet")
         master = suppression.master_key(connection, secret)
         suppressed = suppression.stored_list(connection, master)
@@ -67,12 +67,12 @@ def forget_again(
         epoch = suppression.new_epoch(connection)
         connection.commit()
 
-    def find(reading: Connection, part: PersonalDataScope) -> Whereabouts:
-        return _whereabouts(reading, part, suppressed, recipients)
+    def find(reading: Connection, part: PersonalDataScope) -> Locations:
+        return _locations(reading, part, suppressed, recipients)
 
     if suppressed:
         rules = Rules(suppressed, date.min, suppression.reduction_key(master))
-        done = erase_everywhere(warehouse, rules, epoch, belongings, find, done, report)
+        done = erase_everywhere(warehouse, rules, epoch, scopes, find, done, report)
     with warehouse.connect(what="forget", autocommit=True) as books:
         marts.refresh_stale(books, mask)
     with warehouse.connect(what="forget") as connection:
@@ -99,12 +99,12 @@ def _known_everywhere(connection: Connection, secret: str) -> list[bytes]:
     return [bytes(row[0]) for row in rows]
 
 
-def _whereabouts(
+def _locations(
     connection: Connection,
     part: PersonalDataScope,
     suppressed: Suppression,
     recipients: Suppression,
-) -> Whereabouts:
+) -> Locations:
     """One reading of every row; then the days of those who were found."""
     gone: set[bytes] = set()
     days: set[tuple[str, date]] = set()
@@ -117,7 +117,7 @@ def _whereabouts(
             days.add((label, day))
         connection.commit()
     days.update(_days_of(connection, part, gone))
-    return Whereabouts(frozenset(gone), sorted(days, key=lambda one: (one[1], one[0])))
+    return Locations(frozenset(gone), sorted(days, key=lambda one: (one[1], one[0])))
 
 
 def _gone_of_day(

@@ -23,7 +23,7 @@ from dagster_project.warehouse.load.rewrite import rewrite_day
 
 
 def reduce_old(
-    warehouse: Warehouse, secret: str, belongings: Sequence[Reducible], pii_days: int
+    warehouse: Warehouse, secret: str, scopes: Sequence[Reducible], pii_days: int
 ) -> Counter[str]:
     """Reduce what has grown old; answers how many rows, days, responses and rejects were."""
     counts: Counter[str] = Counter()
@@ -35,7 +35,7 @@ def reduce_old(
         # A load that began before midnight holds a day for young that is old by now.
         suppression.wait_for_earlier(books, suppression.new_epoch(books))
         key = suppression.reduction_key(suppression.master_key(books, secret))
-        for part in belongings:
+        for part in scopes:
             for account in part.accounts(books):
                 limit = suppression.reduced_before(account, pii_days)
                 for day in _old_days(books, account, limit):
@@ -47,12 +47,12 @@ def reduce_old(
 
 
 def limits(
-    connection: Connection, belongings: Sequence[Reducible], pii_days: int
+    connection: Connection, scopes: Sequence[Reducible], pii_days: int
 ) -> dict[tuple[str, str], date]:
     """By source and account the first day whose responses may still be kept."""
     return {
         (account.source, account.label): suppression.reduced_before(account, pii_days)
-        for part in belongings
+        for part in scopes
         for account in part.accounts(connection)
     }
 

@@ -47,13 +47,13 @@ class Keys:
 def rekey(
     warehouse: Warehouse,
     keys: Keys,
-    belongings: Sequence[PersonalDataScope],
+    scopes: Sequence[PersonalDataScope],
     before: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> int:
     """Recompute all pseudonyms; answers how many days were left to do.
 
-    ``belongings`` are made with the new key, ``before`` with the old one.
+    ``scopes`` are made with the new key, ``before`` with the old one.
 
     Raises:
         SettingsError: another rekey is under way, or the old key is not the warehouse's.
@@ -65,9 +65,9 @@ def rekey(
         if not _begin(books, keys):
             return 0
         suppression.wait_for_earlier(books, suppression.new_epoch(books), report)
-        for part, old_part in zip(belongings, before, strict=True):
+        for part, old_part in zip(scopes, before, strict=True):
             _seed(books, part, old_part)
-        days = _days_left(books, belongings)
+        days = _days_left(books, scopes)
         for number, (part, account, day) in enumerate(days, start=1):
             _rekey_day(connection, part, account, day, keys)
             if number % 50 == 0 or number == len(days):
@@ -108,11 +108,11 @@ def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDat
 
 
 def _days_left(
-    connection: Connection, belongings: Sequence[PersonalDataScope]
+    connection: Connection, scopes: Sequence[PersonalDataScope]
 ) -> list[tuple[PersonalDataScope, Account, date]]:
     """Days not done yet; those that still have numbers and texts come first, for the others' sake."""
     found: list[tuple[bool, PersonalDataScope, Account, date]] = []
-    for part in belongings:
+    for part in scopes:
         rows = connection.execute(
             "SELECT s.account, s.day, s.reduced_at IS NOT NULL FROM ops.day_state s"
             " WHERE s.source = %s AND NOT EXISTS (SELECT FROM ops.rekeyed_day r"

@@ -24,7 +24,7 @@ from dagster_project.privacy.erasure import (
     PersonalDataScope,
     Report,
     pseudonyms_in_rows,
-    stored_places,
+    stored_records,
     text_pattern,
 )
 from dagster_project.warehouse.connection import Connection
@@ -37,7 +37,7 @@ def collect(
     connection: Connection,
     secret: str,
     identity: Identity,
-    belongings: Sequence[PersonalDataScope],
+    scopes: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Everything that is held, as JSON has it; one snapshot, where the caller's transaction is one."""
@@ -46,7 +46,7 @@ def collect(
     held: dict[str, Any] = {"rows": [], "stored_responses": [], "rejected_records": []}
     others = dict.fromkeys(held, 0)
     pseudonyms = []
-    for part in belongings:
+    for part in scopes:
         gone = pseudonyms_in_rows(connection, part, [identity], wanted)
         pseudonyms.append(str(UUID(bytes=part.personal.pseudonym_of(identity, part.context))))
         report(f"{part.source}: rows …")
@@ -119,7 +119,7 @@ def _mentions_in_rows(
 def _responses(
     connection: Connection, part: PersonalDataScope, wanted: Suppression
 ) -> Iterator[tuple[dict[str, Any], Found]]:
-    for place in stored_places(connection, part.source):
+    for place in stored_records(connection, part.source):
         row = connection.execute(
             "SELECT r.body, e.account, e.first_day, e.last_day, r.asked_at FROM raw.response r"
             " JOIN ops.extraction e USING (extraction_id)"

@@ -69,7 +69,7 @@ def export(connection: Connection, secret: str) -> str:
     return json.dumps(file, indent=1) + "\n"
 
 
-def take_in(connection: Connection, text: str, secret: str, erasure_id: int) -> int:
+def import_list(connection: Connection, text: str, secret: str, erasure_id: int) -> int:
     """Join an exported list to the one that stands; answers how many numbers were new to it.
 
     Raises:

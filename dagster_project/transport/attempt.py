@@ -30,9 +30,9 @@ from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
 from dagster_project.transport.exchange import (
     Abandoned,
+    Classifier,
     ExchangeResult,
     Gate,
-    Judge,
     Redirected,
     Reply,
     Request,
@@ -72,7 +72,7 @@ class Single:
     request: Request
     stats: ExtractStats
     sequence: int
-    judge: Judge | None
+    classify_response: Classifier | None
     gate: Gate
     timeouts: Timeouts
     max_bytes: int
@@ -84,17 +84,17 @@ class Single:
         self.gate.before()
         attempt = Attempt(
             timeouts=self.timeouts,
-            depart=self.gate.depart,
-            left=self.gate.left,
+            acquire=self.gate.acquire,
+            on_sent=self.gate.on_sent,
             look_up=self._look_up,
-            on_sent=self._count,
+            on_sending=self._count,
         )
         token = current_attempt.set(attempt)
         reply: Reply | None = None
         error: BaseException | None = None
         try:
             reply = self._transfer(prepared, attempt)
-            return self._judged(reply)
+            return self._classified(reply)
         except BaseException as raised:
             error = raised
             raise
@@ -149,7 +149,7 @@ class Single:
             )
             with response:
                 came = monotonic()
-                self.gate.arrived()
+                self.gate.on_headers()
                 attempt.deadline += monotonic() - came
                 body = self._read(response)
             answer = Response(
@@ -209,13 +209,15 @@ class Single:
             way_out="ask for fewer days at once; if a single day is too large, tell the vendor.",
         )
 
-    def _judged(self, reply: Reply) -> Reply:
+    def _classified(self, reply: Reply) -> Reply:
         if 300 <= reply.status < 400:
             raise self._redirected(reply)
         fault: Transient | None = None
         try:
-            if self.judge is not None:
-                reply = replace(reply, answer=replace(reply.answer, decoded=self.judge(reply)))
+            if self.classify_response is not None:
+                reply = replace(
+                    reply, answer=replace(reply.answer, decoded=self.classify_response(reply))
+                )
         except Transient as raised:
             fault = raised
         status = reply.status

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-from dagster_project.transport.in_flight import Permit, WindowRoom
+from dagster_project.transport.in_flight import Permit, WindowPermits
 
 Asked = TypeVar("Asked")
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ def fetch_concurrently(
     fetch: Callable[[Asked, threading.Event, Permit], Result],
     asked: Sequence[Asked],
     threads: int,
-    room: WindowRoom,
+    room: WindowPermits,
 ) -> Generator[Result, None, None]:
     """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
     if not asked:

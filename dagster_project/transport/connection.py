@@ -4,10 +4,10 @@ Two needs that ``requests`` has no setting for meet at the connection:
 
 *   A rate limit counts requests as they reach the vendor. A slot must therefore be taken when the
     connection already stands: a TCP and TLS handshake between slot and request (the first request
-    of each thread) would shift it by 100 ms or more, into the next ones' second. ``Attempt.depart``
+    of each thread) would shift it by 100 ms or more, into the next ones' second. ``Attempt.acquire``
     is asked last of all, and the connection looked at again after a wait.
 *   A read timeout bounds the silence between two packets, not the answer: a server that drips a
-    byte a second holds a thread for ever. ``_PatientReader`` bounds the answer as a whole (head
+    byte a second holds a thread for ever. ``_DeadlineReader`` bounds the answer as a whole (head
     and body), and leaves within half a second when the extraction was given up.
 
 A third one has a setting that ``requests`` does not use: a request that was lost on its way is sent
@@ -52,11 +52,11 @@ class Timeouts:
     total: float = 180.0
 
 
-def go_now() -> bool:
+def acquire_at_once() -> bool:
     return True
 
 
-def never_mind() -> None:
+def do_nothing() -> None:
     return None
 
 
@@ -64,16 +64,16 @@ def never_mind() -> None:
 class Attempt:
     """One HTTP request under way: what to wait for before it leaves, and until when to read.
 
-    ``depart`` answers True when the request may leave at this instant, False after it waited;
-    ``left`` is told when it is on its way.
+    ``acquire`` answers True when the request may leave at this instant, False after it waited;
+    ``on_sent`` is told when it is on its way.
     ``look_up`` raises when nobody wants the answer any more.
     """
 
     timeouts: Timeouts
-    depart: Callable[[], bool] = go_now
-    left: Callable[[], None] = never_mind
-    look_up: Callable[[], None] = never_mind
-    on_sent: Callable[[], None] = never_mind
+    acquire: Callable[[], bool] = acquire_at_once
+    on_sent: Callable[[], None] = do_nothing
+    look_up: Callable[[], None] = do_nothing
+    on_sending: Callable[[], None] = do_nothing
     deadline: float = inf
     asked_at: datetime = field(default_factory=clock.now)
     sent: bool = False
@@ -82,13 +82,13 @@ class Attempt:
         self.deadline = monotonic() + self.timeouts.total
         self.asked_at = clock.now()
         self.sent = True
-        self.on_sent()
+        self.on_sending()
 
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", default=None)
 
 
-class _PatientReader(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """A socket's bytes, read until the attempt's deadline and no further."""
 
     def __init__(self, raw: Any, sock: socket.socket, attempt: Attempt) -> None:
@@ -119,23 +119,23 @@ class _PatientReader(io.RawIOBase):
                 continue
 
 
-class _PatientResponse(HTTPResponse):
+class _DeadlineResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
         super().__init__(sock, *args, **named)
         attempt = current_attempt.get()
         if attempt is not None:
             raw = self.fp.detach()
-            self.fp = io.BufferedReader(_PatientReader(raw, sock, attempt))
+            self.fp = io.BufferedReader(_DeadlineReader(raw, sock, attempt))
 
 
-class _PunctualMixin:
-    """Sends when ``Attempt.depart`` says so, on a connection that still stands then.
+class _PacedMixin:
+    """Sends when ``Attempt.acquire`` says so, on a connection that still stands then.
 
     It is asked once the connection stands, and again with the request's bytes in hand: to form them
     takes a busy process tens of milliseconds, by which a request would be late for its slot.
     """
 
-    _departing: Attempt | None = None
+    _leaving: Attempt | None = None
 
     def connect(self: Any) -> None:
         super().connect()  # type: ignore[misc]
@@ -149,26 +149,26 @@ class _PunctualMixin:
         if attempt is None:
             super().request(*args, **named)  # type: ignore[misc]
             return
-        self._stand_ready()
-        while not attempt.depart():
-            self._stand_ready()
-        self._departing = attempt
+        self._ensure_connected()
+        while not attempt.acquire():
+            self._ensure_connected()
+        self._leaving = attempt
         try:
             super().request(*args, **named)  # type: ignore[misc]
         finally:
-            self._departing = None
-        attempt.left()
+            self._leaving = None
+        attempt.on_sent()
 
     def send(self: Any, data: Any) -> None:
-        attempt, self._departing = self._departing, None
+        attempt, self._leaving = self._leaving, None
         if attempt is not None:
-            while not attempt.depart():
+            while not attempt.acquire():
                 if not self.is_connected:
                     raise ConnectionResetError("the server hung up before the request left")
             attempt.leave()
         super().send(data)  # type: ignore[misc]
 
-    def _stand_ready(self: Any) -> None:
+    def _ensure_connected(self: Any) -> None:
         if self.is_connected:
             return
         if not self.is_closed:
@@ -178,20 +178,20 @@ class _PunctualMixin:
         self.connect()
 
 
-class _PunctualHTTPConnection(_PunctualMixin, HTTPConnection):
-    response_class = _PatientResponse
+class _PacedHTTPConnection(_PacedMixin, HTTPConnection):
+    response_class = _DeadlineResponse
 
 
-class _PunctualHTTPSConnection(_PunctualMixin, HTTPSConnection):
-    response_class = _PatientResponse
+class _PacedHTTPSConnection(_PacedMixin, HTTPSConnection):
+    response_class = _DeadlineResponse
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PunctualHTTPConnection
+    ConnectionCls = _PacedHTTPConnection
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PunctualHTTPSConnection
+    ConnectionCls = _PacedHTTPSConnection
 
 
 class PacedAdapter(HTTPAdapter):
@@ -199,13 +199,13 @@ class PacedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:
         super().init_poolmanager(*args, **named)
-        _use_punctual_pools(self.poolmanager)
+        _use_paced_pools(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **named: Any) -> Any:
         manager = super().proxy_manager_for(*args, **named)
-        _use_punctual_pools(manager)
+        _use_paced_pools(manager)
         return manager
 
 
-def _use_punctual_pools(manager: PoolManager) -> None:
+def _use_paced_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -103,29 +103,29 @@ class ExchangeResult:
 class Gate:
     """What every attempt passes; a vendor with limits overrides it. Called in the sending thread.
 
-    ``before`` comes ahead of each attempt and may refuse it by raising. ``depart`` is asked on the
-    standing connection: True to leave at this instant, False after having waited; ``left`` is told
-    right behind it. ``arrived`` may wait between an answer's head and its body; the answer's time to
+    ``before`` comes ahead of each attempt and may refuse it by raising. ``acquire`` is asked on the
+    standing connection: True to leave at this instant, False after having waited; ``on_sent`` is told
+    right behind it. ``on_headers`` may wait between an answer's head and its body; the answer's time to
     be read stands still meanwhile. ``after`` always follows a ``before`` that returned.
     """
 
     def before(self) -> None:
         return None
 
-    def depart(self) -> bool:
+    def acquire(self) -> bool:
         return True
 
-    def left(self) -> None:
+    def on_sent(self) -> None:
         return None
 
-    def arrived(self) -> None:
+    def on_headers(self) -> None:
         return None
 
     def after(self, outcome: ExchangeResult) -> None:
         return None
 
 
-Judge = Callable[[Reply], Any]
+Classifier = Callable[[Reply], Any]
 
 
 def _whole(digits: str) -> float:

@@ -45,12 +45,12 @@ class InFlightLimit:
     def __init__(self, asked: int, at_hand: int) -> None:
         self.most_asked, self.most_at_hand = asked, at_hand
         self.changed = threading.Condition()
-        self.windows: list[WindowRoom] = []
+        self.windows: list[WindowPermits] = []
 
     @contextmanager
-    def of_window(self, account: str) -> Iterator[WindowRoom]:
+    def of_window(self, account: str) -> Iterator[WindowPermits]:
         """A window's claim to places, from now on."""
-        window = WindowRoom(self, account)
+        window = WindowPermits(self, account)
         with self.changed:
             self.windows.append(window)
         try:
@@ -64,13 +64,13 @@ class InFlightLimit:
         return sum(window.taken[stage] for window in self.windows for stage in stages)
 
 
-class WindowRoom:
+class WindowPermits:
     """One window's places that are taken, and how many of its answers wait for one."""
 
-    def __init__(self, room: InFlightLimit, account: str) -> None:
-        self.room, self.account = room, account
+    def __init__(self, limit: InFlightLimit, account: str) -> None:
+        self.limit, self.account = limit, account
         self.taken: Counter[Stage] = Counter()
-        self.wanting = 0
+        self.waiting = 0
 
     @property
     def asked(self) -> int:
@@ -84,21 +84,21 @@ class WindowRoom:
         """For one answer, which has none yet; once ``stop`` is set it waits no longer."""
         return Permit(self, stop)
 
-    def may_ask(self) -> bool:
-        room = self.room
+    def may_be_requested(self) -> bool:
+        limit = self.limit
         return (
-            room.taken(Stage.LEAVING) < LEAVING
-            and room.taken(Stage.LEAVING, Stage.UNDER_WAY) < room.most_asked
+            limit.taken(Stage.LEAVING) < LEAVING
+            and limit.taken(Stage.LEAVING, Stage.UNDER_WAY) < limit.most_asked
             and (self.asked < ASKED_BEHIND or not self._is_behind())
         )
 
-    def may_arrive(self) -> bool:
-        is_free = self.room.taken(Stage.AT_HAND) < self.room.most_at_hand
+    def may_be_held(self) -> bool:
+        is_free = self.limit.taken(Stage.AT_HAND) < self.limit.most_at_hand
         return is_free and (self.at_hand < AT_HAND_BEHIND or not self._is_behind())
 
     def _is_behind(self) -> bool:
-        before = takewhile(lambda window: window is not self, self.room.windows)
-        return any(window.wanting and window.account == self.account for window in before)
+        before = takewhile(lambda window: window is not self, self.limit.windows)
+        return any(window.waiting and window.account == self.account for window in before)
 
 
 class Permit:
@@ -107,7 +107,7 @@ class Permit:
     An answer asked for anew, because the first one was spoilt, keeps its place.
     """
 
-    def __init__(self, window: WindowRoom, stop: threading.Event) -> None:
+    def __init__(self, window: WindowPermits, stop: threading.Event) -> None:
         self._window, self._stop = window, stop
         self._stage = Stage.NONE
 
@@ -123,31 +123,31 @@ class Permit:
         Raises:
             Abandoned: nobody waits for the answer any more.
         """
-        self._enter(Stage.LEAVING, self._window.may_ask)
+        self._enter(Stage.LEAVING, self._window.may_be_requested)
 
-    def left(self) -> None:
+    def on_sent(self) -> None:
         """The request is on its way, or was given up: another one may wait for a slot."""
         if self._stage is Stage.LEAVING:
-            self._move(Stage.UNDER_WAY)
+            self._change_stage(Stage.UNDER_WAY)
 
-    def arrive(self) -> None:
+    def on_headers(self) -> None:
         """The head is here: wait for a place at hand, and leave the other one.
 
         Raises:
             Abandoned: nobody waits for the answer any more.
         """
         if self._stage is not Stage.AT_HAND:
-            self._enter(Stage.AT_HAND, self._window.may_arrive, PATIENCE)
+            self._enter(Stage.AT_HAND, self._window.may_be_held, PATIENCE)
 
     def leave(self) -> None:
         """Give back what it has."""
-        self._move(Stage.NONE)
+        self._change_stage(Stage.NONE)
 
     def _enter(self, stage: Stage, may_enter: Callable[[], bool], patience: float = inf) -> None:
-        changed = self._window.room.changed
+        changed = self._window.limit.changed
         give_up = monotonic() + patience
         with changed:
-            self._window.wanting += 1
+            self._window.waiting += 1
             try:
                 while not changed.wait_for(may_enter, LOOK_UP_SECONDS):
                     if self._stop.is_set():
@@ -155,13 +155,13 @@ class Permit:
                     if monotonic() > give_up:
                         break
             finally:
-                self._window.wanting -= 1
+                self._window.waiting -= 1
                 changed.notify_all()
-            self._move(stage)
+            self._change_stage(stage)
 
-    def _move(self, stage: Stage) -> None:
-        with self._window.room.changed:
+    def _change_stage(self, stage: Stage) -> None:
+        with self._window.limit.changed:
             self._window.taken[self._stage] -= 1
             self._window.taken[stage] += 1
             self._stage = stage
-            self._window.room.changed.notify_all()
+            self._window.limit.changed.notify_all()

@@ -44,7 +44,7 @@ class PointStore(Protocol):
         self, reservation: UUID, source: str, account: str, day: date, points: int
     ) -> None: ...
     def release(self, reservation: UUID) -> None: ...
-    def standing(self, source: str, account: str, day: date) -> tuple[int, int]: ...
+    def read_points(self, source: str, account: str, day: date) -> tuple[int, int]: ...
 
 
 class QuotaClaim:
@@ -96,10 +96,10 @@ class QuotaClaim:
         """The vendor certainly did not charge the call."""
         self._store.refund(*self._key(day), self._cost)
 
-    def standing(self) -> str:
+    def describe(self) -> str:
         """What the ledger says of this day, in a sentence."""
         day = self._today()
-        spent, held = self._store.standing(self._account.source, self._account.label, day)
+        spent, held = self._store.read_points(self._account.source, self._account.label, day)
         left = "" if self._daily is None else f" of {self._daily}"
         return (
             f"Counted here for {day}: {spent}{left} points spent, {held} set aside; "

@@ -115,32 +115,32 @@ class Slot:
         return time.monotonic() - self.due > SLACK
 
 
-class Departure:
-    """One request's way to its slot: ``depart`` is asked until it answers True, then ``left`` told."""
+class SlotRequest:
+    """One request's way to its slot: ``acquire`` is asked until it answers True, then ``on_sent`` told."""
 
-    def __init__(self, lane: _Lane, stop: threading.Event | None) -> None:
-        self._lane, self._stop = lane, stop
+    def __init__(self, queue: _HostQueue, stop: threading.Event | None) -> None:
+        self._queue, self._stop = queue, stop
         self._slot: Slot | None = None
 
-    def depart(self) -> bool:
+    def acquire(self) -> bool:
         """True to leave at this very moment; False after having waited for a slot."""
         if self._slot is None:
-            self._slot = self._lane.take(self._stop)
+            self._slot = self._queue.take(self._stop)
         elif self._slot.is_missed:
-            self._slot = self._lane.move(self._slot) or self._lane.take(self._stop)
+            self._slot = self._queue.move(self._slot) or self._queue.take(self._stop)
         else:
             return True
         interruptible_pause(max(self._slot.due - time.monotonic(), 0.0), self._stop)
         return False
 
-    def left(self) -> None:
+    def on_sent(self) -> None:
         """The request is on its way: if that took long, the slots to come have to know."""
         if self._slot is not None and self._slot.is_missed:
             with suppress(TryLater):  # the answer is worth more than the note
-                self._lane.move(self._slot, sent=True)
+                self._queue.move(self._slot, sent=True)
 
 
-class _Lane:
+class _HostQueue:
     """The threads of this process that send to one limiter, one behind the other."""
 
     def __init__(self, store: SlotStore, limiter: str, per_second: float) -> None:
@@ -192,14 +192,14 @@ class RateLimiter:
 
     def __init__(self, store: LimitStore) -> None:
         self._store = store
-        self._lanes: dict[tuple[str, float], _Lane] = {}
+        self._queues: dict[tuple[str, float], _HostQueue] = {}
         self._guard = threading.Lock()
 
-    def departure(
+    def slot_request(
         self, limiter: str, per_second: float, stop: threading.Event | None = None
-    ) -> Departure:
+    ) -> SlotRequest:
         """A way to a slot of this limiter, for one request; ``stop`` ends the wait."""
-        return Departure(self._lane(limiter, per_second), stop)
+        return SlotRequest(self._queue(limiter, per_second), stop)
 
     def cool_down(self, limiter: str, seconds: float | None) -> None:
         """A 429 was drawn: nobody sends for so long (at least a second)."""
@@ -219,9 +219,9 @@ class RateLimiter:
         """Let go of the store's connection; it is made again by whoever still asks."""
         self._store.close()
 
-    def _lane(self, limiter: str, per_second: float) -> _Lane:
+    def _queue(self, limiter: str, per_second: float) -> _HostQueue:
         with self._guard:
             key = (limiter, per_second)
-            if key not in self._lanes:
-                self._lanes[key] = _Lane(self._store, limiter, per_second)
-            return self._lanes[key]
+            if key not in self._queues:
+                self._queues[key] = _HostQueue(self._store, limiter, per_second)
+            return self._queues[key]

@@ -139,7 +139,7 @@ class _Quiet(logging.Filter):
         return True
 
 
-def hush_urllib3() -> None:
+def silence_urllib3() -> None:
     """Make urllib3's loggers safe in this process; a second call changes nothing."""
     for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
         logger = logging.getLogger(f"urllib3.{name}")

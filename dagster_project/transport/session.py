@@ -2,17 +2,17 @@
 
 An *exchange* is up to ``RetryPolicy.attempts`` requests that ask the same thing. Each has a
 connect, a read and a total timeout. Retried are: connections that fail, reset or fall silent;
-bodies cut short; the statuses 408, 425, 429 and 5xx; and whatever the caller's *judge* calls
+bodies cut short; the statuses 408, 425, 429 and 5xx; and whatever the caller's ``classify_response`` calls
 ``Transient`` (an HTML page with 200, JSON that ends in the middle). Back-off is exponential with
 jitter; ``Retry-After``, in seconds or as a date, is honoured up to a cap. When attempts or time
 are used up: ``errors.TryLater``.
 
 A redirect ends the exchange at once, with its target: ``Redirected``.
 
-Vendors decide by body, so the judge sees every other whole answer first, whatever its status: it
+Vendors decide by body, so ``classify_response`` sees every other whole answer first, whatever its status: it
 returns what ``Response.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
 which ends the exchange at once. What it lets pass must still not carry a transient status.
-Without a judge any other status, a 4xx too, is the caller's to read.
+Without it any other status, a 4xx too, is the caller's to read.
 
 Secrets: hand them in as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.
 ``Response.request`` shows neither them, nor any header, nor any form. Redirects are not followed,
@@ -41,32 +41,13 @@ from dagster_project.transport.attempt import Pause, Single
 from dagster_project.transport.connection import PacedAdapter, Timeouts
 from dagster_project.transport.exchange import (
     Abandoned,
-    ExchangeResult,
+    Classifier,
     Gate,
-    Judge,
-    Redirected,
     Reply,
     Request,
     Transient,
-    decode_json,
 )
-from dagster_project.transport.redaction import hush_urllib3
-
-__all__ = [
-    "Abandoned",
-    "ExchangeResult",
-    "Gate",
-    "Judge",
-    "Redirected",
-    "Reply",
-    "Request",
-    "RetryPolicy",
-    "Session",
-    "Timeouts",
-    "Transient",
-    "decode_json",
-    "interruptible_pause",
-]
+from dagster_project.transport.redaction import silence_urllib3
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +107,7 @@ class Session:
         pause: Pause = interruptible_pause,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        hush_urllib3()
+        silence_urllib3()
         self.timeouts = timeouts or Timeouts()
         self.retry = retry or RetryPolicy()
         self.max_bytes = max_bytes
@@ -157,7 +138,7 @@ class Session:
         *,
         stats: ExtractStats,
         sequence: int = 1,
-        judge: Judge | None = None,
+        classify_response: Classifier | None = None,
         gate: Gate | None = None,
         stop: threading.Event | None = None,
         attempts: int | None = None,
@@ -171,7 +152,7 @@ class Session:
             TryLater: attempts or time are used up, or the host's certificate is not accepted.
             RequestRefused: the request cannot be formed, or is answered with a redirect (``Redirected``).
             AnswerTooLarge: the answer is larger than ``max_bytes``, or a text in it is too long.
-            Exception: whatever else ``judge`` or ``gate`` raised.
+            Exception: whatever else ``classify_response`` or ``gate`` raised.
         """
         attempts = attempts or self.retry.attempts
         single = Single(
@@ -179,7 +160,7 @@ class Session:
             request=request,
             stats=stats,
             sequence=sequence,
-            judge=judge,
+            classify_response=classify_response,
             gate=gate or Gate(),
             timeouts=self.timeouts,
             max_bytes=self.max_bytes,

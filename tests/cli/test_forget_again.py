@@ -54,7 +54,7 @@ def put_back(house: House) -> Iterator[None]:
 def reduce_rows(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every loaded day is older than what is kept."""
     key = pii_hash_key(house.settings)
-    reduce_old(services.warehouse(), key, personal_data.belongings(house.settings, key), -1)
+    reduce_old(services.warehouse(), key, personal_data.scopes(house.settings, key), -1)
 
 
 def exported(file: Path) -> str:

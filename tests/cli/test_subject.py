@@ -113,7 +113,7 @@ def test_reduced_rows_are_found_by_the_pseudonym_and_after_an_erasure_there_is_n
     house: House, days: list[date], tmp_path: Path
 ) -> None:
     key = pii_hash_key(house.settings)
-    reduce_old(services.warehouse(), key, personal_data.belongings(house.settings, key), -1)
+    reduce_old(services.warehouse(), key, personal_data.scopes(house.settings, key), -1)
     asked(tmp_path / "reduced.json", NUMBER)
     rows = held(tmp_path / "reduced.json")["rows"]
     assert len(rows) == 5 * len(days)

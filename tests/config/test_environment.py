@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
 
@@ -36,22 +36,22 @@ def test_a_secret_is_read_from_the_file_that_its_setting_names(tmp_path: Path) -
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
     given = {"PII_HASH_KEY": "one", "PII_HASH_KEY_FILE": written(tmp_path, "key", "other")}
     with pytest.raises(SettingsError, match="both set"):
-        given_settings(given, dotenv=None)
+        read_environment(given, dotenv=None)
 
 
 def test_an_unreadable_file_is_named_by_its_setting_and_not_taken_for_empty(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="TELLODY_PASSWORD_FILE"):
-        given_settings({"TELLODY_PASSWORD_FILE": str(tmp_path / "absent")}, dotenv=None)
+        read_environment({"TELLODY_PASSWORD_FILE": str(tmp_path / "absent")}, dotenv=None)
 
 
 def test_an_empty_setting_of_the_environment_hides_a_file_named_in_dotenv(tmp_path: Path) -> None:
     """The demo points away from the real warehouse this way."""
     dotenv = tmp_path / ".env"
     dotenv.write_text(f"WAREHOUSE_URL_FILE={written(tmp_path, 'url', 'postgresql://real')}\n")
-    assert given_settings({}, dotenv)["WAREHOUSE_URL"] == "postgresql://real"
-    assert given_settings({"WAREHOUSE_URL": ""}, dotenv)["WAREHOUSE_URL"] == ""
+    assert read_environment({}, dotenv)["WAREHOUSE_URL"] == "postgresql://real"
+    assert read_environment({"WAREHOUSE_URL": ""}, dotenv)["WAREHOUSE_URL"] == ""
 
 
 def test_files_of_other_programs_are_left_alone(tmp_path: Path) -> None:
     given = {"SSL_CERT_FILE": str(tmp_path / "absent"), "WAREHOUSE_CLOCK_FILE": "/absent"}
-    assert given_settings(given, dotenv=None) == given
+    assert read_environment(given, dotenv=None) == given

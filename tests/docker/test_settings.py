@@ -9,7 +9,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.config.settings import Settings, load_settings
 from tests.docker.conftest import DOCKER, VENDORS
 
@@ -29,7 +29,7 @@ class TestSecrets:
         self, made: tuple[Path, str]
     ) -> None:
         for name in ("admin_url", "warehouse_url", "dagster_url"):
-            url = given_settings({"DAGSTER_URL_FILE": str(made[0] / name)}, None)["DAGSTER_URL"]
+            url = read_environment({"DAGSTER_URL_FILE": str(made[0] / name)}, None)["DAGSTER_URL"]
             assert url.endswith("?sslmode=disable")
 
     def test_a_second_time_nothing_changes(self, made: tuple[Path, str]) -> None:

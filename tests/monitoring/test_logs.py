@@ -39,9 +39,9 @@ def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 def test_a_line_tells_run_source_account_and_window(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        logs.tell_loaded("r1", "calltouch", "101", "2024-04-01", rows_inserted=3)
+        logs.log_loaded("r1", "calltouch", "101", "2024-04-01", rows_inserted=3)
         problem = AnswerNotTrusted("the total moved.", account="102", window="2024-04-02")
-        logs.tell_problem("r1", "calltouch", problem)
+        logs.log_problem("r1", "calltouch", problem)
     loaded, failed = told(caplog)
     assert loaded["message"] == "loaded"
     assert {name: loaded[name] for name in ("run", "source", "account", "window")} == {

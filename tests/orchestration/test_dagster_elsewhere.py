@@ -78,7 +78,7 @@ def test_runs_go_on_while_the_queue_is_full_and_rows_are_loaded_while_the_server
     def go_away(chunk: object) -> None:
         elsewhere.cluster.stop("immediate")
 
-    with report.listening(go_away), pytest.raises(TryLater, match="Dagster's storage"):
+    with report.listen(go_away), pytest.raises(TryLater, match="Dagster's storage"):
         house.refresh(DAYS[3:], SOURCE)
     assert loaded(house) == DAYS
 

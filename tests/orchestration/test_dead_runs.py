@@ -81,16 +81,16 @@ def test_a_run_that_never_begins_is_given_up_and_its_backfill_waits_for_the_retr
     house: House, seen: list[bool]
 ) -> None:
     run_id = launched(house)
-    assert liveness.bury_never_begun(house.instance, longest=SOON) == []
+    assert liveness.fail_never_started(house.instance, longest=SOON) == []
     assert status(house, run_id) == Status.STARTING
-    assert liveness.bury_never_begun(house.instance, longest=AT_ONCE) == [run_id]
+    assert liveness.fail_never_started(house.instance, longest=AT_ONCE) == [run_id]
     assert status(house, run_id) == Status.FAILURE
     assert seen == [False]
 
 
 def test_what_dagster_says_of_the_retry_is_the_last_word(house: House, seen: list[bool]) -> None:
     run_id = launched(house, **{"dagster/max_retries": "0"})
-    liveness.bury_never_begun(house.instance, longest=AT_ONCE)
+    liveness.fail_never_started(house.instance, longest=AT_ONCE)
     run = house.instance.get_run_by_id(run_id)
     assert run is not None
     assert run.tags[liveness.WILL_RETRY_TAG] == "false"
@@ -105,7 +105,7 @@ def test_a_run_in_the_brokers_queue_is_spared_and_one_that_a_worker_took_is_not(
     monkeypatch.setattr(
         type(house.instance.run_launcher), "check_run_worker_health", lambda launcher, run: health
     )
-    found = liveness.bury_never_begun(house.instance, longest=AT_ONCE)
+    found = liveness.fail_never_started(house.instance, longest=AT_ONCE)
     assert found == ([run_id] if given_up else [])
 
 
@@ -115,7 +115,7 @@ def test_runs_of_others_are_left_alone(house: House) -> None:
     house.instance.report_dagster_event(
         DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, job.name), run.run_id
     )
-    assert liveness.bury_never_begun(house.instance, longest=AT_ONCE) == []
+    assert liveness.fail_never_started(house.instance, longest=AT_ONCE) == []
 
 
 def test_a_live_run_that_lost_its_connection_takes_its_lock_again(

@@ -269,7 +269,7 @@ def kept(house: House, server: PostgresServer) -> dict[str, str]:
     with house.warehouse.connect() as connection:
         for run in house.instance.get_runs(limit=20):
             found[f"tags of {run.run_id}"] = json.dumps(run.tags, ensure_ascii=False)
-            alarm = alarm_rules.of_run(house.instance, connection, run.run_id)
+            alarm = alarm_rules.alarm_of_run(house.instance, connection, run.run_id)
             found[f"alarm of {run.run_id}"] = repr(alarm)
     return found
 

@@ -29,7 +29,7 @@ def test_what_one_night_left_the_next_takes(
     nights.settings(monkeypatch, CALLTOUCH_SITE_IDS=BUSY, **given)
     account = account_of(nights.house)
     with nights.house.warehouse.connect(autocommit=True) as connection:
-        owed_days.want(connection, account, days(6)[0], YESTERDAY)
+        owed_days.request_backfill(connection, account, days(6)[0], YESTERDAY)
     _, succeeded = nights.pass_night()
     assert succeeded
     assert list(nights.settled(BUSY)) == days(4)

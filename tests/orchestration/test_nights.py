@@ -163,8 +163,8 @@ def test_neighbouring_days_of_few_rows_are_one_call_and_a_settled_day_between_th
 def test_what_a_person_asked_for_is_done_by_the_nights_newest_first(nights: Nights) -> None:
     account = account_of(nights.house)
     with nights.house.warehouse.connect(autocommit=True) as connection:
-        owed_days.want(connection, account, date(2024, 3, 1), date(2024, 3, 4))
-        owed_days.want(connection, account, date(2024, 3, 1), date(2024, 3, 4))
+        owed_days.request_backfill(connection, account, date(2024, 3, 1), date(2024, 3, 4))
+        owed_days.request_backfill(connection, account, date(2024, 3, 1), date(2024, 3, 4))
     requests, succeeded = nights.pass_night()
     assert succeeded
     assert [(r.first, r.last) for r in requests] == [
@@ -178,6 +178,6 @@ def test_what_a_person_asked_for_is_done_by_the_nights_newest_first(nights: Nigh
 def test_what_was_taken_back_is_not_done(nights: Nights) -> None:
     account = account_of(nights.house)
     with nights.house.warehouse.connect(autocommit=True) as connection:
-        owed_days.want(connection, account, date(2024, 3, 1), date(2024, 3, 4))
+        owed_days.request_backfill(connection, account, date(2024, 3, 1), date(2024, 3, 4))
         assert owed_days.withdraw(connection, account, date(2024, 3, 1), date(2024, 3, 31)) == 1
     assert [request.days for request in nights.tick()] == [days(1)]

@@ -70,16 +70,16 @@ def test_a_gap_is_red_until_the_line_beside_it_was_run(house: House) -> None:
     house.refresh([first])
     house.refresh([third])
     [account] = look(house).accounts
-    assert account.standing.gaps == (second,)
-    assert account.standing.last_good_day == first
-    [trouble] = account.troubles
-    assert trouble.days == (second,)
-    assert "never loaded" in trouble.why
+    assert account.status.gaps == (second,)
+    assert account.status.last_good_day == first
+    [entry] = account.red_days
+    assert entry.days == (second,)
+    assert "never loaded" in entry.why
     assert "1 day red, of 1 account" in status_page.page(look(house))
-    mended_by(house, trouble.way_out)
+    mended_by(house, entry.way_out)
     [account] = look(house).accounts
-    assert account.troubles == ()
-    assert account.standing.last_good_day == third
+    assert account.red_days == ()
+    assert account.status.last_good_day == third
     done = CliRunner().invoke(command, ["status", "--source", "calltouch"], standalone_mode=False)
     assert done.stdout.rstrip().endswith("Nothing is red.")
 
@@ -94,14 +94,14 @@ def test_days_that_were_asked_for_in_vain_are_red_though_nothing_was_ever_loaded
         house
     )
     loaded, never = look(house).accounts
-    assert loaded.troubles == ()
-    [trouble] = never.troubles
-    assert list(trouble.days) == days
+    assert loaded.red_days == ()
+    [entry] = never.red_days
+    assert list(entry.days) == days
     [(extraction,)] = house.rows(
         "SELECT max(extraction_id) FROM ops.extraction WHERE account = %s", NO_SITE
     )
-    assert trouble.told_in == f"extraction {extraction}"
-    assert trouble.way_out.endswith(f"--account {NO_SITE} --from {days[0]} --to {days[-1]}")
+    assert entry.recorded_in == f"extraction {extraction}"
+    assert entry.way_out.endswith(f"--account {NO_SITE} --from {days[0]} --to {days[-1]}")
 
 
 def failed(house: House) -> str:
@@ -143,14 +143,14 @@ def test_a_failed_attempt_on_a_day_that_stands_names_receipt_and_extraction(
     finally:
         sandbox.world.calltouch.config.token = token
     found = look(house)
-    [trouble] = found.troubles
-    assert "the rows before it stand" in trouble.why
+    [entry] = found.red_days
+    assert "the rows before it stand" in entry.why
     [(receipt, extraction)] = house.rows(
         "SELECT (SELECT receipt_id FROM ops.day_state),"
         " (SELECT max(extraction_id) FROM ops.extraction)"
     )
-    assert trouble.told_in == f"receipt {receipt}, extraction {extraction}"
-    assert f"`{trouble.way_out}`" in status_page.page(found)
+    assert entry.recorded_in == f"receipt {receipt}, extraction {extraction}"
+    assert f"`{entry.way_out}`" in status_page.page(found)
 
 
 def test_the_page_is_written_when_something_on_it_changed_and_not_before(house: House) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import requests
 
-from dagster_project.config.environment import given_settings
+from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.monitoring.logs import ScrubbedRecord
 from dagster_project.text import scrub
@@ -62,7 +62,7 @@ PHONE = "8 (920) 938-36-54"
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrub, "_secrets", scrub._Secrets())
-    given_settings(SETTINGS, dotenv=None)
+    read_environment(SETTINGS, dotenv=None)
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -111,7 +111,7 @@ def test_what_is_no_secret_stays() -> None:
     assert without_secrets("account main, 12 rows of warehouse") == (
         "account main, 12 rows of warehouse"
     )
-    given_settings({"WAREHOUSE_URL": "postgresql://postgres:postgres@h/d"}, dotenv=None)
+    read_environment({"WAREHOUSE_URL": "postgresql://postgres:postgres@h/d"}, dotenv=None)
     assert str(SettingsError("the server postgres at h")) == "the server postgres at h"
 
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.rate_limiter import Departure, RateLimiter
-from dagster_project.transport.session import Abandoned, Gate, Request, RetryPolicy, Session
+from dagster_project.transport.exchange import Abandoned, Gate, Request
+from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
+from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 
@@ -109,14 +110,14 @@ def lain(connection: Any) -> float:
 
 
 class PacedGate(Gate):
-    def __init__(self, departure: Departure) -> None:
-        self._departure = departure
+    def __init__(self, slot_request: SlotRequest) -> None:
+        self._slot_request = slot_request
 
-    def depart(self) -> bool:
-        return self._departure.depart()
+    def acquire(self) -> bool:
+        return self._slot_request.acquire()
 
-    def left(self) -> None:
-        self._departure.left()
+    def on_sent(self) -> None:
+        self._slot_request.on_sent()
 
 
 def pace(
@@ -126,8 +127,8 @@ def pace(
     stop: threading.Event | None = None,
 ) -> None:
     """Return when a request may leave at once."""
-    departure = rate_limiter.departure(limiter, per_second, stop)
-    while not departure.depart():
+    slot_request = rate_limiter.slot_request(limiter, per_second, stop)
+    while not slot_request.acquire():
         continue
 
 
@@ -154,7 +155,7 @@ def _ask(warehouse: Warehouse, port: int, threads: int, seconds: float) -> None:
     def run() -> None:
         with suppress(Abandoned):
             while True:
-                gate = PacedGate(rate_limiter.departure("127.0.0.1", PER_SECOND, stop))
+                gate = PacedGate(rate_limiter.slot_request("127.0.0.1", PER_SECOND, stop))
                 with suppress(TryLater):
                     session.send(request, stats=ExtractStats(), gate=gate, stop=stop)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from dagster_project.transport.session import (
-    Session,
-    Timeouts,
-)
+from dagster_project.transport.connection import Timeouts
+from dagster_project.transport.session import Session
 
 GOOD = '{"rows": [1, 2]}'
 

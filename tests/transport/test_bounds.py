@@ -13,7 +13,8 @@ from dagster_project.errors import AnswerNotTrusted, AnswerTooLarge
 from dagster_project.model.response import ExtractStats
 from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.attempt import LONGEST_TEXT
-from dagster_project.transport.session import MAX_BYTES, Request
+from dagster_project.transport.exchange import Request
+from dagster_project.transport.session import MAX_BYTES
 from dagster_project.vendors.calltouch.pages import LONGEST_TEXT as LONGEST_SMS
 from dagster_project.vendors.calltouch.pages import decode_page
 from tests.transport.scripted_server import Play, reply, serving

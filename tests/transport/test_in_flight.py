@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.transport import in_flight as rooms
 from dagster_project.transport.exchange import Abandoned
-from dagster_project.transport.in_flight import LEAVING, InFlightLimit, Permit, WindowRoom
+from dagster_project.transport.in_flight import LEAVING, InFlightLimit, Permit, WindowPermits
 from tests.warehouse.server.homes import wait_until
 
 
@@ -33,7 +33,7 @@ def test_few_wait_for_a_slot_at_once() -> None:
             place.ask()
         late = [first.ask_later(), behind.ask_later()]
         assert not any(each.is_done() for each in late)
-        leaving[0].left()
+        leaving[0].on_sent()
         wait_until(lambda: any(each.is_done() for each in late))
         leaving[1].leave()
         wait_until(lambda: all(each.is_done() for each in late))
@@ -42,7 +42,7 @@ def test_few_wait_for_a_slot_at_once() -> None:
 def test_an_answer_at_hand_is_asked_for_no_more() -> None:
     with two_windows(asked=1, at_hand=9) as (first, _):
         for _each in range(5):
-            first.ask().arrive()
+            first.ask().on_headers()
         assert (first.window.asked, first.window.at_hand) == (0, 5)
 
 
@@ -50,7 +50,7 @@ def test_an_answer_waits_on_its_connection_while_no_place_is_free_at_hand() -> N
     with two_windows(asked=9, at_hand=2) as (first, _):
         held = [first.ask(), first.ask()]
         for each in held:
-            each.arrive()
+            each.on_headers()
         late = first.arrive_later(first.ask())
         assert not late.is_done()
         held[0].leave()
@@ -60,8 +60,8 @@ def test_an_answer_waits_on_its_connection_while_no_place_is_free_at_hand() -> N
 def test_a_second_try_keeps_the_place_of_the_first() -> None:
     with two_windows(asked=1, at_hand=1) as (first, _):
         place = first.ask()
-        place.arrive()
-        place.arrive()
+        place.on_headers()
+        place.on_headers()
         assert first.window.at_hand == 1
         place.leave()
         place.leave()
@@ -88,14 +88,14 @@ def test_a_window_behind_may_ask_when_what_it_asked_for_is_at_hand() -> None:
         first.ask()
         first.ask()
         late = behind.ask_later()
-        of_behind.arrive()
+        of_behind.on_headers()
         wait_until(late.is_done)
 
 
 def test_a_window_behind_holds_two_while_the_first_wants_more() -> None:
     with two_windows(asked=9, at_hand=4) as (first, behind):
         for window in (first, first, behind, behind):
-            window.ask().arrive()
+            window.ask().on_headers()
         late = behind.arrive_later(behind.ask())
         of_first = first.arrive_later(first.ask())
         first.held[0].leave()
@@ -128,7 +128,7 @@ def test_a_window_that_ends_lets_the_next_one_on() -> None:
 
 def test_whoever_is_given_up_waits_no_longer() -> None:
     with two_windows(asked=2, at_hand=1) as (first, _):
-        first.ask().arrive()
+        first.ask().on_headers()
         arriving = first.arrive_later(first.ask())
         asking = [first.ask_later(), first.ask_later()]
         first.stop.set()
@@ -142,7 +142,7 @@ def test_an_answer_is_read_all_the_same_before_the_vendor_hangs_up(
 ) -> None:
     monkeypatch.setattr(rooms, "PATIENCE", 0.6)
     with two_windows(asked=2, at_hand=1) as (first, _):
-        first.ask().arrive()
+        first.ask().on_headers()
         late = first.arrive_later(first.ask())
         wait_until(late.is_done)
         assert first.window.at_hand == 2
@@ -162,7 +162,7 @@ class Late:
 class Threads:
     """A window's answers, and threads in which they wait."""
 
-    window: WindowRoom
+    window: WindowPermits
     pool: ThreadPoolExecutor
     held: list[Permit] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -170,7 +170,7 @@ class Threads:
     def ask(self) -> Permit:
         place = self.window.place(self.stop)
         place.ask()
-        place.left()
+        place.on_sent()
         self.held.append(place)
         return place
 
@@ -179,17 +179,17 @@ class Threads:
 
         def ask() -> None:
             place.ask()
-            place.left()
+            place.on_sent()
 
         return self._waiting(ask)
 
     def arrive_later(self, place: Permit) -> Late:
-        return self._waiting(place.arrive)
+        return self._waiting(place.on_headers)
 
     def _waiting(self, step: Callable[[], None]) -> Late:
-        wanting = self.window.wanting
+        waiting = self.window.waiting
         late = Late(self.pool.submit(step))
-        wait_until(lambda: self.window.wanting > wanting or late.is_done())
+        wait_until(lambda: self.window.waiting > waiting or late.is_done())
         return late
 
 

@@ -13,7 +13,8 @@ import pytest
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats
 from dagster_project.transport.connection import DELIVERY_SECONDS
-from dagster_project.transport.session import Gate, Request, RetryPolicy, Session
+from dagster_project.transport.exchange import Gate, Request
+from dagster_project.transport.session import RetryPolicy, Session
 from tests.support.programs import need
 
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--net")
@@ -50,7 +51,7 @@ class _Vendor(BaseHTTPRequestHandler):
 class _CutsTheLink(Gate):
     """Cuts it as the request leaves."""
 
-    def depart(self) -> bool:
+    def acquire(self) -> bool:
         set_link("down")
         return True
 

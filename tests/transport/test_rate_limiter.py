@@ -14,8 +14,8 @@ import pytest
 
 from dagster_project.errors import QuotaSpent
 from dagster_project.model.window import Account
+from dagster_project.transport.exchange import Abandoned
 from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, RateLimiter
-from dagster_project.transport.session import Abandoned
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from tests.transport.rate_limited import PER_SECOND, busy_cores, hammer, pace, rate_limited
@@ -65,12 +65,12 @@ def test_a_slot_that_was_missed_is_not_used_late(
     moves = []
     store, move = rate_limiter._store, rate_limiter._store.move_slot
     monkeypatch.setattr(store, "move_slot", lambda *slot: moves.append(move(*slot)) or moves[-1])
-    departure = rate_limiter.departure(HOST, 1.0)
-    assert not departure.depart()
+    slot_request = rate_limiter.slot_request(HOST, 1.0)
+    assert not slot_request.acquire()
     time.sleep(SLACK + 0.2)
     missed = time.monotonic()
-    assert not departure.depart()
-    assert departure.depart()
+    assert not slot_request.acquire()
+    assert slot_request.acquire()
     pace(rate_limiter, HOST, 1.0)
     assert time.monotonic() - missed >= 1.0 + MARGIN - SLACK
     [(_, _, granted, _, _)] = moves
@@ -102,7 +102,7 @@ def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
     pace(open_rate_limiter(), HOST, 1.0)
     left = time.monotonic()
     budget = Budget(warehouse, reconnect_seconds=10)
-    budget.standing("calltouch", "101", date(2024, 4, 1))
+    budget.read_points("calltouch", "101", date(2024, 4, 1))
     time.sleep(0.5)
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(budget._row, "SELECT pg_sleep(0.3)", ())
@@ -191,7 +191,7 @@ def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it
         " 2024-04-02 00:00 Europe/Moscow. Way out: run again after that, or raise"
         " CALLTOUCH_DAILY_POINTS."
     )
-    assert rate_limiter._store.standing("calltouch", "101", date(2024, 4, 1)) == (2, 0)
+    assert rate_limiter._store.read_points("calltouch", "101", date(2024, 4, 1)) == (2, 0)
 
 
 def test_the_day_of_a_call_is_the_accounts_own(

@@ -14,7 +14,7 @@ from dagster_project.config.settings import load_settings
 from dagster_project.errors import AnswerNotTrusted, RequestRefused, WarehouseError
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
-from dagster_project.transport.session import Redirected, Request
+from dagster_project.transport.exchange import Redirected, Request
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
 from dagster_project.vendors.tellody.sign_in import TellodySession
 from dagster_project.vendors.trust.client import TrustClient as TrustClient

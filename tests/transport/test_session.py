@@ -14,13 +14,8 @@ from dagster_project.errors import (
     TryLater,
 )
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.session import (
-    Reply,
-    Request,
-    RetryPolicy,
-    Session,
-    decode_json,
-)
+from dagster_project.transport.exchange import Reply, Request, decode_json
+from dagster_project.transport.session import RetryPolicy, Session
 from tests.transport.scripted_server import (
     Play,
     cut_chunks,
@@ -38,7 +33,9 @@ from tests.transport.sessions import GOOD, Pauses, session
 def test_a_transient_status_is_asked_again(status: int) -> None:
     stats = ExtractStats()
     with serving(reply("busy", status), reply(GOOD)) as server:
-        answer = session().send(Request("GET", server.url), stats=stats, judge=decode_json)
+        answer = session().send(
+            Request("GET", server.url), stats=stats, classify_response=decode_json
+        )
     assert answer.decoded == {"rows": [1, 2]}
     assert answer.body == GOOD.encode()
     assert stats.requests == 2
@@ -76,7 +73,9 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
 def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
     stats = ExtractStats()
     with serving(fault, reply(GOOD)) as server:
-        answer = session().send(Request("GET", server.url), stats=stats, judge=decode_json)
+        answer = session().send(
+            Request("GET", server.url), stats=stats, classify_response=decode_json
+        )
     assert answer.decoded == {"rows": [1, 2]}
     assert stats.requests == 2
 
@@ -93,7 +92,9 @@ def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
 )
 def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]) -> None:
     with serving(reply(body, headers=headers)) as server:
-        answer = session().send(Request("GET", server.url), stats=ExtractStats(), judge=decode_json)
+        answer = session().send(
+            Request("GET", server.url), stats=ExtractStats(), classify_response=decode_json
+        )
     assert answer.decoded == {"rows": [1, 2]}
 
 
@@ -129,7 +130,10 @@ def test_attempts_are_bounded_and_told() -> None:
 def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
     with serving(fault) as server, pytest.raises(TryLater, match=words):
         session().send(
-            Request("GET", server.url), stats=ExtractStats(), attempts=1, judge=decode_json
+            Request("GET", server.url),
+            stats=ExtractStats(),
+            attempts=1,
+            classify_response=decode_json,
         )
 
 
@@ -185,10 +189,10 @@ def test_a_connection_refused_is_asked_again_and_not_counted_as_sent() -> None:
 
 
 def test_the_judge_decides_before_the_status() -> None:
-    def judge(reply: Reply) -> None:
+    def classify_response(reply: Reply) -> None:
         raise CredentialsRefused("the token is not accepted")
 
     stats = ExtractStats()
     with serving(reply(GOOD, 503)) as server, pytest.raises(CredentialsRefused):
-        session().send(Request("GET", server.url), stats=stats, judge=judge)
+        session().send(Request("GET", server.url), stats=stats, classify_response=classify_response)
     assert stats.requests == 1

@@ -17,17 +17,16 @@ from dagster_project.errors import (
     TryLater,
 )
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.session import (
+from dagster_project.transport.connection import Timeouts
+from dagster_project.transport.exchange import (
     Abandoned,
     ExchangeResult,
     Gate,
     Request,
-    RetryPolicy,
-    Session,
-    Timeouts,
     Transient,
     decode_json,
 )
+from dagster_project.transport.session import RetryPolicy, Session
 from tests.transport.scripted_server import (
     Asked,
     Play,
@@ -66,7 +65,7 @@ def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
 
         def ask(number: int) -> Any:
             request = Request("GET", server.url, params={"n": number})
-            return http.send(request, stats=stats, sequence=number, judge=decode_json)
+            return http.send(request, stats=stats, sequence=number, classify_response=decode_json)
 
         answers = list(pool.map(ask, range(200)))
     assert [answer.decoded for answer in answers] == [{"n": str(n)} for n in range(200)]
@@ -83,11 +82,11 @@ class Remembering(Gate):
     def before(self) -> None:
         self.calls.append("before")
 
-    def depart(self) -> bool:
+    def acquire(self) -> bool:
         self.calls.append("depart")
         return Counter(self.calls)["depart"] % 4 in (3, 0)
 
-    def left(self) -> None:
+    def on_sent(self) -> None:
         self.calls.append("left")
 
     def after(self, outcome: ExchangeResult) -> None:
@@ -113,7 +112,7 @@ def test_a_gate_is_asked_last_of_all_with_the_request_formed(
     happened: list[str] = []
 
     class Watching(Gate):
-        def depart(self) -> bool:
+        def acquire(self) -> bool:
             happened.append("depart")
             return True
 
@@ -146,7 +145,7 @@ def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_aga
     class Misses(Gate):
         asked = 0
 
-        def depart(self) -> bool:
+        def acquire(self) -> bool:
             self.asked += 1
             if self.asked == 2:
                 closing.set()
@@ -174,7 +173,7 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
     class Waits(Gate):
         waited = False
 
-        def depart(self) -> bool:
+        def acquire(self) -> bool:
             if not self.waited:
                 closing.set()
                 time.sleep(0.1)

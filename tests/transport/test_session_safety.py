@@ -20,13 +20,8 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.session import (
-    Reply,
-    Request,
-    RetryPolicy,
-    Transient,
-    decode_json,
-)
+from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
+from dagster_project.transport.session import RetryPolicy
 from tests.support.programs import need
 from tests.transport.scripted_server import (
     Play,
@@ -101,7 +96,9 @@ def test_a_certificate_that_is_trusted_is_verified_and_used(
     context = self_signed(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
     with serving(reply(GOOD), context=context) as server:
-        answer = session().send(Request("GET", server.url), stats=ExtractStats(), judge=decode_json)
+        answer = session().send(
+            Request("GET", server.url), stats=ExtractStats(), classify_response=decode_json
+        )
     assert answer.decoded == {"rows": [1, 2]}
 
 
@@ -160,9 +157,9 @@ LEAKING: dict[str, tuple[Play, dict[str, Any]]] = {
     "hang": (hang(1.0), {}),
     "broken header": (drip(f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode(), 0), {}),
     "bad status line": (drip(f"HTTP/9 {SECRET}\r\n\r\n".encode(), 0), {}),
-    "refused by the judge": (reply(SECRET), {"judge": refuse}),
-    "doubted by the judge": (reply(SECRET), {"judge": doubt}),
-    "bad json": (reply(f'{{"token": "{SECRET}'), {"judge": decode_json}),
+    "refused by the judge": (reply(SECRET), {"classify_response": refuse}),
+    "doubted by the judge": (reply(SECRET), {"classify_response": doubt}),
+    "bad json": (reply(f'{{"token": "{SECRET}'), {"classify_response": decode_json}),
 }
 
 

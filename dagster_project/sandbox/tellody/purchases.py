@@ -69,7 +69,7 @@ class Purchase:
         if self.shape in UNDATABLE_SHAPES:
             return None
         at = EPOCH + timedelta(milliseconds=self.millis)
-        told_in = {
+        recorded_in = {
             "unknown": UNKNOWN_ZONE,
             "millis": str(account_zone),
             "number": str(account_zone),
@@ -79,7 +79,7 @@ class Purchase:
             "purchased_on": at.astimezone(account_zone).date().isoformat(),
             "payment_id": self.payment_id,
             "purchased_at": at.isoformat(),
-            "time_zone": told_in,
+            "time_zone": recorded_in,
             "amount": self.amount,
             "credits": self.credits,
             "months": json.loads(self.months),

@@ -21,10 +21,10 @@ from dagster_project.errors import (
 )
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
+from dagster_project.transport.exchange import ExchangeResult, Gate, Request
 from dagster_project.transport.in_flight import Permit
 from dagster_project.transport.quota import QuotaClaim
-from dagster_project.transport.rate_limiter import Departure, RateLimiter
-from dagster_project.transport.session import ExchangeResult, Gate, Request
+from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
 
 POINTS_A_CALL = 2
 LONGEST_HOLD = 120.0
@@ -88,7 +88,7 @@ class CallGate(Gate):
         self, limits: CallLimits, stop: threading.Event | None, place: Permit | None
     ) -> None:
         self._limits, self._stop, self._place = limits, stop, place
-        self._departure: Departure | None = None
+        self._slot_request: SlotRequest | None = None
         self._spent_on: date | None = None
 
     def before(self) -> None:
@@ -97,26 +97,26 @@ class CallGate(Gate):
             self._spent_on = limits.points.before_call()
         limits.count(POINTS_A_CALL)
         if limits.rate_limiter is not None:
-            self._departure = limits.rate_limiter.departure(
+            self._slot_request = limits.rate_limiter.slot_request(
                 limits.host, limits.per_second, self._stop
             )
 
-    def depart(self) -> bool:
-        return self._departure is None or self._departure.depart()
+    def acquire(self) -> bool:
+        return self._slot_request is None or self._slot_request.acquire()
 
-    def left(self) -> None:
+    def on_sent(self) -> None:
         if self._place is not None:
-            self._place.left()
-        if self._departure is not None:
-            self._departure.left()
+            self._place.on_sent()
+        if self._slot_request is not None:
+            self._slot_request.on_sent()
 
-    def arrived(self) -> None:
+    def on_headers(self) -> None:
         if self._place is not None:
-            self._place.arrive()
+            self._place.on_headers()
 
     def after(self, outcome: ExchangeResult) -> None:
         if self._place is not None:
-            self._place.left()  # it may not have left, and is about to be tried again after a pause
+            self._place.on_sent()  # it may not have left, and is about to be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
         if not outcome.sent or is_certain_error(outcome):
             limits.count(-POINTS_A_CALL)

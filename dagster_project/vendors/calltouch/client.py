@@ -53,7 +53,7 @@ from dagster_project.vendors.calltouch.completeness import (
 from dagster_project.vendors.calltouch.envelope import (
     SOURCE,
     ParametersRefused,
-    judge,
+    classify_response,
     unknown_form,
 )
 from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsPage, decode_page
@@ -122,8 +122,8 @@ class CalltouchClient:
                 try:
                     yield from self._reading(site, days, limits)
                     return
-                except InconsistentPages as untrue:
-                    reasons.append(untrue.reason)
+                except InconsistentPages as contradiction:
+                    reasons.append(contradiction.reason)
                 if len(reasons) == READINGS:
                     raise AnswerNotTrusted(
                         f"read {READINGS} times, and each time its pages contradicted each other: "
@@ -146,8 +146,8 @@ class CalltouchClient:
                 page = self._fetch(site, days, limits, 1).decoded
                 proof = CompletenessCheck(self._rows_a_page)
                 proof.take(page, 1)
-            except InconsistentPages as untrue:
-                raise AnswerNotTrusted(f"{untrue.reason}.") from untrue
+            except InconsistentPages as contradiction:
+                raise AnswerNotTrusted(f"{contradiction.reason}.") from contradiction
             return proof.total
 
     def check(self, account: Account, stats: ExtractStats | None = None) -> None:
@@ -163,7 +163,7 @@ class CalltouchClient:
                 self._session.send(
                     request(self._settings, site, {}),
                     stats=limits.stats,
-                    judge=judge,
+                    classify_response=classify_response,
                     gate=limits.gate(),
                 )
         except ParametersRefused:
@@ -222,7 +222,7 @@ class CalltouchClient:
             page_request(self._settings, site, *days, page),
             stats=limits.stats,
             sequence=page,
-            judge=judge,
+            classify_response=classify_response,
             gate=limits.gate(stop, place),
             stop=stop,
         )
@@ -249,7 +249,7 @@ class CalltouchClient:
             try:
                 yield points
             except QuotaSpent as spent:
-                spent.what += "" if spent.account else f" {points.standing()}"
+                spent.what += "" if spent.account else f" {points.describe()}"
                 raise
 
     @contextmanager

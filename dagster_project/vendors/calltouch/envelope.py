@@ -46,7 +46,7 @@ class ParametersRefused(RequestRefused):
     """The vendor knows who asks, and objects to what is asked."""
 
 
-def judge(reply: Reply) -> None:
+def classify_response(reply: Reply) -> None:
     """Let a page pass, undecoded; a big one is told by its two ends, and decoded when it is used.
 
     Raises:
@@ -59,7 +59,7 @@ def judge(reply: Reply) -> None:
         try:
             decode_page(reply.body)
         except NotJson:
-            document = _indulgent(reply.body)
+            document = _lenient(reply.body)
             failure = error_of(document, reply) if document else _spoilt(reply)
         except NotSmsPage as other:
             failure = error_of(other.document, reply, str(other))
@@ -118,7 +118,7 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
     return _by_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
 
 
-def _indulgent(body: bytes) -> Any:
+def _lenient(body: bytes) -> Any:
     """An error's JSON with a comma too many, as the document prints one; None if it is none."""
     if len(body) > LARGEST_ERROR:
         return None

@@ -262,7 +262,7 @@ def decode_row_by_row(body: bytes) -> SmsPage:
         try:
             sms = _decode_row(element) if element == source else _decode_slowly(source, names)
         except _UNREADABLE:
-            sms = _decode_indulgently(source, names)
+            sms = _decode_leniently(source, names)
         if not isinstance(sms, Reject) and may_be_endless:
             sms = _endless(sms) or sms
         if isinstance(sms, Reject):
@@ -401,7 +401,7 @@ def _row_of(texts: Mapping[str, Any]) -> Row:
     return PartialSms(*values) if None in values else Sms(*values)
 
 
-def _decode_indulgently(source: bytes, names: Counter[str]) -> Row | Reject:
+def _decode_leniently(source: bytes, names: Counter[str]) -> Row | Reject:
     """A row that is incomplete or has other keys, or that only a slower decoder reads, or none."""
     try:
         received = _decode_more(source)

@@ -72,7 +72,7 @@ def wrong_fields(blob: Mapping[str, Any], right: Mapping[str, int]) -> tuple[str
     )
 
 
-def judge_fields(
+def check_fields(
     blob: Mapping[str, Any], right: Mapping[str, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The contradictions of a blob that has ``millis``, and what is to be noted instead of them.

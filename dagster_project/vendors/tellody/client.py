@@ -80,7 +80,9 @@ class ActivityClient:
             "dow": 0,
         }
         request = Request("POST", self._session.base_url + ACTIVITY_PATH, json=asked)
-        return self._session.ask(request, stats=stats, sequence=sequence, judge=_judge_totals)
+        return self._session.ask(
+            request, stats=stats, sequence=sequence, classify_response=_classify_totals
+        )
 
 
 class PurchasesClient:
@@ -111,10 +113,10 @@ class PurchasesClient:
             self._session.base_url + PAYMENTS_PATH,
             params={"page": page, "per_page": per_page},
         )
-        return self._session.ask(request, stats=stats, judge=_judge_page)
+        return self._session.ask(request, stats=stats, classify_response=_classify_page)
 
 
-def _judge_totals(reply: Reply) -> None:
+def _classify_totals(reply: Reply) -> None:
     if not isinstance(decode_json(reply), dict):
         raise AnswerNotTrusted(
             f"Tellody answered the day's totals with {kind_of(reply.body.lstrip())}, not an object.",
@@ -122,7 +124,7 @@ def _judge_totals(reply: Reply) -> None:
         )
 
 
-def _judge_page(reply: Reply) -> PaymentPage:
+def _classify_page(reply: Reply) -> PaymentPage:
     if not reply.body.strip():
         raise Transient("the body is empty")
     try:

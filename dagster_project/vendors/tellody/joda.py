@@ -34,8 +34,8 @@ from zoneinfo import ZoneInfo
 
 from dagster_project.vendors.tellody.chronologies import (
     NOT_ISO,
+    check_fields,
     derived,
-    judge_fields,
     wrong_fields,
 )
 from dagster_project.vendors.tellody.zones import (
@@ -147,7 +147,7 @@ def _from_blob(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Instant:
     wrong: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if zone.clock is not None:
-        wrong, notes = judge_fields(blob, derived(wall_at(instant.utc, zone.clock)))
+        wrong, notes = check_fields(blob, derived(wall_at(instant.utc, zone.clock)))
     if not _YEARS.isdisjoint(wrong) and (doubt := another_reading(whole)):
         raise _CannotDate(doubt)
     if isinstance(millis, str):

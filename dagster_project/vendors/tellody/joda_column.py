@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from dagster_project.vendors.tellody.chronologies import derived, judge_fields
+from dagster_project.vendors.tellody.chronologies import check_fields, derived
 from dagster_project.vendors.tellody.joda import (
     EPOCH,
     MICROSECOND,
@@ -143,7 +143,7 @@ def _reckon(column: DatedColumn, values: Sequence[Any], zone: Zone, positions: l
     for position, ours, theirs in zip(positions, right, given, strict=True):
         if ours == theirs:
             continue
-        wrong, notes = judge_fields(values[position], dict(zip(FIELD_NAMES, ours, strict=True)))
+        wrong, notes = check_fields(values[position], dict(zip(FIELD_NAMES, ours, strict=True)))
         if wrong:
             column.contradictions[position] = zone.contradictions + wrong
         if notes:

@@ -31,8 +31,8 @@ from dagster_project.errors import (
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.text.scrub import remember
 from dagster_project.transport.exchange import (
+    Classifier,
     Gate,
-    Judge,
     Redirected,
     Reply,
     Request,
@@ -92,12 +92,12 @@ class TellodySession:
         request: Request,
         *,
         stats: ExtractStats,
-        judge: Judge | None = None,
+        classify_response: Classifier | None = None,
         sequence: int = 1,
     ) -> Response:
         """Answer one request, signing in or anew where that is needed.
 
-        ``judge`` sees answers of the status 200 that are neither HTML nor a refusal.
+        ``classify_response`` sees answers of the status 200 that are neither HTML nor a refusal.
 
         Raises:
             CredentialsRefused: now, or earlier in this process.
@@ -115,7 +115,9 @@ class TellodySession:
                         stats=stats,
                         sequence=sequence,
                         gate=attempts,
-                        judge=partial(_judge_answer, judge=judge, renewed=renewed),
+                        classify_response=partial(
+                            _classify_answer, classify_response=classify_response, renewed=renewed
+                        ),
                     )
                     return reply.answer
                 except _SessionLost as lost:
@@ -161,7 +163,7 @@ class TellodySession:
                     self._with_token(login, stats),
                     stats=stats,
                     gate=attempts,
-                    judge=_judge_sign_in,
+                    classify_response=_classify_sign_in,
                     attempts=SIGN_IN_ATTEMPTS,
                 )
                 return
@@ -183,7 +185,7 @@ class TellodySession:
 
     def _with_token(self, request: Request, stats: ExtractStats) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
-        reply = self._exchange(ping, stats=stats, judge=_judge_ping)
+        reply = self._exchange(ping, stats=stats, classify_response=_classify_ping)
         token = SecretStr(remember(reply.headers[TOKEN_HEADER], passing=True))
         return Request(
             request.method,
@@ -195,7 +197,7 @@ class TellodySession:
         )
 
 
-def _judge_ping(reply: Reply) -> None:
+def _classify_ping(reply: Reply) -> None:
     if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status} to a ping")
     _refuse_client_errors(reply, "the ping before each request")
@@ -203,7 +205,7 @@ def _judge_ping(reply: Reply) -> None:
         raise Transient(f"the ping came without {TOKEN_HEADER}")
 
 
-def _judge_sign_in(reply: Reply) -> None:
+def _classify_sign_in(reply: Reply) -> None:
     """The body decides: the status of a refusal is not relied on."""
     said = _small_json(reply)
     if said is not None and said.get("access-denied"):
@@ -221,7 +223,7 @@ def _judge_sign_in(reply: Reply) -> None:
         raise _credentials_refused()
 
 
-def _judge_answer(reply: Reply, judge: Judge | None, renewed: bool) -> Any:
+def _classify_answer(reply: Reply, classify_response: Classifier | None, renewed: bool) -> Any:
     """``renewed``: freshly signed in, so that a page of HTML is no login page but an outage."""
     if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status}")
@@ -235,7 +237,7 @@ def _judge_answer(reply: Reply, judge: Judge | None, renewed: bool) -> Any:
     said = _small_json(reply)
     if said is not None and said.get("access-denied"):
         raise _SessionLost("access denied")
-    return judge(reply) if judge is not None else None
+    return classify_response(reply) if classify_response is not None else None
 
 
 def _refuse_client_errors(reply: Reply, what: str) -> None:

@@ -17,7 +17,8 @@ from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
-from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
+from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
+from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.figures import Figures, read_figures
 from dagster_project.vendors.trust.token import Token, TokenSource
 
@@ -95,7 +96,7 @@ class Api:
             replace(request, headers=headers),
             stats=stats,
             sequence=sequence,
-            judge=judge,
+            classify_response=classify_response,
             stop=self._stop,
         )
 
@@ -104,7 +105,7 @@ class _TokenRefused(Exception):
     """401: the token, or the company, is not accepted."""
 
 
-def judge(reply: Reply) -> None:
+def classify_response(reply: Reply) -> None:
     """Let a success pass; anything else is raised, by the body's code before HTTP's."""
     try:
         decoded = decode_json(reply)

@@ -22,7 +22,8 @@ from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, Request
 from dagster_project.model.response import ExtractStats
 from dagster_project.text.scrub import remember
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
-from dagster_project.transport.session import Reply, Request, Session, Transient, decode_json
+from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
+from dagster_project.transport.session import Session
 
 TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
 DEFAULT_LIFE: Final = 7200.0
@@ -87,7 +88,9 @@ class TokenSource:
             },
         )
         try:
-            reply = self._session.exchange(request, stats=stats, judge=_judge, stop=self._stop)
+            reply = self._session.exchange(
+                request, stats=stats, classify_response=_classify_response, stop=self._stop
+            )
         except CredentialsRefused:
             _refused.add(fingerprint)
             raise
@@ -96,7 +99,7 @@ class TokenSource:
         return Token(SecretStr(f"Bearer {remember(token, passing=True)}"), asked_at + life - margin)
 
 
-def _judge(reply: Reply) -> tuple[str, float] | None:
+def _classify_response(reply: Reply) -> tuple[str, float] | None:
     """Token and life in seconds; ``None`` leaves a transient status to the session."""
     said, unread = _said(reply)
     if reply.status in (401, 403) or said.get("code") in (401, 403):

@@ -140,7 +140,7 @@ class Budget:
         except TryLater:
             log.warning("a reservation of points could not be ended, the ledger is away")
 
-    def standing(self, source: str, account: str, day: date) -> tuple[int, int]:
+    def read_points(self, source: str, account: str, day: date) -> tuple[int, int]:
         """Points spent that day, and points set aside."""
         spent, held = self._row(
             "SELECT coalesce((SELECT points FROM ops.point_ledger"

@@ -39,7 +39,7 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
     return {day: int(count) for day, count in rows}
 
 
-def points_standing(connection: Connection, account: Account, day: date) -> tuple[int, int]:
+def read_points(connection: Connection, account: Account, day: date) -> tuple[int, int]:
     """Points that were spent that day, and points that windows under way have set aside."""
     row = connection.execute(
         "SELECT coalesce((SELECT points FROM ops.point_ledger"
@@ -287,7 +287,7 @@ def days_of_all(
     return {row[0] for row in rows}
 
 
-def standing_receipts(
+def read_receipts(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> list[Receipt]:
     """The receipts of the loads that stand for these days."""

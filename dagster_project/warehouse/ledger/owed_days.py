@@ -19,7 +19,7 @@ from dagster_project.warehouse.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BackfillRequest:
     """A range of days that a person asked the nightly runs to load."""
 
     wanted_id: int
@@ -34,7 +34,7 @@ class Wanted:
         return list(each_day(self.first_day, self.last_day))
 
 
-def want(connection: Connection, account: Account, first: date, last: date) -> int:
+def request_backfill(connection: Connection, account: Account, first: date, last: date) -> int:
     """Note that a person asked for these days; the same wish again is the same row."""
     row = connection.execute(
         "WITH known AS (SELECT wanted_id FROM ops.wanted_range WHERE source = %(source)s"
@@ -65,9 +65,9 @@ def withdraw(connection: Connection, account: Account, first: date, last: date) 
     ).rowcount
 
 
-def wanted(connection: Connection, source: str, account: str) -> list[Wanted]:
+def requested_backfills(connection: Connection, source: str, account: str) -> list[BackfillRequest]:
     """What a person asked for and has not taken back, oldest wish first."""
-    with connection.cursor(row_factory=class_row(Wanted)) as cursor:
+    with connection.cursor(row_factory=class_row(BackfillRequest)) as cursor:
         cursor.execute(
             "SELECT wanted_id, source, account, first_day, last_day, asked_at"
             " FROM ops.wanted_range WHERE source = %s AND account = %s AND withdrawn_at IS NULL"

@@ -5,7 +5,7 @@ hashed; requests are kept without credentials. A window whose pages contradicted
 again under a higher attempt: of a complete extraction, the highest attempt is the true one.
 
 Compressing and sending a page takes as long as reading its rows, and needs no interpreter meanwhile:
-``Storing`` does it in a thread of its own. Rows are written only after their answer is stored.
+``ResponseWriter`` does it in a thread of its own. Rows are written only after their answer is stored.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def store(
     )
 
 
-class Storing:
+class ResponseWriter:
     """Stores an extraction's answers in the background, one after another, each committed at once."""
 
     def __init__(self, connection: psycopg.Connection[Any], extraction_id: int) -> None:
@@ -61,14 +61,14 @@ class Storing:
         """Begin to store; the result is there when the answer stands, or raises what went wrong."""
         return self._thread.submit(store, self._connection, self._extraction_id, attempt, answer)
 
-    def __enter__(self) -> Storing:
+    def __enter__(self) -> ResponseWriter:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def stored_answers(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Response]:
+def read_responses(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Response]:
     """The answers of an extraction's last attempt in order, one at a time (a page may take megabytes)."""
     rows = connection.execute(
         "SELECT attempt, sequence FROM raw.response WHERE extraction_id = %s AND attempt ="

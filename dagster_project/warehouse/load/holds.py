@@ -84,7 +84,7 @@ class Held:
         return "; ".join(self.reasons)
 
 
-class DaysHeld(Exception):
+class HeldDays(Exception):
     """Days of the load are held back; the transaction must not commit. The walk loads the others."""
 
     def __init__(self, held: Mapping[date, Held]) -> None:
@@ -93,7 +93,7 @@ class DaysHeld(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Objections:
+class HoldChecks:
     """Judges the days of one load. A guard that is None lets everything pass: a person said so."""
 
     shrink: ShrinkGuard | None
@@ -109,13 +109,13 @@ class Objections:
         found: dict[date, Held] = {}
         for number, counts in sorted(self.by_day.items()):
             day, held = day_of(number), Held()
-            self._judge_rejects(day, counts, held)
-            self._judge_shrinkage(day, counts, held)
+            self._check_rejects(day, counts, held)
+            self._check_shrinkage(day, counts, held)
             if held.kinds:
                 found[day] = held
         return self._with_tied(found)
 
-    def _judge_rejects(self, day: date, counts: DayCounts, held: Held) -> None:
+    def _check_rejects(self, day: date, counts: DayCounts, held: Held) -> None:
         if self.rejects is None:
             return
         for what in self.lost.get(day, ()):
@@ -135,7 +135,7 @@ class Objections:
             f" {counts.vanished:,} of {pluralize(counts.before, 'row')}"
         )
 
-    def _judge_shrinkage(self, day: date, counts: DayCounts, held: Held) -> None:
+    def _check_shrinkage(self, day: date, counts: DayCounts, held: Held) -> None:
         """What is rejected still exists at the vendor: it is no loss."""
         if self.shrink is None:
             return
@@ -223,11 +223,11 @@ class ShapeWatch:
         self._connection, self._table, self._window = connection, table, window
         self._rows, self._nulls, self._absent, self._came = rows, nulls, absent, came
         self._before: dict[str, dict[date, int]] = {}
-        in_all = sum(rows.values())
+        summarize = sum(rows.values())
         for name, column in table.fields:
             missing = nulls[name] + absent[name]
             days = [day for day, n in rows.items() if n and n <= missing]
-            if missing < in_all:
+            if missing < summarize:
                 days = [] if not table.identity_has_day else [d for d in days if rows[d] > FEW]
             if days:
                 self._before[name] = self._values(column, days)
@@ -271,7 +271,7 @@ class ShapeWatch:
         )
 
 
-def never_there(table: Table, rows: int, absent: Counter[str]) -> list[str]:
+def find_absent_names(table: Table, rows: int, absent: Counter[str]) -> list[str]:
     """The vendor's fields that every row of the window lacks."""
     return [name for name, _ in table.fields if rows and absent[name] >= rows]
 

@@ -40,14 +40,14 @@ from dagster_project.warehouse.load.day_figures import figures_of
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import read_existing_rows
 from dagster_project.warehouse.load.holds import (
-    DaysHeld,
-    Objections,
+    HeldDays,
+    HoldChecks,
     RejectGuard,
     ShapeWatch,
     ShrinkGuard,
     doubt,
+    find_absent_names,
     names_that_came,
-    never_there,
 )
 from dagster_project.warehouse.load.row_index import (
     ExistingRows,
@@ -192,9 +192,9 @@ class WindowLoad:
             self._update(position, row)
         self._delete_vanished()
         self._writer.end_stream()
-        standing = self._standing_receipts()
+        standing = self._read_receipts()
         new = new_rejects(
-            self.connection, self.extraction, self.rejects, self._days_to_judge(), standing
+            self.connection, self.extraction, self.rejects, self._days_to_check(), standing
         )
         watch = self._shape_watch()
         self._writer.finish()
@@ -361,18 +361,18 @@ class WindowLoad:
             if identity in self._elsewhere:
                 self._by_day[day].notes[MOVED_OUT] += 1
 
-    def _days_to_judge(self) -> list[date]:
+    def _days_to_check(self) -> list[date]:
         return [day for day in self.window.days if day not in self.skip]
 
-    def _standing_receipts(self) -> dict[date, Receipt]:
+    def _read_receipts(self) -> dict[date, Receipt]:
         """The receipts that stand, where rejects are to be compared with them."""
         if not self.rejects:
             return {}
-        receipts = load_receipts.standing_receipts(
+        receipts = load_receipts.read_receipts(
             self.connection,
             self.extraction.source,
             self.extraction.account,
-            self._days_to_judge(),
+            self._days_to_check(),
         )
         return {receipt.day: receipt for receipt in receipts}
 
@@ -389,7 +389,7 @@ class WindowLoad:
 
     def _hold(self, new: NewRejects, watch: ShapeWatch) -> None:
         """Refuse to go on where days of the answer are to be held back."""
-        held = Objections(
+        held = HoldChecks(
             self.guard,
             self.reject_guard,
             self.lock_whole,
@@ -404,12 +404,12 @@ class WindowLoad:
             self.connection, self.table, self.window, list(held)
         ).items():
             held[day].figures = figures | rejected_figures(self._by_day[day_number(day)].reasons)
-        raise DaysHeld(held)
+        raise HeldDays(held)
 
     def _receipts(self, new: NewRejects) -> list[Receipt]:
         received = sum(counts.received for counts in self._by_day.values())
         received += sum(reject.day is None for reject in self.rejects)
-        absent = never_there(self.table, self._rows, self._absent)
+        absent = find_absent_names(self.table, self._rows, self._absent)
         receipts = []
         for day in filter(self._owes_receipt, self.window.days):
             counts = self._by_day[day_number(day)]

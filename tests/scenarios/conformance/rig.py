@@ -164,7 +164,7 @@ class Rig:
             self.world.calltouch.redraw(undo_changes=True)
         self.world.tellody._changed.clear()
 
-    def judge(
+    def classify_response(
         self,
         done: Refreshed,
         old: Mapping[str, Mapping[date, Rows]],

@@ -76,7 +76,7 @@ def test_what_only_the_vendor_can_do_wrong(rig: Rig, kind: str) -> None:
             script(rig, (kind, {}), nth=nth, times=times)
             done = rig.refresh()
             if kind not in rig.played.unnoticed:
-                rig.judge(done, old)
+                rig.classify_response(done, old)
     rig.heals()
 
 
@@ -86,7 +86,7 @@ def passes_and_lasts(rig: Rig, fault: Fault) -> None:
         script(rig, fault, nth=calls // 2, times=None)
         done = rig.refresh()
         assert done.problems, "a fault without end cannot end well"
-        rig.judge(done, old)
+        rig.classify_response(done, old)
         rig.world.faults.clear()
         for nth in positions(calls):
             script(rig, fault, nth=nth)

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
-from dagster_project.transport.session import RetryPolicy, Session, Timeouts
+from dagster_project.transport.connection import Timeouts
+from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from tests.transport.scripted_server import Asked, Play, ScriptedServer, reply
 

@@ -54,7 +54,7 @@ def test_points_are_counted_for_every_call_that_succeeded(
     with calltouch(35, rate_limiter=rate_limiter) as (_, client):
         read(client, stats=stats)
     assert stats.points == 8
-    assert budget.standing(*ACCOUNT, TODAY) == (8, 0)
+    assert budget.read_points(*ACCOUNT, TODAY) == (8, 0)
 
 
 def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_not(
@@ -78,7 +78,7 @@ def test_a_call_that_failed_for_certain_is_free_and_one_of_unknown_outcome_is_no
             read(client, stats=stats)
         assert stats.points == 2 + cost, play
         spent += 2 + cost
-        assert budget.standing(*ACCOUNT, TODAY) == (spent, 0)
+        assert budget.read_points(*ACCOUNT, TODAY) == (spent, 0)
 
 
 def test_a_window_that_is_expected_not_to_fit_is_not_begun(
@@ -95,7 +95,7 @@ def test_a_window_that_is_expected_not_to_fit_is_not_begun(
     ):
         read(client)
     assert vendor.questions == []
-    assert budget.standing(*ACCOUNT, TODAY) == (0, 0)
+    assert budget.read_points(*ACCOUNT, TODAY) == (0, 0)
 
 
 def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(
@@ -109,7 +109,7 @@ def test_a_window_that_turns_out_not_to_fit_stops_after_page_1(
     ):
         read(client)
     assert vendor.pages_asked == [1]
-    assert budget.standing(*ACCOUNT, TODAY) == (2, 0)
+    assert budget.read_points(*ACCOUNT, TODAY) == (2, 0)
 
 
 def test_a_window_that_fits_exactly_is_loaded(rate_limiter: RateLimiter, budget: Budget) -> None:
@@ -117,7 +117,7 @@ def test_a_window_that_fits_exactly_is_loaded(rate_limiter: RateLimiter, budget:
         assert len(read(client)) == 4
         with pytest.raises(QuotaSpent):
             read(client)
-    assert budget.standing(*ACCOUNT, TODAY) == (8, 0)
+    assert budget.read_points(*ACCOUNT, TODAY) == (8, 0)
 
 
 def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
@@ -132,11 +132,11 @@ def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
     ):
         reading = client.extract(WINDOW, ExtractStats())
         next(reading)
-        assert budget.standing(*ACCOUNT, TODAY) == (2, 16)
+        assert budget.read_points(*ACCOUNT, TODAY) == (2, 16)
         next(reading)
-        assert budget.standing(*ACCOUNT, TODAY) == (4, 0)
+        assert budget.read_points(*ACCOUNT, TODAY) == (4, 0)
         reading.close()  # type: ignore[attr-defined]
-    assert budget.standing(*ACCOUNT, TODAY)[1] == 0
+    assert budget.read_points(*ACCOUNT, TODAY)[1] == 0
 
 
 def test_spent_points_that_the_vendor_knows_of_are_told_with_our_own_count(

@@ -55,7 +55,7 @@ def test_many_at_once_never_spend_more_than_the_budget(
     with ThreadPoolExecutor(8) as pool:
         spent = sum(pool.map(extract, range(24)))
     assert spent == 48  # eight windows of 6; a ninth does not fit
-    assert budgets[0].standing(*SITE, DAY) == (48, 0)
+    assert budgets[0].read_points(*SITE, DAY) == (48, 0)
 
 
 def test_a_reservation_keeps_others_out_until_it_is_released(
@@ -68,7 +68,7 @@ def test_a_reservation_keeps_others_out_until_it_is_released(
     assert first.reserve(mine, *SITE, DAY, 2, 10) == (True, 0, 0)
     assert second.reserve(theirs, *SITE, DAY, 8, 10) == (True, 0, 2)
     first.release(mine)
-    assert second.standing(*SITE, DAY) == (0, 8)
+    assert second.read_points(*SITE, DAY) == (0, 8)
 
 
 def test_a_call_takes_from_its_reservation_and_a_refund_returns_there(
@@ -77,9 +77,9 @@ def test_a_call_takes_from_its_reservation_and_a_refund_returns_there(
     budget, mine = open_budget(), uuid4()
     budget.reserve(mine, *SITE, DAY, 4, 10)
     assert budget.spend(mine, *SITE, DAY, 2, 10) == (True, 2, 0)
-    assert budget.standing(*SITE, DAY) == (2, 2)
+    assert budget.read_points(*SITE, DAY) == (2, 2)
     budget.refund(mine, *SITE, DAY, 2)
-    assert budget.standing(*SITE, DAY) == (0, 4)
+    assert budget.read_points(*SITE, DAY) == (0, 4)
 
 
 def test_a_reserved_call_goes_through_though_the_rest_of_the_budget_is_gone(
@@ -96,7 +96,7 @@ def test_no_bound_refuses_nothing_and_still_counts(open_budget: Callable[[], Bud
     budget, mine = open_budget(), uuid4()
     assert budget.reserve(mine, *SITE, DAY, 10**9, None)[0]
     assert budget.spend(mine, *SITE, DAY, 2, None)[0]
-    assert budget.standing(*SITE, DAY)[0] == 2
+    assert budget.read_points(*SITE, DAY)[0] == 2
 
 
 def test_sites_and_days_have_budgets_of_their_own(open_budget: Callable[[], Budget]) -> None:
@@ -114,8 +114,8 @@ def test_after_midnight_calls_and_the_rest_of_the_reservation_count_on_the_new_d
     budget.reserve(mine, *SITE, DAY, 8, 10)
     budget.spend(mine, *SITE, DAY, 2, 10)
     assert budget.spend(mine, *SITE, NEXT, 2, 10) == (True, 2, 0)
-    assert budget.standing(*SITE, DAY) == (2, 0)
-    assert budget.standing(*SITE, NEXT) == (2, 4)
+    assert budget.read_points(*SITE, DAY) == (2, 0)
+    assert budget.read_points(*SITE, NEXT) == (2, 4)
 
 
 def test_an_expired_reservation_holds_nothing(
@@ -146,10 +146,10 @@ def test_what_a_killed_process_reserved_is_free_again_and_what_it_spent_stays_sp
     try:
         assert ready.wait(60)
         budget = open_budget()
-        assert budget.standing(*SITE, DAY) == (2, 6)
+        assert budget.read_points(*SITE, DAY) == (2, 6)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: budget.standing(*SITE, DAY) == (2, 0))
+        wait_until(lambda: budget.read_points(*SITE, DAY) == (2, 0))
         assert budget.reserve(uuid4(), *SITE, DAY, 8, 10)[0]
     finally:
         process.kill()
@@ -165,7 +165,7 @@ def test_a_broken_connection_is_made_again_and_keeps_what_it_had_reserved(
         end_other_sessions(warehouse)
         assert budget.spend(mine, *SITE, DAY, 2, 10)[0]
         assert budget.next_slot(HOST, 5, 1.0, 10.0)[2]
-    assert other.standing(*SITE, DAY) == (6, 2)
+    assert other.read_points(*SITE, DAY) == (6, 2)
 
 
 def test_a_refund_is_not_sent_twice_over_a_broken_connection(
@@ -175,7 +175,7 @@ def test_a_refund_is_not_sent_twice_over_a_broken_connection(
     budget.spend(mine, *SITE, DAY, 4, 10)
     end_other_sessions(warehouse)
     budget.refund(mine, *SITE, DAY, 2)
-    assert budget.standing(*SITE, DAY)[0] == 4
+    assert budget.read_points(*SITE, DAY)[0] == 4
 
 
 def end_other_sessions(warehouse: Warehouse) -> None:

@@ -22,7 +22,7 @@ from dagster_project.vendors.tellody.purchase_rows import TABLE as PURCHASES
 from dagster_project.vendors.tellody.purchase_rows import key_of
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
-from dagster_project.warehouse.load.holds import DaysHeld, Held, RejectGuard, ShrinkGuard
+from dagster_project.warehouse.load.holds import Held, HeldDays, RejectGuard, ShrinkGuard
 from dagster_project.warehouse.load.partitions import PartitionManager
 from dagster_project.warehouse.load.window_load import WindowLoad
 from tests.warehouse.load.test_window_load import FIRST, WINDOW, Sms, batch_of
@@ -60,7 +60,7 @@ def run(
 
 
 def held_by(warehouse: Warehouse, batch: Batch, *of: Any, **more: Any) -> dict[date, Held]:
-    with pytest.raises(DaysHeld) as caught:
+    with pytest.raises(HeldDays) as caught:
         run(warehouse, batch, *of, **more)
     return dict(caught.value.held)
 

@@ -23,7 +23,7 @@ from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.rows import TABLE
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
-from dagster_project.warehouse.load.holds import DaysHeld, ShrinkGuard
+from dagster_project.warehouse.load.holds import HeldDays, ShrinkGuard
 from dagster_project.warehouse.load.partitions import PartitionManager
 from dagster_project.warehouse.load.window_load import WindowLoad
 
@@ -233,7 +233,7 @@ def test_other_days_and_accounts_are_left_alone(warehouse: Warehouse) -> None:
 def test_a_shrunken_day_is_refused_before_anything_is_written(warehouse: Warehouse) -> None:
     rows = [Sms(FIRST, n) for n in range(1, 1001)]
     load(warehouse, rows, page=500)
-    with pytest.raises(DaysHeld) as caught:
+    with pytest.raises(HeldDays) as caught:
         load(warehouse, rows[:499], page=500, guard=ShrinkGuard(1000, 0.5))
     [(day, held)] = caught.value.held.items()
     assert (day, held.kinds, held.why) == (FIRST, ["shrink"], "had 1000 rows, came back with 499")
