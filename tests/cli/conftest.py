@@ -10,8 +10,11 @@ import pytest
 
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
+from tests.orchestration.conftest import module_nights, night_vendors, nights
 from tests.support.erasing import a_day, traces
 from tests.support.operating import SITE, House, calltouch_alone, days_back, operating
+
+__all__ = ["module_nights", "night_vendors", "nights"]
 
 NEW = "another key of the tests, long enough too"
 

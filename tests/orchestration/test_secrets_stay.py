@@ -29,7 +29,7 @@ from dagster_project.orchestration.retention import retention_job
 from dagster_project.text.scrub import HIDDEN
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
-from tests.orchestration.test_errors_tell_no_row import kept
+from tests.orchestration.test_scrubbing import kept
 from tests.support.operating import SITE, House, WebhookReceiver, days_back, operating
 from tests.transport.scripted_server import ScriptedServer, reply, serving
 

@@ -30,7 +30,7 @@ from websockets.typing import Subprotocol
 
 from dagster_project.sandbox.server import running_sandbox
 from tests.conftest import PostgresServer, free_port
-from tests.orchestration.test_errors_tell_no_row import kept
+from tests.orchestration.test_scrubbing import kept
 from tests.support.browser import Browser, browsing
 from tests.support.operating import KEY, House, calltouch_alone, days_back, operating
 

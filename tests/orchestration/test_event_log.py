@@ -19,7 +19,7 @@ from dagster_project.orchestration.storage import make_storage
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
-from tests.orchestration.test_unreported_days import ROWS, SOURCE, loaded, materialized
+from tests.orchestration.test_reporter import ROWS, SOURCE, loaded, materialized
 from tests.support.operating import House, operating
 
 DAYS = [date(2024, 5, day) for day in range(1, 11)]

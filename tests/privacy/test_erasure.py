@@ -11,7 +11,7 @@ import zstandard
 
 from dagster_project.model.privacy import Suppression, identity_of
 from dagster_project.sandbox.server import Sandbox
-from tests.cli.test_forget_again import put_back
+from tests.privacy.test_reapplication import put_back
 from tests.support.erasing import command, forget
 from tests.support.operating import SITE, House, again, days_back
 from tests.support.spellings import AT_HOME, OTHERS, PHONES, TEXTS

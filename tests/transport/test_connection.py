@@ -27,7 +27,7 @@ def test_a_request_that_was_lost_does_not_arrive_when_the_link_is_back() -> None
     except subprocess.CalledProcessError:
         pytest.skip("no network namespaces for this user here")
     subprocess.run(
-        [*NAMESPACE, sys.executable, "-m", "tests.transport.test_lost_on_the_way"],
+        [*NAMESPACE, sys.executable, "-m", "tests.transport.test_connection"],
         check=True,
         timeout=60,
     )
