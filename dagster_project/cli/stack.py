@@ -8,6 +8,7 @@ no other secret: the webserver and the daemon never see the warehouse.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +43,20 @@ def execute(*, command: Sequence[str]) -> int:
         os.environ.pop(f"{BROKER_URL}_FILE", None)
         os.environ[RESULTS_URL] = f"db+{os.environ[STORAGE_URL]}"
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    program = _program(command[0])
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - the person's own command
+        os.execvp(program, [program, *command[1:]])  # noqa: S606 - the person's own command
     except OSError as error:
-        raise SettingsError(f"{command[0]} cannot be run: {error.strerror}.") from error
+        raise SettingsError(
+            f"{command[0]} cannot be run: {error.strerror}.",
+            way_out=f"it is looked for beside {sys.executable}, then in PATH.",
+        ) from error
+
+
+def _program(name: str) -> str:
+    """Dagster's programs stand beside this interpreter, which need not be in PATH."""
+    own = Path(sys.executable).parent / name
+    return str(own) if "/" not in name and os.access(own, os.X_OK) else name
 
 
 def logins(*, passwords: Path) -> int:

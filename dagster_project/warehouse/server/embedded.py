@@ -74,10 +74,15 @@ def ensure_running(home: Path) -> EmbeddedServer:
         return EmbeddedServer(home, port, passwords)
 
 
+def exists(home: Path) -> bool:
+    """Whether a warehouse was made in ``home``; nothing is started or made."""
+    return (_real(home) / "postgres").exists()
+
+
 def stop(home: Path) -> bool:
     """Stop the server of ``home``; whether it ran."""
     home = _real(home)
-    if not (home / "postgres").exists():
+    if not exists(home):
         return False
     with claimed(home):
         keeper = _Keeper(home)
