@@ -10,8 +10,8 @@ JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and show them
-	@$(BIN)/warehouse demo
+demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and show them (DAYS=400: a year of them)
+	@$(BIN)/warehouse demo $(if $(DAYS),--days $(DAYS))
 
 # A file of tests in each process: they share no server, no folder and no port. Four tenths of their
 # time they wait, so there is one process more than there are processors; the longest files go first.
@@ -27,8 +27,8 @@ lint: $(STAMP) ## style, types and the walls between packages
 docs: $(STAMP) ## write the generated pages of docs/ anew
 	@$(BIN)/python -m tools.documents
 
-ui: $(STAMP) ## Dagster's UI and daemon on loopback
-	@$(BIN)/warehouse ui
+ui: $(STAMP) ## Dagster's UI and daemon on loopback (PORT=…: another port than 3000)
+	@$(BIN)/warehouse ui $(if $(PORT),--port $(PORT))
 
 bench: $(STAMP) ## every figure beside its peer and its limit (PART=…: one of them)
 	@$(BIN)/python -m benchmarks $(PART)

@@ -304,7 +304,7 @@ def ui(**options: Any) -> int:
 @warehouse.command()
 @click.option(
     "--days",
-    type=click.IntRange(1, 365),
+    type=click.IntRange(1, 400),
     default=30,
     show_default=True,
     help="Days to load, until yesterday.",

@@ -66,13 +66,10 @@ def private_home(home: Path) -> Path:
     """The home's real path; made if it is absent, its parts seen to be private and of this user.
 
     Raises:
-        SettingsError: it, or something in it, belongs to another user or is a symbolic link.
+        SettingsError: it cannot be a folder; it, or something in it, belongs to another user or is a symbolic link.
     """
     refuse_link(home)
-    _make_parents(home)
-    with suppress(FileExistsError):
-        home.mkdir(mode=0o700)
-        home.chmod(_home_mode())
+    _make_home(home)
     home = home.resolve()
     owner = home.stat().st_uid
     # A volume that is mounted as the home may be root's.
@@ -156,7 +153,11 @@ def write_private(path: Path, text: str) -> None:
 
 def refuse_link(path: Path) -> None:
     """See that nobody leads us elsewhere."""
-    if path.is_symlink():
+    try:
+        is_link = path.is_symlink()
+    except OSError as error:
+        raise _no_home(path, error.strerror) from error
+    if is_link:
         raise _link(path)
 
 
@@ -189,6 +190,28 @@ def host_name() -> str:
 
 def _home_mode() -> int:
     return 0o711 if os.geteuid() == 0 else 0o700
+
+
+def _make_home(home: Path) -> None:
+    try:
+        _make_parents(home)
+        with suppress(FileExistsError):
+            home.mkdir(mode=0o700)
+            home.chmod(_home_mode())
+        if home.is_dir():
+            return
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise _no_home(home, error.strerror) from error
+    raise _no_home(home, os.strerror(errno.ENOTDIR))
+
+
+def _no_home(path: Path, reason: str) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be the warehouse's home: {reason}.",
+        way_out="set WAREHOUSE_HOME to a folder of your own.",
+    )
 
 
 def _make_parents(home: Path) -> None:

@@ -206,3 +206,11 @@ def test_roots_own_files_are_safe_from_the_account_that_postgres_runs_as(home: P
     with pytest.raises(SettingsError, match="does not start") as refused:
         ensure_running(home)
     assert "of root's" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "folder", ["/proc/nope", "/dev/null", "/dev/null/within", f"/tmp/{'a' * 300}"]
+)
+def test_what_cannot_be_a_folder_is_named(folder: str) -> None:
+    with pytest.raises(SettingsError, match=r"cannot be the warehouse's home: \w.*WAREHOUSE_HOME"):
+        ensure_running(Path(folder))
