@@ -207,7 +207,7 @@ def _make_home(home: Path) -> None:
     raise _no_home(home, os.strerror(errno.ENOTDIR))
 
 
-def _no_home(path: Path, reason: str) -> SettingsError:
+def _no_home(path: Path, reason: str | None) -> SettingsError:
     return SettingsError(
         f"{path} cannot be the warehouse's home: {reason}.",
         way_out="set WAREHOUSE_HOME to a folder of your own.",
