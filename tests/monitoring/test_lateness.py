@@ -22,35 +22,11 @@ from dagster_project.monitoring.lateness import (
     lateness,
 )
 from dagster_project.warehouse.connection import Warehouse
+from tests.support.ledger import load_days
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 FIRST = date(2024, 5, 1)
 SMS = next(feed for feed in FEEDS if feed.source == "calltouch")
-
-
-def load(
-    warehouse: Warehouse, source: str, account: str, *days: date, told_until: date | None = None
-) -> None:
-    """Receipts of these days, of one answer that tells of days up to ``told_until``."""
-    with warehouse.connect_admin() as connection:
-        row = connection.execute(
-            "INSERT INTO ops.extraction (source, account, first_day, last_day, outcome, code_version)"
-            " VALUES (%s, %s, %s, %s, 'complete', 't') RETURNING extraction_id",
-            (source, account, min(days), told_until or max(days)),
-        ).fetchone()
-        assert row is not None
-        for day in days:
-            connection.execute(
-                "WITH r AS (INSERT INTO ops.load_receipt (extraction_id, source, account, day, is_replay,"
-                "  rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged,"
-                "  rows_rejected, rows_final, checksum, observed_at, code_version)"
-                " VALUES (%(e)s, %(s)s, %(a)s, %(d)s, false, 0, 0, 0, 0, 0, 0, 0, 'x', now(), 't')"
-                " RETURNING receipt_id)"
-                " INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id,"
-                "  observed_at, loaded_at, rows, rows_final, checksum, settled)"
-                " SELECT %(s)s, %(a)s, %(d)s, receipt_id, %(e)s, now(), now(), 0, 0, 'x', true FROM r",
-                {"e": row[0], "s": source, "a": account, "d": day},
-            )
 
 
 def of(warehouse: Warehouse, expected: Expected) -> Lateness:
@@ -63,7 +39,7 @@ def day(number: int) -> date:
 
 
 def test_days_between_the_first_loaded_and_the_one_due_are_missing(warehouse: Warehouse) -> None:
-    load(warehouse, "calltouch", "101", day(0), day(2))
+    load_days(warehouse, "calltouch", "101", day(0), day(2))
     found = of(warehouse, Expected("calltouch", "101", day(4)))
     assert found.missing == (day(1), day(3), day(4))
     assert found.newest == day(2)
@@ -79,7 +55,7 @@ def test_an_account_that_was_never_loaded_is_late_and_misses_no_day(warehouse: W
 
 
 def test_what_one_answer_has_told_of_is_not_missing(warehouse: Warehouse) -> None:
-    load(warehouse, "tellody_purchases", "main", day(0), told_until=day(3))
+    load_days(warehouse, "tellody_purchases", "main", day(0), told_until=day(3))
     expected = Expected("tellody_purchases", "main", day(4), whole_history=True)
     found = of(warehouse, expected)
     assert found.missing == (day(3), day(4)), "the day on which it was asked had not ended"
@@ -89,9 +65,9 @@ def test_what_one_answer_has_told_of_is_not_missing(warehouse: Warehouse) -> Non
 
 
 def test_many_accounts_are_told_in_one_go(warehouse: Warehouse) -> None:
-    load(warehouse, "calltouch", "101", day(0))
-    load(warehouse, "calltouch", "102", day(1))
-    load(warehouse, "trust", "101", day(0), day(1))
+    load_days(warehouse, "calltouch", "101", day(0))
+    load_days(warehouse, "calltouch", "102", day(1))
+    load_days(warehouse, "trust", "101", day(0), day(1))
     asked = [
         Expected(source, account, day(1))
         for source, account in (("calltouch", "101"), ("calltouch", "102"), ("trust", "101"))

@@ -1,0 +1,39 @@
+"""Stored responses come back byte for byte, of the last attempt, in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from dagster_project.model.response import Response
+from dagster_project.model.window import Account, Window
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger.extractions import begin_extraction
+from dagster_project.warehouse.ledger.responses import ResponseWriter, read_responses
+
+DAY = date(2024, 5, 1)
+WINDOW = Window(DAY, DAY, Account("calltouch", "101", ZoneInfo("Europe/Moscow")))
+NOON = datetime(2024, 5, 2, 9, tzinfo=UTC)
+ANSWER = Response(
+    sequence=1,
+    request={"method": "GET", "page": 1},
+    asked_at=NOON,
+    received_at=NOON,
+    status=200,
+    content_type="application/json",
+    body='{"текст": "\\ud800"}'.encode() + bytes([0, 255]),
+)
+
+
+def test_the_last_attempts_answers_come_back_in_order_and_unchanged(warehouse: Warehouse) -> None:
+    with warehouse.connect(autocommit=True) as connection:
+        extraction = begin_extraction(connection, WINDOW, "run")
+        pages = [replace(ANSWER, sequence=n, body=ANSWER.body + bytes([n])) for n in (2, 1)]
+        with ResponseWriter(connection, extraction.extraction_id) as writer:
+            writer.store(1, ANSWER).result()
+            for page in pages:
+                writer.store(2, page).result()
+        found = list(read_responses(connection, extraction.extraction_id))
+    assert [one.sequence for one in found] == [1, 2]
+    assert found == [pages[1], pages[0]]
