@@ -185,6 +185,22 @@ def held(**options: Any) -> int:
 
 
 @warehouse.command()
+@source_option
+@account_option
+@click.option("--from", "first", type=Day(), help="Of this day and later ones alone.")
+@click.option("--to", "last", type=Day(), help="Of this day and earlier ones alone.")
+@click.option(
+    "--originals", is_flag=True, help="Print the records themselves, as JSON lines: personal data."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def rejects(**options: Any) -> int:
+    """Records that could not be loaded, by reason, day and account."""
+    from dagster_project.cli.rejects import rejects as command
+
+    return command(**options)
+
+
+@warehouse.command()
 def doctor() -> int:
     """Look at all that the warehouse rests on: each line is good, or says the way to mend it."""
     from dagster_project.cli.doctor import doctor as command

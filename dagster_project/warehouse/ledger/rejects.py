@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from dagster_project.model.batch import Reject
@@ -88,6 +88,74 @@ def new_rejects(
             explained = Counter(told) - known[of_day]
             answer[day] = unlike[of_day] + (alike[of_day] - explained)
     return found
+
+
+@dataclass(frozen=True)
+class RejectedDay:
+    """What is rejected of one account and day for one reason; ``day`` None: the records have none.
+
+    ``records`` counts each as often as it stood in its last window, ``extraction_id`` is the last of them.
+    """
+
+    source: str
+    account: str
+    day: date | None
+    reason: str
+    records: int
+    last_seen_at: datetime
+    extraction_id: int
+
+
+_OPEN_REJECTS = (
+    " FROM ops.rejected_record WHERE resolved_at IS NULL"
+    " AND (%(sources)s::text[] = '{}' OR source = ANY(%(sources)s))"
+    " AND (%(accounts)s::text[] = '{}' OR account = ANY(%(accounts)s))"
+    " AND (%(first)s::date IS NULL OR day >= %(first)s) AND (%(last)s::date IS NULL OR day <= %(last)s)"
+)
+
+
+def rejected_days(
+    connection: Connection,
+    sources: Sequence[str],
+    accounts: Sequence[str],
+    first: date | None,
+    last: date | None,
+) -> list[RejectedDay]:
+    """What is rejected today, newest day first, the most frequent reason of a day first.
+
+    Nothing named: every source or account; records of no day are left out where days are named.
+    """
+    rows = connection.execute(
+        "SELECT source, account, day, reason, sum(times_in_window)::bigint, max(last_seen_at),"
+        f" max(last_extraction_id){_OPEN_REJECTS} GROUP BY 1, 2, 3, 4"
+        " ORDER BY source, account, day DESC NULLS FIRST, 5 DESC, reason",
+        _scope(sources, accounts, first, last),
+    )
+    return [RejectedDay(*row) for row in rows]
+
+
+def rejected_originals(
+    connection: Connection,
+    sources: Sequence[str],
+    accounts: Sequence[str],
+    first: date | None,
+    last: date | None,
+) -> Iterator[dict[str, object]]:
+    """The records themselves, as stored, in the same order: personal data."""
+    with connection.transaction(), connection.cursor("rejects") as cursor:
+        cursor.execute(
+            f"SELECT source, account, day::text, reason, original{_OPEN_REJECTS}"
+            " ORDER BY source, account, day DESC NULLS FIRST, reason, record_sha256",
+            _scope(sources, accounts, first, last),
+        )
+        for row in cursor:
+            yield dict(zip(("source", "account", "day", "reason", "original"), row, strict=True))
+
+
+def _scope(
+    sources: Sequence[str], accounts: Sequence[str], first: date | None, last: date | None
+) -> dict[str, object]:
+    return {"sources": list(sources), "accounts": list(accounts), "first": first, "last": last}
 
 
 def _days_of_stored(
