@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_project.text.day_runs import runs_of
@@ -23,6 +23,7 @@ def test_neighbouring_days_are_one_run_also_over_the_end_of_a_month() -> None:
     assert runs_of([]) == []
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 60)))
 def test_runs_hold_every_day_once_and_are_apart(numbers: set[int]) -> None:
     runs = runs_of(day(number) for number in numbers)

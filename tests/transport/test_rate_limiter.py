@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagster_project.errors import QuotaSpent
 from dagster_project.model.window import Account
 from dagster_project.transport.exchange import Abandoned
 from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, RateLimiter
@@ -174,41 +173,3 @@ def test_a_stores_clock_that_was_set_is_learnt_anew() -> None:
     clock.observe(at(100.0), asked=10.0, received=10.002)
     clock.observe(at(3700.0), asked=11.0, received=11.004)
     assert clock.ours(at(3701.0)) == pytest.approx(12.002, abs=1e-4)
-
-
-def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it_resets(
-    open_rate_limiter: Callable[[], RateLimiter],
-) -> None:
-    rate_limiter = open_rate_limiter()
-    with rate_limiter.points(SITE, 20, now=lambda: NOON) as points:
-        points.reserve(6)
-        points.before_call()
-        with pytest.raises(QuotaSpent) as refusal:
-            rate_limiter.points(SITE, 20, now=lambda: NOON).reserve(5)
-    assert str(refusal.value) == (
-        "calltouch account 101: 5 calls (10 points) do not fit: of 20 points for 2024-04-01 2 are"
-        " spent, 10 are set aside by other windows, 8 are left; the budget resets at"
-        " 2024-04-02 00:00 Europe/Moscow. Way out: run again after that, or raise"
-        " CALLTOUCH_DAILY_POINTS."
-    )
-    assert rate_limiter._store.read_points("calltouch", "101", date(2024, 4, 1)) == (2, 0)
-
-
-def test_the_day_of_a_call_is_the_accounts_own(
-    open_rate_limiter: Callable[[], RateLimiter],
-) -> None:
-    rate_limiter = open_rate_limiter()
-    late = datetime(2024, 3, 31, 22, 30, tzinfo=UTC)
-    with rate_limiter.points(SITE, 2, now=lambda: late) as points:
-        assert points.before_call() == date(2024, 4, 1)
-    with pytest.raises(QuotaSpent):
-        rate_limiter.points(SITE, 2, now=lambda: late).before_call()
-
-
-def test_a_refund_makes_room_again(open_rate_limiter: Callable[[], RateLimiter]) -> None:
-    rate_limiter = open_rate_limiter()
-    with rate_limiter.points(SITE, 2, now=lambda: NOON) as points:
-        points.refund(points.before_call())
-        points.before_call()
-        with pytest.raises(QuotaSpent, match="of 2 points for 2024-04-01 2 are spent, 0 are left"):
-            points.before_call()

@@ -270,7 +270,7 @@ def _decoded(answer: Response) -> SmsPage:
 
     Raises:
         AnswerNotTrusted: it is of an unknown form; another reading would bring the same.
-        Untrue: it has a page's two ends, and something else between them.
+        InconsistentPages: it has a page's two ends, and something else between them.
     """
     try:
         page = decode_page(answer.body)

@@ -46,7 +46,7 @@ class CompletenessCheck:
         """Hold one page against the others.
 
         Raises:
-            Untrue: it cannot be a page of the same window at the same moment.
+            InconsistentPages: it cannot be a page of the same window at the same moment.
         """
         if page.total is None or page.total < 0:
             raise InconsistentPages(f"page {number} tells no total")
@@ -71,7 +71,7 @@ class CompletenessCheck:
         """Hold the sum against the total.
 
         Raises:
-            Untrue: records are missing, or too many.
+            InconsistentPages: records are missing, or too many.
         """
         if self.taken != self.pages or self.received != self.total:
             raise InconsistentPages(

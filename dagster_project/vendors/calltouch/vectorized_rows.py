@@ -66,9 +66,6 @@ _KEYED_PHONE: Final = np.dtype(
     [("phone_size", ">i4"), ("phone", "u1", PHONE), ("second", "u1", SECOND)]
 )
 
-_TAIL: Final = np.dtype(
-    [("template_id_size", ">i4"), ("segments_size", ">i4"), ("segments", ">i2")]
-)
 NULL_SIZE: Final = -1
 
 _ZERO: Final = np.uint8(ord("0"))

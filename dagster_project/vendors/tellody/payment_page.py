@@ -42,7 +42,7 @@ def read_page(body: bytes) -> PaymentPage:
 
     Raises:
         NotJson: the body is no whole JSON.
-        NotAPage: it is no object, ``data`` is no list, or ``count`` no number of purchases.
+        NotPaymentPage: it is no object, ``data`` is no list, or ``count`` no number of purchases.
     """
     envelope = _envelope(body)
     count = whole_number(envelope.get("count"))
