@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every process compiles what it imports otherwise, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help demo test lint docs ui bench soak bi fleet sbom audit stop
@@ -16,7 +18,7 @@ demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and sho
 # A file of tests in each process: they share no server, no folder and no port. Four tenths of their
 # time they wait, so there is one process more than there are processors; the longest files go first.
 test: lint ## lint, types and every test
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --durations 10
 
 lint: $(STAMP) ## style, types and the walls between packages
 	@$(BIN)/ruff check .
@@ -57,7 +59,6 @@ stop: $(STAMP) ## stop the embedded Postgres of the warehouse and of the demo
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the locked dependencies into $(VENV) (about a minute) …"
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@echo "installing the locked dependencies into $(VENV) (half a minute) …"
+	@$(BIN)/python tools/install.py
 	@touch $(STAMP)
