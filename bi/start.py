@@ -18,11 +18,11 @@ import subprocess
 import sys
 import venv
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dagster_project.config.known_names import vendor_names
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.warehouse.connection import Warehouse
@@ -46,10 +46,8 @@ FOREIGN = (
     "FLASK_",
     "PYTHON",
     "WAREHOUSE_",
-    "CALLTOUCH_",
-    "TELLODY_",
-    "TRUST_",
     "PII_",
+    *(f"{name.upper()}_" for name in sorted(vendor_names())),
 )
 
 
@@ -95,7 +93,7 @@ def chosen_settings(demo: bool) -> Settings:
         raise SettingsError("there is no demo yet.", way_out="run make demo first.")
     if demo or (demo_exists and not real_exists):
         print(f"over the demo's warehouse ({os.path.relpath(other)})")
-        return replace(settings, home=other, warehouse_url=None)
+        return settings.model_copy(update={"home": other, "warehouse_url": None})
     return settings
 
 

@@ -205,7 +205,7 @@ def chosen_feeds(
         feeds = [by_source[source] for source in dict.fromkeys(sources)]
         for feed in feeds:
             if not feed.accounts(settings):
-                raise no_credentials(feed, settings)
+                feed.section(settings)  # says what is missing
     else:
         feeds = [feed for feed in FEEDS if feed.accounts(settings)]
         if not feeds:
@@ -218,15 +218,6 @@ def chosen_feeds(
     known = {account.label for feed in feeds for account in feed.accounts(settings)}
     refuse_unknown_accounts(accounts, sorted(known))
     return [f for f in feeds if any(a.label in accounts for a in f.accounts(settings))]
-
-
-def no_credentials(feed: Feed, settings: Settings) -> SettingsError:
-    missing = settings.missing.get(feed.source.split("_")[0], ())
-    return SettingsError(
-        f"no credentials: {', '.join(missing)} not set.",
-        source=feed.source,
-        way_out="set them in the environment or in .env.",
-    )
 
 
 def check_days(feed: Feed, settings: Settings, first: date, last: date) -> None:

@@ -19,7 +19,8 @@ from time import monotonic
 import click
 
 from dagster_project.cli import backfill, picture
-from dagster_project.config.settings import DEFAULT_HOME
+from dagster_project.config.known_names import is_setting
+from dagster_project.config.sections import DEFAULT_HOME
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import services
@@ -108,9 +109,7 @@ def _first_demo(home: Path) -> datetime:
 
 
 def _is_setting(name: str) -> bool:
-    return name == "DAGSTER_HOME" or name.startswith(
-        ("WAREHOUSE_", "CALLTOUCH_", "TELLODY_", "TRUST_", "PII_", "DAGSTER_URL", "ALARM_")
-    )
+    return name == "DAGSTER_HOME" or is_setting(name) or is_setting(name.removesuffix("_FILE"))
 
 
 def _next_steps() -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -21,18 +20,18 @@ from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed
+from dagster_project.model.feed import Feed, VendorClient
+from dagster_project.model.finding import Finding
 from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
-from dagster_project.monitoring.findings import Finding, summarize
+from dagster_project.monitoring.findings import summarize
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
-from dagster_project.vendors.trust.range_proof import standing
 from dagster_project.warehouse import restored
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.fitness import (
@@ -42,8 +41,8 @@ from dagster_project.warehouse.fitness import (
     try_to_write,
 )
 from dagster_project.warehouse.ledger import load_receipts
-from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 from dagster_project.warehouse.schema.migrate import pending, security_gaps
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 SERVER_CLOCK_SECONDS = 5.0
 VENDOR_CLOCK_SECONDS = 120.0
@@ -107,6 +106,9 @@ def _sources(settings: Settings) -> Iterator[Finding]:
     for name, missing in settings.missing.items():
         text = f"{name} is left out: {', '.join(missing)} not set."
         yield Finding("settings", "note", text)
+    for sentence in settings.unknown:
+        text, _, advice = sentence.partition(": ")
+        yield Finding("settings", "wrong", f"{text}.", advice)
     if not channels(settings.alarms):
         text = "alarms are told to nobody: ALARM_WEBHOOK_URL and ALARM_EMAIL_TO are not set."
         yield Finding("settings", "note", text)
@@ -206,25 +208,22 @@ def _credentials(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     for feed in FEEDS:
         if not feed.accounts(settings):
             continue
-        client: Any = feed.client(settings, warehouse)
+        client = feed.client(settings, WarehouseStore(warehouse))
         try:
             yield from _lets_in(feed, settings, client)
         finally:
             client.close()
 
 
-def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
-    """Calltouch refuses by site, so each is asked; the others sign in once for all accounts."""
-    by_account = feed.source == "calltouch"
+def _lets_in(feed: Feed, settings: Settings, client: VendorClient) -> Iterator[Finding]:
+    """Each account where the vendor refuses by account; else one sign-in stands for all."""
+    each = feed.check.each_account
     accounts = feed.accounts(settings)
-    for account in accounts if by_account else accounts[:1]:
-        who = f"{feed.source} {account.label}" if by_account else feed.source
+    for account in accounts if each else accounts[:1]:
+        who = f"{feed.source} {account.label}" if each else feed.source
         stats = ExtractStats()
         try:
-            if by_account:
-                client.check(account, stats)
-            else:
-                client.check(stats)
+            feed.check.ask(client, account, stats)
         except WarehouseError as error:
             yield _failed(who, error)
             continue
@@ -233,34 +232,18 @@ def _lets_in(feed: Feed, settings: Settings, client: Any) -> Iterator[Finding]:
         yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
 
 
-def _range_proof(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    trust = settings.trust
-    if trust is None:
-        return
-    params = ",".join(trust.range_params)
-    proof = standing(RangeProofs(warehouse).load("trust", trust.base_url, params))
-    if proof is None:
-        text = f"whether ranges ({params}) are honoured is not known yet: the first run finds out."
-        yield Finding("trust ranges", "note", text)
-        return
-    text = f"{proof.state} ({params}), asked {proof.asked_at:%Y-%m-%d %H:%M} UTC: {proof.reason}"
-    if proof.state == "honoured":
-        yield Finding("trust ranges", "good", text)
-    else:
-        way_out = "daily figures need the right names: ask the vendor, set TRUST_RANGE_PARAMS."
-        yield Finding("trust ranges", "note", text, way_out)
+def _inspections(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+    """What single sources have to say beside their credentials."""
+    for feed in FEEDS:
+        section = settings.section(feed.settings)
+        if feed.inspect is not None and section is not None:
+            yield from feed.inspect(section, WarehouseStore(warehouse))
 
 
 def _vendor_clocks(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     """By the Date header of any answer; no credential is sent along."""
-    urls: dict[str, str] = {}
-    if settings.calltouch:
-        urls["Calltouch"] = settings.calltouch.base_url
-    if settings.tellody:
-        urls["Tellody"] = settings.tellody.base_url
-    if settings.trust:
-        urls["Trust"] = settings.trust.base_url
-    for vendor, url in urls.items():
+    for section in settings.vendors.values():
+        vendor, url = section.title, section.base_url
         try:
             before = time.time()
             reply = requests.head(url, timeout=10, allow_redirects=False)
@@ -335,7 +318,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("Postgres", _notifications),
     ("PII key", _key),
     ("credentials", _credentials),
-    ("trust ranges", _range_proof),
+    ("sources", _inspections),
     ("clock", _vendor_clocks),
     ("disk", _disk),
     ("Postgres", _server_disk),

@@ -19,13 +19,13 @@ from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.privacy import Identity
 from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import suppression_file
 from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report
 from dagster_project.privacy.erasure import forget as erase
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
 from dagster_project.text.remedies import APPLY_ERASURES
-from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.server.home import write_private
@@ -54,7 +54,7 @@ def forget() -> int:
     identities = read_numbers(sys.stdin)
     return _erase(
         lambda warehouse, key, holders, report: erase(
-            warehouse, key, identities, holders, shown_template, report
+            warehouse, key, identities, holders, sms_mask(), report
         )
     )
 
@@ -63,7 +63,7 @@ def apply_list(exported: str | None = None) -> int:
     """Erase everybody on the suppression list from all that is stored; ``exported`` joins it first."""
     return _erase(
         lambda warehouse, key, holders, report: forget_again(
-            warehouse, key, holders, shown_template, report, exported
+            warehouse, key, holders, sms_mask(), report, exported
         )
     )
 

@@ -9,8 +9,8 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
+from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.text.wording import pluralize
-from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
@@ -30,7 +30,7 @@ def labels(*, files: Sequence[Path]) -> int:
                 for file, text in zip(files, texts, strict=True)
             ]
             note_act(connection, "labels", f"{pluralize(sum(changed), 'label')} changed")
-        months = marts.refresh_stale(connection, shown_template)
+        months = marts.refresh_stale(connection, sms_mask())
     for file, count in zip(files, changed, strict=True):
         click.echo(f"{file.name}: {count} labels changed")
     if months:

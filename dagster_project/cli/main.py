@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,12 +32,25 @@ class Day(click.ParamType[date]):
             self.fail(f"{value!r} is not a day; write it as 2024-04-01", param, ctx)
 
 
-SOURCES = ("calltouch", "tellody_activity", "tellody_purchases", "trust")
+class SourceChoice(click.Choice[str]):
+    """The name of a source; the list of feeds is imported where one is named, or help is asked for."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @cached_property
+    def choices(self) -> Sequence[str]:  # type: ignore[override]
+        from dagster_project.feeds import FEEDS
+
+        return tuple(feed.source for feed in FEEDS)
+
+
+SOURCES = SourceChoice()
 source_option = click.option(
     "--source",
     "sources",
     multiple=True,
-    type=click.Choice(SOURCES),
+    type=SOURCES,
     help="Only this source; may be repeated.",
 )
 account_option = click.option(
@@ -67,7 +82,7 @@ to_option = click.option("--to", "last", type=Day(), required=True, help="Last d
 @click.version_option(package_name="messaging-warehouse")
 @click.pass_context
 def warehouse(context: click.Context, demo: bool) -> None:
-    """Messaging statistics of Calltouch, Tellody and Trust in Postgres, run by Dagster."""
+    """Daily statistics of messaging vendors in Postgres, run by Dagster."""
     # Whatever this program and those that it starts write is its user's alone.
     before = os.umask(0o077)
     context.call_on_close(lambda: os.umask(before))
@@ -141,7 +156,7 @@ def plan(**options: Any) -> int:
     "sources",
     multiple=True,
     required=True,
-    type=click.Choice(SOURCES),
+    type=SOURCES,
     help="The source; may be repeated.",
 )
 @from_option
@@ -346,7 +361,7 @@ def demo(**options: Any) -> int:
     help="'now', or an instant such as 2024-05-01T12:00:00+03:00 to stand still at.",
 )
 def sandbox(**options: Any) -> int:
-    """Play the four vendors on loopback until interrupted; prints the settings that point at it."""
+    """Play the vendors on loopback until interrupted; prints the settings that point at it."""
     from dagster_project.cli.server import sandbox as command
 
     return command(**options)

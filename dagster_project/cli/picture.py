@@ -8,10 +8,11 @@ import pandas as pd
 import plotext
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
 from dagster_project.warehouse.connection import Warehouse
 
 OUTCOMES = ("delivered", "failed", "pending", "undetermined")
@@ -26,19 +27,28 @@ def show(warehouse: Warehouse, settings: Settings) -> None:
         states = pd.read_sql(
             text("SELECT source, account, day, rows FROM ops.day_state"), connection
         )
-        sms = pd.read_sql(
-            text(
-                "SELECT sent_on, outcome, count(*) AS messages FROM warehouse.calltouch_sms"
-                " WHERE sent_on > (SELECT max(day) - 60 FROM ops.day_state WHERE source = 'calltouch')"
-                " GROUP BY sent_on, outcome"
-            ),
-            connection,
-            parse_dates=["sent_on"],
-        )
+        counted = [sms_by_outcome(connection, feed) for feed in FEEDS if feed.sms_marts]
+    sms = pd.concat(counted)
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     console.print(loaded_table(states))
     if not sms.empty:
         print(outcome_chart(sms, console.width))
+
+
+def sms_by_outcome(connection: Connection, feed: Feed) -> pd.DataFrame:
+    """SMS of the last 60 days of a feed whose rows are single SMS, by day and outcome."""
+    table = feed.table
+    return pd.read_sql(
+        text(
+            f"SELECT {table.day_column} AS sent_on, outcome, count(*) AS messages"  # noqa: S608
+            f" FROM warehouse.{table.name} WHERE {table.day_column} >"
+            " (SELECT max(day) - 60 FROM ops.day_state WHERE source = :source)"
+            f" GROUP BY {table.day_column}, outcome"
+        ),
+        connection,
+        params={"source": feed.source},
+        parse_dates=["sent_on"],
+    )
 
 
 def loaded_table(states: pd.DataFrame) -> Table:

@@ -28,6 +28,7 @@ from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_pro
 from dagster_project.text import remedies, wording
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 BASES = {
     "receipt": "from receipts",
@@ -100,7 +101,7 @@ def _probed(
     assert feed.count is not None
     counted: dict[Window, int] = {}
     windows = windows_to_probe(feed, account, expectation(connection, account, days))
-    client = feed.client(settings, warehouse)
+    client = feed.client(settings, WarehouseStore(warehouse))
     try:
         for window in windows:
             counted[window] = feed.count(client, window, ExtractStats())
@@ -126,7 +127,7 @@ def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequenc
             for account in chosen:
                 owed_days.request_backfill(connection, account, first, last)
         for each in forecasts(feed, settings, warehouse, chosen, first, last):
-            click.echo(f"noted: {_wish(each, first, last)}")
+            click.echo(f"noted: {_wish(feed, each, first, last)}")
     click.echo(f"the nightly runs do it, newest days first; {remedies.WATCH_NIGHTS}")
     return 0
 
@@ -146,12 +147,12 @@ def withdraw(*, sources: Sequence[str], first: date, last: date, accounts: Seque
     return 0
 
 
-def _wish(each: Forecast, first: date, last: date) -> str:
+def _wish(feed: Feed, each: Forecast, first: date, last: date) -> str:
     nights = each.nights
     if nights is None:
         when = (
             f"never: the nightly runs need all of the {each.daily_calls} calls a day themselves;"
-            " raise CALLTOUCH_DAILY_POINTS"
+            f" raise {feed.quota.setting if feed.quota else 'the budget'}"
         )
     else:
         when = "next night" if nights == 1 else f"about {nights} nights"

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import services
+from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy.erasure import unfinished
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 
 _TROUBLES_SHOWN = 20
@@ -32,7 +32,7 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
         erasures = unfinished(connection)
         if erasures:
             # The days that it rewrote before it was stopped are noted: their marts are counted afresh now.
-            marts.refresh_stale(connection, shown_template, patience=0)
+            marts.refresh_stale(connection, sms_mask(), patience=0)
         found = health(settings, warehouse, connection, sources)
     if as_json:
         told = {**_as_json(found), "unfinished_erasures": erasures}

@@ -7,60 +7,102 @@ to a container this way stands in no environment and in no process list.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
+from dagster_project.config.given import Given
+from dagster_project.config.known_names import find_unknown, is_setting, secret_names, vendor_names
 from dagster_project.errors import SettingsError
 from dagster_project.text.scrub import remember_settings
 
-_PREFIXES = (
-    *("WAREHOUSE_", "PII_", "CALLTOUCH_", "TELLODY_", "TRUST_"),
-    *("DAGSTER_URL", "DAGSTER_RETENTION_", "ALARM_", "RAW_", "RECEIPT_", "ALLOW_PLAIN_"),
-)
-_NO_SETTING = ("WAREHOUSE_CLOCK_FILE",)
+FILE = "_FILE"
 
 
 def read_environment(
     environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
-) -> dict[str, str]:
+) -> Given:
     """The ``.env`` file's settings under the environment's, the files of each read.
 
     A setting that the environment gives, an empty one too, hides the one in ``.env`` however that
     is given. From now on no text tells the secrets among them.
 
     Raises:
-        SettingsError: a file cannot be read, or one place has both ``NAME`` and ``NAME_FILE``.
+        SettingsError: a file or a line of it cannot be read, or one place has both ``NAME`` and ``NAME_FILE``.
     """
-    given: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    places: dict[str, str] = {}
     if dotenv is not None and dotenv.is_file():
-        lines = {k: v for k, v in dotenv_values(dotenv).items() if v is not None}
-        given.update(_with_files(lines))
-    given.update(_with_files(os.environ if environment is None else environment))
-    given = {name: value.strip() for name, value in given.items()}
-    remember_settings(given)
-    return given
-
-
-def _with_files(given: Mapping[str, str]) -> dict[str, str]:
-    found = dict(given)
-    for file_name, path in given.items():
-        name = file_name.removesuffix("_FILE")
-        is_setting = name.startswith(_PREFIXES) and file_name not in _NO_SETTING
-        if name == file_name or not path or not is_setting:
-            continue
-        if given.get(name):
-            raise SettingsError(f"{name} and {file_name} are both set.", way_out="set one of them.")
-        found[name] = _read(file_name, Path(path).expanduser())
+        lines, places = _read_dotenv(dotenv)
+        texts.update(_with_files(lines, places))
+    given = dict(os.environ if environment is None else environment)
+    for name in given:
+        places.pop(name, None)
+        places.pop(name.removesuffix(FILE), None)
+    texts.update(_with_files(given, places))
+    found = Given({name: value.strip() for name, value in texts.items()}, places)
+    found.unknown = find_unknown(found, places)
+    remember_settings(found, vendors=vendor_names(), secret=secret_names(found))
     return found
 
 
-def _read(file_name: str, path: Path) -> str:
+def _read_dotenv(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The file's settings, and the line on which each stands.
+
+    Raises:
+        SettingsError: the file, or a line of it, cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            places = dict(_lines(path, file))
+        return {k: v for k, v in dotenv_values(path).items() if v is not None}, places
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read ({type(error).__name__}).",
+            way_out="make it a text file in UTF-8 that this user may read.",
+        ) from None
+
+
+def _lines(path: Path, file: object) -> Iterator[tuple[str, str]]:
+    for binding in parse_stream(file):  # type: ignore[arg-type]
+        number = binding.original.line + _blank_lines_before(binding.original.string)
+        place = f"{path}, line {number}"
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SettingsError(
+                f"{place} cannot be read as a setting.",
+                way_out="write it as NAME=value; a value with # or quotation marks goes in single"
+                " quotation marks; a comment begins with #.",
+            )
+        if binding.key is not None:
+            yield binding.key, place
+
+
+def _blank_lines_before(text: str) -> int:
+    """A statement's text begins with the empty lines before it."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _with_files(given: Mapping[str, str], places: dict[str, str]) -> dict[str, str]:
+    found = dict(given)
+    for file_name, path in given.items():
+        name = file_name.removesuffix(FILE)
+        if name == file_name or not path or not is_setting(name) or is_setting(file_name):
+            continue
+        if given.get(name):
+            raise SettingsError(f"{name} and {file_name} are both set.", way_out="set one of them.")
+        found[name] = _read(file_name, Path(path).expanduser(), places.get(file_name))
+        places[name] = f"from {file_name}"
+    return found
+
+
+def _read(file_name: str, path: Path, place: str | None) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
+        named = f"{file_name} ({place})" if place else file_name
         raise SettingsError(
-            f"{file_name}: the file cannot be read ({type(error).__name__}).",
+            f"{named}: the file cannot be read ({type(error).__name__}).",
             way_out="name a text file that this user may read.",
         ) from None

@@ -5,8 +5,7 @@ the length -1. A record is the fields of a table's ``columns`` in order, without
 fields that opens a tuple on the wire: the loader writes that, since it appends fields of its own.
 
 Nothing is rounded or guessed: a value that Postgres cannot hold exactly raises ``Unencodable``.
-Calltouch's rows, a million at a time, are laid out by columns in
-``vendors/calltouch/vectorized_rows.py``, to the same bytes.
+Rows of which there are a million at a time a vendor may lay out by columns itself, to the same bytes.
 """
 
 from __future__ import annotations

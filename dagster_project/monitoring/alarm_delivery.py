@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 import requests
 
-from dagster_project.config.settings import AlarmSettings, MailSettings
+from dagster_project.config.sections import AlarmSettings, MailSettings
 from dagster_project.monitoring.alarm_outbox import Alarm, NotDelivered
 from dagster_project.text.remedies import SPANS_SHOWN, join_commands, spans_text
 
@@ -100,23 +100,23 @@ class Mail:
     @contextmanager
     def _server(self) -> Iterator[smtplib.SMTP]:
         settings = self._settings
-        trust = ssl.create_default_context()
+        tls = ssl.create_default_context()
         place = settings.host, settings.port
         server = (
-            smtplib.SMTP_SSL(*place, timeout=TIMEOUT_SECONDS, context=trust)
+            smtplib.SMTP_SSL(*place, timeout=TIMEOUT_SECONDS, context=tls)
             if settings.security == "tls"
             else smtplib.SMTP(*place, timeout=TIMEOUT_SECONDS)
         )
         with server:
             if settings.security == "starttls":
-                server.starttls(context=trust)
+                server.starttls(context=tls)
             if settings.username and settings.password is not None:
                 server.login(settings.username, settings.password.get_secret_value())
             yield server
 
 
 def title_of(alarms: Sequence[Alarm]) -> str:
-    """``calltouch: run failed, site 101, 2024-04-01..2024-04-03``."""
+    """``source: run failed, account 101, 2024-04-01..2024-04-03``."""
     first = alarms[0]
     parts = [f"{first.source}: {_TITLES[first.kind]}"]
     accounts = _accounts(alarms)

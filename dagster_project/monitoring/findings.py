@@ -1,21 +1,12 @@
-"""What the doctor finds: a line each."""
+"""What the doctor found, in one line."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
+from dagster_project.model.finding import Finding
 from dagster_project.text.wording import pluralize
-
-
-@dataclass(frozen=True)
-class Finding:
-    about: str
-    state: Literal["good", "note", "wrong"]
-    text: str
-    way_out: str | None = None
 
 
 def summarize(findings: Sequence[Finding]) -> str:

@@ -1,7 +1,7 @@
 """Whether an account is late: the one place that decides which days should be loaded and are not.
 
 Grain: a source and account. A day is *missing* when it has ended and has no receipt, counted from the
-first loaded day; where one answer tells of all days (``tellody_purchases``), from the day of the last
+first loaded day; where one answer tells of all days (the whole history), from the day of the last
 answer. An account is *late* when its newest day that is due is missing. A day is due ``patience`` after
 the midnight from which a night may ask for it; status and metrics have none, the check ``fresh`` waits
 until the morning, the alarm as long as ``ALARM_OVERDUE_HOURS`` says.
@@ -20,6 +20,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 FRESH_BY: Final = 6
 """The hour of the next morning until which the check ``fresh`` waits for a day."""
@@ -65,7 +66,7 @@ def expect_askable(
     Where the vendor answers for today alone, that is today.
     """
     today = (clock.now() - patience).astimezone(account.time_zone).date()
-    askable = feed.night_days(settings, warehouse, today, [today - ONE_DAY])
+    askable = feed.night_days(settings, WarehouseStore(warehouse), today, [today - ONE_DAY])
     return _expected(feed, account.label, min(askable))
 
 

@@ -13,6 +13,7 @@ from dagster_project.model.window import Account
 from dagster_project.text.remedies import Verb, load_commands
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 
 def mending_commands(
@@ -36,7 +37,9 @@ def mending_commands(
     }
     if verb == "backfill":
         today = clock.today(account.time_zone)
-        days = set(days).intersection(feed.night_days(settings, warehouse, today, days))
+        days = set(days).intersection(
+            feed.night_days(settings, WarehouseStore(warehouse), today, days)
+        )
     by_kinds: dict[tuple[str, ...], list[date]] = defaultdict(list)
     for day in days:
         by_kinds[held.get(day, ())].append(day)

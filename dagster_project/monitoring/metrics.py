@@ -71,14 +71,19 @@ def last_day_metrics(connection: Connection) -> list[Metric]:
 
 
 def point_metrics(connection: Connection, settings: Settings) -> list[Metric]:
-    """The budget of each Calltouch site's present day."""
+    """The budget of the present day, of each account whose calls cost points."""
     used = Metric("warehouse_points_spent", "API points spent on the account's present day.")
     bound = Metric("warehouse_points_budget", "API points that may be spent a day, if bounded.")
     books = figures.spent(connection)
-    for site in settings.calltouch.sites if settings.calltouch else ():
-        label = str(site.site_id)
-        today = clock.today(site.time_zone)
-        used.add(books.get(("calltouch", label, today), 0), source="calltouch", account=label)
-        if site.daily_points is not None:
-            bound.add(site.daily_points, source="calltouch", account=label)
+    for feed in FEEDS:
+        section = settings.section(feed.settings)
+        if feed.quota is None or section is None:
+            continue
+        for account in feed.accounts(settings):
+            who = {"source": feed.source, "account": account.label}
+            today = clock.today(account.time_zone)
+            used.add(books.get((feed.source, account.label, today), 0), **who)
+            points = feed.quota.daily_points(section, account)
+            if points is not None:
+                bound.add(points, **who)
     return [used, bound]

@@ -20,12 +20,14 @@ from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.account_status import AccountStatus, Red, read_account_status
 from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.monitoring.lateness import expect_ended
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.reconcile import months_of_account
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import load_command, spans_text
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def health(
         if sources and feed.source not in sources:
             continue
         if not feed.accounts(settings):
-            left_out[feed.source] = settings.missing.get(feed.source.split("_")[0], ())
+            left_out[feed.source] = settings.missing.get(feed.vendor, ())
         accounts += [
             _account_health(feed, settings, warehouse, connection, account)
             for account in feed.accounts(settings)
@@ -121,7 +123,7 @@ def _account_health(
     today = clock.today(account.time_zone)
     expected = expect_ended(feed, account.label, account.time_zone)
     standing = read_account_status(connection, expected)
-    askable = set(feed.night_days(settings, warehouse, today, standing.gaps))
+    askable = set(feed.night_days(settings, WarehouseStore(warehouse), today, standing.gaps))
     lost = [day for day in standing.gaps if day not in askable]
     receipts = load_receipts.read_receipts(
         connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
@@ -150,7 +152,7 @@ def _points(
     if not feed.points_a_call:
         return None
     spent, held = load_receipts.read_points(connection, account, clock.today(account.time_zone))
-    calls = feed.calls_left(settings, connection, account)
+    calls = calls_left(feed, settings, connection, account)
     return PointsLeft(spent, held, None if calls is None else calls * feed.points_a_call)
 
 

@@ -34,6 +34,7 @@ from dagster_project.pipeline.reconcile import months_of
 from dagster_project.text.remedies import Verb, load_commands, spans_text
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 _BY_ASSET = {dg.AssetKey(key): feed for feed in FEEDS for key in (feed.asset, feed.raw_asset)}
 _REPLAYED = {"no_rejects", "known_values"}
@@ -292,7 +293,9 @@ def _overdue_alarm(
 ) -> Alarm:
     warehouse = services.warehouse()
     days = list(each_day(newest + ONE_DAY, due)) if newest else [due]
-    askable = feed.night_days(settings, warehouse, clock.today(account.time_zone), days)
+    askable = feed.night_days(
+        settings, WarehouseStore(warehouse), clock.today(account.time_zone), days
+    )
     return Alarm(
         subject=f"overdue/{feed.source}/{account.label}",
         kind="overdue",

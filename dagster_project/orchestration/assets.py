@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from dagster_project.config.settings import Settings
-from dagster_project.errors import AnswerNotTrusted, HeldBack, SettingsError, WarehouseError
+from dagster_project.errors import AnswerNotTrusted, HeldBack, WarehouseError
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import (
@@ -222,12 +222,7 @@ def _days_to_ask(
 def _check_accounts(feed: Feed, settings: Settings, wanted: list[str]) -> None:
     configured = [account.label for account in feed.accounts(settings)]
     if not configured:
-        missing = settings.missing.get(feed.source.split("_")[0], ())
-        raise SettingsError(
-            f"no credentials: {', '.join(missing)} not set.",
-            source=feed.source,
-            way_out="set them in the environment or in .env.",
-        )
+        feed.section(settings)  # says what is missing
     refuse_unknown_accounts(wanted, configured, source=feed.source)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from dagster_project.config.settings import Settings
-from dagster_project.monitoring.findings import Finding
+from dagster_project.model.finding import Finding
 from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.text import remedies

@@ -15,7 +15,7 @@ import dagster as dg
 
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed
+from dagster_project.model.feed import Feed, WholeMonth
 from dagster_project.orchestration import literal_config, liveness, services
 from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
 from dagster_project.pipeline.outcomes import told_safely
@@ -26,8 +26,6 @@ DESCRIPTION: Final = (
     "Over each finished month whose days are all settled, the sum of days equals what the vendor"
     " answers for the whole month in one call."
 )
-MINUTES: Final = {"calltouch": 10, "tellody_activity": 15, "trust": 20}
-"""Past six o'clock, local: after the nights, and not all sources at once."""
 _HEADER = (
     *("account", "month", "state", "figure", "vendor", "warehouse", "difference"),
     *("requests", "points", "asked (UTC)", "way out"),
@@ -43,7 +41,7 @@ _SAID = {
 
 def reconciled_feeds() -> list[Feed]:
     """Feeds whose vendor answers for a whole month."""
-    return [feed for feed in FEEDS if feed.whole_month is not None]
+    return [feed for feed, _ in _reconciled()]
 
 
 def checks() -> list[dg.AssetChecksDefinition]:
@@ -64,7 +62,15 @@ def jobs() -> "list[dg.UnresolvedAssetJobDefinition]":
 
 def schedules_of(settings: Settings) -> list[dg.ScheduleDefinition]:
     """One for each such source with credentials; running from the start."""
-    return [_schedule(feed, settings) for feed in reconciled_feeds() if feed.accounts(settings)]
+    return [
+        _schedule(feed, month.minute, settings)
+        for feed, month in _reconciled()
+        if feed.accounts(settings)
+    ]
+
+
+def _reconciled() -> list[tuple[Feed, WholeMonth]]:
+    return [(feed, feed.whole_month) for feed in FEEDS if feed.whole_month is not None]
 
 
 def _key(feed: Feed) -> dg.AssetCheckKey:
@@ -168,7 +174,7 @@ def _row(*cells: object) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
-def _schedule(feed: Feed, settings: Settings) -> dg.ScheduleDefinition:
+def _schedule(feed: Feed, minute: int, settings: Settings) -> dg.ScheduleDefinition:
     zone = feed.time_zone(settings)
 
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -187,7 +193,8 @@ def _schedule(feed: Feed, settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=reconcile_job_name(feed),
         job_name=reconcile_job_name(feed),
-        cron_schedule=f"{MINUTES.get(feed.source, 10)} 6 * * *",
+        # After the nights, and not all sources at once.
+        cron_schedule=f"{minute} 6 * * *",
         execution_timezone=str(zone),
         execution_fn=tick,
         default_status=dg.DefaultScheduleStatus.RUNNING,

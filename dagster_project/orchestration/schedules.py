@@ -24,8 +24,6 @@ from dagster_project.model.feed import Feed
 from dagster_project.orchestration import names, services
 from dagster_project.orchestration.nights import Night, plan_night
 
-MINUTES: Final = {"calltouch": 30, "tellody_activity": 35, "tellody_purchases": 40, "trust": 45}
-"""Past two o'clock, local: after every clock change of midnight, and not all sources at once."""
 NIGHT_TAG: Final = "night"
 CRASH_RETRIES: Final = "2"
 
@@ -50,7 +48,8 @@ def _schedule(feed: Feed, settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=f"nightly_{feed.source}",
         job_name=names.job_name(feed),
-        cron_schedule=f"{MINUTES.get(feed.source, 30)} 2 * * *",
+        # After every clock change of midnight, and not all sources at once.
+        cron_schedule=f"{feed.minute} 2 * * *",
         execution_timezone=str(zone),
         execution_fn=tick,
         default_status=dg.DefaultScheduleStatus.RUNNING,

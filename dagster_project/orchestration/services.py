@@ -107,7 +107,7 @@ def open_pipeline(
         run_id=run_id,
         accept_shrink=accept_shrink,
         accept_rejects=accept_rejects,
-        after_rows=marts_keeper(settings()),
+        after_rows=marts_keeper(feed, settings()),
     ) as walk:
         ended = threading.Event()
         with ThreadPoolExecutor(1) as beside:

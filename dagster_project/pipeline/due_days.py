@@ -15,10 +15,12 @@ from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import ONE_DAY, Account, midnight
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.planner import Expected, RequestLimits, expected_rows, next_window
 from dagster_project.text.day_runs import runs_of
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 YESTERDAY = "yesterday"
 TODAY = "today"
@@ -59,7 +61,7 @@ def due_days(
     tonight = midnight(today, account.time_zone)
     states = _states(connection, account)
     reasons = _reasons(connection, feed, settings, account, today, states)
-    possible = feed.night_days(settings, warehouse, today, reasons)
+    possible = feed.night_days(settings, WarehouseStore(warehouse), today, reasons)
     due = {}
     for day in sorted(possible, reverse=True):
         state = states.get(day)
@@ -130,7 +132,7 @@ def fitting_days(
 
     The newest is always among the first: if not even that fits, its run is to say so.
     """
-    left = feed.calls_left(settings, connection, due.account)
+    left = calls_left(feed, settings, connection, due.account)
     if left is None or not due.days:
         return set(due.days), set()
     limits = limits_of(feed)

@@ -20,6 +20,7 @@ import pandas as pd
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expectation, limits_of
 from dagster_project.pipeline.planner import (
     ENOUGH_OF_A_WEEKDAY,
@@ -118,7 +119,7 @@ def forecast(
         seconds=requests * seconds,
         timed=timed,
         daily_calls=daily,
-        left_today=feed.calls_left(settings, connection, account),
+        left_today=calls_left(feed, settings, connection, account),
         nightly_calls=_nightly_calls(connection, warehouse, feed, settings, account),
     )
 

@@ -34,6 +34,7 @@ from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.concurrency import run_concurrently
 from dagster_project.pipeline.connections import ConnectionPairs
 from dagster_project.pipeline.outcomes import (
@@ -60,6 +61,7 @@ from dagster_project.warehouse.ledger.rejects import redact_rejects
 from dagster_project.warehouse.load.holds import HeldDays, RejectGuard, ShrinkGuard
 from dagster_project.warehouse.load.partitions import PartitionManager, refresh_statistics
 from dagster_project.warehouse.load.window_load import WindowLoad
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 
 class WindowPipeline:
@@ -134,7 +136,7 @@ class WindowPipeline:
         """The vendor's client, made when first asked for: a replay never makes one."""
         with self._opening:
             if self._client is None:
-                self._client = self.feed.client(self.settings, self.warehouse)
+                self._client = self.feed.client(self.settings, WarehouseStore(self.warehouse))
             return self._client
 
     def stop(self) -> None:
@@ -224,7 +226,7 @@ class WindowPipeline:
     def _is_unbounded(self, account: Account) -> bool:
         """Whether no budget decides which window is asked next: then they may go abreast."""
         with self.reading() as connection:
-            return self.feed.calls_left(self.settings, connection, account) is None
+            return calls_left(self.feed, self.settings, connection, account) is None
 
     def _aim(self) -> int:
         """Rows that a part is to hold: fewer than it may, since days differ."""

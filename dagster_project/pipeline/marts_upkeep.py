@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dagster_project.config.settings import Settings
+from dagster_project.feeds import FEEDS
+from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.outcomes import AfterRows
-from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Connection
 
 
-def marts_keeper(settings: Settings) -> AfterRows:
-    """Keeps the marts of ``bi`` in step with the rows, in the rows' own transaction."""
-    currency = settings.tellody.currency if settings.tellody else None
+def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:
+    """Keeps the marts of ``bi`` in step with the feed's rows, in the rows' own transaction."""
+    section = settings.section(feed.settings)
+    currency = feed.currency(section) if section else None
+    mask = feed.sms_marts.shown_template if feed.sms_marts else None
 
     def after_rows(connection: Connection, account: Account, receipts: list[Receipt]) -> None:
-        marts.after_load(connection, account, receipts, mask=shown_template, currency=currency)
+        marts.after_load(
+            connection, feed.vendor, account, receipts, sms_mask=mask, currency=currency
+        )
 
     return after_rows
+
+
+def sms_mask() -> marts.Mask:
+    """What may be shown of an SMS's text, by the feed whose rows the marts count."""
+    return next(feed.sms_marts.shown_template for feed in FEEDS if feed.sms_marts)
 
 
 def refresh_stale_marts(walk: WindowPipeline, *, passed_only: bool = False) -> int:
     """Count afresh what a load could only mark (months of reach and of bad numbers)."""
     with walk.reading() as connection:
-        return marts.refresh_stale(connection, shown_template, passed_only=passed_only)
+        return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only)

@@ -28,6 +28,7 @@ from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import RECORDS, Feed, VendorClient, WholeMonth
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.due_days import due_days, expectation, limits_of
 from dagster_project.pipeline.planner import planned_windows
 from dagster_project.text.remedies import load_commands, spans_text
@@ -35,6 +36,7 @@ from dagster_project.warehouse import reconciliations
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.reconciliations import Compared
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 State = Literal["agrees", "differs", "waits", "due", "not asked"]
 Severity = Literal["error", "warning"]
@@ -191,7 +193,8 @@ class Reconciler:
 
     @cached_property
     def _client(self) -> VendorClient:
-        return self.feed.client(self.settings, self.warehouse)
+        client: VendorClient = self.feed.client(self.settings, WarehouseStore(self.warehouse))
+        return client
 
     def run(self) -> list[Month]:
         """All finished months, those that were due compared as far as the budget went."""
@@ -237,7 +240,7 @@ class Reconciler:
         """Why the vendor may not be asked now; empty: it may."""
         if reconciliations.asked_today(connection, account) >= self.settings.reconcile_months:
             return NO_MORE_TODAY
-        left = self.feed.calls_left(self.settings, connection, account)
+        left = calls_left(self.feed, self.settings, connection, account)
         if left is None:
             return ""
         due = due_days(connection, self.warehouse, self.feed, self.settings, account)

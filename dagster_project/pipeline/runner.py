@@ -33,6 +33,7 @@ from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.concurrency import Job, run_concurrently
 from dagster_project.pipeline.due_days import expectation, limits_of
 from dagster_project.pipeline.load_window import WindowPipeline
@@ -56,7 +57,7 @@ FAILURES_IN_A_ROW = 3
 class Cost:
     """What the windows cost that a day was asked in, one for each account, and the days they cover.
 
-    ``notes`` is what the vendors' clients noted while they asked, such as Trust's proof of ranges.
+    ``notes`` is what the vendors' clients noted while they asked.
     """
 
     requests: int = 0
@@ -250,9 +251,9 @@ class DayRunner:
 
     def _refresh(self, account: Account, days: Collection[date]) -> Iterator[WindowResult]:
         stats = ExtractStats()
-        if self.due is not None and self.feed.answerable is not None:
+        if self.due is not None and self.feed.day_rule is not None:
             try:
-                days = self.feed.answerable(self.walk.client, account, days, stats)
+                days = self.feed.day_rule.answerable(self.walk.client, account, days, stats)
             except WarehouseError as problem:
                 yield WindowResult(problems=[problem.at(account=account.label)], stats=stats)
                 return
@@ -294,7 +295,7 @@ class DayRunner:
         while todo:
             with self.walk.reading() as connection:
                 rows = expectation(connection, account, todo)
-                calls = self.feed.calls_left(self.settings, connection, account)
+                calls = calls_left(self.feed, self.settings, connection, account)
             if left:  # the budget has refused a day: no more is spent on days of unknown size
                 rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
             window, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
@@ -314,15 +315,15 @@ class DayRunner:
         """The one refusal that tells of all the account's days that the budget had no room for."""
         days = "1 day does" if len(left) == 1 else f"{len(left)} days do"
         what = refusal.what if refusal else f"{days} not fit into what is left of today's points."
+        setting = self.feed.quota.setting if self.feed.quota else "the budget"
         return QuotaSpent(
             what,
             source=self.feed.source,
             account=account.label,
             window=Window(min(left), max(left), account),
             way_out=(
-                f"run again after midnight {account.time_zone.key}, raise CALLTOUCH_DAILY_POINTS, or"
-                f" let the nightly runs do it: warehouse backfill --spread --source"
-                f" {self.feed.source} --account {account.label} --from {min(left)} --to {max(left)}"
+                f"run again after midnight {account.time_zone.key}, raise {setting}, or let the"
+                f" nightly runs do it: warehouse backfill --spread --source {self.feed.source} --account {account.label} --from {min(left)} --to {max(left)}"
             ),
         )
 

@@ -269,7 +269,7 @@ def _rows(
 
         rows = rewrite_day(connection, part.table, account, day, change)
         if rows:
-            marts.recount_rewritten(connection, account, day, found.gone)
+            marts.recount_rewritten_sms(connection, account, day, found.gone)
         connection.commit()
         if rows:
             done = replace(done, rows=done.rows + rows, days=(*done.days, (label, day)))

@@ -23,7 +23,7 @@ import threading
 import traceback
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -38,18 +38,16 @@ _SHORTEST: Final = 4
 _SHORTEST_INSIDE_A_WORD: Final = 8
 _PASSING: Final = 64
 _ESCAPED_TWICE: Final = 2
-_ORDINARY: Final = frozenset(
-    {"postgres", "postgresql", "warehouse", "dagster", "calltouch", "tellody", "trust", "password"}
-)
-"""Words of our own messages: hiding them would spoil each, and tell that one of them is a password."""
+_ORDINARY: Final = frozenset({"postgres", "postgresql", "warehouse", "dagster", "password"})
+"""Words of our own messages, beside the vendors' names: hiding them would spoil each, and tell that one
+of them is a password."""
 
 _SETTINGS: Final = re.compile(
-    r"(?:WAREHOUSE|PII|CALLTOUCH|TELLODY|TRUST|DAGSTER|ALARM|SUPERSET)_\w+|PGPASSWORD"
-    r"|(?i:https?|all)_(?i:proxy)"
+    r"(?:WAREHOUSE|PII|DAGSTER|ALARM|SUPERSET)_\w+|PGPASSWORD|(?i:https?|all)_(?i:proxy)"
 )
 _SECRET_SETTINGS: Final = re.compile(
     r"\w*_(?:TOKEN|PASSWORD|SECRET|SECRET_KEY|HASH_KEY|HASH_KEY_NEW|CLIENT_ID|WEBHOOK_URL)(?:_\d+)?"
-    r"|TELLODY_USERNAME|PGPASSWORD"
+    r"|PGPASSWORD"
 )
 _URL_PASSWORD: Final = re.compile(r"[?&\s]password=([^&\s]+)")
 
@@ -120,19 +118,26 @@ def remember(text: str, *, passing: bool = False) -> str:
     return text
 
 
-def remember_settings(given: Mapping[str, str]) -> None:
+def remember_settings(
+    given: Mapping[str, str], *, vendors: Collection[str] = (), secret: Collection[str] = ()
+) -> None:
     """Remember the secrets among these settings: by their names, and passwords within URLs.
 
-    What another setting gives in the open is none, such as a user's name that is an account's label.
+    ``vendors``: with whose names settings begin too; ``secret``: names of secrets, known as such. What
+    another setting gives in the open is none, such as a user's name that is an account's label.
     """
-    names = [name for name in given if given[name] and _SETTINGS.fullmatch(name)]
-    secret = [name for name in names if _SECRET_SETTINGS.fullmatch(name)]
+    names = [
+        name
+        for name in given
+        if given[name] and (_SETTINGS.fullmatch(name) or name.partition("_")[0].lower() in vendors)
+    ]
+    secret = [name for name in names if name in secret or _SECRET_SETTINGS.fullmatch(name)]
     in_the_open = {given[name] for name in names if name not in secret}
     found = {given[name] for name in secret} - in_the_open
     for name in names:
         if "://" in given[name]:
             found.update(_of_url(given[name], whole=name in secret))
-    _secrets.add(found)
+    _secrets.add(one for one in found if one.lower() not in vendors)
 
 
 def without_secrets(text: str) -> str:

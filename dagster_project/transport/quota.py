@@ -12,39 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Protocol
 from uuid import UUID, uuid4
 
 from dagster_project.errors import QuotaSpent
+from dagster_project.model.vendor_store import PointStore
 from dagster_project.model.window import Account
-
-
-class PointStore(Protocol):
-    """The ledger, kept in one place for all processes; see ``warehouse.ledger.budget``."""
-
-    def reserve(
-        self,
-        reservation: UUID,
-        source: str,
-        account: str,
-        day: date,
-        points: int,
-        budget: int | None,
-    ) -> tuple[bool, int, int]: ...
-    def spend(
-        self,
-        reservation: UUID,
-        source: str,
-        account: str,
-        day: date,
-        points: int,
-        budget: int | None,
-    ) -> tuple[bool, int, int]: ...
-    def refund(
-        self, reservation: UUID, source: str, account: str, day: date, points: int
-    ) -> None: ...
-    def release(self, reservation: UUID) -> None: ...
-    def read_points(self, source: str, account: str, day: date) -> tuple[int, int]: ...
 
 
 class QuotaClaim:
@@ -53,6 +25,7 @@ class QuotaClaim:
     Args:
         daily: the account's budget, or None where it is not bounded: then nothing is refused.
         cost: points of one call.
+        setting: the setting that bounds the budget, for the way out.
         now: the clock that tells the account's day.
     """
 
@@ -63,9 +36,10 @@ class QuotaClaim:
         daily: int | None,
         cost: int,
         now: Callable[[], datetime],
+        setting: str,
     ) -> None:
         self._store, self._account = store, account
-        self._daily, self._cost, self._now = daily, cost, now
+        self._daily, self._cost, self._now, self._setting = daily, cost, now, setting
         self._reservation = uuid4()
 
     def reserve(self, calls: int) -> None:
@@ -135,7 +109,7 @@ class QuotaClaim:
             f"the budget resets at {self._reset(day)}.",
             source=self._account.source,
             account=self._account.label,
-            way_out="run again after that, or raise CALLTOUCH_DAILY_POINTS.",
+            way_out=f"run again after that, or raise {self._setting}.",
         )
         refusal.calls_left = max(daily - spent - held, 0) // self._cost
         return refusal

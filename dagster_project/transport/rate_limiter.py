@@ -35,12 +35,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import floor
-from typing import Protocol
 
 from dagster_project import clock
 from dagster_project.errors import TryLater
+from dagster_project.model.vendor_store import LimitStore, SlotStore
 from dagster_project.model.window import Account
-from dagster_project.transport.quota import PointStore, QuotaClaim
+from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.session import interruptible_pause
 
 MARGIN = 0.04
@@ -49,29 +49,6 @@ HORIZON = 0.25
 LARGEST_BURST = 50
 SHORTEST_HOLD = 1.0
 READINGS = 5
-
-
-SlotAnswer = tuple[datetime, datetime, bool, float, float]
-"""When to leave, the store's clock, whether that slot was given; and the (monotonic) instants of this
-process between which the store was asked and answered, without what came before: a connection made, other
-threads that had their turn. They would make the store's clock seem to be ahead, and requests leave early."""
-
-
-class SlotStore(Protocol):
-    """Slots, kept in one place for all processes; see ``warehouse.ledger.budget``."""
-
-    def next_slot(self, limiter: str, burst: int, period: float, horizon: float) -> SlotAnswer: ...
-    def move_slot(
-        self, limiter: str, burst: int, period: float, given: datetime, sent: bool
-    ) -> SlotAnswer: ...
-    def read_clock(self) -> tuple[datetime, float, float]: ...
-    def hold_slots(self, limiter: str, seconds: float) -> None: ...
-
-
-class LimitStore(SlotStore, PointStore, Protocol):
-    """All that the rate limiter needs kept."""
-
-    def close(self) -> None: ...
 
 
 class ClockMap:
@@ -211,9 +188,10 @@ class RateLimiter:
         daily_points: int | None,
         cost: int = 2,
         now: Callable[[], datetime] = clock.now,
+        setting: str = "the setting of its points",
     ) -> QuotaClaim:
         """A claim on the account's points, of ``cost`` a call; see ``QuotaClaim``."""
-        return QuotaClaim(self._store, account, daily_points, cost, now)
+        return QuotaClaim(self._store, account, daily_points, cost, now, setting)
 
     def close(self) -> None:
         """Let go of the store's connection; it is made again by whoever still asks."""

@@ -27,7 +27,6 @@ from dagster_project.warehouse.connection import Connection
 
 Mask = Callable[[str], str | None]
 
-SMS_SOURCE = "calltouch"
 ROWS_AT_ONCE = 500_000
 PATIENCE_SECONDS = 300.0
 BUSY_SECONDS = 0.2
@@ -37,25 +36,27 @@ TEMPLATE_COLUMNS = ("template_id", "label", "category", "campaign")
 
 def after_load(
     connection: Connection,
+    vendor: str,
     account: Account,
     receipts: Sequence[Receipt],
     *,
-    mask: Mask,
+    sms_mask: Mask | None = None,
     currency: str | None = None,
 ) -> None:
     """Bring the marts up to date with the days of these receipts, inside their transaction.
 
-    ``mask`` turns a text into its template; it is asked for texts that became public just now.
+    ``sms_mask``, of a feed whose rows are single SMS, turns a text into its template; it is asked for
+    texts that became public just now.
     """
     written = [receipt for receipt in receipts if not receipt.already_there]
     if not written:
         return
     connection.execute(
         "SELECT mart.register_account(%s, %s, %s, %s)",
-        (vendor_of(account.source), account.label, account.time_zone.key, currency),
+        (vendor, account.label, account.time_zone.key, currency),
     )
-    if account.source == SMS_SOURCE:
-        _refresh_sms(connection, account, written, mask)
+    if sms_mask is not None:
+        _refresh_sms(connection, account, written, sms_mask)
     connection.execute(
         "SELECT mart.refresh_messaging(%s, %s, %s::date[])",
         (account.source, account.label, [receipt.day for receipt in written]),
@@ -111,19 +112,12 @@ def recount(connection: Connection, site_ids: Sequence[int], days: Sequence[date
     )
 
 
-def recount_rewritten(
+def recount_rewritten_sms(
     connection: Connection, account: Account, day: date, gone: Collection[bytes]
 ) -> None:
     """In the transaction that rewrote a day's rows: have its marts counted afresh, without who is gone."""
-    if account.source != SMS_SOURCE:
-        return
     recount(connection, [int(account.label)], [day])
     connection.execute("SELECT mart.forget_recipients(%s::uuid[])", ([one.hex() for one in gone],))
-
-
-def vendor_of(source: str) -> str:
-    """The vendor of a source: ``tellody`` of ``tellody_purchases``."""
-    return source.partition("_")[0]
 
 
 def load_labels(connection: Connection, lines: Iterable[str], name: str = "the file") -> int:

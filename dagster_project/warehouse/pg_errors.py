@@ -56,7 +56,7 @@ OF_THE_SERVER: Mapping[str, tuple[str, str]] = {
 def safe_errors(doing: str = "") -> Iterator[None]:
     """Raise ``TryLater`` or ``DatabaseFailed`` for any error of a driver or SQLAlchemy inside.
 
-    ``doing`` says what was attempted (``"loading calltouch_sms"``); the caller keeps rows out of it.
+    ``doing`` says what was attempted (``"loading rows"``); the caller keeps rows out of it.
     """
     try:
         yield
@@ -96,7 +96,7 @@ def database_failure(error: BaseException) -> WarehouseError | None:
 
 
 def describe(error: DriverError) -> str:
-    """``SQLSTATE 23505 unique_violation on warehouse.calltouch_sms (constraint …)``."""
+    """``SQLSTATE 23505 unique_violation on warehouse.some_table (constraint …)``."""
     sqlstate = sqlstate_of(error)
     if sqlstate is None:
         if _is_about_the_connection(error):

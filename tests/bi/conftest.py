@@ -189,7 +189,14 @@ class Loads:
             (settled, receipt.source, receipt.account, receipt.day),
         )
         account = Account(receipt.source, receipt.account, zone)
-        marts.after_load(connection, account, [receipt], mask=masked, currency=currency)
+        marts.after_load(
+            connection,
+            account.source.partition("_")[0],
+            account,
+            [receipt],
+            sms_mask=masked if account.source == "calltouch" else None,
+            currency=currency,
+        )
         connection.commit()
 
     def count_months(self, *, passed_only: bool = False) -> int:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagster_project.config.settings import RetentionSettings
+from dagster_project.config.sections import RetentionSettings
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.ledger.prune import prune
 from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, pseudonym, sms

@@ -9,6 +9,7 @@ import pytest
 from dagster_project.config.environment import read_environment
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
+from dagster_project.vendors.calltouch.settings import CalltouchSettings
 
 
 def written(folder: Path, name: str, text: str) -> str:
@@ -29,8 +30,9 @@ def test_a_secret_is_read_from_the_file_that_its_setting_names(tmp_path: Path) -
     )
     assert settings.warehouse_url is not None
     assert settings.warehouse_url.get_secret_value() == "postgresql://u:p@h/d"
-    assert settings.calltouch is not None
-    assert settings.calltouch.sites[0].token.get_secret_value() == "of 101"
+    section = settings.section(CalltouchSettings)
+    assert section is not None
+    assert section.sites[0].token.get_secret_value() == "of 101"
 
 
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:

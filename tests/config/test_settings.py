@@ -6,6 +6,8 @@ import pytest
 
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
+from dagster_project.vendors.calltouch.settings import CalltouchSettings
+from dagster_project.vendors.trust.settings import TrustSettings
 
 LARGEST = 2**63 - 1
 CREDENTIALS = {
@@ -30,8 +32,9 @@ def test_an_id_that_no_bigint_holds_is_refused_as_a_setting(name: str, value: st
 @pytest.mark.parametrize("name", IDS)
 def test_the_largest_id_is_taken(name: str) -> None:
     settings = load_settings({**CREDENTIALS, name: f"1,{LARGEST}"}, dotenv=None)
-    sites = settings.calltouch.sites if settings.calltouch else ()
-    companies = settings.trust.company_ids if settings.trust else ()
+    calltouch, trust = settings.section(CalltouchSettings), settings.section(TrustSettings)
+    sites = calltouch.sites if calltouch else ()
+    companies = trust.company_ids if trust else ()
     assert [*(site.site_id for site in sites), *companies] == [1, LARGEST]
 
 

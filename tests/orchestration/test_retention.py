@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.config.settings import RetentionSettings
+from dagster_project.config.sections import RetentionSettings
 from dagster_project.orchestration.dagster_log import prune_log
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.sandbox.server import Sandbox, running_sandbox

@@ -21,6 +21,7 @@ from dagster_project.sandbox.clock import Clock
 from dagster_project.sandbox.server import Sandbox, SandboxProcess, running_sandbox
 from dagster_project.sandbox.stats import Stats
 from dagster_project.sandbox.wire import SlidingSecond
+from dagster_project.vendors.calltouch.settings import CalltouchSettings
 from tests.sandbox.conftest import BIG, NOON, SMALL, CalltouchUser, multiset
 
 A_DAY = date(2024, 4, 10)
@@ -29,9 +30,10 @@ A_DAY = date(2024, 4, 10)
 def test_the_settings_point_the_product_at_the_sandbox(sandbox: Sandbox) -> None:
     environment = {"PII_HASH_KEY": "k" * 16, **sandbox.settings_env()}
     settings = load_settings(environment, dotenv=None)
-    assert settings.calltouch is not None
-    assert [site.site_id for site in settings.calltouch.sites] == [BIG, SMALL]
-    assert settings.calltouch.base_url == sandbox.url
+    section = settings.section(CalltouchSettings)
+    assert section is not None
+    assert [site.site_id for site in section.sites] == [BIG, SMALL]
+    assert section.base_url == sandbox.url
     over_http = requests.get(f"{sandbox.url}/_sandbox/settings", timeout=5).json()
     assert over_http == sandbox.settings_env()
 

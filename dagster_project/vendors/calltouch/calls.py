@@ -12,7 +12,6 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -25,6 +24,7 @@ from dagster_project.transport.exchange import ExchangeResult, Gate, Request
 from dagster_project.transport.in_flight import Permit
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
+from dagster_project.vendors.calltouch.settings import CalltouchSettings, CalltouchSite
 
 POINTS_A_CALL = 2
 LONGEST_HOLD = 120.0

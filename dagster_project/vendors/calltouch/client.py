@@ -23,7 +23,6 @@ from datetime import date, datetime
 from functools import partial
 
 from dagster_project import clock
-from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.errors import (
     AnswerNotTrusted,
     QuotaSpent,
@@ -57,6 +56,7 @@ from dagster_project.vendors.calltouch.envelope import (
     unknown_form,
 )
 from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsPage, decode_page
+from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings, CalltouchSite
 
 __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
@@ -245,7 +245,7 @@ class CalltouchClient:
             yield None
             return
         budget = self._site(account.label).daily_points
-        with self._rate_limiter.points(account, budget, POINTS_A_CALL, self._now) as points:
+        with self._rate_limiter.points(account, budget, POINTS_A_CALL, self._now, POINTS) as points:
             try:
                 yield points
             except QuotaSpent as spent:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from dagster_project.config.settings import TellodySettings
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Window
@@ -24,6 +23,7 @@ from dagster_project.transport.exchange import Reply, Request, Transient, decode
 from dagster_project.vendors.tellody.activity_rows import read_totals
 from dagster_project.vendors.tellody.history import read_history
 from dagster_project.vendors.tellody.payment_page import NotPaymentPage, PaymentPage, read_page
+from dagster_project.vendors.tellody.settings import TellodySettings
 from dagster_project.vendors.tellody.sign_in import TellodySession
 
 ACTIVITY_PATH: Final = "/CampaignCloud/Report/UniqueCode"

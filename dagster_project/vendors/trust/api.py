@@ -13,13 +13,13 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, RequestRefused, WarehouseError
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.figures import Figures, read_figures
+from dagster_project.vendors.trust.settings import TrustSettings
 from dagster_project.vendors.trust.token import Token, TokenSource
 
 SOURCE: Final = "trust"

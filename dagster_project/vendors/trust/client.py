@@ -19,17 +19,17 @@ from datetime import date, datetime
 from typing import Final
 
 from dagster_project import clock
-from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import TryLater, ValueUnreadable, VendorCannotAnswer
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.response import ExtractStats, Response
+from dagster_project.model.vendor_store import ProofStore
 from dagster_project.model.window import ONE_DAY, Window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.figures import Figures, read_figures
 from dagster_project.vendors.trust.prover import Prover
-from dagster_project.vendors.trust.range_proof import ProofStore
 from dagster_project.vendors.trust.rows import Coverage
+from dagster_project.vendors.trust.settings import TrustSettings
 
 ROLLING_DAYS: Final = 7
 SERVER_STATES: Final = {

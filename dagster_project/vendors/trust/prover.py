@@ -17,21 +17,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AccessDenied, AnswerNotTrusted, RequestRefused, TryLater
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.response import ExtractStats
+from dagster_project.model.vendor_store import ProofStore
 from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.range_proof import (
     LONG_AGO,
     Observation,
-    ProofStore,
     decide,
     is_due,
     overturns,
     recent_days,
     standing,
 )
+from dagster_project.vendors.trust.settings import TrustSettings
 
 REASONS_GIVEN = 5
 

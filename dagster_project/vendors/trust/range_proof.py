@@ -19,10 +19,10 @@ run. Attempts without a conclusion are ``ATTEMPTS_APART``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.window import ONE_DAY
@@ -34,13 +34,6 @@ PROOF_LASTS: Final = timedelta(hours=20)
 ATTEMPTS_APART: Final = timedelta(hours=1)
 
 State = Literal["honoured", "ignored", "unproven"]
-
-
-class ProofStore(Protocol):
-    """What remembers proofs between runs: the latest of each state."""
-
-    def load(self, source: str, server: str, params: str) -> Sequence[RangeProof]: ...
-    def save(self, proof: RangeProof) -> None: ...
 
 
 @dataclass(slots=True)

@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from dagster_project.config.settings import TrustSettings
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
 from dagster_project.model.response import ExtractStats
 from dagster_project.text.scrub import remember
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.transport.session import Session
+from dagster_project.vendors.trust.settings import TrustSettings
 
 TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
 DEFAULT_LIFE: Final = 7200.0

@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from psycopg import sql
 
 from dagster_project import clock
-from dagster_project.config.settings import RetentionSettings
+from dagster_project.config.sections import RetentionSettings
 from dagster_project.warehouse.connection import Connection
 
 RESPONSES_AT_ONCE = 200

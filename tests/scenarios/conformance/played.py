@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from dagster_project.config.settings import Settings
 from dagster_project.model.feed import VendorClient
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, each_day
 from dagster_project.sandbox.calltouch.vendor import Site
 from dagster_project.sandbox.tellody.purchases import UNDATABLE_SHAPES
@@ -26,9 +26,6 @@ from dagster_project.vendors.tellody import client as tellody
 from dagster_project.vendors.tellody.activity_rows import TOTALS
 from dagster_project.vendors.trust import client as trust
 from dagster_project.vendors.trust import token as trust_token
-from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.ledger.budget import Budget
-from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 from tests.support.date_shapes import SHAPES
 
 Row = Mapping[str, Any]
@@ -72,7 +69,7 @@ class Played:
 
     vendor: str
     truth: Callable[[World, Account, date, date], Iterable[Row]]
-    client: Callable[[Settings, Warehouse, World], VendorClient]
+    client: Callable[[Any, VendorStore, World], VendorClient]
     unnoticed: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -110,30 +107,26 @@ def trust_truth(world: World, account: Account, first: date, last: date) -> Iter
     return world.trust.truth({"company": account.label, "first": str(first), "last": str(last)})
 
 
-def calltouch_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
-    assert settings.calltouch is not None
+def calltouch_client(section: Any, store: VendorStore, world: World) -> VendorClient:
     return calltouch.CalltouchClient(
-        settings.calltouch,
-        RateLimiter(Budget(warehouse)),
+        section,
+        RateLimiter(store.limits()),
         now=world.clock.now,
         rows_a_page=ROWS_A_PAGE,
         pause=lambda seconds: None,
     )
 
 
-def activity_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
-    assert settings.tellody is not None
-    return tellody.ActivityClient(settings.tellody)
+def activity_client(section: Any, store: VendorStore, world: World) -> VendorClient:
+    return tellody.ActivityClient(section)
 
 
-def purchases_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
-    assert settings.tellody is not None
-    return tellody.PurchasesClient(settings.tellody)
+def purchases_client(section: Any, store: VendorStore, world: World) -> VendorClient:
+    return tellody.PurchasesClient(section)
 
 
-def trust_client(settings: Settings, warehouse: Warehouse, world: World) -> VendorClient:
-    assert settings.trust is not None
-    return trust.TrustClient(settings.trust, proofs=RangeProofs(warehouse), now=world.clock.now)
+def trust_client(section: Any, store: VendorStore, world: World) -> VendorClient:
+    return trust.TrustClient(section, proofs=store.proofs, now=world.clock.now)
 
 
 def forget_sign_ins() -> None:

@@ -18,12 +18,14 @@ from typing import Any
 
 from psycopg import sql
 
-from dagster_project.config.settings import Settings, load_settings
+from dagster_project.config.section import VendorSettings
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import Unexpected, WarehouseError
 from dagster_project.model.batch import Batch
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import Response
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.marts_upkeep import marts_keeper
@@ -62,11 +64,11 @@ class Rig:
         self.days = days
         given = {"WAREHOUSE_START_DATE": str(days[0]), "PII_RETENTION_DAYS": "100000"}
         self.settings = load_settings({**sandbox.settings_env(), **given}, dotenv=None)
-        self.feed = replace(feed, client=self._client)
+        self.feed = replace(feed, open_client=self._client)
         self.accounts = feed.accounts(self.settings)
 
-    def _client(self, settings: Settings, warehouse: Warehouse) -> Any:
-        return self.played.client(settings, warehouse, self.world)
+    def _client(self, section: VendorSettings, store: VendorStore) -> Any:
+        return self.played.client(section, store, self.world)
 
     def refresh(
         self, feed: Feed | None = None, days: Iterable[date] | None = None, **options: Any
@@ -74,7 +76,7 @@ class Rig:
         """Ask the vendor for the days as a run does."""
         forget_sign_ins()
         done = Refreshed()
-        options.setdefault("after_rows", marts_keeper(self.settings))
+        options.setdefault("after_rows", marts_keeper(self.feed, self.settings))
         with WindowPipeline(
             feed or self.feed, self.settings, self.warehouse, PII_KEY, **options
         ) as walk:

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from dagster_project.config.settings import CalltouchSettings, CalltouchSite
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.transport.connection import Timeouts
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
+from dagster_project.vendors.calltouch.settings import CalltouchSettings, CalltouchSite
 from tests.transport.scripted_server import Asked, Play, ScriptedServer, reply
 
 TOKEN = "calltouch-t0ken-never-shown"

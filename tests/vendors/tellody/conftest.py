@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from dagster_project.config.settings import TellodySettings, load_settings
+from dagster_project.config.settings import load_settings
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch
 from dagster_project.model.response import ExtractStats, Response
@@ -25,6 +25,7 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.sandbox.tellody.vendor import Config, Tellody
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
+from dagster_project.vendors.tellody.settings import TellodySettings
 from dagster_project.vendors.tellody.sign_in import TellodySession
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
@@ -87,7 +88,9 @@ class Rig:
         return vendor
 
     def settings(self, **env: str) -> TellodySettings:
-        settings = load_settings({**self.sandbox.settings_env(), **env}, dotenv=None).tellody
+        settings = load_settings({**self.sandbox.settings_env(), **env}, dotenv=None).section(
+            TellodySettings
+        )
         assert settings is not None
         return settings
 

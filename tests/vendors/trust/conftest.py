@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dagster_project.config.settings import TrustSettings, load_settings
+from dagster_project.config.settings import load_settings
 from dagster_project.model.batch import Batch
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.response import ExtractStats
@@ -23,6 +23,7 @@ from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.trust import token
 from dagster_project.vendors.trust.client import TrustClient
 from dagster_project.vendors.trust.rows import TABLE, to_batch
+from dagster_project.vendors.trust.settings import TrustSettings
 
 NOW = "2024-05-15T12:00:00-04:00"
 TODAY = date(2024, 5, 15)
@@ -56,7 +57,9 @@ class Rig:
         self._stack = stack
 
     def settings(self, **env: str) -> TrustSettings:
-        settings = load_settings({**self.sandbox.settings_env(), **env}, dotenv=None).trust
+        settings = load_settings({**self.sandbox.settings_env(), **env}, dotenv=None).section(
+            TrustSettings
+        )
         assert settings is not None
         return settings
 

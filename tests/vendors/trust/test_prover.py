@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dagster_project.config.settings import Settings, load_settings
+from dagster_project.config.settings import load_settings
 from dagster_project.errors import (
     AccessDenied,
     AnswerNotTrusted,
@@ -19,16 +19,19 @@ from dagster_project.errors import (
     VendorCannotAnswer,
     WarehouseError,
 )
-from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.response import ExtractStats
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.pipeline.load_window import WindowPipeline
 from dagster_project.pipeline.outcomes import WindowResult
 from dagster_project.vendors.trust.client import TrustClient
+from dagster_project.vendors.trust.feed import STATISTICS
 from dagster_project.vendors.trust.rows import TABLE
+from dagster_project.vendors.trust.settings import TrustSettings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
+from dagster_project.warehouse.vendor_store import WarehouseStore
 
 TODAY = date(2024, 5, 15)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -58,13 +61,11 @@ class House:
     def feed(self) -> Feed:
         """The feed as it is listed, but for the present, which is the sandbox's."""
 
-        def client(settings: Settings, warehouse: Warehouse) -> TrustClient:
-            assert settings.trust is not None
+        def client(section: TrustSettings, store: VendorStore) -> TrustClient:
             now = self.played.sandbox.world.clock.now
-            return TrustClient(settings.trust, proofs=RangeProofs(warehouse), now=now)
+            return TrustClient(section, proofs=store.proofs, now=now)
 
-        [listed] = [feed for feed in FEEDS if feed.source == "trust"]
-        return replace(listed, client=client)
+        return replace(STATISTICS, open_client=client)
 
     def rows(self) -> list[dict[str, Any]]:
         """What stands, as the sandbox tells its truth."""
@@ -76,9 +77,8 @@ class House:
         ]
 
     def known_proofs(self) -> list[RangeProof]:
-        assert self.settings.trust is not None
-        server, params = self.settings.trust.base_url, ",".join(self.settings.trust.range_params)
-        return self.proofs.load("trust", server, params)
+        section = STATISTICS.section(self.settings)
+        return self.proofs.load("trust", section.base_url, ",".join(section.range_params))
 
     def select(self, query: str) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as connection:
@@ -340,9 +340,11 @@ def test_a_nightly_run_finds_out_before_it_files_an_ended_day(house: Play) -> No
     at.refresh(YESTERDAY)
     at.played.trust.config.range_mode = "ignore"
     feed, account = at.feed(), at.played.window(BUSY, TODAY).account
-    assert feed.answerable is not None
-    client = feed.client(at.settings, at.warehouse)
+    assert feed.day_rule is not None
+    client = feed.client(at.settings, WarehouseStore(at.warehouse))
     try:
-        assert feed.answerable(client, account, [YESTERDAY, TODAY], ExtractStats()) == [TODAY]
+        assert feed.day_rule.answerable(client, account, [YESTERDAY, TODAY], ExtractStats()) == [
+            TODAY
+        ]
     finally:
         client.close()

@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -126,7 +125,7 @@ def test_wrong_credentials_fail_clearly_and_once_in_the_process(
     rig: Play, errors_with_200: bool
 ) -> None:
     played = rig(errors_with_200=errors_with_200)
-    wrong = replace(played.settings(), client_secret=SecretStr("not-it-at-all"))
+    wrong = played.settings().model_copy(update={"client_secret": SecretStr("not-it-at-all")})
     for _ in range(2):
         client = played.client(wrong)
         for company in (11, 12):
@@ -138,7 +137,7 @@ def test_wrong_credentials_fail_clearly_and_once_in_the_process(
 
 def test_corrected_credentials_are_tried_again(rig: Play) -> None:
     played = rig()
-    wrong = replace(played.settings(), client_secret=SecretStr("not-it-at-all"))
+    wrong = played.settings().model_copy(update={"client_secret": SecretStr("not-it-at-all")})
     with pytest.raises(CredentialsRefused):
         source(wrong).current(ExtractStats())
     assert source(played.settings()).current(ExtractStats())

@@ -1,0 +1,322 @@
+"""A section of the settings: a typed class whose fields name their variables and their defaults.
+
+A field's ``validation_alias`` is the name of its variable, its ``description`` what ``.env.example`` and
+``docs/settings.md`` say of it, its ``examples`` what they show where there is no default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Annotated, Any, ClassVar, Final, Self
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, JsonValue, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from dagster_project.config.given import Given
+from dagster_project.errors import SettingsError
+
+LARGEST_ID: Final = 2**63 - 1
+"""What a ``bigint`` holds."""
+LARGEST_NUMBER: Final = 2**31 - 1
+PER_ACCOUNT: Final[dict[str, JsonValue]] = {"per_account": True}
+"""A field's ``json_schema_extra``: its variable may stand once more for each account, ``NAME_101``."""
+_QUOTED: Final = 40
+
+
+class Unfit(ValueError):
+    """What a text is instead of what its setting wants; ``what`` follows the setting's name."""
+
+    def __init__(self, what: str, way_out: str | None = None) -> None:
+        super().__init__(what)
+        self.what, self.way_out = what, way_out
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a section, for documents and for finding misspelled names."""
+
+    name: str
+    default: str | None
+    example: str | None
+    about: str
+    is_secret: bool
+    per_account: bool
+
+
+# --- What a text may be -----------------------------------------------------------------------------
+
+
+def _of_text(read: Callable[[str], Any]) -> BeforeValidator:
+    """Reads a text; what is no text is taken as it is."""
+    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
+
+
+def _bounded(digits: str) -> int:
+    """A number of any length, as far as it matters that it is too large."""
+    return int(digits.lstrip("0")[:20] or "0")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise Unfit(f" is not a whole number: {text[:_QUOTED]!r}.")
+    if (number := _bounded(text)) > LARGEST_NUMBER:
+        raise Unfit(f" is larger than {LARGEST_NUMBER}: {text[:_QUOTED]}.")
+    return number
+
+
+def _positive(text: str) -> int:
+    if (number := _whole(text)) < 1:
+        raise Unfit(" must be at least 1.")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Unfit(f" is not a number: {text[:_QUOTED]!r}.") from None
+
+
+def _rate(text: str) -> float:
+    if not 0 < (number := _number(text)) < float("inf"):
+        raise Unfit(f" must be above 0: {text[:_QUOTED]!r}.")
+    return number
+
+
+def _share(text: str) -> float:
+    if not 0 <= (share := _number(text)) <= 1:
+        raise Unfit(f" must be from 0 to 1: {text[:_QUOTED]!r}.")
+    return share
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise Unfit(f" is neither yes nor no: {text[:_QUOTED]!r}.")
+    return text.lower() == "yes"
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (OSError, ValueError, KeyError):
+        raise Unfit(
+            f": no time zone is called {text[:_QUOTED]!r}.", "use a name like Europe/Moscow"
+        ) from None
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unfit(" is not a URL.", "write it as https://host")
+    if parts.username or parts.password:
+        raise Unfit(" carries credentials.", "use the settings made for them.")
+    return text.rstrip("/")
+
+
+def _secret_url(text: str) -> SecretStr:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unfit(" is not a URL.", "write it as https://host/path")
+    return SecretStr(text)
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() for part in parts):
+        raise Unfit(" is not a list of whole numbers.", "write it as 101,102")
+    ids = tuple(_bounded(part) for part in parts)
+    for written, number in zip(parts, ids, strict=True):
+        if not 0 < number <= LARGEST_ID:
+            raise Unfit(
+                f": {written[:_QUOTED]} is not a number from 1 to 2^63 - 1.",
+                "copy the number from the vendor's account.",
+            )
+    if len(set(ids)) != len(ids):
+        raise Unfit(" names one twice.")
+    return ids
+
+
+def _texts_of_list(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    parts = _texts_of_list(text.lower())
+    if not all(re.fullmatch(r"[a-z0-9.-]*|\[[0-9a-f:.]+\]", part) for part in parts):
+        raise Unfit(
+            " is not a list of hosts' names.",
+            "write it as warehouse.example.com,10.0.0.5, without scheme and port.",
+        )
+    return parts
+
+
+_IS_URL: Final = "url"
+
+WholeNumber = Annotated[int, _of_text(_whole)]
+PositiveNumber = Annotated[int, _of_text(_positive)]
+Rate = Annotated[float, _of_text(_rate)]
+Share = Annotated[float, _of_text(_share)]
+YesNo = Annotated[bool, _of_text(_yes)]
+Zone = Annotated[ZoneInfo, _of_text(_zone)]
+Url = Annotated[str, _of_text(_url), _IS_URL]
+SecretUrl = Annotated[SecretStr | None, _of_text(_secret_url), _IS_URL]
+Ids = Annotated[tuple[int, ...], NoDecode, _of_text(_ids)]
+TextList = Annotated[tuple[str, ...], NoDecode, _of_text(_texts_of_list)]
+Hosts = Annotated[tuple[str, ...], NoDecode, _of_text(_hosts)]
+
+
+# --- Sections --------------------------------------------------------------------------------------
+
+
+class Section(BaseSettings):
+    """Base of the sections. Made by ``read`` from texts, or in Python from typed values."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind ``read``'s back."""
+        return (init_settings,)
+
+    @classmethod
+    def read(cls, given: Given, *, account: str | None = None) -> Self:
+        """The section as these texts have it; those of an account alone come first.
+
+        Raises:
+            SettingsError: a text is not what its setting wants, or a setting that has no default is absent.
+        """
+        names = {variable.name: variable.name for variable in cls.variables()}
+        if account is not None:
+            own = {name: f"{name}_{account}" for name in names}
+            names |= {name: one for name, one in own.items() if given.get(one)}
+        try:
+            section = cls(**_texts(cls, given, names))
+        except ValidationError as error:
+            raise _refusal(error, given, names) from None
+        for field in cls.model_fields.values():
+            if _IS_URL in field.metadata and (text := given.get(names[_alias(field)])):
+                refuse_plain_http(given, names[_alias(field)], urlsplit(text))
+        return section
+
+    @classmethod
+    def variables(cls) -> Iterator[Variable]:
+        """What the section reads: first what has no default, then in order."""
+        found = [_variable(one) for one in cls.model_fields.values() if one.validation_alias]
+        return iter(sorted(found, key=lambda one: one.default is not None))
+
+
+class VendorSettings(Section):
+    """What a vendor needs to be asked. A vendor without credentials is left out everywhere.
+
+    ``vendor`` is the name by which status and messages speak of it when it is left out; ``title`` its
+    own name.
+    """
+
+    vendor: ClassVar[str]
+    title: ClassVar[str]
+
+    time_zone: Zone
+    settle_days: WholeNumber
+    base_url: Url
+
+    @classmethod
+    def default_time_zone(cls) -> ZoneInfo:
+        return ZoneInfo(str(cls.model_fields["time_zone"].default))
+
+    @classmethod
+    def default_settle_days(cls) -> int:
+        return int(cls.model_fields["settle_days"].default)
+
+    @classmethod
+    def missing(cls, given: Given) -> tuple[str, ...]:
+        """What is not set of that without which nothing can be asked; empty: all is."""
+        required = [f for f in cls.model_fields.values() if f.is_required() and f.validation_alias]
+        return tuple(name for name in map(_alias, required) if not given.get(name))
+
+
+def _texts(cls: type[Section], given: Given, names: dict[str, str]) -> dict[str, Any]:
+    """The texts that are given, by the names that the class has for them."""
+    source = EnvSettingsSource(cls, case_sensitive=True, env_ignore_empty=True)
+    source.env_vars = {alias: given[name] for alias, name in names.items() if given.get(name)}
+    return source()
+
+
+def _refusal(error: ValidationError, given: Given, names: dict[str, str]) -> SettingsError:
+    """The first thing that is wrong, without the text itself unless the check quotes it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    alias = str(first["loc"][0]) if first["loc"] else ""
+    name = given.named(names.get(alias, alias))
+    if first["type"] == "missing":
+        return SettingsError(f"{name} is not set.", way_out="set it.")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Unfit):
+        return SettingsError(f"{name}{cause.what}", way_out=cause.way_out)
+    return SettingsError(f"{name} is not accepted: {first['msg']}.")
+
+
+def _alias(field: FieldInfo) -> str:
+    assert isinstance(field.validation_alias, str)
+    return field.validation_alias
+
+
+def _variable(field: FieldInfo) -> Variable:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return Variable(
+        name=_alias(field),
+        default=None if field.is_required() else _as_text(field.default),
+        example=str(field.examples[0]) if field.examples else None,
+        about=field.description or "",
+        is_secret="SecretStr" in str(field.annotation),
+        per_account=bool(extra.get("per_account")),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this very machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+PLAIN_HTTP: Final = "ALLOW_PLAIN_HTTP"
+
+
+def refuse_plain_http(given: Given, name: str, parts: SplitResult) -> None:
+    """Without TLS credentials and personal data could be read on their way."""
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        return
+    if given.get(PLAIN_HTTP, "").lower() != "yes":
+        raise SettingsError(
+            f"{given.named(name)} is http:// to another host: credentials and personal data would travel"
+            " readable by anybody on the way.",
+            way_out="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
+        )
+
+
+def _as_text(default: Any) -> str | None:
+    """A default as a person would write it; None: there is none."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or None
+    return None if default is None or default == "" else str(default)

@@ -1,0 +1,306 @@
+"""The sections of the settings that belong to no vendor, and the list of all sections."""
+
+from __future__ import annotations
+
+import pkgutil
+from datetime import date
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+
+from dagster_project.config.given import Given
+from dagster_project.config.section import (
+    PLAIN_HTTP,
+    Hosts,
+    PositiveNumber,
+    SecretUrl,
+    Section,
+    Share,
+    TextList,
+    Unfit,
+    VendorSettings,
+    WholeNumber,
+    YesNo,
+)
+from dagster_project.errors import SettingsError
+
+DEFAULT_HOME: Final = ".warehouse"
+SHORTEST_KEY: Final = 16
+VENDORS: Final = Path(__file__).resolve().parents[1] / "vendors"
+
+
+def _home(text: object) -> object:
+    return Path(text).expanduser().resolve() if isinstance(text, str | Path) else text
+
+
+def _day(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Unfit(f" is not a day: {text[:40]!r}.", "write it as 2024-01-01") from None
+
+
+def _key(key: object) -> object:
+    if isinstance(key, str) and len(key) < SHORTEST_KEY:
+        raise Unfit(f" is shorter than {SHORTEST_KEY} characters.", "use a long random text.")
+    return key
+
+
+class WarehouseSettings(Section):
+    """The warehouse: embedded under WAREHOUSE_HOME, unless WAREHOUSE_URL names a server of yours.
+
+    A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
+    them is held; a share of 0 holds none. Of a first load up to ``rejects_above_records`` records, or
+    up to ``rejects_above_share`` of them, may be rejected. ``reconcile_months``: finished months of an
+    account that are compared with the vendor in a day at most, a call each. ``ui_hosts``: names that
+    Dagster's UI goes by besides those of loopback.
+    """
+
+    warehouse_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="WAREHOUSE_URL",
+        description="The server of the warehouse; the embedded Postgres where it is not set.",
+        examples=["postgresql://user:password@host:5432/warehouse"],
+    )
+    dagster_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DAGSTER_URL",
+        description="Dagster's own database; beside the warehouse where it is not set.",
+        examples=["postgresql+psycopg2://user:password@host:5432/warehouse_dagster"],
+    )
+    home: Annotated[Path, BeforeValidator(_home)] = Field(
+        default=Path(DEFAULT_HOME),
+        validation_alias="WAREHOUSE_HOME",
+        description="Folder of the embedded Postgres, of Dagster's home and of secrets.",
+    )
+    start_date: Annotated[date, BeforeValidator(_day)] = Field(
+        default=date(2024, 1, 1),
+        validation_alias="WAREHOUSE_START_DATE",
+        description="The first daily partition.",
+    )
+    range_days: WholeNumber = Field(
+        default=366, validation_alias="WAREHOUSE_RANGE_DAYS", description="Days that one run takes."
+    )
+    hold_below_share: Share = Field(
+        default=0.5,
+        validation_alias="WAREHOUSE_HOLD_BELOW_SHARE",
+        description="A day that comes back with less than this share of its rows is held; 0: none.",
+    )
+    hold_from_rows: WholeNumber = Field(
+        default=1000,
+        validation_alias="WAREHOUSE_HOLD_FROM_ROWS",
+        description="Days of fewer rows are not held for having shrunk.",
+    )
+    rejects_above_records: WholeNumber = Field(
+        default=10,
+        validation_alias="WAREHOUSE_REJECTS_ABOVE_RECORDS",
+        description="So many records of a first load may be rejected without a word.",
+    )
+    rejects_above_share: Share = Field(
+        default=0.01,
+        validation_alias="WAREHOUSE_REJECTS_ABOVE_SHARE",
+        description="So large a share of a first load may be rejected without a word.",
+    )
+    reconcile_months: WholeNumber = Field(
+        default=3,
+        validation_alias="WAREHOUSE_RECONCILE_MONTHS",
+        description="Finished months of an account that are held against the vendor in a day at most.",
+    )
+    ui_hosts: Hosts = Field(
+        default=(),
+        validation_alias="WAREHOUSE_UI_HOSTS",
+        description="Names under which browsers reach the UI, besides localhost and 127.0.0.1.",
+    )
+    allow_plain_http: YesNo = Field(
+        default=False,
+        validation_alias=PLAIN_HTTP,
+        description="Whether URLs may be http:// to another host than this one.",
+    )
+    pii_hash_key: Annotated[SecretStr | None, BeforeValidator(_key)] = Field(
+        default=None,
+        validation_alias="PII_HASH_KEY",
+        description="The key of the pseudonyms, a long random text: keep it. Required with WAREHOUSE_URL.",
+    )
+
+    @field_validator("range_days", mode="after")
+    @classmethod
+    def _one_at_least(cls, days: int) -> int:
+        return days or 1
+
+    @property
+    def embedded(self) -> bool:
+        return self.warehouse_url is None
+
+
+class MailSettings(Section):
+    """How alarms leave by e-mail. ``security``: ``starttls``, ``tls`` from the first byte, or ``none``."""
+
+    to: TextList = Field(
+        validation_alias="ALARM_EMAIL_TO",
+        description="Addresses that alarms go to, with commas between them.",
+        examples=["nights@example.com"],
+    )
+    host: str = Field(
+        validation_alias="ALARM_SMTP_HOST",
+        description="The mail server.",
+        examples=["smtp.example.com"],
+    )
+    security: str = Field(
+        default="starttls",
+        validation_alias="ALARM_SMTP_SECURITY",
+        description="starttls, tls or none.",
+    )
+    port: PositiveNumber = Field(
+        default=587,
+        validation_alias="ALARM_SMTP_PORT",
+        description="Its port; 465 with tls.",
+    )
+    username: str | None = Field(
+        default=None,
+        validation_alias="ALARM_SMTP_USERNAME",
+        description="The login, if it wants one.",
+    )
+    password: SecretStr | None = Field(
+        default=None, validation_alias="ALARM_SMTP_PASSWORD", description="Its password."
+    )
+    sender: str = Field(
+        default="",
+        validation_alias="ALARM_SMTP_FROM",
+        description="The address that alarms come from; the login, or the first recipient.",
+        examples=["warehouse@example.com"],
+    )
+
+    @field_validator("security", mode="before")
+    @classmethod
+    def _one_of_three(cls, text: str) -> str:
+        if text.lower() not in ("starttls", "tls", "none"):
+            raise Unfit(" is none of the three.", "use starttls, tls or none.")
+        return text.lower()
+
+    @field_validator("sender", mode="before")
+    @classmethod
+    def _somebody(cls, text: str, info: ValidationInfo) -> str:
+        return text or info.data.get("username") or next(iter(info.data.get("to", ())), "")
+
+    @field_validator("to", "sender", mode="after")
+    @classmethod
+    def _addresses(cls, found: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for one in (found,) if isinstance(found, str) else found:
+            if "@" not in one or not one.isprintable():
+                raise Unfit(
+                    " is not an e-mail address.", "write it as name@host, several with commas."
+                )
+        return found
+
+    @classmethod
+    def read(cls, given: Given, *, account: str | None = None) -> Self:
+        found = super().read(given)
+        if found.security == "tls" and not given.get("ALARM_SMTP_PORT"):
+            return found.model_copy(update={"port": 465})
+        return found
+
+
+class AlarmSettings(Section):
+    """Where alarms go (nowhere, unless set), and how late a day may be before one is raised."""
+
+    webhook_url: SecretUrl = Field(
+        default=None,
+        validation_alias="ALARM_WEBHOOK_URL",
+        description="Alarms are posted to it as JSON.",
+        examples=["https://hooks.example.com/services/…"],
+    )
+    overdue_hours: PositiveNumber = Field(
+        default=36,
+        validation_alias="ALARM_OVERDUE_HOURS",
+        description="So many hours after a day has ended it is overdue.",
+    )
+    mail: MailSettings | None = None
+
+    @classmethod
+    def read(cls, given: Given, *, account: str | None = None) -> Self:
+        if not any(part.strip() for part in given.get("ALARM_EMAIL_TO", "").split(",")):
+            return super().read(given)
+        if not given.get("ALARM_SMTP_HOST"):
+            raise SettingsError("ALARM_EMAIL_TO is set, and ALARM_SMTP_HOST is not.")
+        return super().read(given).model_copy(update={"mail": MailSettings.read(given)})
+
+
+class RetentionSettings(Section):
+    """How many days are kept: of stored responses, of receipts, of Dagster's log, of personal data."""
+
+    raw_days: PositiveNumber = Field(
+        default=30,
+        validation_alias="RAW_RETENTION_DAYS",
+        description="Days that stored responses are kept.",
+    )
+    pii_days: PositiveNumber = Field(
+        default=90,
+        validation_alias="PII_RETENTION_DAYS",
+        description="Days after which numbers and texts are taken out of rows.",
+    )
+    receipt_days: PositiveNumber = Field(
+        default=400,
+        validation_alias="RECEIPT_RETENTION_DAYS",
+        description="Days that receipts are kept.",
+    )
+    dagster_days: PositiveNumber = Field(
+        default=90,
+        validation_alias="DAGSTER_RETENTION_DAYS",
+        description="Days that Dagster's log is kept.",
+    )
+
+
+class ProgramSettings(Section):
+    """What single commands read: the log's form, the new key of a rekey, the login of BI."""
+
+    log_format: str = Field(
+        default="text",
+        validation_alias="WAREHOUSE_LOG_FORMAT",
+        description="text, or json: a line an event.",
+    )
+    new_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="PII_HASH_KEY_NEW",
+        description="The new key of the pseudonyms, for `warehouse rekey` alone.",
+    )
+    bi_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="WAREHOUSE_BI_URL",
+        description="The warehouse as Superset signs in, for `make bi` on a server of yours.",
+        examples=["postgresql://warehouse_bi:password@host:5432/warehouse"],
+    )
+    superset_port: str | None = Field(
+        default=None,
+        validation_alias="SUPERSET_PORT",
+        description="Port of `make bi`.",
+        examples=["8088"],
+    )
+
+
+OWN_SECTIONS: Final[tuple[type[Section], ...]] = (
+    WarehouseSettings,
+    AlarmSettings,
+    MailSettings,
+    RetentionSettings,
+    ProgramSettings,
+)
+INTERNAL_NAMES: Final = frozenset(
+    {
+        *("WAREHOUSE_CLOCK_FILE", "WAREHOUSE_DAGSTER_STORAGE_URL", "WAREHOUSE_SUPERSET"),
+        *("WAREHOUSE_BROKER_URL", "WAREHOUSE_RESULTS_URL", "WAREHOUSE_DATABASE", "WAREHOUSE_TAG"),
+    }
+)
+"""Names that the program, its image or its tests hand on to themselves: nobody's settings."""
+
+
+@cache
+def vendor_sections() -> tuple[type[VendorSettings], ...]:
+    """The settings of every vendor: ``SETTINGS`` of ``settings.py`` in each folder of ``vendors/``."""
+    names = sorted(one.name for one in pkgutil.iter_modules([str(VENDORS)]) if one.ispkg)
+    modules = (import_module(f"dagster_project.vendors.{name}.settings") for name in names)
+    return tuple(module.SETTINGS for module in modules)

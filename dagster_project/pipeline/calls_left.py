@@ -1,0 +1,22 @@
+"""How many calls an account's budget of points still has room for today."""
+
+from __future__ import annotations
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import Account
+from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger import load_receipts
+
+
+def calls_left(
+    feed: Feed, settings: Settings, connection: Connection, account: Account
+) -> int | None:
+    """Calls that fit into what is left of the account's points today; None: not bounded."""
+    section = settings.section(feed.settings)
+    budget = feed.quota.daily_points(section, account) if feed.quota and section else None
+    if feed.quota is None or budget is None:
+        return None
+    spent, held = load_receipts.read_points(connection, account, clock.today(account.time_zone))
+    return max(budget - spent - held, 0) // feed.quota.points_a_call

@@ -1,0 +1,127 @@
+"""Calltouch's section of the settings: the API, and each site with its token, time zone and points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr
+
+from dagster_project.config.given import Given
+from dagster_project.config.section import (
+    PER_ACCOUNT,
+    Ids,
+    Rate,
+    Section,
+    Url,
+    VendorSettings,
+    WholeNumber,
+    Zone,
+)
+from dagster_project.errors import SettingsError
+
+SITES: Final = "CALLTOUCH_SITE_IDS"
+TOKEN: Final = "CALLTOUCH_ACCESS_TOKEN"  # noqa: S105 - a setting's name
+POINTS: Final = "CALLTOUCH_DAILY_POINTS"
+
+
+@dataclass(frozen=True)
+class CalltouchSite:
+    """One Calltouch project. ``daily_points`` is ``None`` where the budget is not bounded."""
+
+    site_id: int
+    token: SecretStr
+    time_zone: ZoneInfo
+    daily_points: int | None
+
+
+class CalltouchSettings(VendorSettings):
+    """Calltouch. A setting of one site alone has the site after its name."""
+
+    vendor = "calltouch"
+    title = "Calltouch"
+
+    site_ids: Ids = Field(
+        default=(), validation_alias=SITES, description="The sites to load.", examples=["101,102"]
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        validation_alias=TOKEN,
+        description="The token of all sites; of one: CALLTOUCH_ACCESS_TOKEN_102.",
+        json_schema_extra=PER_ACCOUNT,
+    )
+    time_zone: Zone = Field(
+        default=ZoneInfo("Europe/Moscow"),
+        validation_alias="CALLTOUCH_TIMEZONE",
+        description="The time zone of days, points and times.",
+        json_schema_extra=PER_ACCOUNT,
+    )
+    daily_points: WholeNumber | None = Field(
+        default=None,
+        validation_alias=POINTS,
+        description="API points that a site may cost in a day; not bounded where it is not set.",
+        examples=["1000"],
+        json_schema_extra=PER_ACCOUNT,
+    )
+    requests_per_second: Rate = Field(
+        default=5,
+        validation_alias="CALLTOUCH_REQUESTS_PER_SECOND",
+        description="Requests a second, over all processes.",
+    )
+    settle_days: WholeNumber = Field(
+        default=7,
+        validation_alias="CALLTOUCH_SETTLE_DAYS",
+        description="How long a day may still change.",
+    )
+    base_url: Url = Field(
+        default="https://api.calltouch.ru",
+        validation_alias="CALLTOUCH_BASE_URL",
+        description="Where the API is.",
+    )
+    result_path: str = Field(
+        default="/lead-service/v1/api/sms-to-clients/result",
+        validation_alias="CALLTOUCH_RESULT_PATH",
+        description="Path of the method that answers with results of SMS.",
+    )
+    sites: tuple[CalltouchSite, ...] = ()
+
+    @classmethod
+    def missing(cls, given: Given) -> tuple[str, ...]:
+        sites = _Sites.read(given).site_ids
+        without = [f"{TOKEN}_{site}" for site in sites if not given.get(f"{TOKEN}_{site}")]
+        if given.get(TOKEN):
+            return () if sites else (SITES,)
+        if not sites:
+            return (SITES, TOKEN)
+        if without and len(without) < len(sites):
+            raise SettingsError(
+                f"{', '.join(without)}: not set, and neither is {TOKEN}.",
+                source=cls.vendor,
+                way_out="set a token for each site, or one for all.",
+            )
+        return tuple(without)
+
+    @classmethod
+    def read(cls, given: Given, *, account: str | None = None) -> Self:
+        section = super().read(given, account=account)
+        sites = [
+            _site(super(CalltouchSettings, cls).read(given, account=str(one)), one)
+            for one in section.site_ids
+        ]
+        return section.model_copy(update={"sites": tuple(sites)})
+
+
+class _Sites(Section):
+    """The list of sites alone, which says what else has to be set."""
+
+    site_ids: Ids = Field(default=(), validation_alias=SITES)
+
+
+def _site(section: CalltouchSettings, site_id: int) -> CalltouchSite:
+    if section.token is None:
+        raise SettingsError(f"{TOKEN} is not set.", account=str(site_id))
+    return CalltouchSite(site_id, section.token, section.time_zone, section.daily_points)
+
+
+SETTINGS: Final = CalltouchSettings

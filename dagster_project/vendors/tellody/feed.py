@@ -1,0 +1,65 @@
+"""All that the pipeline must know of Tellody: totals of messages, and purchases of credits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from dagster_project.model.feed import CredentialsCheck, Feed, QueryScope, WholeMonth
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.window import Account
+from dagster_project.vendors.tellody import activity_rows, purchase_reduction, purchase_rows
+from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
+from dagster_project.vendors.tellody.settings import TellodySettings
+
+
+def accounts_of(source: str) -> Callable[[TellodySettings], tuple[Account, ...]]:
+    """The one account, by its label."""
+    return lambda section: (Account(source, section.account, section.time_zone),)
+
+
+def before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """What a read of the whole history left out; each receipt carries its whole read's counts."""
+    counts = receipts[0].notes.get("in_window", {}) if receipts else {}
+    older, earliest = purchase_rows.before_first_partition(counts)
+    if not older:
+        return {}
+    return {
+        "older purchases left out": f"{older}; set WAREHOUSE_START_DATE={earliest} to load them too"
+    }
+
+
+ACTIVITY: Final = Feed(
+    settings=TellodySettings,
+    source="tellody_activity",
+    asset=("tellody", "activity"),
+    raw_asset=("raw", "tellody_activity"),
+    title="Tellody, totals of messages and code activity",
+    table=activity_rows.TABLE,
+    reach=QueryScope.DAY,
+    minute=35,
+    list_accounts=accounts_of("tellody_activity"),
+    open_client=lambda section, store: ActivityClient(section),
+    check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
+    to_batch=lambda answer, window, context: activity_rows.to_batch(answer, window),
+    whole_month=WholeMonth(ActivityClient.totals, minute=15),
+    currency=lambda section: section.currency,
+)
+PURCHASES: Final = Feed(
+    settings=TellodySettings,
+    source="tellody_purchases",
+    asset=("tellody", "credit_purchases"),
+    raw_asset=("raw", "tellody_credit_purchases"),
+    title="Tellody, purchases of credits",
+    table=purchase_rows.TABLE,
+    reach=QueryScope.HISTORY,
+    minute=40,
+    list_accounts=accounts_of("tellody_purchases"),
+    open_client=lambda section, store: PurchasesClient(section),
+    check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
+    to_batch=purchase_rows.to_batch,
+    reduction=purchase_reduction.REDUCTION,
+    currency=lambda section: section.currency,
+    metadata=before_first_partition,
+)
+FEEDS: Final = (ACTIVITY, PURCHASES)

@@ -1,0 +1,115 @@
+"""All that the pipeline must know of Trust: statistics of push campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
+from typing import Final
+
+from dagster_project.model.feed import CredentialsCheck, DayRule, Feed, QueryScope, WholeMonth
+from dagster_project.model.finding import Finding
+from dagster_project.model.range_proof import RangeProof
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.response import ExtractStats
+from dagster_project.model.vendor_store import VendorStore
+from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.vendors.trust import rows
+from dagster_project.vendors.trust.client import TrustClient
+from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.vendors.trust.settings import RANGE_PARAMS, TrustSettings
+
+SOURCE: Final = "trust"
+
+
+def list_accounts(section: TrustSettings) -> tuple[Account, ...]:
+    """The companies."""
+    return tuple(Account(SOURCE, str(one), section.time_zone) for one in section.company_ids)
+
+
+def statistics(
+    client: TrustClient, window: Window, stats: ExtractStats
+) -> Mapping[str, int | None]:
+    """A company's counters of a window in one call, where its server is proved to honour ranges."""
+    company = int(window.account.label)
+    return client.statistics(company, window.first_day, window.last_day, stats).counters()
+
+
+def known_proof(section: TrustSettings, store: VendorStore) -> RangeProof | None:
+    """What was last learnt of the server's ranges."""
+    params = ",".join(section.range_params)
+    return standing(store.proofs.load(SOURCE, section.base_url, params))
+
+
+def night_days(
+    section: TrustSettings, store: VendorStore, today: date, days: Collection[date]
+) -> list[date]:
+    """Ended days where ranges were last seen to be honoured, today where they were ignored.
+
+    Where neither is known yet, yesterday and today: the run finds out which of them it may ask for.
+    """
+    proof = known_proof(section, store)
+    state = proof.state if proof else "unproven"
+    if state == "honoured":
+        return [day for day in days if day < today]
+    yesterday = [day for day in days if day == today - ONE_DAY and state != "ignored"]
+    return [*yesterday, today]
+
+
+def answerable(
+    client: TrustClient, account: Account, days: Collection[date], stats: ExtractStats
+) -> list[date]:
+    """Of these days what a nightly run may ask for: ended days, or today alone."""
+    known = client.answerable(Window(min(days), max(days), account), stats)
+    newest = client.newest_day(stats)
+    return [day for day in known if day in days and day <= newest]
+
+
+def is_rolling_week(receipt: Receipt) -> bool:
+    """Whether the day's row is a rolling week, which the vendor tells once and never again."""
+    return bool(receipt.notes.get("in_window", {}).get(rows.ROLLING_WEEK))
+
+
+def inspect_ranges(section: TrustSettings, store: VendorStore) -> Iterator[Finding]:
+    """Whether the server is known to honour ranges of days."""
+    params = ",".join(section.range_params)
+    proof = known_proof(section, store)
+    if proof is None:
+        text = f"whether ranges ({params}) are honoured is not known yet: the first run finds out."
+        yield Finding("trust ranges", "note", text)
+        return
+    text = f"{proof.state} ({params}), asked {proof.asked_at:%Y-%m-%d %H:%M} UTC: {proof.reason}"
+    if proof.state == "honoured":
+        yield Finding("trust ranges", "good", text)
+    else:
+        way_out = f"daily figures need the right names: ask the vendor, set {RANGE_PARAMS}."
+        yield Finding("trust ranges", "note", text, way_out)
+
+
+STATISTICS: Final = Feed(
+    settings=TrustSettings,
+    source=SOURCE,
+    asset=("trust", "campaign_statistics"),
+    raw_asset=("raw", "trust_campaign_statistics"),
+    title="Trust, statistics of push campaigns",
+    table=rows.TABLE,
+    reach=QueryScope.DAY,
+    minute=45,
+    list_accounts=list_accounts,
+    open_client=lambda section, store: TrustClient(section, proofs=store.proofs),
+    check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
+    to_batch=lambda answer, window, context: rows.to_batch(answer, window),
+    day_rule=DayRule(
+        by_night=night_days,
+        answerable=answerable,
+        settles_at_once=is_rolling_week,
+        calls_a_run=1,  # to confirm that the server still honours ranges
+    ),
+    whole_month=WholeMonth(
+        statistics,
+        minute=20,
+        doubtful=frozenset({"total"}),
+        distinct=frozenset({"campaigns"}),
+    ),
+    inspect=inspect_ranges,
+)
+FEEDS: Final = (STATISTICS,)

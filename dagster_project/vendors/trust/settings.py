@@ -1,0 +1,78 @@
+"""Trust's section of the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from dagster_project.config.given import Given
+from dagster_project.config.section import Ids, Unfit, Url, VendorSettings, WholeNumber, Zone
+
+RANGE_PARAMS: Final = "TRUST_RANGE_PARAMS"
+COMPANIES: Final = "TRUST_COMPANY_IDS"
+
+
+def _two_names(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    names = tuple(part.strip() for part in text.split(","))
+    if len(names) != 2 or not all(names):
+        raise Unfit(" is not two names.", "write it as start_date,end_date")
+    return names
+
+
+class TrustSettings(VendorSettings):
+    """Trust."""
+
+    vendor = "trust"
+    title = "Trust"
+
+    client_id: SecretStr = Field(
+        validation_alias="TRUST_CLIENT_ID", description="The client of the API."
+    )
+    client_secret: SecretStr = Field(
+        validation_alias="TRUST_CLIENT_SECRET", description="Its secret."
+    )
+    company_ids: Ids = Field(
+        validation_alias=COMPANIES, description="The companies to load.", examples=["1"]
+    )
+    time_zone: Zone = Field(
+        default=ZoneInfo("America/Santiago"),
+        validation_alias="TRUST_TIMEZONE",
+        description="The time zone of days.",
+    )
+    range_params: Annotated[tuple[str, str], NoDecode, BeforeValidator(_two_names)] = Field(
+        default=("start_date", "end_date"),
+        validation_alias=RANGE_PARAMS,
+        description="Names of the parameters that ask for a range of days.",
+    )
+    settle_days: WholeNumber = Field(
+        default=7,
+        validation_alias="TRUST_SETTLE_DAYS",
+        description="How long a day may still change.",
+    )
+    base_url: Url = Field(
+        default="https://api.trust.lat",
+        validation_alias="TRUST_BASE_URL",
+        description="Where the API is.",
+    )
+    auth_url: Url = Field(
+        default="https://atenea.trust.lat",
+        validation_alias="TRUST_AUTH_URL",
+        description="Where tokens are granted.",
+    )
+
+    @classmethod
+    def missing(cls, given: Given) -> tuple[str, ...]:
+        companies = [part for part in given.get(COMPANIES, "").split(",") if part.strip()]
+        return (
+            super().missing(given)
+            if companies
+            else tuple(dict.fromkeys([*super().missing(given), COMPANIES]))
+        )
+
+
+SETTINGS: Final = TrustSettings

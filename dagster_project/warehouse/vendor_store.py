@@ -1,0 +1,31 @@
+"""What vendors' clients have kept in the warehouse: limits, proofs, and what a window came to before."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from dagster_project.model.window import Window
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
+from dagster_project.warehouse.ledger import extractions
+from dagster_project.warehouse.ledger.budget import Budget
+from dagster_project.warehouse.ledger.range_proofs import RangeProofs
+
+
+class WarehouseStore:
+    """The ``VendorStore`` of a warehouse; it holds no connection itself."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def limits(self) -> Budget:
+        return Budget(self._warehouse)
+
+    @cached_property
+    def proofs(self) -> RangeProofs:
+        return RangeProofs(self._warehouse)
+
+    def expected_pages(self, window: Window, rows_a_page: int) -> int:
+        with self._warehouse.connect(
+            what="plan", autocommit=True, patience=PATIENCE_SECONDS
+        ) as connection:
+            return extractions.expected_pages(connection, window, rows_a_page)
