@@ -104,6 +104,10 @@ def _close(connection: Connection, database: str) -> None:
 
 
 def _may_sign_in(connection: Connection, name: str, password: SecretStr) -> bool:
+    """Whether this password is set already; unknown, and so no, where only a superuser may look."""
+    readable = connection.execute("SELECT has_table_privilege('pg_authid', 'SELECT')").fetchone()
+    if readable is None or not readable[0]:
+        return False
     query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
     row = connection.execute(query, (name,)).fetchone()
     return row is not None and _fits(password.get_secret_value(), str(row[0]))

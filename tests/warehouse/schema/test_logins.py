@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from dagster_project.orchestration.storage import make_storage
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER, Warehouse
+from dagster_project.warehouse.schema.logins import make_logins
 from dagster_project.warehouse.schema.migrate import migrate, security_gaps
 
 SCHEMAS = ["raw", "warehouse", "ops", "bi", "bi_pii"]
@@ -146,6 +149,20 @@ def test_an_administrator_who_is_no_superuser_migrates_a_database_of_his_own(
             for _, mend in gaps:
                 connection.execute(mend.encode())
         assert security_gaps(theirs) == []
+
+        passwords = {name: SecretStr(f"{name}, of this test") for name in (APP, DAGSTER, *BI_ROLES)}
+        for _ in range(2):
+            make_logins(replace(theirs, logins=passwords), lambda line: None)
+        for name, database in {
+            APP: "theirs",
+            DAGSTER: "theirs_dagster",
+            "warehouse_bi": "theirs",
+        }.items():
+            place = {**theirs.place, "user": name, "dbname": database}
+            with psycopg.connect(
+                **place, password=passwords[name].get_secret_value()
+            ) as connection:
+                assert connection.execute("SELECT session_user").fetchone() == (name,)
     finally:
         server.close()
 
