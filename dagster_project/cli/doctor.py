@@ -41,6 +41,7 @@ from dagster_project.warehouse.fitness import (
     try_to_write,
 )
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.queries import fetch_row
 from dagster_project.warehouse.schema.migrate import pending, security_gaps
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
@@ -116,11 +117,11 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
 def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
-        row = connection.execute(
+        row = fetch_row(
+            connection,
             "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
-            " current_user"
-        ).fetchone()
-        assert row is not None
+            " current_user",
+        )
         refuse_unfit(connection)
     number, version, role = row
     if number < 150000:

@@ -30,6 +30,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.ledger import extractions
+from dagster_project.warehouse.queries import fetch_value
 
 _GRACE = timedelta(seconds=30)
 _LONGEST_NOT_STARTED = timedelta(hours=1)
@@ -188,8 +189,7 @@ def abandon_dead_extractions(connection: Connection) -> int:
 
 def is_over(connection: Connection, run_id: str) -> bool:
     """Whether nobody holds the run's lock: it has ended, in whatever way."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(run_id),)).fetchone()
-    if row is None or not row[0]:
+    if not fetch_value(connection, "SELECT pg_try_advisory_lock(%s)", (_key(run_id),)):
         return False
     connection.execute("SELECT pg_advisory_unlock(%s)", (_key(run_id),))
     return True

@@ -33,6 +33,7 @@ from dagster_project.text import remedies
 from dagster_project.warehouse.connection import DAGSTER, Warehouse, safe_errors
 from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
 from dagster_project.warehouse.fitness import refuse_other_encodings
+from dagster_project.warehouse.queries import fetch_value
 
 Connection = psycopg.Connection[Any]
 
@@ -186,8 +187,10 @@ def _make(connection: Connection, url: str) -> None:
 
 def _is_at_head(connection: Connection) -> bool:
     scripts = ScriptDirectory.from_config(pg_alembic_config(dagster_module.__file__))
-    row = connection.execute("SELECT version_num FROM public.alembic_version").fetchone()
-    return row is not None and row[0] == scripts.get_current_head()
+    return bool(
+        fetch_value(connection, "SELECT version_num FROM public.alembic_version")
+        == scripts.get_current_head()
+    )
 
 
 def _sign(connection: Connection) -> None:

@@ -33,6 +33,7 @@ from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 from dagster_project.warehouse.load.rewrite import rewrite_day
+from dagster_project.warehouse.queries import fetch_value
 
 LAST_DIGITS = 4
 MOST_PATTERNS = 50
@@ -174,13 +175,14 @@ def erase_everywhere(
 
 def open_receipt(connection: Connection, numbers: int, secret: str, verb: str) -> int:
     """Note that an erasure begins, and who began it."""
-    row = connection.execute(
-        "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version, act_id)"
-        " VALUES (%s, %s, %s, %s) RETURNING erasure_id",
-        (numbers, fingerprint(secret), CODE_VERSION, note_act(connection, verb)),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(
+        fetch_value(
+            connection,
+            "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version, act_id)"
+            " VALUES (%s, %s, %s, %s) RETURNING erasure_id",
+            (numbers, fingerprint(secret), CODE_VERSION, note_act(connection, verb)),
+        )
+    )
 
 
 def close_receipts(connection: Connection, done: Erased, numbers: Sequence[bytes]) -> None:

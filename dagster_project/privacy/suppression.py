@@ -24,7 +24,9 @@ from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.privacy import old_seal
 from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_value
 
 EPOCH_CLASS = 1347373391
 KEY_BYTES = 32
@@ -77,15 +79,12 @@ def _enter(connection: Connection) -> int:
 
 
 def _epoch(connection: Connection) -> int:
-    row = connection.execute("SELECT epoch FROM ops.privacy").fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_value(connection, "SELECT epoch FROM ops.privacy"))
 
 
 def refuse_while_rekeying(connection: Connection) -> None:
     """Nothing else may touch pseudonyms meanwhile."""
-    row = connection.execute("SELECT next_fingerprint FROM ops.pii_key").fetchone()
-    if row is not None and row[0] is not None:
+    if fetch_value(connection, "SELECT next_fingerprint FROM ops.pii_key") is not None:
         raise SettingsError(
             "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
             way_out=remedies.FINISH_REKEY,
@@ -94,9 +93,7 @@ def refuse_while_rekeying(connection: Connection) -> None:
 
 def new_epoch(connection: Connection) -> int:
     """Begin a new epoch, in the caller's transaction."""
-    row = connection.execute("UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch").fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_value(connection, "UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch"))
 
 
 def count_erasure(connection: Connection) -> None:
@@ -108,19 +105,20 @@ def wait_for_earlier(
     connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
 ) -> None:
     """Until no load of an earlier epoch is under way."""
-    told = False
+    reported = False
     while True:
-        row = connection.execute(
+        loads = fetch_value(
+            connection,
             "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
             " WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid < %s AND l.objsubid = 2"
             " AND l.granted AND d.datname = current_database()",
             (EPOCH_CLASS, epoch),
-        ).fetchone()
-        if row is None or not row[0]:
+        )
+        if not loads:
             return
-        if not told:
-            report(f"waiting for {row[0]} loads that began before …")
-            told = True
+        if not reported:
+            report(f"waiting for {pluralize(loads, 'load')} that began before …")
+            reported = True
         time.sleep(POLL_SECONDS)
 
 
@@ -147,10 +145,9 @@ def suppress(
 
 def is_erasing(connection: Connection) -> bool:
     """Whether an erasure is under way, or was stopped before its end."""
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM ops.erasure WHERE finished_at IS NULL)"
-    ).fetchone()
-    return row is not None and bool(row[0])
+    return bool(
+        fetch_value(connection, "SELECT EXISTS (SELECT FROM ops.erasure WHERE finished_at IS NULL)")
+    )
 
 
 def remember_recipients(

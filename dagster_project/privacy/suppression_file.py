@@ -19,6 +19,7 @@ from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
 from dagster_project.text.sealing import NotSealedSo
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_row, fetch_value
 
 FORMAT: Final = "suppression list of a messaging warehouse, 2"
 OLD_FORMAT: Final = "suppression list of a messaging warehouse, 1"
@@ -55,8 +56,7 @@ def export(connection: Connection, secret: str) -> str:
         "SELECT encode(recipient_hash, 'hex'), encode(number_hash, 'hex')"
         " FROM ops.suppressed_recipient ORDER BY 1"
     ).fetchall()
-    row = connection.execute("SELECT erasures FROM ops.privacy").fetchone()
-    assert row is not None
+    row = fetch_row(connection, "SELECT erasures FROM ops.privacy")
     content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": row[0]})
     salt = secrets.token_bytes(sealing.SALT_BYTES)
     key = sealing.key_of_passphrase(secret_bytes(secret), salt)
@@ -181,11 +181,11 @@ def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
 
 def _is_unused(connection: Connection) -> bool:
     """Whether nothing hangs on the list's key: no number, and no reduced day."""
-    row = connection.execute(
+    return not fetch_value(
+        connection,
         "SELECT EXISTS (SELECT FROM ops.suppressed_number)"
-        " OR EXISTS (SELECT FROM ops.day_state WHERE reduced_at IS NOT NULL)"
-    ).fetchone()
-    return row is not None and not row[0]
+        " OR EXISTS (SELECT FROM ops.day_state WHERE reduced_at IS NOT NULL)",
+    )
 
 
 def _list_key(master: bytes) -> bytes:

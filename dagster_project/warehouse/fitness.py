@@ -9,6 +9,7 @@ import psycopg
 
 from dagster_project.clock import CLOCKS_MAY_DIFFER
 from dagster_project.errors import SettingsError
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.session import ENCODING
 
 Connection = psycopg.Connection[Any]
@@ -22,8 +23,7 @@ def refuse_unfit(connection: Connection) -> None:
         SettingsError: the database is not in UTF-8, or the server is a standby.
     """
     refuse_other_encodings(connection)
-    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
-    if row is not None and row[0]:
+    if fetch_value(connection, "SELECT pg_is_in_recovery()"):
         raise SettingsError(
             f"the server of database {connection.info.dbname} is a standby: it takes no writes.",
             way_out="name the primary in WAREHOUSE_URL, or every host and"

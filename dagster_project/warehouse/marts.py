@@ -24,6 +24,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_value
 
 Mask = Callable[[str], str | None]
 
@@ -248,6 +249,4 @@ def _columns(rows: Sequence[list[str | None]], width: int) -> list[list[str | No
 
 
 def _number(connection: Connection, statement: str, values: Sequence[list[str | None]]) -> int:
-    row = connection.execute(statement, values).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_value(connection, statement, values))

@@ -19,6 +19,7 @@ from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.queries import fetch_row, fetch_value
 
 Pair = tuple[int, int]
 """The vendor's figure, and the warehouse's."""
@@ -92,13 +93,14 @@ def known_months(connection: Connection, source: str, account: str) -> dict[date
 
 def asked_today(connection: Connection, account: Account) -> int:
     """How often the vendor was asked for a month of the account in the account's present day."""
-    row = connection.execute(
-        "SELECT count(*) FROM ops.reconciliation"
-        " WHERE source = %s AND account = %s AND asked_on = %s",
-        (account.source, account.label, clock.today(account.time_zone)),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(
+        fetch_value(
+            connection,
+            "SELECT count(*) FROM ops.reconciliation"
+            " WHERE source = %s AND account = %s AND asked_on = %s",
+            (account.source, account.label, clock.today(account.time_zone)),
+        )
+    )
 
 
 def sums_of_days(
@@ -109,21 +111,22 @@ def sums_of_days(
         sql.SQL("CASE WHEN count({c}) = count(*) THEN sum({c}) END").format(c=sql.Identifier(name))
         for name in columns
     ]
-    row = connection.execute(
+    row = fetch_row(
+        connection,
         sql.SQL("SELECT {what} FROM warehouse.{table} WHERE {where}").format(
             what=sql.SQL(", ").join([sql.SQL("count(*)"), *sums]),
             table=sql.Identifier(table.name),
             where=of_window(table, window),
-        )
-    ).fetchone()
-    assert row is not None
+        ),
+    )
     known = zip(columns, row[1:], strict=True)
     return int(row[0]), {name: int(value) for name, value in known if value is not None}
 
 
 def rejects_of_days(connection: Connection, window: Window) -> tuple[int, int]:
     """Rejected records of a window's days, by the receipts that stand, and those of no known day."""
-    row = connection.execute(
+    row = fetch_row(
+        connection,
         "WITH standing AS (SELECT d.receipt_id, d.extraction_id FROM ops.day_state d"
         "  WHERE d.source = %(source)s AND d.account = %(account)s"
         "  AND d.day BETWEEN %(first)s AND %(last)s)"
@@ -139,6 +142,5 @@ def rejects_of_days(connection: Connection, window: Window) -> tuple[int, int]:
             "first": window.first_day,
             "last": window.last_day,
         },
-    ).fetchone()
-    assert row is not None
+    )
     return int(row[0]), int(row[1])

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dagster_project.errors import SettingsError
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import Connection, Warehouse, safe_errors
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.seen_erasures import SeenErasures
 
 WHAT = (
@@ -23,8 +24,7 @@ WHAT = (
 
 def is_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
     """Whether the suppression list is still to be applied here; with ``seen`` also to an older copy."""
-    row = connection.execute("SELECT ops.is_restored()").fetchone()
-    if row is not None and bool(row[0]):
+    if fetch_value(connection, "SELECT ops.is_restored()"):
         return True
     return is_behind(connection, seen)
 
@@ -39,12 +39,10 @@ def close_restored(connection: Connection, seen: SeenErasures | None = None) -> 
 
     Of any other database ``seen`` keeps the number.
     """
-    row = connection.execute("SELECT to_regprocedure('ops.close_restored(bigint)')").fetchone()
-    if row is None or row[0] is None:
+    if fetch_value(connection, "SELECT to_regprocedure('ops.close_restored(bigint)')") is None:
         return False
     highest = _highest(connection, seen)
-    row = connection.execute("SELECT ops.close_restored(%s)", (highest,)).fetchone()
-    if row is not None and bool(row[0]):
+    if fetch_value(connection, "SELECT ops.close_restored(%s)", (highest,)):
         return True
     note_seen(connection, seen)
     return False
@@ -78,24 +76,19 @@ def note_seen(connection: Connection, seen: SeenErasures | None) -> None:
 
 def newest_erasure(connection: Connection) -> int:
     """The number of the newest erasure whose people are on the list."""
-    row = connection.execute("SELECT erasures FROM ops.privacy").fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_value(connection, "SELECT erasures FROM ops.privacy"))
 
 
 def warehouse_id(connection: Connection) -> str:
     """What tells this warehouse and its copies from other warehouses."""
-    row = connection.execute("SELECT warehouse_id::text FROM ops.privacy").fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(fetch_value(connection, "SELECT warehouse_id::text FROM ops.privacy"))
 
 
 def changed_timeline(connection: Connection) -> bool:
     """Whether the server recovered, or another one took over, since the list was last applied."""
-    row = connection.execute(
-        "SELECT timeline <> ops.timeline() FROM ops.suppression_applied"
-    ).fetchone()
-    return row is not None and bool(row[0])
+    return bool(
+        fetch_value(connection, "SELECT timeline <> ops.timeline() FROM ops.suppression_applied")
+    )
 
 
 def _highest(connection: Connection, seen: SeenErasures | None) -> int:

@@ -14,6 +14,7 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
 from dagster_project.text.scrub import scrubbed, without_secrets
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_row, fetch_value
 
 CODE_VERSION = version("messaging-warehouse")
 
@@ -21,7 +22,8 @@ CODE_VERSION = version("messaging-warehouse")
 def begin_extraction(connection: Connection, window: Window, run_id: str | None) -> Extraction:
     """Open an extraction; the number that it is given orders it among loads of the same days."""
     account = window.account
-    row = connection.execute(
+    row = fetch_row(
+        connection,
         "INSERT INTO ops.extraction"
         " (source, account, first_day, last_day, run_id, code_version, started_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s)"
@@ -35,8 +37,7 @@ def begin_extraction(connection: Connection, window: Window, run_id: str | None)
             CODE_VERSION,
             clock.shift(),
         ),
-    ).fetchone()
-    assert row is not None
+    )
     return Extraction(
         row[0], account.source, account.label, window.first_day, window.last_day, row[1]
     )
@@ -114,13 +115,25 @@ def latest_complete(
 
 def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> int:
     """Pages that the last load of such a window took, by the rows that stand; at least 1."""
-    row = connection.execute(
-        "SELECT coalesce(sum(rows), 0) FROM ops.day_state"
-        " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
-        (window.account.source, window.account.label, window.first_day, window.last_day),
-    ).fetchone()
-    assert row is not None
-    return max(1, -(-int(row[0]) // rows_a_page))
+    return max(
+        1,
+        -(
+            -int(
+                fetch_value(
+                    connection,
+                    "SELECT coalesce(sum(rows), 0) FROM ops.day_state"
+                    " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
+                    (
+                        window.account.source,
+                        window.account.label,
+                        window.first_day,
+                        window.last_day,
+                    ),
+                )
+            )
+            // rows_a_page
+        ),
+    )
 
 
 def reduced_before(connection: Connection, extraction: Extraction) -> date | None:

@@ -22,6 +22,7 @@ from dagster_project.text.remedies import load_command, take_held
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
+from dagster_project.warehouse.queries import fetch_row
 
 REJECTED = "rejected"
 """In a receipt's notes: how many of the day's records were rejected, by reason."""
@@ -41,13 +42,13 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
 
 def read_points(connection: Connection, account: Account, day: date) -> tuple[int, int]:
     """Points that were spent that day, and points that windows under way have set aside."""
-    row = connection.execute(
+    row = fetch_row(
+        connection,
         "SELECT coalesce((SELECT points FROM ops.point_ledger"
         " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
         " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
         {"source": account.source, "account": account.label, "day": day},
-    ).fetchone()
-    assert row is not None
+    )
     return int(row[0]), int(row[1])
 
 
@@ -76,7 +77,8 @@ def write_receipts(
     ``time_zone`` is the one whose calendar days they are.
     """
     for receipt in receipts:
-        row = connection.execute(
+        row = fetch_row(
+            connection,
             _INSERT_RECEIPT,
             (
                 receipt.extraction_id,
@@ -97,8 +99,7 @@ def write_receipts(
                 CODE_VERSION,
                 notes_as_json(receipt.notes),
             ),
-        ).fetchone()
-        assert row is not None
+        )
         receipt.receipt_id = row[0]
         connection.execute(
             _UPSERT_STATE,

@@ -8,19 +8,21 @@ import socket
 
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
+from dagster_project.warehouse.queries import fetch_value
 
 
 def note_act(
     connection: Connection, verb: str, about: str | None = None, run_id: str | None = None
 ) -> int:
     """Note an act in the caller's transaction; answers its number. ``about`` holds no personal data."""
-    row = connection.execute(
-        "INSERT INTO ops.manual_act (verb, about, run_id, os_user, host, code_version)"
-        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING act_id",
-        (verb, about, run_id, os_user(), socket.gethostname(), CODE_VERSION),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(
+        fetch_value(
+            connection,
+            "INSERT INTO ops.manual_act (verb, about, run_id, os_user, host, code_version)"
+            " VALUES (%s, %s, %s, %s, %s, %s) RETURNING act_id",
+            (verb, about, run_id, os_user(), socket.gethostname(), CODE_VERSION),
+        )
+    )
 
 
 def os_user() -> str:

@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from dagster_project import clock
 from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,25 @@ class BackfillRequest:
 
 def request_backfill(connection: Connection, account: Account, first: date, last: date) -> int:
     """Note that a person asked for these days; the same wish again is the same row."""
-    row = connection.execute(
-        "WITH known AS (SELECT wanted_id FROM ops.wanted_range WHERE source = %(source)s"
-        "  AND account = %(account)s AND first_day = %(first)s AND last_day = %(last)s"
-        "  AND withdrawn_at IS NULL),"
-        " made AS (INSERT INTO ops.wanted_range (source, account, first_day, last_day, asked_at)"
-        "  SELECT %(source)s, %(account)s, %(first)s, %(last)s, %(now)s"
-        "  WHERE NOT EXISTS (SELECT FROM known) RETURNING wanted_id)"
-        " SELECT wanted_id FROM known UNION ALL SELECT wanted_id FROM made",
-        {
-            "source": account.source,
-            "account": account.label,
-            "first": first,
-            "last": last,
-            "now": clock.now(),
-        },
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(
+        fetch_value(
+            connection,
+            "WITH known AS (SELECT wanted_id FROM ops.wanted_range WHERE source = %(source)s"
+            "  AND account = %(account)s AND first_day = %(first)s AND last_day = %(last)s"
+            "  AND withdrawn_at IS NULL),"
+            " made AS (INSERT INTO ops.wanted_range (source, account, first_day, last_day, asked_at)"
+            "  SELECT %(source)s, %(account)s, %(first)s, %(last)s, %(now)s"
+            "  WHERE NOT EXISTS (SELECT FROM known) RETURNING wanted_id)"
+            " SELECT wanted_id FROM known UNION ALL SELECT wanted_id FROM made",
+            {
+                "source": account.source,
+                "account": account.label,
+                "first": first,
+                "last": last,
+                "now": clock.now(),
+            },
+        )
+    )
 
 
 def withdraw(connection: Connection, account: Account, first: date, last: date) -> int:

@@ -19,6 +19,7 @@ from psycopg import sql
 from dagster_project import clock
 from dagster_project.config.sections import RetentionSettings
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_value
 
 RESPONSES_AT_ONCE = 200
 ROWS_AT_ONCE = 5000
@@ -51,9 +52,7 @@ def prune(
 def _forget_rare_templates(connection: Connection, pii_days: int) -> int:
     """Tallies of templates that were sent to nobody for so long begin anew should they come again."""
     limit = clock.now().date() - timedelta(days=pii_days)
-    row = connection.execute("SELECT mart.prune_rare_templates(%s)", (limit,)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_value(connection, "SELECT mart.prune_rare_templates(%s)", (limit,)))
 
 
 def _accounts(connection: Connection) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from dagster_project.model.window import Window, day_of
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER, of_window
 from dagster_project.warehouse.load.row_index import Flags, spread_day
+from dagster_project.warehouse.queries import fetch_row
 
 _HASH_FIELD = np.dtype([("size", ">i4"), ("hash", ">u8")])
 
@@ -53,8 +54,7 @@ class RowWriter:
         self.table = table
         self.window = window
         self.ensure_month = ensure_month
-        row = connection.execute("SELECT now()").fetchone()
-        assert row is not None
+        row = fetch_row(connection, "SELECT now()")
         loaded_at = timestamptz(row[0])
         self._columns = [column.name for column in table.columns] + ["content_hash"]
         self._columns += ["occurrence"] if table.has_occurrence else []

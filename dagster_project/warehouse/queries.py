@@ -1,0 +1,26 @@
+"""Queries that answer with one row, or with one value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.abc import Params
+from psycopg.abc import QueryNoTemplate as Query
+
+
+def fetch_row(
+    connection: psycopg.Connection[Any], query: Query, values: Params | None = None
+) -> tuple[Any, ...]:
+    """The one row that the query answers with."""
+    row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
+    assert row is not None, "a query that always has a row had none"
+    return row
+
+
+def fetch_value(
+    connection: psycopg.Connection[Any], query: Query, values: Params | None = None
+) -> Any:
+    """The first value of the first row; None where there is no row."""
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else row[0]
