@@ -21,11 +21,12 @@ from dagster_project.model.privacy import Identity
 from dagster_project.orchestration import personal_data, services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import suppression_file
-from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report
+from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report, preview
 from dagster_project.privacy.erasure import forget as erase
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
 from dagster_project.text.remedies import APPLY_ERASURES
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse, safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.server.home import write_private
@@ -38,8 +39,10 @@ OLD_LIST = (
 )
 
 
-def run(*, again: bool, import_from: Path | None, export_to: Path | None) -> int:
+def run(*, dry_run: bool, again: bool, import_from: Path | None, export_to: Path | None) -> int:
     """Erase the numbers of standard input, or those of the list; or write the list."""
+    if dry_run:
+        return count()
     if export_to is not None:
         return export(export_to)
     if import_from is not None:
@@ -47,11 +50,20 @@ def run(*, again: bool, import_from: Path | None, export_to: Path | None) -> int
     return apply_list() if again else forget()
 
 
+def count() -> int:
+    """Say what erasing the numbers of standard input would rewrite; nothing is changed."""
+    identities = _typed_numbers()
+    warehouse, key = opened_with_key()
+    scopes = personal_data.scopes(services.settings(), key)
+    with safe_errors("counting"):
+        found = preview(warehouse, key, identities, scopes, lambda line: click.echo(line, err=True))
+    click.echo(f"{_figures(found)} would be rewritten. Nothing was changed.")
+    return 0
+
+
 def forget() -> int:
     """Erase everybody whose number stands on a line of standard input, and keep them out."""
-    if sys.stdin.isatty():
-        click.echo("numbers, one a line, in any mask; Ctrl-D ends:", err=True)
-    identities = read_numbers(sys.stdin)
+    identities = _typed_numbers()
     return _erase(
         lambda warehouse, key, holders, report: erase(
             warehouse, key, identities, holders, sms_mask(), report
@@ -87,6 +99,12 @@ def opened_with_key() -> tuple[Warehouse, str]:
     warehouse, key = services.ready_warehouse(), pii_hash_key(services.settings())
     check_fingerprint(warehouse, key)
     return warehouse, key
+
+
+def _typed_numbers() -> list[Identity]:
+    if sys.stdin.isatty():
+        click.echo("numbers, one a line, in any mask; Ctrl-D ends:", err=True)
+    return read_numbers(sys.stdin)
 
 
 def _read(file: Path) -> str:
@@ -137,7 +155,14 @@ def read_numbers(lines: Iterable[str]) -> list[Identity]:
 
 def _summary(done: Erased) -> str:
     return (
-        f"erasure {done.erasure_id}: {done.numbers} numbers; {done.rows:,} rows of"
-        f" {len(done.days)} days, {done.responses} stored responses and {done.rejects} rejected"
-        " records were rewritten. The numbers are kept out of every later answer."
+        f"erasure {done.erasure_id}: {_figures(done)} were rewritten."
+        " The numbers are kept out of every later answer."
+    )
+
+
+def _figures(done: Erased) -> str:
+    return (
+        f"{pluralize(done.numbers, 'number')}; {pluralize(done.rows, 'row')} of"
+        f" {pluralize(len(done.days), 'day')}, {pluralize(done.responses, 'stored response')} and"
+        f" {pluralize(done.rejects, 'rejected record')}"
     )

@@ -225,6 +225,9 @@ def doctor() -> int:
 
 @warehouse.command()
 @click.option(
+    "--dry-run", is_flag=True, help="Erase nothing: say what would be rewritten for these numbers."
+)
+@click.option(
     "--again",
     is_flag=True,
     help="Read no numbers: apply the suppression list to all that is stored.",
@@ -244,7 +247,7 @@ def doctor() -> int:
 def forget(**options: Any) -> int:
     """Erase people for good: their numbers, one a line, are read from standard input."""
     if sum(bool(given) for given in options.values()) > 1:
-        raise click.UsageError("--again, --import and --export do not go together.")
+        raise click.UsageError("--dry-run, --again, --import and --export do not go together.")
     from dagster_project.cli.forget import run as command
 
     return command(**options)
@@ -264,11 +267,16 @@ def subject(**options: Any) -> int:
 
 
 @warehouse.command()
-def rekey() -> int:
+@click.option(
+    "--generate",
+    is_flag=True,
+    help="Of the embedded warehouse: let a new key be made, and kept there.",
+)
+def rekey(**options: Any) -> int:
     """Compute every pseudonym anew with PII_HASH_KEY_NEW; can be interrupted and run again."""
     from dagster_project.cli.rekey import rekey as command
 
-    return command()
+    return command(**options)
 
 
 @warehouse.command()

@@ -1,7 +1,7 @@
 """``warehouse rekey``: every pseudonym computed anew, with another ``PII_HASH_KEY``.
 
 The old key is the one that is set; the new one comes from ``PII_HASH_KEY_NEW`` or is typed in unseen. The
-embedded warehouse keeps its key itself: there a new one is made, unless one is given.
+embedded warehouse keeps its key itself: there ``--generate`` makes a new one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ from dagster_project.warehouse.server.home import read_private, write_private
 SHORTEST = 16
 
 
-def rekey() -> int:
+def rekey(*, generate: bool) -> int:
     """Recompute; interrupted, it is finished by running it again with the same new key."""
     settings, warehouse = services.settings(), services.ready_warehouse()
     refuse_restored(warehouse)
     old = pii_hash_key(settings)
     own = settings.embedded and settings.pii_hash_key is None
     next_file = settings.home / "secrets" / "pii_hash_key.next"
-    new = _new_key(next_file if own else None)
+    if generate and not own:
+        raise SettingsError(
+            "--generate is for an embedded warehouse that keeps its key itself.",
+            way_out="set PII_HASH_KEY_NEW to a long random text.",
+        )
+    new = _new_key(next_file if own else None, generate)
     if new == old:
         raise SettingsError("the new key is the old one.")
     if own:
@@ -56,17 +61,22 @@ def rekey() -> int:
     return 0
 
 
-def _new_key(next_file: Path | None) -> str:
-    """As given, as begun with, as typed, or made: in this order."""
+def _new_key(next_file: Path | None, generate: bool) -> str:
+    """As given, as begun with, as made, or as typed: in this order."""
     given = read_environment().get("PII_HASH_KEY_NEW", "")
     if not given and next_file is not None:
-        given = (read_private(next_file) or "").strip() or secrets.token_urlsafe(32)
+        given = (read_private(next_file) or "").strip()
+    if not given and generate:
+        given = secrets.token_urlsafe(32)
     if not given and sys.stdin.isatty():
         given = getpass("new PII_HASH_KEY (not shown): ").strip()
         if getpass("once more: ").strip() != given:
             raise SettingsError("the two differ.", way_out="run it again.")
     if not given:
-        raise SettingsError("PII_HASH_KEY_NEW is not set.", way_out="set it to a long random text.")
+        own = ", or let one be made: `warehouse rekey --generate`" if next_file else ""
+        raise SettingsError(
+            "PII_HASH_KEY_NEW is not set.", way_out=f"set it to a long random text{own}."
+        )
     if len(given) < SHORTEST:
         raise SettingsError(
             f"PII_HASH_KEY_NEW is shorter than {SHORTEST} characters.",

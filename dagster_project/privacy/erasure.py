@@ -93,6 +93,12 @@ class Erased:
     days: tuple[tuple[str, date], ...] = ()
     is_closed: bool = False
 
+    def with_day(self, account: str, day: date, rows: int) -> Erased:
+        """The same with a day more, where rows of it were rewritten."""
+        if not rows:
+            return self
+        return replace(self, rows=self.rows + rows, days=(*self.days, (account, day)))
+
 
 @dataclass(frozen=True)
 class Locations:
@@ -116,34 +122,82 @@ def forget(
     """Erase these people, and keep them out from now on; the marts are counted afresh with ``mask``."""
 
     def find(connection: Connection, part: PersonalDataScope) -> Locations:
-        gone = pseudonyms_in_rows(connection, part, identities, suppressed)
-        return Locations(gone, _days_with(connection, part, gone, identities))
+        return _locate(connection, part, identities, rules.suppression)
 
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
         is_closed = restored.close_restored(connection, warehouse.seen_erasures)
-        receipt = open_receipt(connection, len(identities), secret, "forget")
-        done = Erased(receipt, len(identities))
-        suppressed = suppression.suppress(connection, identities, secret, done.erasure_id)
-        for part in scopes:
-            suppression.remember_recipients(
-                connection,
-                suppressed,
-                {one.number: part.personal.pseudonyms_of(one, part.context) for one in identities},
-            )
+        done, rules = _suppress(connection, secret, identities, scopes)
         epoch = suppression.new_epoch(connection)
         suppression.count_erasure(connection)
         connection.commit()
         if not is_closed:
             restored.note_seen(connection, warehouse.seen_erasures)
-        master = suppression.master_key(connection, secret)
         connection.commit()
-    rules = Rules(suppressed, date.min, suppression.reduction_key(master))
     done = erase_everywhere(warehouse, rules, epoch, scopes, find, done, report)
     with warehouse.connect(what="forget", autocommit=True) as books:
         marts.refresh_stale(books, mask)
-        close_receipts(books, done, [suppressed.hash_of(one.number) for one in identities])
+        close_receipts(books, done, [rules.suppression.hash_of(one.number) for one in identities])
     return done
+
+
+def preview(
+    warehouse: Warehouse,
+    secret: str,
+    identities: Sequence[Identity],
+    scopes: Sequence[PersonalDataScope],
+    report: Report = lambda line: None,
+) -> Erased:
+    """What ``forget`` would rewrite today. Nothing stays of it: what is tried is rolled back."""
+    with warehouse.connect(what="forget") as connection:
+        suppression.refuse_while_rekeying(connection)
+        done, rules = _suppress(connection, secret, identities, scopes)
+        suppressed = rules.suppression
+        for part in scopes:
+            report(f"{part.source}: stored responses, rejected records and rows …")
+            found = _locate(connection, part, identities, suppressed)
+            with connection.transaction(force_rollback=True):
+                responses = _responses(connection, part, suppressed)
+                rejects = redact_rejects(connection, part.source, part.without(suppressed))
+            done = replace(
+                done, responses=done.responses + responses, rejects=done.rejects + rejects
+            )
+            for label, day in found.days:
+                with connection.transaction(force_rollback=True):
+                    rows = _erase_day(connection, part, rules, found.gone, label, day)
+                done = done.with_day(label, day, rows)
+        connection.rollback()
+    return done
+
+
+def _suppress(
+    connection: Connection,
+    secret: str,
+    identities: Sequence[Identity],
+    scopes: Sequence[PersonalDataScope],
+) -> tuple[Erased, Rules]:
+    """Open a receipt and put the numbers on the list; the rules that keep them out from then on."""
+    receipt = open_receipt(connection, len(identities), secret, "forget")
+    suppressed = suppression.suppress(connection, identities, secret, receipt)
+    for part in scopes:
+        suppression.remember_recipients(
+            connection,
+            suppressed,
+            {one.number: part.personal.pseudonyms_of(one, part.context) for one in identities},
+        )
+    master = suppression.master_key(connection, secret)
+    rules = Rules(suppressed, date.min, suppression.reduction_key(master))
+    return Erased(receipt, len(identities)), rules
+
+
+def _locate(
+    connection: Connection,
+    part: PersonalDataScope,
+    identities: Sequence[Identity],
+    suppressed: Suppression,
+) -> Locations:
+    gone = pseudonyms_in_rows(connection, part, identities, suppressed)
+    return Locations(gone, _days_with(connection, part, gone, identities))
 
 
 def erase_everywhere(
@@ -263,19 +317,31 @@ def _rows(
     connection: Connection, part: PersonalDataScope, rules: Rules, found: Locations, done: Erased
 ) -> Erased:
     """Rewrite rows day by day, each committed together with the note to count its marts afresh."""
+    connection.commit()
     for label, day in found.days:
-        account = part.account_of(label)
-
-        def change(values: Values, account: Account = account) -> Values | None:
-            return part.personal.erase_row(values, account, part.context, rules, found.gone)
-
-        rows = rewrite_day(connection, part.table, account, day, change)
+        rows = _erase_day(connection, part, rules, found.gone, label, day)
         if rows:
-            marts.recount_rewritten_sms(connection, account, day, found.gone)
+            marts.recount_rewritten_sms(connection, part.account_of(label), day, found.gone)
         connection.commit()
-        if rows:
-            done = replace(done, rows=done.rows + rows, days=(*done.days, (label, day)))
+        done = done.with_day(label, day, rows)
     return done
+
+
+def _erase_day(
+    connection: Connection,
+    part: PersonalDataScope,
+    rules: Rules,
+    gone: frozenset[bytes],
+    label: str,
+    day: date,
+) -> int:
+    """How many rows of the day were rewritten."""
+    account = part.account_of(label)
+
+    def change(values: Values) -> Values | None:
+        return part.personal.erase_row(values, account, part.context, rules, gone)
+
+    return rewrite_day(connection, part.table, account, day, change)
 
 
 def pseudonyms_in_rows(
@@ -309,7 +375,7 @@ def _days_with(
 ) -> list[tuple[str, date]]:
     """Accounts and days with rows of these recipients, or texts that may hold their numbers."""
     pattern = text_pattern(identities)
-    rows = connection.execute(
+    return connection.execute(
         sql.SQL(
             "SELECT DISTINCT {account}::text, {day} FROM warehouse.{table}"
             " WHERE recipient = ANY(%s::uuid[]) OR {texts} ORDER BY 1, 2"
@@ -323,8 +389,6 @@ def _days_with(
         ),
         ([recipient.hex() for recipient in gone], *([pattern] * len(TEXT_COLUMNS))),
     ).fetchall()
-    connection.commit()
-    return rows
 
 
 def text_pattern(identities: Sequence[Identity]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from dagster_project.errors import SettingsError
 from dagster_project.privacy import erasure
 from dagster_project.sandbox.server import Sandbox
-from tests.support.erasing import DIGITS, a_day, forget, traces
+from tests.support.erasing import DIGITS, a_day, command, forget, traces
 from tests.support.operating import SITE, House, days_back
 
 STANDING = (
@@ -210,3 +210,23 @@ def test_a_line_that_is_no_number_stops_before_anything_is_done(
         forget("")
     assert house.rows("SELECT count(*) FROM ops.erasure") == [(0,)]
     assert traces(house)
+
+
+def test_a_dry_run_counts_what_forget_rewrites_and_changes_nothing(
+    house: House, days: list[date]
+) -> None:
+    def stored() -> list[list[tuple[Any, ...]]]:
+        tables = (
+            *("warehouse.calltouch_sms", "raw.response", "ops.rejected_record", "ops.erasure"),
+            *("ops.suppressed_number", "ops.manual_act", "ops.day_state"),
+        )
+        return [house.rows(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]
+
+    before = stored()
+    counted = command("forget", "--dry-run", given="+7 920 123-45-67").stdout
+    assert stored() == before
+    figures = counted.splitlines()[-1].removesuffix(" would be rewritten. Nothing was changed.")
+    assert figures.startswith("1 number; ")
+    assert f": {figures} were rewritten." in forget("+7 920 123-45-67").stdout
+    again = command("forget", "--dry-run", given="+7 920 123-45-67").stdout
+    assert "1 number; 0 rows of 0 days, 0 stored responses and 0 rejected records would" in again

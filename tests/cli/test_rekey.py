@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from dagster_project.orchestration import services
 from dagster_project.privacy import rekey
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.warehouse.server import embedded
 from tests.cli.conftest import NEW
 from tests.support.operating import KEY, SITE, House, again, days_back
 
@@ -170,3 +172,26 @@ def test_wrong_keys_are_refused_before_anything_is_done(
         run("rekey")
     assert house.rows(STANDING) == standing
     assert services.settings().pii_hash_key is not None
+
+
+def test_the_embedded_warehouse_gets_a_new_key_only_where_one_is_given_or_asked_for(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = scratch / "embedded"
+    key = home / "secrets" / "pii_hash_key"
+    for name in ("WAREHOUSE_URL", "DAGSTER_URL", "PII_HASH_KEY", "PII_HASH_KEY_NEW"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(scratch)
+    again(monkeypatch, WAREHOUSE_HOME=str(home))
+    try:
+        assert run("migrate").return_value == 0
+        with pytest.raises(SettingsError, match=r"PII_HASH_KEY_NEW is not set.*rekey --generate"):
+            run("rekey")
+        assert not key.with_name("pii_hash_key.next").exists()
+        before = key.read_text()
+        assert run("rekey", "--generate").return_value == 0
+        assert key.read_text() != before
+    finally:
+        embedded.stop(home)
+        monkeypatch.undo()
+        again(monkeypatch)
