@@ -114,7 +114,7 @@ def test_today_is_due_where_the_vendor_answers_for_today_alone(
     ) -> list[date]:
         return [today]
 
-    feed = replace(SMS, night_days=today_alone)
+    feed = replace(SMS, by_night=today_alone)
     settings = load_settings({}, dotenv=None)
     account = Account("calltouch", "101", MOSCOW)
     due = expect_askable(feed, settings, warehouse, account, timedelta(hours=1)).due
