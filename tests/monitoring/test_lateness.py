@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,12 @@ from dagster_project.monitoring.lateness import (
 )
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
+from tests.support.trust_alone import (
+    COMPANY,
+    TRUST,
+    learn_that_ranges_are_ignored,
+    trust_settings,
+)
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 FIRST = date(2024, 5, 1)
@@ -109,13 +114,7 @@ def test_a_day_is_due_when_it_has_ended_and_the_patience_is_over(
 def test_today_is_due_where_the_vendor_answers_for_today_alone(
     warehouse: Warehouse, night: date
 ) -> None:
-    def today_alone(
-        settings: object, warehouse: object, today: date, days: Collection[date]
-    ) -> list[date]:
-        return [today]
-
-    feed = replace(SMS, by_night=today_alone)
-    settings = load_settings({}, dotenv=None)
-    account = Account("calltouch", "101", MOSCOW)
-    due = expect_askable(feed, settings, warehouse, account, timedelta(hours=1)).due
-    assert due == night
+    learn_that_ranges_are_ignored(warehouse)
+    today = clock.today(COMPANY.time_zone)
+    due = expect_askable(TRUST, trust_settings(), warehouse, COMPANY, timedelta(0)).due
+    assert due == today

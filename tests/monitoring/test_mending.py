@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from dagster_project import clock
 from dagster_project.config.settings import load_settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed
 from dagster_project.model.window import Account
 from dagster_project.monitoring.mending import mending_commands
 from dagster_project.text.remedies import Verb, load_command
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
+from tests.support.trust_alone import (
+    COMPANY,
+    TRUST,
+    learn_that_ranges_are_ignored,
+    trust_settings,
+)
 
 DAYS = [date(2024, 5, 1) + timedelta(days=n) for n in range(4)]
 ACCOUNT = Account("calltouch", "101", ZoneInfo("Europe/Moscow"))
 SMS = next(feed for feed in FEEDS if feed.source == "calltouch")
 
 
-def commands(warehouse: Warehouse, feed: Feed = SMS, verb: Verb = "backfill") -> list[str]:
+def commands(warehouse: Warehouse, verb: Verb = "backfill") -> list[str]:
     settings = load_settings({}, dotenv=None)
     with warehouse.connect(autocommit=True) as connection:
-        return mending_commands(connection, warehouse, settings, feed, ACCOUNT, DAYS, verb=verb)
+        return mending_commands(connection, warehouse, settings, SMS, ACCOUNT, DAYS, verb=verb)
 
 
 def test_neighbouring_days_share_a_command(warehouse: Warehouse) -> None:
@@ -51,11 +55,16 @@ def test_a_held_day_is_loaded_with_the_option_that_takes_it(warehouse: Warehouse
 def test_no_command_asks_for_a_day_that_the_vendor_cannot_be_asked_for(
     warehouse: Warehouse,
 ) -> None:
-    def today_alone(
-        settings: object, warehouse: object, today: date, days: Collection[date]
-    ) -> list[date]:
-        return [today]
-
-    feed = replace(SMS, by_night=today_alone)
-    assert commands(warehouse, feed) == []
-    assert commands(warehouse, feed, verb="replay") != [], "what is stored can be read anew"
+    learn_that_ranges_are_ignored(warehouse)
+    settings = trust_settings()
+    today = clock.today(COMPANY.time_zone)
+    with warehouse.connect(autocommit=True) as connection:
+        found = [
+            mending_commands(connection, warehouse, settings, TRUST, COMPANY, days, verb=verb)
+            for days, verb in ((DAYS, "backfill"), ([*DAYS, today], "backfill"), (DAYS, "replay"))
+        ]
+    assert found == [
+        [],
+        [load_command("trust", "7", today, today)],
+        [load_command("trust", "7", DAYS[0], DAYS[-1], verb="replay")],
+    ]
