@@ -7,6 +7,7 @@ loopback, with random passwords, and end with the test process however that ends
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -30,6 +31,9 @@ from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
 from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
 from dagster_project.warehouse.server.settings import LOOPBACK
 from tests.support.programs import POSTGRES_15, missed, need
+
+# No test reads the `.env` of the checkout that it runs in.
+os.environ["WAREHOUSE_ENV_FILE"] = ""
 
 DEBIAN_15 = Path(POSTGRES_15).parent
 TEMPLATE = "template_warehouse"

@@ -19,8 +19,9 @@ from time import monotonic
 import click
 
 from dagster_project.cli import backfill, picture
+from dagster_project.config.environment import read_environment
 from dagster_project.config.known_names import is_setting
-from dagster_project.config.sections import DEFAULT_HOME
+from dagster_project.config.project import ENV_FILE, HOME
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import services
@@ -53,6 +54,7 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
     wish = "now" if running else clock.isoformat()
     with SandboxProcess(clock=wish, running=running) as sandbox:
         os.environ |= {
+            ENV_FILE: "",
             "WAREHOUSE_URL": "",
             "DAGSTER_URL": "",
             "PII_HASH_KEY": "",
@@ -69,7 +71,7 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
 
 def demo_home() -> Path:
     """Beside the real home, and never it."""
-    real = Path(os.environ.get("WAREHOUSE_HOME") or DEFAULT_HOME).expanduser().resolve()
+    real = Path(read_environment()[HOME]).resolve()
     return real.with_name(f"{real.name}-demo")
 
 

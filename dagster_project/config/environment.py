@@ -15,6 +15,7 @@ from dotenv.parser import parse_stream
 
 from dagster_project.config.given import Given
 from dagster_project.config.known_names import find_unknown, is_setting, secret_names, vendor_names
+from dagster_project.config.project import HOME, place_home, settings_file
 from dagster_project.errors import SettingsError
 from dagster_project.text.scrub import remember_settings
 
@@ -22,18 +23,22 @@ FILE = "_FILE"
 
 
 def read_environment(
-    environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+    environment: Mapping[str, str] | None = None, dotenv: Path | None = None
 ) -> Given:
     """The ``.env`` file's settings under the environment's, the files of each read.
 
-    A setting that the environment gives, an empty one too, hides the one in ``.env`` however that
-    is given. From now on no text tells the secrets among them.
+    No environment given: this process's own, and the ``.env`` of its project. A setting that the
+    environment gives, an empty one too, hides the one in ``.env`` however that is given. From now on no
+    text tells the secrets among them.
 
     Raises:
         SettingsError: a file or a line of it cannot be read, or one place has both ``NAME`` and ``NAME_FILE``.
     """
     texts: dict[str, str] = {}
     places: dict[str, str] = {}
+    is_own = environment is None
+    if is_own:
+        dotenv = settings_file(is_setting)
     if dotenv is not None and dotenv.is_file():
         lines, places = _read_dotenv(dotenv)
         texts.update(_with_files(lines, places))
@@ -43,6 +48,9 @@ def read_environment(
         places.pop(name.removesuffix(FILE), None)
     texts.update(_with_files(given, places))
     found = Given({name: value.strip() for name, value in texts.items()}, places)
+    if is_own:
+        home = found.get(HOME, "")
+        found[HOME] = str(place_home(home, dotenv if HOME in places else None, is_setting))
     found.unknown = find_unknown(found, places)
     remember_settings(found, vendors=vendor_names(), secret=secret_names(found))
     return found

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from dagster_project.config.given import Given
+from dagster_project.config.project import DEFAULT_HOME, ENV_FILE
 from dagster_project.config.section import (
     PLAIN_HTTP,
     Hosts,
@@ -27,7 +28,6 @@ from dagster_project.config.section import (
 )
 from dagster_project.errors import SettingsError
 
-DEFAULT_HOME: Final = ".warehouse"
 SHORTEST_KEY: Final = 16
 VENDORS: Final = Path(__file__).resolve().parents[1] / "vendors"
 
@@ -76,7 +76,9 @@ class WarehouseSettings(Section):
     home: Annotated[Path, BeforeValidator(_home)] = Field(
         default=Path(DEFAULT_HOME),
         validation_alias="WAREHOUSE_HOME",
-        description="Folder of the embedded Postgres, of Dagster's home and of secrets.",
+        description="Folder of the embedded Postgres, of Dagster's home and of secrets; a relative one in"
+        " `.env` starts from that file's folder. Not set: `.warehouse` in the project, wherever a command is"
+        " called. `WAREHOUSE_ENV_FILE`, in the environment alone, names another file than the project's `.env`.",
     )
     start_date: Annotated[date, BeforeValidator(_day)] = Field(
         default=date(2024, 1, 1),
@@ -293,6 +295,7 @@ INTERNAL_NAMES: Final = frozenset(
     {
         *("WAREHOUSE_CLOCK_FILE", "WAREHOUSE_DAGSTER_STORAGE_URL", "WAREHOUSE_SUPERSET"),
         *("WAREHOUSE_BROKER_URL", "WAREHOUSE_RESULTS_URL", "WAREHOUSE_DATABASE", "WAREHOUSE_TAG"),
+        ENV_FILE,
     }
 )
 """Names that the program, its image or its tests hand on to themselves: nobody's settings."""

@@ -66,9 +66,9 @@ class Settings(WarehouseSettings):
 
 
 def load_settings(
-    environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+    environment: Mapping[str, str] | None = None, dotenv: Path | None = None
 ) -> Settings:
-    """Read every setting; the environment wins over the ``.env`` file.
+    """Read every setting; the environment wins over the ``.env`` file. See ``read_environment``.
 
     Raises:
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.

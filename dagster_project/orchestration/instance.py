@@ -11,6 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from dagster_project.config.known_names import is_setting
+from dagster_project.config.project import ENV_FILE, HOME, settings_file
 from dagster_project.config.settings import Settings
 from dagster_project.orchestration.storage import check_storage
 from dagster_project.warehouse.connection import Warehouse, safe_errors
@@ -83,6 +85,9 @@ def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     given = os.environ.get("DAGSTER_HOME")
     home = Path(given) if given else own_folder(settings.home)
     os.environ["DAGSTER_HOME"] = str(home)
+    # Child processes run in other folders.
+    os.environ[HOME] = str(settings.home)
+    os.environ[ENV_FILE] = str(settings_file(is_setting) or "")
     point_at(warehouse.storage)
     path = home / "dagster.yaml"
     if not given:

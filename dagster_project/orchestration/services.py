@@ -22,6 +22,7 @@ from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.schema.migrate import migrate, pending
+from dagster_project.warehouse.server import embedded
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ def settings() -> Settings:
 @cache
 def warehouse() -> Warehouse:
     """The process's warehouse; starts the embedded server where it is one."""
-    return Warehouse.open(settings())
+    own = settings()
+    if own.embedded and not embedded.exists(own.home):
+        log.info("making a new warehouse in %s", own.home)
+    return Warehouse.open(own)
 
 
 def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Warehouse:
