@@ -1,1 +1,1 @@
-"""A server that plays the four vendors, for the demo and the tests."""
+"""A server that plays the vendors, for the demo and the tests."""

@@ -4,10 +4,10 @@ A script is a list of dicts, in Python (``world.faults.script([...])``) or, a si
 (``POST /_sandbox/faults``; ``GET`` shows what is left, ``DELETE`` ends them all)::
 
     {"kind": "status", "params": {"status": 429, "retry_after": "2"},
-     "match": {"vendor": "calltouch", "page": 2, "nth": 1}, "times": 3}
+     "match": {"vendor": "<vendor>", "page": 2, "nth": 1}, "times": 3}
 
-``match`` may name ``vendor``, ``path`` (a glob), ``account``, ``page`` (the first page is 1 at
-Calltouch, 0 at Tellody), ``nth`` (the how-manieth call that fits the rest, from 1) and, by the
+``match`` may name ``vendor``, ``path`` (a glob), ``account``, ``page`` (counted as the
+vendor counts), ``nth`` (the how-manieth call that fits the rest, from 1) and, by the
 sandbox's clock, ``since`` and ``until``. ``times`` is how many calls in a row are hit, 1 by default,
 null for all. Every fault that fits a call is played on it; of those that replace the answer the first.
 

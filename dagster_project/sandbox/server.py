@@ -42,7 +42,7 @@ class Sandbox:
         self.url = url
 
     def settings_env(self) -> dict[str, str]:
-        """CALLTOUCH_*, TELLODY_*, TRUST_* values that point the product here."""
+        """The settings that point the product here."""
         return self.world.settings_env(self.url)
 
 

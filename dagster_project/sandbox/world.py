@@ -3,7 +3,7 @@
 Everything a vendor answers is a function of the seed, the clock and its configuration, so that
 two processes with the same three tell the same data.
 
-A vendor is a module ``dagster_project/sandbox/<vendor>/vendor.py``, picked up because it exists. It offers
+A vendor is a module ``dagster_project/sandbox/<vendor>/vendor.py``, picked up because its folder exists. It offers
 
 ``Config``
     a dataclass whose every field has a default: accounts, credentials, latency … Tests and
@@ -39,8 +39,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +54,8 @@ from dagster_project.sandbox.clock import Clock
 from dagster_project.sandbox.faults import FaultPlan
 from dagster_project.sandbox.stats import Stats
 
-VENDORS = ("calltouch", "tellody", "trust")
+FOLDER = Path(__file__).parent
+VENDORS = tuple(sorted(one.name for one in pkgutil.iter_modules([str(FOLDER)]) if one.ispkg))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +101,12 @@ class World:
         if given:
             raise ValueError(f"no such vendor: {', '.join(given)}")
 
-    @property
-    def calltouch(self) -> Any:
-        return self.vendors["calltouch"]
-
-    @property
-    def tellody(self) -> Any:
-        return self.vendors["tellody"]
-
-    @property
-    def trust(self) -> Any:
-        return self.vendors["trust"]
+    def __getattr__(self, vendor: str) -> Any:
+        """The vendor of this name: ``world.<vendor>``."""
+        try:
+            return self.__dict__["vendors"][vendor]
+        except KeyError:
+            raise AttributeError(vendor) from None
 
     def number(self, *names: object) -> int:
         """A 64-bit number that the seed and the names determine."""

@@ -14,7 +14,8 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.transport import rate_limiter, session
 from dagster_project.transport.connection import Timeouts
 from dagster_project.transport.session import RetryPolicy
-from tests.scenarios.conformance.played import NOW, PLAYED, WORLD
+from tests.scenarios.conformance.entry import NOW
+from tests.scenarios.conformance.played import PLAYED, WORLD
 from tests.scenarios.conformance.rig import Rig
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def rigs(server: PostgresServer, played_world: Sandbox) -> Iterator[Callable[[st
         if source not in made:
             [feed] = [feed for feed in FEEDS if feed.source == source]
             assert source in PLAYED, (
-                f"{source} is in the list of feeds: tests/scenarios/conformance/played.py has to say how its"
+                f"{source} is in the list of feeds: an entry_<vendor>.py beside this file has to say how its"
                 " vendor is played and what its table should hold"
             )
             made[source] = Rig(feed, played_world, server.fresh())

@@ -32,7 +32,8 @@ from dagster_project.pipeline.marts_upkeep import marts_keeper
 from dagster_project.pipeline.runner import DayRunner
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.connection import Warehouse
-from tests.scenarios.conformance.played import DAYS, EARLIER, NOW, PLAYED, Row, forget_sign_ins
+from tests.scenarios.conformance.entry import DAYS, EARLIER, NOW, Row
+from tests.scenarios.conformance.played import PLAYED, forget_sign_ins, restore_truth
 
 Rows = Counter[tuple[Any, ...]]
 PII_KEY = "conformance-key-of-the-tests"
@@ -162,9 +163,7 @@ class Rig:
 
     def restore_truth(self) -> None:
         """Undo what faults did to the vendor's own rows."""
-        if self.world.calltouch.changed:
-            self.world.calltouch.redraw(undo_changes=True)
-        self.world.tellody._changed.clear()
+        restore_truth(self.world)
 
     def classify_response(
         self,

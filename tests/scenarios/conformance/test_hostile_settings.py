@@ -19,7 +19,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.connection import APP
 from tests.conftest import PostgresServer
-from tests.scenarios.conformance.played import DAYS
+from tests.scenarios.conformance.entry import DAYS
 from tests.scenarios.conformance.rig import Rig
 
 HOSTILE = {

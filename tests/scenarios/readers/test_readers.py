@@ -20,7 +20,7 @@ from dagster_project.vendors.calltouch.personal_data import shown_template
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
-from tests.scenarios.conformance.played import ROWS_A_PAGE
+from tests.scenarios.conformance.entry_calltouch import ROWS_A_PAGE
 from tests.scenarios.conformance.rig import Rig
 from tests.scenarios.readers.probes import AGREEMENT, BI, LOADER
 from tests.scenarios.readers.watching import Reader, Watched
