@@ -40,7 +40,7 @@ def warehouse() -> Warehouse:
     """The process's warehouse; starts the embedded server where it is one."""
     own = settings()
     if own.embedded and not embedded.exists(own.home):
-        log.info("making a new warehouse in %s", own.home)
+        log.warning("making a new warehouse in %s", own.home)
     return Warehouse.open(own)
 
 
