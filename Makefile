@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: help demo test lint docs ui bench soak bi fleet sbom audit stop
+.PHONY: help demo test pytest lint docs ui bench soak bi fleet sbom audit stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
@@ -15,9 +15,13 @@ help: ## this list
 demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and show them (DAYS=400: a year of them)
 	@$(BIN)/warehouse demo $(if $(DAYS),--days $(DAYS))
 
+# Types are checked by one process, beside the tests.
+test: $(STAMP) ## lint, types and every test
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
 # A file of tests in each process: they share no server, no folder and no port. Four tenths of their
 # time they wait, so there is one process more than there are processors; the longest files go first.
-test: lint ## lint, types and every test
+pytest: $(STAMP)
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --durations 10
 
 lint: $(STAMP) ## style, types and the walls between packages

@@ -10,6 +10,7 @@ import pytest
 
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
+from tests.conftest import PostgresServer
 from tests.orchestration.conftest import module_nights, night_vendors, nights
 from tests.support.erasing import a_day, traces
 from tests.support.operating import SITE, House, calltouch_alone, days_back, operating
@@ -25,25 +26,59 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+def settings(sandbox: Sandbox) -> dict[str, str]:
+    return calltouch_alone(sandbox, PII_HASH_KEY_NEW=NEW)
+
+
+@pytest.fixture(scope="module")
+def loaded_days(
+    server: PostgresServer, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Warehouse, list[date]]]:
+    """Two days with the person in them, loaded once for a file of tests; each test gets a copy."""
+    origin = server.fresh()
+    server.add_dagster(origin)
+    home = tmp_path_factory.mktemp("loaded")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        operating(origin, home, patch, settings(sandbox)) as house,
+    ):
+        found = days_back(2)
+        tell(sandbox, found)
+        assert house.refresh(found), house.failure()
+    sandbox.world.calltouch.redraw(undo_changes=True)
+    server.seal(origin)
+    yield origin, found
+    server.drop(origin)
+
+
+def tell(sandbox: Sandbox, days: list[date]) -> None:
+    for day in days:
+        sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
+
+
 @pytest.fixture
 def house(
-    warehouse_with_dagster: Warehouse,
+    request: pytest.FixtureRequest,
+    server: PostgresServer,
     sandbox: Sandbox,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    given = calltouch_alone(sandbox, PII_HASH_KEY_NEW=NEW)
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+    """On an empty warehouse, or on a copy of the one with ``days`` where a test asks for them."""
+    if "loaded_days" in request.fixturenames:
+        warehouse = server.loaded(request.getfixturevalue("loaded_days")[0])
+    else:
+        warehouse = server.fresh()
+        server.add_dagster(warehouse)
+    with operating(warehouse, scratch, monkeypatch, settings(sandbox)) as running:
         yield running
     sandbox.world.calltouch.redraw(undo_changes=True)
+    server.drop(warehouse)
 
 
 @pytest.fixture
-def days(house: House, sandbox: Sandbox) -> list[date]:
+def days(loaded_days: tuple[Warehouse, list[date]], house: House, sandbox: Sandbox) -> list[date]:
     """Two loaded days with the person in them."""
-    found = days_back(2)
-    for day in found:
-        sandbox.world.calltouch.replace_day(int(SITE), day, a_day(day))
-    assert house.refresh(found), house.failure()
+    tell(sandbox, loaded_days[1])
     assert traces(house), "before an erasure the number is there to be found"
-    return found
+    return loaded_days[1]

@@ -14,7 +14,7 @@ import pytest
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.server import embedded
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 PROGRAM = Path(sys.executable).with_name("warehouse")
 TABLES = (
@@ -38,7 +38,7 @@ def run_demo(home: Path) -> str:
         env={**environment, "WAREHOUSE_HOME": str(home), "CALLTOUCH_SITE_IDS": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=700,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -136,7 +136,7 @@ def proxy() -> Iterator[Proxy]:
         yield found
     finally:
         nginx.terminate()
-        nginx.wait(timeout=20)
+        nginx.wait(timeout=60)
         operators.close()
         viewers.close()
         shutil.rmtree(folder)

@@ -289,7 +289,6 @@ def test_mail_leaves_under_starttls_and_never_without_it(
         receiver.close()
 
 
-@pytest.mark.timeout(120)
 def test_a_real_daemon_tells_of_a_failed_run(
     house: House, webhook: WebhookReceiver, mail: MailReceiver, tmp_path: Path
 ) -> None:
@@ -304,12 +303,12 @@ def test_a_real_daemon_tells_of_a_failed_run(
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + 55
+        deadline = time.monotonic() + 400
         while not (webhook.bodies and mail.letters) and time.monotonic() < deadline:
             assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()[-2000:]
             time.sleep(0.2)
     finally:
         daemon.terminate()
-        daemon.wait(timeout=30)
+        daemon.wait(timeout=100)
     assert [body["alarm"]["accounts"] for body in webhook.bodies] == [[NO_SITE]]
     assert len(mail.letters) == 1

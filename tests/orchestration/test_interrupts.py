@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 
 FIRST, LAST = date(2024, 4, 1), date(2024, 4, 20)
 DAYS = 20
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_ctrl_c_cancels_the_run_and_keeps_what_is_committed(house: House) -> Non
     interrupted = time.monotonic()
     status, errors = backfill.end()
     assert status == 130, errors
-    assert time.monotonic() - interrupted < 15
+    assert time.monotonic() - interrupted < 60
     run = only_run(house)
     assert run.status == dg.DagsterRunStatus.CANCELED
     assert held_locks(house) == 0

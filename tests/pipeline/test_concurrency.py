@@ -24,7 +24,7 @@ class Crowd:
             self.running += 1
             self.most = max(self.most, self.running)
         yield number
-        self._met.wait(timeout=10)
+        self._met.wait(timeout=60)
         yield number
         with self._lock:
             self.running -= 1
@@ -67,14 +67,14 @@ def test_a_failure_is_raised_after_what_the_others_gave() -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def failing() -> Iterator[int]:
-        begun.wait(timeout=10)
+        begun.wait(timeout=60)
         yield from ()
         may_end.set()
         raise ValueError("broken")
 
     def steady() -> Iterator[int]:
         begun.set()
-        may_end.wait(timeout=10)
+        may_end.wait(timeout=60)
         yield 7
 
     never = partial(Crowd().job, 9)

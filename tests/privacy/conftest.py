@@ -1,5 +1,5 @@
 """The installation with a person in it."""
 
-from tests.cli.conftest import days, house, sandbox
+from tests.cli.conftest import days, house, loaded_days, sandbox
 
-__all__ = ["days", "house", "sandbox"]
+__all__ = ["days", "house", "loaded_days", "sandbox"]

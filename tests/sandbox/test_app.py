@@ -113,7 +113,7 @@ def test_configuration_is_changed_over_http(sandbox: Sandbox, user: CalltouchUse
 
 
 def test_latency_is_not_a_queue(sandbox: Sandbox) -> None:
-    sandbox.world.calltouch.config.latency = 0.5
+    sandbox.world.calltouch.config.latency = 1.0
     users = [CalltouchUser(sandbox) for _ in range(12)]
     answers: list[requests.Response] = []
     started = time.monotonic()
@@ -125,7 +125,7 @@ def test_latency_is_not_a_queue(sandbox: Sandbox) -> None:
     for thread in threads:
         thread.join()
     assert [answer.status_code for answer in answers] == [200] * 12
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 8, "one after another they take twelve seconds"
 
 
 def test_a_second_is_full_after_so_many_requests_and_free_again_after_it() -> None:
@@ -227,7 +227,7 @@ def test_the_command_says_where_it_listens_and_ends_quietly_at_ctrl_c(tmp_path: 
         assert told["url"] in line
         assert is_answering(told["url"])
         served.send_signal(signal.SIGINT)
-        assert served.communicate(timeout=10)[1] == ""
+        assert served.communicate(timeout=60)[1] == ""
     assert served.returncode == 0
 
 

@@ -104,7 +104,7 @@ def test_a_hanging_call_ends_at_the_clients_patience(sandbox: Sandbox, user: Cal
     started = time.monotonic()
     with pytest.raises(requests.ReadTimeout):
         user.post(window(A_DAY), timeout=0.3)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
     assert user.ask(A_DAY).ok
 
 

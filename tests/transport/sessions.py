@@ -22,6 +22,6 @@ class Pauses(list[float]):
 
 
 def session(pauses: Pauses | None = None, **named: Any) -> Session:
-    named.setdefault("timeouts", Timeouts(connect=2, read=0.4, total=0.8))
+    named.setdefault("timeouts", Timeouts(connect=10, read=1.5, total=3.0))
     named.setdefault("pause", Pauses() if pauses is None else pauses)
     return Session(**named)

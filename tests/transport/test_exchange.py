@@ -30,6 +30,7 @@ from dagster_project.transport.session import RetryPolicy, Session
 from tests.transport.scripted_server import (
     Asked,
     Play,
+    ScriptedServer,
     drip_body,
     hang,
     hang_up,
@@ -41,16 +42,22 @@ from tests.transport.scripted_server import (
 from tests.transport.sessions import GOOD, Pauses, session
 
 
-@pytest.mark.parametrize("play", [hang(5.0), drip_body(200, 0.05), reply("", 503)])
+def set_once_asked(server: ScriptedServer, stop: threading.Event) -> None:
+    while not server.asked:
+        time.sleep(0.01)
+    stop.set()
+
+
+@pytest.mark.parametrize("play", [hang(30.0), drip_body(600, 0.05), reply("", 503)])
 def test_an_exchange_given_up_ends_at_once(play: Play) -> None:
     stop = threading.Event()
-    patient = Session(timeouts=Timeouts(5, 5, 10), retry=RetryPolicy(first_wait=20))
+    patient = Session(timeouts=Timeouts(30, 30, 60), retry=RetryPolicy(first_wait=60))
     with serving(play) as server:
-        threading.Timer(0.2, stop.set).start()
+        threading.Thread(target=set_once_asked, args=(server, stop)).start()
         began = time.monotonic()
         with pytest.raises(Abandoned):
             patient.send(Request("GET", server.url), stats=ExtractStats(), stop=stop)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 15
         with pytest.raises(Abandoned):
             patient.send(Request("GET", server.url), stats=ExtractStats(), stop=stop)
     assert len(server.asked) == 1

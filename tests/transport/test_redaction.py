@@ -154,7 +154,7 @@ LEAKING: dict[str, tuple[Play, dict[str, Any]]] = {
     "redirect": (reply("", 302, {"Location": f"https://other.invalid/{SECRET}?t={SECRET}"}), {}),
     "reset": (reset(), {}),
     "cut": (reply(SECRET, claims=999), {}),
-    "hang": (hang(1.0), {}),
+    "hang": (hang(5.0), {}),
     "broken header": (drip(f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode(), 0), {}),
     "bad status line": (drip(f"HTTP/9 {SECRET}\r\n\r\n".encode(), 0), {}),
     "refused by the judge": (reply(SECRET), {"classify_response": refuse}),

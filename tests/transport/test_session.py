@@ -65,7 +65,7 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
         reply("\ufeff"),
         reply(b"\x1f\x8b not gzip", headers={"Content-Encoding": "gzip"}),
         reply(gzip.compress(GOOD.encode())[:-14], headers={"Content-Encoding": "gzip"}),
-        hang(1.0),
+        hang(5.0),
         drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 50, 0.02),
         drip_body(100, 0.05),
     ],
@@ -98,12 +98,12 @@ def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]
     assert answer.decoded == {"rows": [1, 2]}
 
 
-@pytest.mark.parametrize("fault", [hang(3.0), drip(b" " * 90, 0.05), drip_body(90, 0.05)])
+@pytest.mark.parametrize("fault", [hang(30.0), drip(b" " * 600, 0.05), drip_body(600, 0.05)])
 def test_no_server_holds_a_request_longer_than_its_timeouts(fault: Play) -> None:
     began = time.monotonic()
     with serving(fault) as server, pytest.raises(TryLater, match="no whole answer in time"):
         session().send(Request("GET", server.url), stats=ExtractStats(), attempts=1)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15
 
 
 def test_attempts_are_bounded_and_told() -> None:
@@ -138,11 +138,11 @@ def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
 
 
 def test_time_is_bounded_too() -> None:
-    policy = RetryPolicy(attempts=100, total=1.0, first_wait=0.4)
+    policy = RetryPolicy(attempts=100, total=3.0, first_wait=1.2)
     began = time.monotonic()
     with serving(reply("", 503)) as server, pytest.raises(TryLater, match=r"was tried [23] times"):
         Session(retry=policy).send(Request("GET", server.url), stats=ExtractStats())
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
 
 
 def test_the_wait_grows_has_jitter_and_is_capped() -> None:

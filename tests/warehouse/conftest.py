@@ -14,10 +14,10 @@ import pytest
 
 from dagster_project.warehouse.server.cluster import Cluster
 from dagster_project.warehouse.server.embedded import ensure_running, stop
-from tests.cli.conftest import days, house, sandbox
+from tests.cli.conftest import days, house, loaded_days, sandbox
 from tests.warehouse.server.homes import is_gone, wait_until
 
-__all__ = ["days", "house", "sandbox"]
+__all__ = ["days", "house", "loaded_days", "sandbox"]
 
 
 @pytest.fixture(scope="session")

@@ -258,7 +258,7 @@ def test_a_patient_connection_is_made_once_the_server_is_back() -> None:
     began = time.monotonic()
     with pytest.raises(TryLater):
         found.connect()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
     asked: list[int] = []
 
     def greet() -> None:
@@ -275,6 +275,6 @@ def test_a_patient_connection_is_made_once_the_server_is_back() -> None:
     thread = threading.Thread(target=greet)
     thread.start()
     with pytest.raises(WarehouseError):
-        found.connect(patience=8)
-    thread.join(timeout=10)
+        found.connect(patience=30)
+    thread.join(timeout=60)
     assert asked

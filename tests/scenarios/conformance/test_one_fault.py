@@ -65,7 +65,7 @@ def test_a_server_that_does_not_end_its_answer_is_given_up(
     rig: Rig, patience: Callable[[float, int], None], name: str
 ) -> None:
     patience(0.5, 3)
-    passes_and_lasts(rig, HANGING[name])
+    passes_and_lasts(rig, HANGING[name], meanwhile=lambda: patience(1.5, 4))
 
 
 @pytest.mark.parametrize(("rig", "kind"), OF_VENDORS, indirect=["rig"])
@@ -80,7 +80,8 @@ def test_what_only_the_vendor_can_do_wrong(rig: Rig, kind: str) -> None:
     rig.heals()
 
 
-def passes_and_lasts(rig: Rig, fault: Fault) -> None:
+def passes_and_lasts(rig: Rig, fault: Fault, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """``meanwhile`` comes between a fault that lasts and ones that pass."""
     calls = calls_of(rig)
     with rig.trial() as old:
         script(rig, fault, nth=calls // 2, times=None)
@@ -88,6 +89,7 @@ def passes_and_lasts(rig: Rig, fault: Fault) -> None:
         assert done.problems, "a fault without end cannot end well"
         rig.classify_response(done, old)
         rig.world.faults.clear()
+        meanwhile()
         for nth in positions(calls):
             script(rig, fault, nth=nth)
         done = rig.refresh()

@@ -10,7 +10,7 @@ import psycopg
 from dagster_project.warehouse.connection import Warehouse
 
 Connection = psycopg.Connection[Any]
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 SESSIONS = """
 SELECT application_name, state, query FROM pg_stat_activity

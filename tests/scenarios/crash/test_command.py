@@ -24,7 +24,7 @@ from tests.scenarios.crash.scene import place_of
 from tests.support.operating import operating
 
 A_FEW, MANY = 3, 40
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 def backfill(crashes: Crashes) -> subprocess.Popen[str]:

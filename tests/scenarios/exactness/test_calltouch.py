@@ -22,7 +22,7 @@ from dagster_project.text.sanitize import sanitize
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, environment, operating
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 CLOCK = "2024-05-20T12:00:00+03:00"
 SITE = {"site_id": 77, "token": "t", "zone": "Europe/Moscow"}
@@ -79,7 +79,7 @@ def test_four_processes_on_overlapping_days_draw_no_429_and_end_exact(
             for a, b in spans
         ]
         for process in processes:
-            output, errors = process.communicate(timeout=200)
+            output, errors = process.communicate(timeout=600)
             assert process.returncode == 0, output + errors
         stats = sandbox.get("stats")
         assert stats["rate_limited"].get("calltouch", 0) == 0, "no answer of 429"

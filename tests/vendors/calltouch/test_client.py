@@ -219,7 +219,7 @@ def test_a_failing_page_fails_the_window_and_gives_the_others_up() -> None:
     def refusal(asked: Asked) -> Play | None:
         if asked.json.get("pageOfResult") == 2:
             return reply(NO_ACCESS, after=0.2)
-        return hang(5) if asked.json.get("pageOfResult", 1) > 2 else None
+        return hang(30) if asked.json.get("pageOfResult", 1) > 2 else None
 
     began = time.monotonic()
     with (
@@ -227,7 +227,7 @@ def test_a_failing_page_fails_the_window_and_gives_the_others_up() -> None:
         pytest.raises(AccessDenied),
     ):
         read(client)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 15
 
 
 def test_pages_are_fetched_side_by_side_more_of_them_than_may_be_at_hand() -> None:
@@ -235,7 +235,7 @@ def test_pages_are_fetched_side_by_side_more_of_them_than_may_be_at_hand() -> No
 
     def when_all_are_asked(asked: Asked) -> Play | None:
         if asked.json.get("pageOfResult", 1) > 1:
-            together.wait(timeout=10)
+            together.wait(timeout=60)
         return None
 
     rows = [sms(n) for n in range(10 * (1 + 8 * MOST_ASKED))]
