@@ -15,17 +15,19 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.batch import RowEncoder
 from dagster_project.model.copy_binary import NULL, encode
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import build, launch, report, services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TailMemory
+from dagster_project.vendors.calltouch.rows import to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
 
 
@@ -54,12 +56,12 @@ def without_templates(feed: Feed) -> Feed:
     if feed.source != "calltouch":
         return feed
 
-    def row_context(settings: Settings, key: str) -> RowContext:
-        context = RowContext.of(key)
-        context.tails = SegmentsAlone(context.template_key)
-        return context
+    def encoder(secret: str) -> RowEncoder:
+        context = RowContext.of(secret)
+        context.tails = SegmentsAlone(context.keys.template)
+        return partial(to_batch, context=context)
 
-    return replace(feed, row_context=row_context)
+    return replace(feed, row_encoder=encoder)
 
 
 class Product:
@@ -88,7 +90,7 @@ class Product:
             self.strip()
         told: Counter[str] = Counter()
         with ExitStack() as stack:
-            stack.enter_context(report.listen(lambda chunk: _add(told, chunk.committed)))
+            stack.enter_context(report.listen(lambda chunk: _add(told, chunk.receipts)))
             begun, cpu = time.perf_counter(), used()
             success = launch.launch(
                 self.definitions, self.instance, feed, days, run_id=str(uuid4()), config={}

@@ -19,8 +19,9 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import services
+from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
-from dagster_project.pipeline.runner import WindowDone, refuse_unknown_accounts
+from dagster_project.pipeline.runner import refuse_unknown_accounts
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.restored import refuse_restored
@@ -48,7 +49,7 @@ class Done:
 
     def add(self, chunk: WindowDone) -> None:
         self.days += len(chunk.days)
-        for receipt in chunk.committed:
+        for receipt in chunk.receipts:
             self.received += receipt.rows_received
             self.rejected += receipt.rows_rejected
             if receipt.already_there:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import click
 
-from dagster_project.pipeline.runner import WindowDone
+from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.text.wording import pluralize
 
 _LINE_EVERY_SECONDS = 5.0
@@ -56,8 +56,8 @@ class Progress:
 
     def advance(self, chunk: WindowDone) -> None:
         """Take in a chunk that has ended."""
-        self.committed += len({(receipt.account, receipt.day) for receipt in chunk.committed})
-        self.rows += sum(receipt.rows_received for receipt in chunk.committed)
+        self.committed += len({(receipt.account, receipt.day) for receipt in chunk.receipts})
+        self.rows += sum(receipt.rows_received for receipt in chunk.receipts)
         self.requests += chunk.stats.requests
         if self._bar is not None:
             self._bar.show(self.done, self._so_far)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dagster_project.model.response import Response
+from dagster_project.model.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,8 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+RowEncoder = Callable[[Response, Window], Batch]
+"""Encodes the rows of one response. It may keep memories from one to the next, which change how fast
+rows come out and never which: one thread at a time."""

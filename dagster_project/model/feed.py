@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 from dagster_project.config.section import VendorSettings
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError
-from dagster_project.model.batch import Batch
+from dagster_project.model.batch import RowEncoder
 from dagster_project.model.finding import Finding
 from dagster_project.model.privacy import Personal, Reduction
 from dagster_project.model.receipt import Receipt
@@ -116,9 +116,9 @@ class SmsMarts:
 class Feed(Generic[S, C]):
     """One kind of answer of one vendor and the table it is loaded into.
 
-    ``list_accounts`` and ``open_client`` are asked where the vendor has credentials. ``to_batch`` is pure;
-    its last argument is what ``row_context`` made. ``minute``: past two o'clock, local, when the nightly
-    run begins.
+    ``list_accounts`` and ``open_client`` are asked where the vendor has credentials. ``row_encoder`` makes,
+    from ``PII_HASH_KEY``, what encodes a response's rows. ``minute``: past two o'clock, local, when the
+    nightly run begins.
 
     ``window_days`` and ``window_rows`` bound what is asked and committed together. ``rows_a_call`` is how
     many rows a call answers with at most (0: a call costs the same whatever it answers); ``count`` asks
@@ -139,8 +139,7 @@ class Feed(Generic[S, C]):
     list_accounts: Callable[[S], tuple[Account, ...]]
     open_client: Callable[[S, VendorStore], C]
     check: CredentialsCheck[C]
-    to_batch: Callable[[Response, Window, Any], Batch]
-    row_context: Callable[[Settings, str], Any] = field(default=lambda settings, key: None)
+    row_encoder: Callable[[str], RowEncoder]
     window_days: int = 1
     window_rows: int = 200_000
     rows_a_call: int = 0

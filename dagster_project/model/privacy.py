@@ -25,7 +25,7 @@ from dagster_project.model.batch import Batch
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.text import written_numbers
-from dagster_project.text.pseudonyms import pseudonyms
+from dagster_project.text.pseudonyms import PseudonymKeys, pseudonyms
 
 ERASED: Final = "(erased)"
 REDUCED: Final = "(reduced)"
@@ -193,12 +193,12 @@ class Personal:
 
     identify: Callable[[str], Identity | None]
     own_phones: Callable[[Iterable[str], Suppression], set[str]]
-    pseudonym_of: Callable[[Identity, Any], bytes]
-    pseudonyms_of: Callable[[Identity, Any], frozenset[bytes]]
+    pseudonym_of: Callable[[Identity, PseudonymKeys], bytes]
+    pseudonyms_of: Callable[[Identity, PseudonymKeys], frozenset[bytes]]
     redact: Callable[[Response, Suppression], Response]
     redact_body: Callable[[bytes, Suppression], bytes | None]
     redact_reject: Callable[[str, Suppression], str | None]
     find_in_body: Callable[[bytes, Suppression], Found]
     find_in_reject: Callable[[str, Suppression], Found]
-    erase_row: Callable[[Values, Account, Any, Rules, frozenset[bytes]], Values | None]
-    rekey_row: Callable[[Values, Any], Values]
+    erase_row: Callable[[Values, Account, PseudonymKeys, Rules, frozenset[bytes]], Values | None]
+    rekey_row: Callable[[Values, PseudonymKeys], Values]

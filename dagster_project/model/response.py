@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,9 @@ from typing import Any
 class Response:
     """One HTTP answer as received. ``request`` names method, path and parameters, never a credential.
 
-    ``sequence`` orders the answers of a window (the page number, from 1). ``decoded`` spares
-    ``rows`` a second parse where the client had to look inside; it is not stored.
+    ``sequence`` orders the responses of a window (the page number, from 1). A client that had to
+    decode the body hands on a subclass with the decoded page, which spares its rows a second parse;
+    what is read back from ``raw.response`` is always of this class.
     """
 
     sequence: int
@@ -23,7 +24,10 @@ class Response:
     status: int
     content_type: str
     body: bytes = field(repr=False)
-    decoded: Any = field(default=None, compare=False, repr=False)
+
+    def values(self) -> dict[str, Any]:
+        """The fields by name, to make a response of another class from."""
+        return {each.name: getattr(self, each.name) for each in fields(Response)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,15 @@ from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.reporter import Reporter, UnreportedDays, read_unreported
 from dagster_project.pipeline.due_days import Due
-from dagster_project.pipeline.load_window import WindowPipeline
-from dagster_project.pipeline.runner import DayRunner, WindowDone, refuse_unknown_accounts
+from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.outcomes import WindowDone
+from dagster_project.pipeline.runner import (
+    RunScope,
+    extract_days,
+    refresh_days,
+    refuse_unknown_accounts,
+    replay_days,
+)
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.ledger.manual_acts import note_act
@@ -137,24 +144,30 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             run_id=context.run.run_id,
             accept_shrink=config.accept_shrink,
             accept_rejects=config.accept_rejects,
-        ) as walk,
+        ) as feed_run,
     ):
-        _note_acceptance(context, walk, config, days)
+        _note_acceptance(context, feed_run, config, days)
         already: Mapping[tuple[str, date], Receipt] = {}
         if ask and load:
-            with walk.reading() as connection:
+            with feed_run.connections.reading() as connection:
                 already = load_receipts.committed_by_runs(
                     connection, feed.source, _earlier_tries(context)
                 )
-        reporter = Reporter(walk)
+        reporter = Reporter(feed_run)
         if load:
-            for late in read_unreported(walk, but=already):
-                _report_late(context, walk, reporter, late)
-        runner = DayRunner(walk, settings, config.accounts, already, _days_to_ask(feed, due))
-        step = (runner.refresh if load else runner.extract) if ask else runner.replay
+            for late in read_unreported(feed_run, but=already):
+                _report_late(context, feed_run, reporter, late)
+        scope = RunScope(
+            days,
+            config.accounts,
+            already,
+            _days_to_ask(feed, due),
+            newest_first=not config.oldest_first,
+        )
+        step = (refresh_days if load else extract_days) if ask else replay_days
         done = 0
-        for chunk in step(days, newest_first=not config.oldest_first):
-            reporter.add(chunk, partial(_log, context, walk, asked=ask, loaded=load))
+        for chunk in step(feed_run, scope):
+            reporter.add(chunk, partial(_log, context, feed_run, asked=ask, loaded=load))
             done += len(chunk.days)
             report.progress(context, feed, chunk, done, len(days))
             if due is not None and nights.may_wait(due, chunk):
@@ -163,7 +176,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 problems += chunk.problems
             problems += chunk.doubts if load else []
         if load:
-            reporter.add(WindowDone(), lambda _: _log_source(context, walk))
+            reporter.add(WindowDone(), lambda _: _log_source(context, feed_run))
         reporter.write()
     if reporter.problem:
         context.log.error(reporter.problem)
@@ -175,7 +188,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
 
 def _report_late(
     context: dg.AssetExecutionContext,
-    walk: WindowPipeline,
+    feed_run: FeedRun,
     reporter: Reporter,
     late: UnreportedDays,
 ) -> None:
@@ -184,18 +197,20 @@ def _report_late(
         f"{pluralize(len(late.chunk.days), 'day')} that run {late.run_id} committed, and that Dagster was"
         " not told of, are reported now."
     )
-    write = partial(_log, context, walk, asked=late.asked, loaded=True, committed_by=late.run_id)
+    write = partial(
+        _log, context, feed_run, asked=late.asked, loaded=True, committed_by=late.run_id
+    )
     reporter.add(late.chunk, write)
 
 
-def _log_source(context: dg.AssetExecutionContext, walk: WindowPipeline) -> None:
-    for evaluation in checks.of_source(walk):
+def _log_source(context: dg.AssetExecutionContext, feed_run: FeedRun) -> None:
+    for evaluation in checks.of_source(feed_run):
         context.log_event(evaluation)
 
 
 def _note_acceptance(
     context: dg.AssetExecutionContext,
-    walk: WindowPipeline,
+    feed_run: FeedRun,
     config: RefreshConfig,
     days: Collection[date],
 ) -> None:
@@ -203,9 +218,9 @@ def _note_acceptance(
     accepted = [name for name in ACCEPTING if getattr(config, name, False)]
     if not accepted:
         return
-    about = f"{walk.feed.source}, {', '.join(config.accounts) or 'every account'}"
+    about = f"{feed_run.feed.source}, {', '.join(config.accounts) or 'every account'}"
     about += f", {min(days)} to {max(days)}"
-    with walk.reading() as connection:
+    with feed_run.connections.reading() as connection:
         for name in accepted:
             note_act(connection, name.replace("_", "-"), about, context.run.run_id)
 
@@ -238,7 +253,7 @@ def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
 
 def _log(
     context: dg.AssetExecutionContext,
-    walk: WindowPipeline,
+    feed_run: FeedRun,
     chunk: WindowDone,
     *,
     asked: bool,
@@ -246,7 +261,7 @@ def _log(
     committed_by: str | None = None,
 ) -> None:
     """Materializations and checks of the days that are done; ``committed_by``: by an earlier run."""
-    feed = walk.feed
+    feed = feed_run.feed
     earlier = {"committed by run": committed_by} if committed_by else {}
     for day, receipts in chunk.days.items():
         key = day.isoformat()
@@ -268,16 +283,16 @@ def _log(
                     description=report.summary(receipts, asked=asked),
                 )
             )
-            for evaluation in checks.evaluations(context, walk, day, receipts):
+            for evaluation in checks.evaluations(context, feed_run, day, receipts):
                 context.log_event(evaluation)
     for problem in chunk.problems:
         if isinstance(problem, HeldBack):
             for day in problem.days:
-                for evaluation in checks.held(context, walk, day):
+                for evaluation in checks.held(context, feed_run, day):
                     context.log_event(evaluation)
         elif loaded and isinstance(problem, AnswerNotTrusted):
             for day in problem.days_of_window() & {
                 *map(date.fromisoformat, context.partition_keys)
             }:
-                for evaluation in checks.not_read(context, walk, day, problem):
+                for evaluation in checks.not_read(context, feed_run, day, problem):
                     context.log_event(evaluation)

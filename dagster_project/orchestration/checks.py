@@ -21,7 +21,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import freshness, reconciliation, report
 from dagster_project.orchestration.names import HELD
-from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 
@@ -53,11 +53,11 @@ def specs_of(
     return [*by_day, fresh]
 
 
-def of_source(walk: WindowPipeline) -> Iterator[dg.AssetCheckEvaluation]:
+def of_source(feed_run: FeedRun) -> Iterator[dg.AssetCheckEvaluation]:
     """How the source stands at the end of a run; nothing is asked of the vendor for it."""
-    feed, settings = walk.feed, walk.settings
-    with walk.reading() as connection:
-        found = freshness.freshness(connection, walk.warehouse, feed, settings)
+    feed, settings = feed_run.feed, feed_run.settings
+    with feed_run.connections.reading() as connection:
+        found = freshness.freshness(connection, feed_run.warehouse, feed, settings)
         if found is not None:
             yield freshness.evaluation(feed, found)
         if feed.whole_month is not None:
@@ -65,21 +65,21 @@ def of_source(walk: WindowPipeline) -> Iterator[dg.AssetCheckEvaluation]:
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date, receipts: Sequence[Receipt]
+    context: dg.AssetExecutionContext, feed_run: FeedRun, day: date, receipts: Sequence[Receipt]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The day's evaluations; log them right after its materialization."""
-    return _evaluations(context, walk.feed, day, _results(walk, day, receipts))
+    return _evaluations(context, feed_run.feed, day, _results(feed_run, day, receipts))
 
 
 def held(
-    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date
+    context: dg.AssetExecutionContext, feed_run: FeedRun, day: date
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluation of a day of which an answer is held back: its old rows and materialization stand."""
-    return _evaluations(context, walk.feed, day, [_held(walk, day)])
+    return _evaluations(context, feed_run.feed, day, [_held(feed_run, day)])
 
 
 def not_read(
-    context: dg.AssetExecutionContext, walk: WindowPipeline, day: date, problem: AnswerNotTrusted
+    context: dg.AssetExecutionContext, feed_run: FeedRun, day: date, problem: AnswerNotTrusted
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluation of a day whose newer answer was not taken at all: its old rows stand."""
     result = _Result(
@@ -89,7 +89,7 @@ def not_read(
         problem.what,
         {f"account {problem.account}": str(problem)},
     )
-    return _evaluations(context, walk.feed, day, [result])
+    return _evaluations(context, feed_run.feed, day, [result])
 
 
 def _evaluations(
@@ -119,7 +119,7 @@ class _Result(NamedTuple):
     figures: dict[str, Any]
 
 
-def _results(walk: WindowPipeline, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
+def _results(feed_run: FeedRun, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     received = sum(receipt.rows_received for receipt in receipts)
     rows = sum(receipt.rows for receipt in receipts)
@@ -159,15 +159,15 @@ def _results(walk: WindowPipeline, day: date, receipts: Sequence[Receipt]) -> It
         said if outside else "every record is dated inside of the window",
         {"outside": outside},
     )
-    yield _held(walk, day)
+    yield _held(feed_run, day)
     yield _readable(receipts)
-    yield _volume(walk, day, rows, [receipt.account for receipt in receipts])
+    yield _volume(feed_run, day, rows, [receipt.account for receipt in receipts])
 
 
-def _held(walk: WindowPipeline, day: date) -> _Result:
+def _held(feed_run: FeedRun, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
-    with walk.reading() as connection:
-        held = load_receipts.held_days(connection, walk.feed.source, day=day)
+    with feed_run.connections.reading() as connection:
+        held = load_receipts.held_days(connection, feed_run.feed.source, day=day)
     said = "; ".join(f"account {one.account}: {one.why}; {one.way_out}" for one in held)
     figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
     for one in held:
@@ -204,16 +204,16 @@ def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
     return reasons
 
 
-def _volume(walk: WindowPipeline, day: date, rows: int, accounts: Sequence[str]) -> _Result:
+def _volume(feed_run: FeedRun, day: date, rows: int, accounts: Sequence[str]) -> _Result:
     """Against the median of the last four same weekdays that are loaded; a drop below half warns."""
     weekdays = [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
-    with walk.reading() as connection:
+    with feed_run.connections.reading() as connection:
         before = [
             int(row[0])
             for row in connection.execute(
                 "SELECT sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
                 " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
-                (walk.feed.source, list(accounts), weekdays, len(accounts)),
+                (feed_run.feed.source, list(accounts), weekdays, len(accounts)),
             )
         ]
     usual = median(before) if before else 0

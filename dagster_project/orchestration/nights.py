@@ -21,7 +21,7 @@ from dagster_project.pipeline.due_days import (
     fitting_days,
     ranges_of,
 )
-from dagster_project.pipeline.runner import WindowDone
+from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.warehouse.connection import Warehouse
 
 

@@ -9,6 +9,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account
 from dagster_project.privacy.erasure import PersonalDataScope, Reducible
+from dagster_project.text.pseudonyms import PseudonymKeys
 
 
 def scopes(settings: Settings, key: str) -> list[PersonalDataScope]:
@@ -17,7 +18,7 @@ def scopes(settings: Settings, key: str) -> list[PersonalDataScope]:
         PersonalDataScope(
             **_reducible(feed, settings),
             personal=feed.personal,
-            context=feed.row_context(settings, key),
+            keys=PseudonymKeys.of(key),
         )
         for feed in FEEDS
         if feed.personal is not None

@@ -21,7 +21,7 @@ from dagster_project.errors import (
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
-from dagster_project.pipeline.runner import Cost, WindowDone
+from dagster_project.pipeline.outcomes import Cost, WindowDone
 from dagster_project.text.remedies import Verb, join_commands, load_command
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
 from dagster_project.text.wording import pluralize
@@ -177,7 +177,7 @@ def progress(
     """One line of the event log for each chunk, and one for each problem."""
     for listener in _listeners:
         listener(chunk)
-    receipts = chunk.committed
+    receipts = chunk.receipts
     if receipts:
         days = sorted({receipt.day for receipt in receipts})
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"

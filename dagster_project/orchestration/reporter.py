@@ -16,8 +16,8 @@ from datetime import date
 from dagster_project.errors import WarehouseError
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import liveness
-from dagster_project.pipeline.load_window import WindowPipeline
-from dagster_project.pipeline.runner import Cost, WindowDone
+from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.outcomes import Cost, WindowDone
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
 
@@ -37,8 +37,8 @@ FAILURES_IN_A_ROW = 2
 class Reporter:
     """Writes events; what cannot be written waits."""
 
-    def __init__(self, walk: WindowPipeline) -> None:
-        self._walk = walk
+    def __init__(self, feed_run: FeedRun) -> None:
+        self._feed_run = feed_run
         self._waiting: deque[_Waiting] = deque()
         self._failure: Exception | None = None
 
@@ -68,7 +68,7 @@ class Reporter:
                 failures = 0
                 told += [r for receipts in first.chunk.days.values() for r in receipts]
         # Not marked is told once more by the next run: no reason to stop this one.
-        with suppress(WarehouseError), self._walk.reading() as connection:
+        with suppress(WarehouseError), self._feed_run.connections.reading() as connection:
             load_receipts.mark_reported(connection, told)
 
     @property
@@ -81,7 +81,7 @@ class Reporter:
         return (
             f"{what} Dagster could not be told of, since its storage takes no events"
             f" ({type(self._failure).__name__}). The rows are committed; the next run of"
-            f" {self._walk.feed.source} reports what this one could not."
+            f" {self._feed_run.feed.source} reports what this one could not."
         )
 
 
@@ -95,16 +95,16 @@ class UnreportedDays:
 
 
 def read_unreported(
-    walk: WindowPipeline, but: Collection[tuple[str, date]]
+    feed_run: FeedRun, but: Collection[tuple[str, date]]
 ) -> Iterator[UnreportedDays]:
     """What runs that are over have left, of days that every account has; ``but``: what comes anyway."""
-    accounts = [account.label for account in walk.feed.accounts(walk.settings)]
+    accounts = [account.label for account in feed_run.feed.accounts(feed_run.settings)]
     by_run: dict[str, dict[date, list[Receipt]]] = defaultdict(lambda: defaultdict(list))
-    with walk.reading() as connection:
-        left = load_receipts.unreported(connection, walk.feed.source)
+    with feed_run.connections.reading() as connection:
+        left = load_receipts.unreported(connection, feed_run.feed.source)
         over = {run for run in left if liveness.is_over(connection, run)}
         days = {receipt.day for run in over for receipt in left[run]}
-        whole = load_receipts.days_of_all(connection, walk.feed.source, accounts, sorted(days))
+        whole = load_receipts.days_of_all(connection, feed_run.feed.source, accounts, sorted(days))
     for run in over:
         for receipt in left[run]:
             if receipt.day in whole and (receipt.account, receipt.day) not in but:

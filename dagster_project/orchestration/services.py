@@ -1,4 +1,4 @@
-"""What a run needs open: settings, the warehouse, a walk. One place, for assets and command line."""
+"""What a run needs open: settings, the warehouse, a feed's run. One place, for assets and command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed
 from dagster_project.orchestration.malloc_arenas import limit_malloc_arenas
-from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.text import remedies
@@ -90,8 +90,8 @@ def open_pipeline(
     run_id: str | None = None,
     accept_shrink: bool = False,
     accept_rejects: bool = False,
-) -> Iterator[WindowPipeline]:
-    """A walk of this feed with the process's settings.
+) -> Iterator[FeedRun]:
+    """A run of this feed with the process's settings.
 
     Raises:
         SettingsError: the server takes no writes; the PII key is not the one that this warehouse was loaded with; or this is a
@@ -103,7 +103,7 @@ def open_pipeline(
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
     refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
     _tell_other_zones(feed)
-    with WindowPipeline(
+    with FeedRun(
         feed,
         settings(),
         warehouse(),
@@ -112,16 +112,16 @@ def open_pipeline(
         accept_shrink=accept_shrink,
         accept_rejects=accept_rejects,
         after_rows=marts_keeper(feed, settings()),
-    ) as walk:
+    ) as feed_run:
         ended = threading.Event()
         with ThreadPoolExecutor(1) as beside:
             try:
-                beside.submit(_count_passed_months, walk, ended)
-                yield walk
+                beside.submit(_count_passed_months, feed_run, ended)
+                yield feed_run
             finally:
                 ended.set()
-                statistics = beside.submit(walk.refresh_statistics)
-                refresh_stale_marts(walk)
+                statistics = beside.submit(feed_run.refresh_statistics)
+                refresh_stale_marts(feed_run)
                 statistics.result()
 
 
@@ -136,8 +136,8 @@ def _tell_other_zones(feed: Feed) -> None:
                 log.warning(f"{text} Way out: {command}")
 
 
-def _count_passed_months(walk: WindowPipeline, ended: threading.Event) -> None:
-    """What fails here stays in the queue, for the end of the walk."""
+def _count_passed_months(feed_run: FeedRun, ended: threading.Event) -> None:
+    """What fails here stays in the queue, for the end of the run."""
     while not ended.wait(PASSED_MONTHS_SECONDS):
         with suppress(WarehouseError):
-            refresh_stale_marts(walk, passed_only=True)
+            refresh_stale_marts(feed_run, passed_only=True)

@@ -7,8 +7,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
-from dagster_project.pipeline.load_window import WindowPipeline
-from dagster_project.pipeline.outcomes import AfterRows
+from dagster_project.pipeline.feed_run import AfterRows, FeedRun
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Connection
 
@@ -32,7 +31,7 @@ def sms_mask() -> marts.Mask:
     return next(feed.sms_marts.shown_template for feed in FEEDS if feed.sms_marts)
 
 
-def refresh_stale_marts(walk: WindowPipeline, *, passed_only: bool = False) -> int:
+def refresh_stale_marts(feed_run: FeedRun, *, passed_only: bool = False) -> int:
     """Count afresh what a load could only mark (months of reach and of bad numbers)."""
-    with walk.reading() as connection:
+    with feed_run.connections.reading() as connection:
         return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only)

@@ -1,64 +1,92 @@
-"""What the walk is made of besides its steps: outcomes, cut windows, and failures told safely."""
+"""What a window ends with: a result with its cost, or a failure whose message shows no row."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from dagster_project.errors import (
-    HeldBack,
     NothingStored,
+    QuotaSpent,
     TooLittleRead,
+    TryLater,
     Unexpected,
     WarehouseError,
 )
-from dagster_project.model.receipt import Extraction, Receipt
+from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
-from dagster_project.model.window import ONE_DAY, Account, Window
-from dagster_project.warehouse.connection import Connection, safe_errors
-from dagster_project.warehouse.ledger import load_receipts
-from dagster_project.warehouse.load.day_counts import rejected_figures
-from dagster_project.warehouse.load.day_figures import Figure, beside, figures_of
-from dagster_project.warehouse.load.day_figures import told as figures_told
-from dagster_project.warehouse.load.holds import Held
-from dagster_project.warehouse.load.window_load import WindowLoad
+from dagster_project.model.window import Account, Window
+from dagster_project.warehouse.connection import safe_errors
 
 
 @dataclass
 class WindowResult:
-    """What a walk ended with: receipts of the days that committed, and what went wrong with others.
+    """Receipts of the days that committed, and what went wrong with others.
 
-    ``left`` are days for which the budget had no room; a problem among ``problems`` says so.
+    ``left`` are days for which the budget had no room; an error among ``problems`` says so.
     """
 
     receipts: list[Receipt] = field(default_factory=list)
     problems: list[WarehouseError] = field(default_factory=list)
     stats: ExtractStats = field(default_factory=ExtractStats)
-    extractions: list[Extraction] = field(default_factory=list)
     left: list[date] = field(default_factory=list)
 
-    def add(self, other: WindowResult) -> None:
-        self.receipts += other.receipts
-        self.problems += other.problems
-        self.left += other.left
-        self.extractions += other.extractions
-        self.stats.requests += other.stats.requests
-        self.stats.points += other.stats.points
-        self.stats.pages += other.stats.pages
+
+@dataclass
+class Cost:
+    """What the windows cost that a day was asked in, one for each account, and the days they cover.
+
+    ``notes`` is what the vendors' clients noted while they asked.
+    """
+
+    requests: int = 0
+    points: int = 0
+    pages: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+    days: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, other: Cost) -> None:
+        self.requests += other.requests
+        self.points += other.points
+        self.pages += other.pages
+        self.seconds += other.seconds
+        self.rows += other.rows
+        self.days = max(self.days, other.days)
+        self.notes |= other.notes
 
 
-DAYS_TOLD = 3
-"""Held days of which an error says what they would change; ``warehouse held`` tells of all."""
-FEWEST_ABREAST = 2
-"""Windows of one account under way at once, however big: one commits while the next one arrives."""
-MOST_READING_ROWS = 2
-"""Answers being turned into rows at once: each takes memory, and one interpreter."""
-MOST_WINDOWS = 8
-"""Windows under way at once in a walk, each on two connections."""
+@dataclass
+class WindowDone(WindowResult):
+    """A window's result, and the days that are done by it.
+
+    ``days`` has their receipts, one for each account that this run (or, re-executed, the run before it)
+    committed.
+    """
+
+    days: dict[date, list[Receipt]] = field(default_factory=dict)
+    costs: dict[date, Cost] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def doubts(self) -> list[WarehouseError]:
+        """What is to be said of days that were loaded for the first time, and of which too little
+        could be read: one error for each account and reason. What could be read is committed."""
+        days: dict[tuple[str, str, str], list[date]] = defaultdict(list)
+        for receipt in self.receipts:
+            if receipt.doubt and not receipt.already_there:
+                days[receipt.source, receipt.account, receipt.doubt].append(receipt.day)
+        return [
+            too_little_read(source, account, of_reason, why)
+            for (source, account, why), of_reason in days.items()
+        ]
 
 
 class TooManyRows(Exception):
@@ -70,33 +98,11 @@ class TooManyRows(Exception):
 
 
 class Stopped(BaseException):
-    """Whoever runs the walk was told to stop: the window under way is given up."""
+    """Whoever began the run told it to stop: the window under way is given up."""
 
 
-AfterRows = Callable[[Connection, Account, list[Receipt]], None]
-"""What is brought up to date with new rows, inside their transaction."""
-
-
-def split(window: Window, parts: int) -> list[Window]:
-    """The window in at most so many runs of days of about equal length, newest first."""
-    days = window.days
-    length = max(1, -(-len(days) // parts))
-    starts = range(0, len(days), length)
-    return [
-        Window(days[at], days[min(at + length, len(days)) - 1], window.account)
-        for at in reversed(starts)
-    ]
-
-
-def without(window: Window, newest: Window | None) -> list[Window]:
-    """What is left of a window without its newest days."""
-    if newest is None:
-        return [window]
-    return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
-
-
-def how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
-    """An extraction's outcome, why, and the kind of failure."""
+def extraction_outcome(error: BaseException) -> tuple[str, str, str | None]:
+    """How an extraction ended that raised this: its outcome, why, and the kind of failure."""
     if isinstance(error, TooManyRows):
         return "split", str(error), None
     if not isinstance(error, Exception):
@@ -106,9 +112,9 @@ def how_it_ended(error: BaseException) -> tuple[str, str, str | None]:
 
 
 def forget_locals(error: BaseException | None) -> None:
-    """Let go of what the frames hold through which an error came, such as the answer that caused it.
+    """Let go of what the frames hold through which an error came, such as the response that caused it.
 
-    Problems are kept until the end of a run, and answers take megabytes.
+    Problems are kept until the end of a run, and responses take megabytes.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)
@@ -129,7 +135,7 @@ def error_context(window: Window) -> Iterator[None]:
 
 @contextmanager
 def told_safely(doing: str = "") -> Iterator[None]:
-    """What is raised inside says nothing of a row, whether the database raised it or a bug."""
+    """Replace what is raised inside by an error that says nothing of a row, be it Postgres' or a bug's."""
     try:
         with safe_errors(doing):
             yield
@@ -150,57 +156,8 @@ def _place(error: BaseException) -> str:
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
 
 
-def hold(connection: Connection, load: WindowLoad, held: Mapping[date, Held]) -> list[HeldBack]:
-    """Note that the new answers for these days are held back; what to raise for them."""
-    source, account = load.extraction.source, load.extraction.account
-    days = sorted(held)
-    standing = figures_of(connection, load.table, load.window, days)
-    for receipt in load_receipts.read_receipts(connection, source, account, days):
-        standing[receipt.day] |= rejected_figures(receipt.notes.get(load_receipts.REJECTED, {}))
-    changes = {day: beside(standing[day], held[day].figures) for day in days}
-    for day in days:
-        one = held[day]
-        load_receipts.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
-    spans = [days] if load.lock_whole else _spans_of_kinds(held)
-    return [_held_back(load, span, held, changes) for span in spans]
-
-
-def _spans_of_kinds(held: Mapping[date, Held]) -> list[list[date]]:
-    """Runs of neighbouring days that the same options take: a command serves each."""
-    spans: list[list[date]] = []
-    for day in sorted(held):
-        last = spans[-1][-1] if spans else None
-        if last is not None and day - last == ONE_DAY and held[last].kinds == held[day].kinds:
-            spans[-1].append(day)
-        else:
-            spans.append([day])
-    return spans
-
-
-def _held_back(
-    load: WindowLoad,
-    days: list[date],
-    held: Mapping[date, Held],
-    changes: Mapping[date, Mapping[str, Sequence[Figure]]],
-) -> HeldBack:
-    """One error for days that one command takes; of many the first few are told."""
-    told = [
-        f"{f'{day}: ' if len(days) > 1 else ''}it {held[day].why} ({figures_told(changes[day])})"
-        for day in days[:DAYS_TOLD]
-    ]
-    if len(days) > DAYS_TOLD:
-        told.append(f"and {len(days) - DAYS_TOLD} more days")
-    kinds = dict.fromkeys(kind for day in days for kind in held[day].kinds)
-    return HeldBack.of(
-        days,
-        "; ".join(told),
-        list(kinds),
-        source=load.extraction.source,
-        account=load.extraction.account,
-    )
-
-
 def too_little_read(source: str, account: str, days: Sequence[date], why: str) -> TooLittleRead:
+    """Of a first load, part was suspiciously unreadable."""
     first, last = min(days), max(days)
     return TooLittleRead(
         f"what could be read of the first load is loaded, but {why}.",
@@ -216,6 +173,7 @@ def too_little_read(source: str, account: str, days: Sequence[date], why: str) -
 
 
 def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
+    """A day cannot be replayed."""
     return NothingStored(
         "no complete response of this day is stored; its rows stand as they are.",
         source=source,
@@ -225,4 +183,37 @@ def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
             f"ask the vendor again: warehouse backfill --source {source}"
             f" --account {account.label} --from {day} --to {day}"
         ),
+    )
+
+
+def no_points_left(
+    account: Account, left: Sequence[date], refusal: WarehouseError | None, setting: str
+) -> QuotaSpent:
+    """The one refusal that tells of all the account's days that the budget had no room for.
+
+    ``setting`` bounds the budget.
+    """
+    days = "1 day does" if len(left) == 1 else f"{len(left)} days do"
+    what = refusal.what if refusal else f"{days} not fit into what is left of today's points."
+    return QuotaSpent(
+        what,
+        source=account.source,
+        account=account.label,
+        window=Window(min(left), max(left), account),
+        way_out=(
+            f"run again after midnight {account.time_zone.key}, raise {setting}, or"
+            f" let the nightly runs do it: warehouse backfill --spread --source"
+            f" {account.source} --account {account.label} --from {min(left)} --to {max(left)}"
+        ),
+    )
+
+
+def vendor_is_down(account: Account, windows: int, last: WarehouseError) -> TryLater:
+    """So many windows in a row failed that the account's others were not asked for."""
+    return TryLater(
+        f"{windows} windows in a row failed, and the account's other days of this run"
+        f" were not asked for. The last of them: {last.what}",
+        source=account.source,
+        account=account.label,
+        way_out="run again later; a nightly run takes what is missing by itself.",
     )

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Any
 
 import zstandard
 from psycopg import sql
@@ -25,7 +24,7 @@ from dagster_project.model.privacy import Identity, Personal, Reduction, Rules, 
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
-from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.text.pseudonyms import PseudonymKeys, fingerprint
 from dagster_project.text.written_numbers import FEWEST_DIGITS, other_digits
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Warehouse
@@ -71,10 +70,10 @@ class Reducible:
 
 @dataclass(frozen=True)
 class PersonalDataScope(Reducible):
-    """What of the warehouse holds a feed's people. ``context`` is what its rows are made with."""
+    """What of the warehouse holds a feed's people; its rows have pseudonyms under ``keys``."""
 
     personal: Personal
-    context: Any
+    keys: PseudonymKeys
 
     def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
         """Takes these numbers out of a rejected record."""
@@ -183,7 +182,7 @@ def _suppress(
         suppression.remember_recipients(
             connection,
             suppressed,
-            {one.number: part.personal.pseudonyms_of(one, part.context) for one in identities},
+            {one.number: part.personal.pseudonyms_of(one, part.keys) for one in identities},
         )
     master = suppression.master_key(connection, secret)
     rules = Rules(suppressed, date.min, suppression.reduction_key(master))
@@ -339,7 +338,7 @@ def _erase_day(
     account = part.account_of(label)
 
     def change(values: Values) -> Values | None:
-        return part.personal.erase_row(values, account, part.context, rules, gone)
+        return part.personal.erase_row(values, account, part.keys, rules, gone)
 
     return rewrite_day(connection, part.table, account, day, change)
 
@@ -351,7 +350,7 @@ def pseudonyms_in_rows(
     suppressed: Suppression,
 ) -> frozenset[bytes]:
     """By what recipients the numbers are known, also of phone fields in another form than eleven digits."""
-    known = (part.personal.pseudonyms_of(one, part.context) for one in identities)
+    known = (part.personal.pseudonyms_of(one, part.keys) for one in identities)
     found: set[bytes] = set().union(*known)
     with connection.cursor(name="odd_phones") as cursor:
         cursor.execute(

@@ -102,8 +102,8 @@ def _begin(connection: Connection, keys: Keys) -> bool:
 def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDataScope) -> None:
     """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
     erased = {"phone": ERASED, "message": ERASED}
-    old = old_part.personal.rekey_row(erased, old_part.context)["recipient"]
-    new = part.personal.rekey_row(erased, part.context)["recipient"]
+    old = old_part.personal.rekey_row(erased, old_part.keys)["recipient"]
+    new = part.personal.rekey_row(erased, part.keys)["recipient"]
     _remember(connection, {("recipient", old): new})
 
 
@@ -133,7 +133,7 @@ def _rekey_day(
     learned: Known = {}
 
     def change(values: Values) -> Values | None:
-        anew = part.personal.rekey_row(values, part.context)
+        anew = part.personal.rekey_row(values, part.keys)
         changed: dict[str, Any] = dict(values)
         for column, kind in _COLUMNS.items():
             old = values[column]

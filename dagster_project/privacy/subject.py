@@ -48,7 +48,7 @@ def collect(
     pseudonyms = []
     for part in scopes:
         gone = pseudonyms_in_rows(connection, part, [identity], wanted)
-        pseudonyms.append(str(UUID(bytes=part.personal.pseudonym_of(identity, part.context))))
+        pseudonyms.append(str(UUID(bytes=part.personal.pseudonym_of(identity, part.keys))))
         report(f"{part.source}: rows …")
         held["rows"] += list(_rows(connection, part, gone, wanted))
         others["rows"] += _mentions_in_rows(connection, part, gone, identity, wanted)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 PSEUDONYM_SIZE: Final = 16
 
@@ -24,6 +24,18 @@ def sub_key(secret: str, purpose: str) -> bytes:
     """The 32-byte key of one purpose."""
     root = blake2b(secret_bytes(secret)).digest()
     return blake2b(purpose.encode(), key=root, digest_size=32).digest()
+
+
+class PseudonymKeys(NamedTuple):
+    """The keys of the pseudonyms that rows carry."""
+
+    recipient: bytes
+    template: bytes
+
+    @classmethod
+    def of(cls, secret: str) -> PseudonymKeys:
+        """From ``PII_HASH_KEY``."""
+        return cls(sub_key(secret, "recipient"), sub_key(secret, "template"))
 
 
 def fingerprint(secret: str) -> str:

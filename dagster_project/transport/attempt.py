@@ -215,9 +215,7 @@ class Single:
         fault: Transient | None = None
         try:
             if self.classify_response is not None:
-                reply = replace(
-                    reply, answer=replace(reply.answer, decoded=self.classify_response(reply))
-                )
+                reply = replace(reply, answer=self.classify_response(reply) or reply.answer)
         except Transient as raised:
             fault = raised
         status = reply.status

@@ -125,7 +125,9 @@ class Gate:
         return None
 
 
-Classifier = Callable[[Reply], Any]
+Classifier = Callable[[Reply], Response | None]
+"""Lets an answer pass, or raises. Where it had to decode the body, it answers with the response to hand
+on, which holds the decoded page; else with None."""
 
 
 def _whole(digits: str) -> float:

@@ -10,8 +10,8 @@ are used up: ``errors.TryLater``.
 A redirect ends the exchange at once, with its target: ``Redirected``.
 
 Vendors decide by body, so ``classify_response`` sees every other whole answer first, whatever its status: it
-returns what ``Response.decoded`` shall hold, or raises ``Transient``, or an error named by recovery,
-which ends the exchange at once. What it lets pass must still not carry a transient status.
+returns the response to hand on (None: as it came), or raises ``Transient``, or an error named by
+recovery, which ends the exchange at once. What it lets pass must still not carry a transient status.
 Without it any other status, a 4xx too, is the caller's to read.
 
 Secrets: hand them in as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.

@@ -1,4 +1,4 @@
-"""Work abreast: as wide as allowed, nothing lost, failures raised when all have ended."""
+"""Jobs that run concurrently: as many as allowed, nothing lost, failures raised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from functools import partial
 
 import pytest
 
-from dagster_project.pipeline.concurrency import run_concurrently
+from dagster_project.pipeline.concurrency import (
+    MAX_CONCURRENT_ACCOUNTS,
+    MAX_ROWS_OF_ACCOUNT,
+    MAX_WINDOWS_OF_ACCOUNT,
+    MIN_WINDOWS_OF_ACCOUNT,
+    WindowConcurrency,
+    run_accounts,
+    run_concurrently,
+)
 
 
 class Crowd:
@@ -43,7 +51,7 @@ def test_one_at_a_time_goes_in_order() -> None:
     assert crowd.most == 1
 
 
-def test_as_many_go_abreast_as_the_width_says_and_no_more_than_most() -> None:
+def test_as_many_run_at_once_as_the_limit_says_and_no_more_than_most() -> None:
     crowd = Crowd(meet=3)
     jobs = [partial(crowd.job, number) for number in range(6)]
     assert len(list(run_concurrently(jobs, lambda: 10, 3))) == 12
@@ -91,3 +99,72 @@ def test_a_failure_is_raised_after_what_the_others_gave() -> None:
 
 def test_nothing_to_do_gives_nothing() -> None:
     assert list(run_concurrently([], lambda: 3, 3)) == []
+
+
+def test_one_window_of_an_account_at_a_time_until_the_vendor_answers_and_while_it_does_not() -> (
+    None
+):
+    concurrency = WindowConcurrency()
+    concurrency.suit(rows=1)
+    assert concurrency.limit() == 1
+    concurrency.is_answering = True
+    assert concurrency.limit() == MAX_WINDOWS_OF_ACCOUNT
+    concurrency.is_answering = False
+    assert concurrency.limit() == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit"),
+    [
+        (0, MAX_WINDOWS_OF_ACCOUNT),
+        (MAX_ROWS_OF_ACCOUNT // 3, 3),
+        (10 * MAX_ROWS_OF_ACCOUNT, MIN_WINDOWS_OF_ACCOUNT),
+    ],
+)
+def test_fewer_windows_at_once_where_they_have_many_rows(rows: int, limit: int) -> None:
+    concurrency = WindowConcurrency()
+    concurrency.is_answering = True
+    concurrency.suit(rows)
+    assert concurrency.limit() == limit
+
+
+def never() -> None:
+    raise AssertionError("nothing failed, and nobody stopped")
+
+
+def test_accounts_run_beside_each_other_and_no_more_than_may() -> None:
+    crowd = Crowd(meet=MAX_CONCURRENT_ACCOUNTS)
+    jobs = {str(n): partial(crowd.job, n) for n in range(2 * MAX_CONCURRENT_ACCOUNTS)}
+    assert len(list(run_accounts(jobs, never))) == 4 * MAX_CONCURRENT_ACCOUNTS
+    assert crowd.most == MAX_CONCURRENT_ACCOUNTS
+    assert list(run_accounts({}, never)) == []
+
+
+def test_an_account_that_fails_stops_the_others_at_once() -> None:
+    stopped = threading.Event()
+
+    def failing() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    def steady() -> Iterator[int]:
+        stopped.wait(timeout=30)
+        yield from ()
+
+    with pytest.raises(ValueError, match="broken"):
+        list(run_accounts({"failing": failing, "steady": steady}, stopped.set))
+    assert stopped.is_set()
+
+
+def test_accounts_are_stopped_when_their_results_are_not_wanted_any_more() -> None:
+    stopped = threading.Event()
+
+    def endless() -> Iterator[int]:
+        yield 1
+        stopped.wait(timeout=30)
+
+    results = run_accounts({"endless": endless}, stopped.set)
+    assert next(results) == 1
+    results.close()
+    assert stopped.is_set()
+    assert not any(thread.name == "endless" for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""A walk over several months counts those that it has gone past while it goes on."""
+"""A run over several months counts those that it has gone past while it goes on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from dagster_project.errors import TryLater
 from dagster_project.model.window import Account, Window
 from dagster_project.orchestration import services
-from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
+from tests.support.loading import load
 from tests.support.operating import House, calltouch_alone, feed_of, operating
 from tests.warehouse.server.homes import wait_until
 
@@ -50,9 +51,9 @@ def test_the_month_that_was_passed_is_counted_before_the_end(
     monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.open_pipeline(feed) as walk:
+    with services.open_pipeline(feed) as run:
         for day in (MAY, APRIL):
-            assert not walk.refresh(one_day(day, account)).problems
+            assert not load(run, one_day(day, account)).problems
         wait_until(lambda: counted(house) == {MAY.replace(day=1)})
     assert counted(house) == {MAY.replace(day=1), APRIL.replace(day=1)}
 
@@ -63,18 +64,18 @@ def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
     monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
     refused: list[bool] = []
 
-    def refuse(walk: WindowPipeline, *, passed_only: bool = False) -> int:
+    def refuse(run: FeedRun, *, passed_only: bool = False) -> int:
         if passed_only:
             refused.append(True)
             raise TryLater("the server is away")
-        return refresh_stale_marts(walk)
+        return refresh_stale_marts(run)
 
     monkeypatch.setattr(services, "refresh_stale_marts", refuse)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.open_pipeline(feed) as walk:
+    with services.open_pipeline(feed) as run:
         for day in (MAY, APRIL):
-            assert not walk.refresh(one_day(day, account)).problems
+            assert not load(run, one_day(day, account)).problems
         wait_until(lambda: len(refused) > 1)
         assert not counted(house)
     assert counted(house) == {MAY.replace(day=1), APRIL.replace(day=1)}

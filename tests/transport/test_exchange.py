@@ -24,7 +24,6 @@ from dagster_project.transport.exchange import (
     Gate,
     Request,
     Transient,
-    decode_json,
 )
 from dagster_project.transport.session import RetryPolicy, Session
 from tests.transport.scripted_server import (
@@ -39,7 +38,7 @@ from tests.transport.scripted_server import (
     serving,
     serving_script,
 )
-from tests.transport.sessions import GOOD, Pauses, session
+from tests.transport.sessions import GOOD, Pauses, decode, session
 
 
 def set_once_asked(server: ScriptedServer, stop: threading.Event) -> None:
@@ -72,7 +71,7 @@ def test_many_threads_share_a_session_and_every_request_is_counted() -> None:
 
         def ask(number: int) -> Any:
             request = Request("GET", server.url, params={"n": number})
-            return http.send(request, stats=stats, sequence=number, classify_response=decode_json)
+            return http.send(request, stats=stats, sequence=number, classify_response=decode)
 
         answers = list(pool.map(ask, range(200)))
     assert [answer.decoded for answer in answers] == [{"n": str(n)} for n in range(200)]

@@ -20,7 +20,7 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
+from dagster_project.transport.exchange import Reply, Request, Transient
 from dagster_project.transport.session import RetryPolicy
 from tests.support.programs import need
 from tests.transport.scripted_server import (
@@ -31,7 +31,7 @@ from tests.transport.scripted_server import (
     reset,
     serving,
 )
-from tests.transport.sessions import GOOD, SECRET, session
+from tests.transport.sessions import GOOD, SECRET, decode, session
 
 
 def test_a_redirect_is_not_followed_and_takes_no_credential_along() -> None:
@@ -97,7 +97,7 @@ def test_a_certificate_that_is_trusted_is_verified_and_used(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
     with serving(reply(GOOD), context=context) as server:
         answer = session().send(
-            Request("GET", server.url), stats=ExtractStats(), classify_response=decode_json
+            Request("GET", server.url), stats=ExtractStats(), classify_response=decode
         )
     assert answer.decoded == {"rows": [1, 2]}
 
@@ -159,7 +159,7 @@ LEAKING: dict[str, tuple[Play, dict[str, Any]]] = {
     "bad status line": (drip(f"HTTP/9 {SECRET}\r\n\r\n".encode(), 0), {}),
     "refused by the judge": (reply(SECRET), {"classify_response": refuse}),
     "doubted by the judge": (reply(SECRET), {"classify_response": doubt}),
-    "bad json": (reply(f'{{"token": "{SECRET}'), {"classify_response": decode_json}),
+    "bad json": (reply(f'{{"token": "{SECRET}'), {"classify_response": decode}),
 }
 
 

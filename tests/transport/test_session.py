@@ -14,7 +14,7 @@ from dagster_project.errors import (
     TryLater,
 )
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.exchange import Reply, Request, decode_json
+from dagster_project.transport.exchange import Reply, Request
 from dagster_project.transport.session import RetryPolicy, Session
 from tests.transport.scripted_server import (
     Play,
@@ -26,16 +26,14 @@ from tests.transport.scripted_server import (
     reset,
     serving,
 )
-from tests.transport.sessions import GOOD, Pauses, session
+from tests.transport.sessions import GOOD, Pauses, decode, session
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_transient_status_is_asked_again(status: int) -> None:
     stats = ExtractStats()
     with serving(reply("busy", status), reply(GOOD)) as server:
-        answer = session().send(
-            Request("GET", server.url), stats=stats, classify_response=decode_json
-        )
+        answer = session().send(Request("GET", server.url), stats=stats, classify_response=decode)
     assert answer.decoded == {"rows": [1, 2]}
     assert answer.body == GOOD.encode()
     assert stats.requests == 2
@@ -73,9 +71,7 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
 def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
     stats = ExtractStats()
     with serving(fault, reply(GOOD)) as server:
-        answer = session().send(
-            Request("GET", server.url), stats=stats, classify_response=decode_json
-        )
+        answer = session().send(Request("GET", server.url), stats=stats, classify_response=decode)
     assert answer.decoded == {"rows": [1, 2]}
     assert stats.requests == 2
 
@@ -93,7 +89,7 @@ def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
 def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]) -> None:
     with serving(reply(body, headers=headers)) as server:
         answer = session().send(
-            Request("GET", server.url), stats=ExtractStats(), classify_response=decode_json
+            Request("GET", server.url), stats=ExtractStats(), classify_response=decode
         )
     assert answer.decoded == {"rows": [1, 2]}
 
@@ -133,7 +129,7 @@ def test_the_last_fault_is_told_in_plain_words(fault: Play, words: str) -> None:
             Request("GET", server.url),
             stats=ExtractStats(),
             attempts=1,
-            classify_response=decode_json,
+            classify_response=decode,
         )
 
 

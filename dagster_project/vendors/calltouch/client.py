@@ -3,7 +3,7 @@
 Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
 tells the total; the pages after it are fetched side by side under the rate limiter and handed out as
 they come, at most ``AT_HAND`` of them at a time, of all windows together. A reading whose pages
-contradict each other (``proof``) is given up with a ``Restart`` and the window read again, a few times.
+contradict each other (``completeness.py``) is given up with a ``Restart`` and the window read again, a few times.
 
 Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
 been handed out, what is really to come, so that whoever takes it may ask for less instead. What does
@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 
@@ -55,7 +54,7 @@ from dagster_project.vendors.calltouch.envelope import (
     classify_response,
     unknown_form,
 )
-from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsPage, decode_page
+from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsResponse, decode_page
 from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings, CalltouchSite
 
 __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
@@ -100,11 +99,10 @@ class CalltouchClient:
         self._rows_a_page, self._pause = rows_a_page, pause
         self._room = InFlightLimit(MOST_ASKED, AT_HAND)
 
-    def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
+    def extract(self, window: Window, stats: ExtractStats) -> Iterator[SmsResponse | Restart]:
         """Every page of the window, page 1 first, the others as they come.
 
-        ``Response.sequence`` is the page number, ``Response.decoded`` a ``pages.SmsPage``. Before the
-        first answer ``stats.vendor_total`` is set.
+        ``sequence`` is the page number. Before the first answer ``stats.vendor_total`` is set.
 
         Raises:
             AnswerNotTrusted: no reading of the window was true in itself.
@@ -143,12 +141,11 @@ class CalltouchClient:
             if points is not None:
                 points.reserve(1)
             try:
-                page = self._fetch(site, days, limits, 1).decoded
-                proof = CompletenessCheck(self._rows_a_page)
-                proof.take(page, 1)
+                check = CompletenessCheck(self._rows_a_page)
+                check.take(_decoded(self._ask(site, days, limits, 1)).page, 1)
             except InconsistentPages as contradiction:
                 raise AnswerNotTrusted(f"{contradiction.reason}.") from contradiction
-            return proof.total
+            return check.total
 
     def check(self, account: Account, stats: ExtractStats | None = None) -> None:
         """Whether the vendor lets this site in, at no cost: a question without its fields is refused.
@@ -176,38 +173,31 @@ class CalltouchClient:
 
     def _reading(
         self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
-    ) -> Iterator[Response]:
-        """One reading of the window, from page 1 to the proof."""
-        stats, proof = limits.stats, CompletenessCheck(self._rows_a_page)
+    ) -> Iterator[SmsResponse]:
+        """One reading of the window, from page 1 to the check that it is whole."""
+        stats, check = limits.stats, CompletenessCheck(self._rows_a_page)
         stats.pages = 0
-        first = self._fetch(site, days, limits, 1)
-        proof.take(first.decoded, 1)
-        stats.vendor_total, stats.pages = proof.total, 1
+        first = _decoded(self._ask(site, days, limits, 1))
+        check.take(first.page, 1)
+        stats.vendor_total, stats.pages = check.total, 1
         yield first
         del first
-        if limits.points is not None and proof.pages > 1:
-            limits.points.reserve(proof.pages - 1)
+        if limits.points is not None and check.pages > 1:
+            limits.points.reserve(check.pages - 1)
         fetch = partial(self._ask, site, days, limits)
-        pages = range(2, proof.pages + 1)
+        pages = range(2, check.pages + 1)
         with (
             self._room.of_window(str(site.site_id)) as room,
             closing(fetch_concurrently(fetch, pages, THREADS, room)) as answers,
         ):
             for answer in answers:
-                page = _decoded(answer)
-                proof.take(page, answer.sequence)
-                stats.pages += 1
-                answer = replace(answer, decoded=page)
-                del page
-                yield answer
+                decoded = _decoded(answer)
                 del answer  # a page takes megabytes: none is kept while the next one is waited for
-        proof.conclude()
-
-    def _fetch(
-        self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits, page: int
-    ) -> Response:
-        answer = self._ask(site, days, limits, page)
-        return replace(answer, decoded=_decoded(answer))
+                check.take(decoded.page, decoded.sequence)
+                stats.pages += 1
+                yield decoded
+                del decoded
+        check.conclude()
 
     def _ask(
         self,
@@ -265,8 +255,8 @@ class CalltouchClient:
             raise
 
 
-def _decoded(answer: Response) -> SmsPage:
-    """The page in an answer that passed the judge.
+def _decoded(answer: Response) -> SmsResponse:
+    """An answer that is a page, with its rows decoded.
 
     Raises:
         AnswerNotTrusted: it is of an unknown form; another reading would bring the same.
@@ -283,4 +273,4 @@ def _decoded(answer: Response) -> SmsPage:
         raise unknown_form(str(other)) from None
     if page.doubt:
         raise unknown_form(page.doubt)
-    return page
+    return SmsResponse(**answer.values(), page=page)

@@ -13,7 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from dagster_project.model.copy_binary import NULL, boolean, encode
-from dagster_project.text.pseudonyms import pseudonym, sub_key
+from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
 from dagster_project.vendors.calltouch.outcomes import outcome_of
@@ -35,18 +35,17 @@ _LINKS_AT_MOST: Final = 4
 class RowContext:
     """Keys and memories for the rows of any account; one thread at a time."""
 
-    def __init__(self, recipient_key: bytes, template_key: bytes) -> None:
-        self.recipient_key = recipient_key
-        self.template_key = template_key
-        self.phones = PhoneMemory(recipient_key)
+    def __init__(self, keys: PseudonymKeys) -> None:
+        self.keys = keys
+        self.phones = PhoneMemory(keys.recipient)
         self.statuses = StatusMemory()
-        self.tails = TailMemory(template_key)
+        self.tails = TailMemory(keys.template)
         self._clocks: dict[ZoneInfo, LocalClock] = {}
 
     @classmethod
     def of(cls, secret: str) -> RowContext:
         """From ``PII_HASH_KEY``."""
-        return cls(sub_key(secret, "recipient"), sub_key(secret, "template"))
+        return cls(PseudonymKeys.of(secret))
 
     def clock(self, zone: ZoneInfo) -> LocalClock:
         if zone not in self._clocks:

@@ -19,7 +19,6 @@ from dagster_project.model.window import Account
 from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.vendors.calltouch import rows
 from dagster_project.vendors.calltouch.client import POINTS_A_CALL, ROWS_PER_PAGE, CalltouchClient
-from dagster_project.vendors.calltouch.context import RowContext
 from dagster_project.vendors.calltouch.personal_data import PERSONAL, REDUCTION, shown_template
 from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings
 
@@ -58,8 +57,7 @@ SMS: Final = Feed(
     list_accounts=list_accounts,
     open_client=open_client,
     check=CredentialsCheck(CalltouchClient.check, each_account=True),
-    to_batch=rows.to_batch,
-    row_context=lambda settings, key: RowContext.of(key),
+    row_encoder=rows.row_encoder,
     window_days=400,
     rows_a_call=ROWS_PER_PAGE,
     quota=Quota(POINTS_A_CALL, daily_points, setting=POINTS),

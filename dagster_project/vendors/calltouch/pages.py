@@ -26,6 +26,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
 from dagster_project.model.batch import Reject
+from dagster_project.model.response import Response
 from dagster_project.text import raw_json
 from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.instants import read_wall_time
@@ -102,6 +103,13 @@ class SmsPage:
         return len(self.rows) + len(self.rejects)
 
 
+@dataclass(frozen=True, slots=True)
+class SmsResponse(Response):
+    """A response with its page, which the client decoded to see whether the window is whole."""
+
+    page: SmsPage = field(compare=False, repr=False)
+
+
 class NotSmsPage(ValueError):
     """JSON without a list ``data.smsDetails``, such as an error's.
 
@@ -164,7 +172,7 @@ def decode_page(body: bytes) -> SmsPage:
 
     Raises:
         NotJson: the body is no JSON document, be it in a single row.
-        NotAPage: it is, but it does not hold rows.
+        NotSmsPage: it is, but it does not hold rows.
     """
     body = body.removeprefix(BOM)
     page = _decode_at_once(body)
@@ -281,7 +289,7 @@ def places_of_rows(body: bytes) -> list[tuple[int, int]]:
     """Where the elements of ``data.smsDetails`` begin and end in a body without a BOM, in order.
 
     Raises:
-        NotAPage: it has none.
+        NotSmsPage: it has none.
     """
     levelled = _LONE_SURROGATE.sub(_stand_in, body)
     return list(_places(_open_envelope(levelled, body)[1], levelled))

@@ -35,9 +35,9 @@ from dagster_project.model.privacy import (
     Values,
 )
 from dagster_project.model.window import Account, Window, day_number
-from dagster_project.text.pseudonyms import pseudonym, pseudonyms
+from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym, pseudonyms
 from dagster_project.text.sanitize import NUL, NUL_SYMBOL, REPLACEMENT
-from dagster_project.vendors.calltouch.context import RowContext, template_id
+from dagster_project.vendors.calltouch.context import template_id
 from dagster_project.vendors.calltouch.outcomes import outcome_of
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.redaction import (
@@ -64,15 +64,15 @@ _PHONE_AT: Final = 52
 _length: Final = Struct(">i").unpack_from
 
 
-def pseudonym_of(identity: Identity, context: RowContext) -> bytes:
+def pseudonym_of(identity: Identity, keys: PseudonymKeys) -> bytes:
     """The recipient's pseudonym."""
-    return pseudonym(context.recipient_key, identity.number.encode("utf-8", "surrogatepass"))
+    return pseudonym(keys.recipient, identity.number.encode("utf-8", "surrogatepass"))
 
 
-def pseudonyms_of(identity: Identity, context: RowContext) -> frozenset[bytes]:
+def pseudonyms_of(identity: Identity, keys: PseudonymKeys) -> frozenset[bytes]:
     """The recipient's pseudonym, and those of the ways in which the number may have been read."""
     readings = [one.encode("utf-8", "surrogatepass") for one in identities_of(identity)]
-    return frozenset(pseudonyms(context.recipient_key, readings))
+    return frozenset(pseudonyms(keys.recipient, readings))
 
 
 def reduce_reject(original: str, key: bytes) -> str | None:
@@ -145,7 +145,7 @@ def _reduced_field(field: bytes) -> bytes:
 
 
 def erase_row(
-    values: Values, account: Account, context: RowContext, rules: Rules, gone: frozenset[bytes]
+    values: Values, account: Account, keys: PseudonymKeys, rules: Rules, gone: frozenset[bytes]
 ) -> Values | None:
     """A row as a load of the redacted page would write it; None where nothing is to be taken out.
 
@@ -153,9 +153,9 @@ def erase_row(
     """
     changed = dict(values)
     if _is_own(values, rules.suppression, gone):
-        changed |= _erased(values, account, context)
+        changed |= _erased(values, account, keys)
     elif values["message"] is not None:
-        changed |= _without_mentions(values, account, context, rules.suppression)
+        changed |= _without_mentions(values, account, keys, rules.suppression)
     changed |= _status_without(values, rules.suppression)
     if values["phone"] == REDUCED and changed["phone"] == ERASED:
         changed |= reduce_row(changed, rules.reduction_key) or {}
@@ -172,7 +172,7 @@ def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) ->
     return bool(own_phones([phone], suppression))
 
 
-def _erased(values: Values, account: Account, context: RowContext) -> Values:
+def _erased(values: Values, account: Account, keys: PseudonymKeys) -> Values:
     """What becomes of a row whose number was erased; a reduced one has to be reduced again."""
     wall = _wall(values, account).replace(minute=0, second=0)
     message = values["message"]
@@ -184,17 +184,17 @@ def _erased(values: Values, account: Account, context: RowContext) -> Values:
         "phone": ERASED,
         "phone_e164": None,
         "country": None,
-        "recipient": UUID(bytes=pseudonym(context.recipient_key, ERASED.encode())),
+        "recipient": UUID(bytes=pseudonym(keys.recipient, ERASED.encode())),
         "message": text,
-        "template_id": _template(text, context),
+        "template_id": _template(text, keys),
         "segments": segments,
-        "sent_at": instant_of(wall, account.time_zone, context, Counter()),
+        "sent_at": instant_of(wall, account.time_zone, Counter()),
         "sms_key": UUID(bytes=sms_key(ERASED, wall, text)),
     }
 
 
 def _without_mentions(
-    values: Values, account: Account, context: RowContext, suppression: Suppression
+    values: Values, account: Account, keys: PseudonymKeys, suppression: Suppression
 ) -> Values:
     """What becomes of a row to somebody else, whose text holds suppressed numbers."""
     message = suppression.without(values["message"])
@@ -204,7 +204,7 @@ def _without_mentions(
     phone, received = as_received(values, wall)
     return {
         "message": message,
-        "template_id": _template(message, context),
+        "template_id": _template(message, keys),
         "segments": segments_of(message),
         "sms_key": UUID(bytes=sms_key(phone, wall, suppression.without(received))),
     }
@@ -269,25 +269,25 @@ def reduce_row(values: Values, key: bytes) -> Values | None:
     }
 
 
-def rekey_row(values: Values, context: RowContext) -> Values:
+def rekey_row(values: Values, keys: PseudonymKeys) -> Values:
     """The row's pseudonyms under another key, as far as number and text are still there."""
     if values["phone"] == REDUCED:
         return {}
     return {
-        "recipient": _recipient(values["phone"], context),
-        "template_id": _template(values["message"], context),
+        "recipient": _recipient(values["phone"], keys),
+        "template_id": _template(values["message"], keys),
     }
 
 
-def _template(text: str | None, context: RowContext) -> UUID | None:
-    return None if text is None else UUID(bytes=template_id(text, context.template_key))
+def _template(text: str | None, keys: PseudonymKeys) -> UUID | None:
+    return None if text is None else UUID(bytes=template_id(text, keys.template))
 
 
-def _recipient(phone: str | None, context: RowContext) -> UUID | None:
+def _recipient(phone: str | None, keys: PseudonymKeys) -> UUID | None:
     if phone is None:
         return None
     number = read_number(phone).identity.encode("utf-8", "surrogatepass")
-    return UUID(bytes=pseudonym(context.recipient_key, number))
+    return UUID(bytes=pseudonym(keys.recipient, number))
 
 
 def shown_template(text: str) -> str | None:

@@ -31,6 +31,7 @@ from dagster_project.vendors.calltouch.pages import (
     NotJson,
     NotSmsPage,
     SmsPage,
+    SmsResponse,
     decode_page,
     places_of_rows,
 )
@@ -60,9 +61,9 @@ def erased_text(segments: int) -> str:
 
 def redact(answer: Response, suppression: Suppression) -> Response:
     """The answer without suppressed numbers; itself, where it has none."""
-    page = answer.decoded if isinstance(answer.decoded, SmsPage) else None
+    page = answer.page if isinstance(answer, SmsResponse) else None
     body = _redacted(answer.body, page, suppression)
-    return answer if body is None else replace(answer, body=body, decoded=None)
+    return answer if body is None else replace(Response(**answer.values()), body=body)
 
 
 def redact_body(body: bytes, suppression: Suppression) -> bytes | None:

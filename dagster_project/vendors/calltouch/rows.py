@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,7 +25,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import xxhash
 
-from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.batch import Batch, Reject, RowEncoder
 from dagster_project.model.copy_binary import (
     NULL,
     POSTGRES_EPOCH_INSTANT,
@@ -34,7 +35,7 @@ from dagster_project.model.copy_binary import (
 from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window, day_number
-from dagster_project.text.pseudonyms import pseudonym
+from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym
 from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.context import (
     NO_TEXT,
@@ -45,6 +46,7 @@ from dagster_project.vendors.calltouch.context import (
 from dagster_project.vendors.calltouch.instants import (
     DOCUMENTED,
     EPOCH,
+    LocalClock,
     form_of,
     read_sent,
     write_wall_time,
@@ -54,6 +56,7 @@ from dagster_project.vendors.calltouch.pages import (
     PartialSms,
     Row,
     SmsPage,
+    SmsResponse,
     as_stored,
     count_incomplete,
     decode_page,
@@ -101,13 +104,18 @@ TABLE: Final = Table(
 )
 
 
+def row_encoder(secret: str) -> RowEncoder:
+    """Encodes pages with pseudonyms under ``PII_HASH_KEY``, and remembers from page to page."""
+    return partial(to_batch, context=RowContext.of(secret))
+
+
 def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:
     """The rows of one page: those of the usual form first, then the others; and the rejects.
 
     Raises:
-        NotAPage: the answer holds no rows; a client that proved its pages never yields one.
+        NotSmsPage: the answer holds no rows; a client that proved its pages never yields one.
     """
-    page = answer.decoded if isinstance(answer.decoded, SmsPage) else decode_page(answer.body)
+    page = answer.page if isinstance(answer, SmsResponse) else decode_page(answer.body)
     batch, others = encode_plain(page, window, context)
     batch.received = page.received
     batch.rejects += page.rejects
@@ -115,7 +123,7 @@ def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:
     batch.nulls.update(page.nulls)
     batch.absent.update(page.absent)
     if others:
-        _add_others(batch, page, others, answer.body, window, context)
+        _add_others(batch, page, others, answer.body, window, context.keys)
     return batch
 
 
@@ -138,7 +146,7 @@ class EncodedRow(NamedTuple):
     is_final: bool
 
 
-def encode_one(row: Row, window: Window, context: RowContext, counts: Counter[str]) -> EncodedRow:
+def encode_one(row: Row, window: Window, keys: PseudonymKeys, counts: Counter[str]) -> EncodedRow:
     """One row of any form.
 
     Raises:
@@ -160,10 +168,10 @@ def encode_one(row: Row, window: Window, context: RowContext, counts: Counter[st
         "sent_on": day,
         "site_id": int(window.account.label),
         "sms_key": sms_key(row.phoneNumber, wall, row.smsMessage),
-        "sent_at": sent.instant or instant_of(wall, zone, context, counts),
-        **_recipient(row.phoneNumber, context),
+        "sent_at": sent.instant or instant_of(wall, zone, counts),
+        **_recipient(row.phoneNumber, keys),
         **_status(row, counts),
-        **_message(row.smsMessage, counts, context),
+        **_message(row.smsMessage, counts, keys),
     }
     record = encode_record(TABLE, values, counts)
     return EncodedRow(day_number(day), values["sms_key"], record, values["is_final"])
@@ -184,15 +192,12 @@ def sms_key(phone: str | None, wall: datetime, message: str | None) -> bytes:
     return sha256(number + second + text).digest()[:KEY]
 
 
-def instant_of(
-    wall: datetime, zone: ZoneInfo, context: RowContext, counts: Counter[str]
-) -> datetime:
-    clock = context.clock(zone)
-    seconds = clock.read((wall - EPOCH) // ONE_SECOND, counts)
+def instant_of(wall: datetime, zone: ZoneInfo, counts: Counter[str]) -> datetime:
+    seconds = LocalClock(zone).read((wall - EPOCH) // ONE_SECOND, counts)
     return POSTGRES_EPOCH_INSTANT + seconds * ONE_SECOND
 
 
-def _recipient(phone: str | None, context: RowContext) -> dict[str, Any]:
+def _recipient(phone: str | None, keys: PseudonymKeys) -> dict[str, Any]:
     if phone is None:
         return dict.fromkeys(("phone", "phone_e164", "country", "recipient"))
     number = read_number(phone)
@@ -201,7 +206,7 @@ def _recipient(phone: str | None, context: RowContext) -> dict[str, Any]:
         "phone": phone,
         "phone_e164": number.e164,
         "country": number.country,
-        "recipient": pseudonym(context.recipient_key, identity),
+        "recipient": pseudonym(keys.recipient, identity),
     }
 
 
@@ -219,26 +224,26 @@ def _status(row: Row, counts: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _message(message: str | None, counts: Counter[str], context: RowContext) -> dict[str, Any]:
+def _message(message: str | None, counts: Counter[str], keys: PseudonymKeys) -> dict[str, Any]:
     if message is None:
         return dict.fromkeys(("message", "template_id", "segments"))
     message = sanitize(message, counts)
     return {
         "message": message,
-        "template_id": template_id(message, context.template_key),
+        "template_id": template_id(message, keys.template),
         "segments": segments_of(message),
     }
 
 
 def _add_others(
-    batch: Batch, page: SmsPage, others: list[int], body: bytes, window: Window, context: RowContext
+    batch: Batch, page: SmsPage, others: list[int], body: bytes, window: Window, keys: PseudonymKeys
 ) -> None:
     """Append the rows at ``others`` that can be placed; set the rest aside with their sources."""
     encoded: list[EncodedRow] = []
     sources = page.sources
     for place in others:
         try:
-            encoded.append(encode_one(page.rows[place], window, context, batch.counts))
+            encoded.append(encode_one(page.rows[place], window, keys, batch.counts))
         except Unplaceable as reason:
             sources = sources or decode_row_by_row(body).sources
             batch.rejects.append(

@@ -65,7 +65,6 @@ _NUMBER: Final = np.dtype(
 _KEYED_PHONE: Final = np.dtype(
     [("phone_size", ">i4"), ("phone", "u1", PHONE), ("second", "u1", SECOND)]
 )
-
 NULL_SIZE: Final = -1
 
 _ZERO: Final = np.uint8(ord("0"))
@@ -195,7 +194,7 @@ def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[b
     e164 = np.empty((len(phones), E164), np.uint8)
     e164[:, :2] = _PLUS_SEVEN
     e164[:, 2:] = phones[:, 1:]
-    recipients = pseudonyms(context.recipient_key, e164.view(f"V{E164}").ravel().tolist())
+    recipients = pseudonyms(context.keys.recipient, e164.view(f"V{E164}").ravel().tolist())
     numbers = _sized(_NUMBER, len(phones))
     numbers["phone"] = phones
     numbers["phone_e164"] = e164

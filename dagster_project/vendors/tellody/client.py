@@ -22,7 +22,7 @@ from dagster_project.text.raw_json import NotJson, kind_of
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.vendors.tellody.activity_rows import read_totals
 from dagster_project.vendors.tellody.history import read_history
-from dagster_project.vendors.tellody.payment_page import NotPaymentPage, PaymentPage, read_page
+from dagster_project.vendors.tellody.payment_page import NotPaymentPage, PaymentResponse, read_page
 from dagster_project.vendors.tellody.settings import TellodySettings
 from dagster_project.vendors.tellody.sign_in import TellodySession
 
@@ -107,13 +107,15 @@ class PurchasesClient:
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, stats: ExtractStats, page: int, per_page: int) -> Response:
+    def _ask(self, stats: ExtractStats, page: int, per_page: int) -> PaymentResponse:
         request = Request(
             "GET",
             self._session.base_url + PAYMENTS_PATH,
             params={"page": page, "per_page": per_page},
         )
-        return self._session.ask(request, stats=stats, classify_response=_classify_page)
+        response = self._session.ask(request, stats=stats, classify_response=_classify_page)
+        assert isinstance(response, PaymentResponse)
+        return response
 
 
 def _classify_totals(reply: Reply) -> None:
@@ -124,11 +126,11 @@ def _classify_totals(reply: Reply) -> None:
         )
 
 
-def _classify_page(reply: Reply) -> PaymentPage:
+def _classify_page(reply: Reply) -> PaymentResponse:
     if not reply.body.strip():
         raise Transient("the body is empty")
     try:
-        return read_page(reply.body)
+        return PaymentResponse(**reply.answer.values(), page=read_page(reply.body))
     except NotJson as error:
         raise Transient("the body is not whole JSON") from error
     except NotPaymentPage as error:

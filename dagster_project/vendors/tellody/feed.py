@@ -41,7 +41,7 @@ ACTIVITY: Final = Feed(
     list_accounts=accounts_of("tellody_activity"),
     open_client=lambda section, store: ActivityClient(section),
     check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
-    to_batch=lambda answer, window, context: activity_rows.to_batch(answer, window),
+    row_encoder=lambda secret: activity_rows.to_batch,
     whole_month=WholeMonth(ActivityClient.totals, minute=15),
     currency=lambda section: section.currency,
 )
@@ -57,7 +57,7 @@ PURCHASES: Final = Feed(
     list_accounts=accounts_of("tellody_purchases"),
     open_client=lambda section, store: PurchasesClient(section),
     check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
-    to_batch=purchase_rows.to_batch,
+    row_encoder=lambda secret: purchase_rows.to_batch,
     reduction=purchase_reduction.REDUCTION,
     currency=lambda section: section.currency,
     metadata=before_first_partition,

@@ -17,8 +17,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model.response import Response
-from dagster_project.vendors.tellody.payment_page import SUPERSEDED, Identity, PaymentPage
+from dagster_project.vendors.tellody.payment_page import (
+    SUPERSEDED,
+    Identity,
+    PaymentPage,
+    PaymentResponse,
+)
 
 ALL_AT_ONCE: Final = 20_000
 """``per_page`` of the first question: about 30 MB of purchases, more than any account has bought."""
@@ -26,8 +30,8 @@ MOST_PASSES: Final = 6
 """How many times over the pages may be read before the history is given up."""
 MOST_RESTARTS: Final = 3
 
-Ask = Callable[[int, int], Response]
-"""Answers page and ``per_page`` with the page's ``PaymentPage`` in ``decoded``."""
+Ask = Callable[[int, int], PaymentResponse]
+"""Asks for a page, by its number and ``per_page``."""
 
 
 class _Shrank(Exception):
@@ -38,19 +42,19 @@ class _Shrank(Exception):
 class History:
     """Answers that together hold every purchase once. ``total`` is the vendor's own count."""
 
-    answers: list[Response]
+    answers: list[PaymentResponse]
     total: int
     reads: int
 
 
 @dataclass(slots=True)
 class _Reading:
-    answers: list[Response] = field(default_factory=list)
+    answers: list[PaymentResponse] = field(default_factory=list)
     holders: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     count: int = 0
 
-    def take(self, answer: Response) -> PaymentPage:
-        page: PaymentPage = answer.decoded
+    def take(self, answer: PaymentResponse) -> PaymentPage:
+        page = answer.page
         if page.count < self.count:
             raise _Shrank
         self.count = page.count
@@ -64,7 +68,7 @@ class _Reading:
     @property
     def is_whole(self) -> bool:
         """As many distinct purchases as are counted; or a single answer with as many records."""
-        alone = len(self.answers) == 1 and len(self.answers[0].decoded.records) == self.count
+        alone = len(self.answers) == 1 and len(self.answers[0].page.records) == self.count
         return alone or len(self.holders) == self.count
 
 
@@ -113,11 +117,11 @@ def _read(ask: Ask, reading: _Reading) -> None:
         number = 0 if topping_up and not gained else number + 1
 
 
-def _without_superseded(reading: _Reading) -> list[Response]:
+def _without_superseded(reading: _Reading) -> list[PaymentResponse]:
     """The answers that still hold something, numbered; each names what another holds newer."""
-    answers: list[Response] = []
+    answers: list[PaymentResponse] = []
     for number, answer in enumerate(reading.answers):
-        page: PaymentPage = answer.decoded
+        page = answer.page
         outdated = [
             position
             for position, identity in enumerate(page.identities)

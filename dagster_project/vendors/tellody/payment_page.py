@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dagster_project.model.response import Response
 from dagster_project.text.raw_json import NotJson, elements, is_whole, kind_of, members, stray_text
 
 Identity = int | bytes
@@ -31,6 +32,13 @@ class PaymentPage:
     fields: list[Mapping[str, bytes]]
     identities: list[Identity]
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResponse(Response):
+    """A response with its page, which the client decoded to see whether the history is whole."""
+
+    page: PaymentPage = field(compare=False, repr=False)
 
 
 class NotPaymentPage(ValueError):

@@ -34,6 +34,7 @@ from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import (
     NotPaymentPage,
     PaymentPage,
+    PaymentResponse,
     current_positions,
     read_page,
     whole_number,
@@ -89,7 +90,7 @@ class _Refused(ValueError):
     pass
 
 
-def to_batch(answer: Response, window: Window, context: object = None) -> Batch:
+def to_batch(answer: Response, window: Window) -> Batch:
     """The purchases of one page whose day lies in the window.
 
     Records that the stored request calls superseded are left out: a later read holds them newer.
@@ -166,8 +167,8 @@ def before_first_partition(counts: Mapping[str, int]) -> tuple[int, date | None]
 
 
 def _page_of(answer: Response, window: Window) -> PaymentPage:
-    if isinstance(answer.decoded, PaymentPage):
-        return answer.decoded
+    if isinstance(answer, PaymentResponse):
+        return answer.page
     try:
         return read_page(answer.body)
     except (NotJson, NotPaymentPage) as error:

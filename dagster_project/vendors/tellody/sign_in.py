@@ -223,7 +223,9 @@ def _classify_sign_in(reply: Reply) -> None:
         raise _credentials_refused()
 
 
-def _classify_answer(reply: Reply, classify_response: Classifier | None, renewed: bool) -> Any:
+def _classify_answer(
+    reply: Reply, classify_response: Classifier | None, renewed: bool
+) -> Response | None:
     """``renewed``: freshly signed in, so that a page of HTML is no login page but an outage."""
     if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status}")

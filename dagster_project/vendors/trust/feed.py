@@ -97,7 +97,7 @@ STATISTICS: Final = Feed(
     list_accounts=list_accounts,
     open_client=lambda section, store: TrustClient(section, proofs=store.proofs),
     check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
-    to_batch=lambda answer, window, context: rows.to_batch(answer, window),
+    row_encoder=lambda secret: rows.to_batch,
     day_rule=DayRule(
         by_night=night_days,
         answerable=answerable,

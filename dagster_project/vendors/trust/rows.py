@@ -107,10 +107,8 @@ class Coverage:
             ) from error
 
 
-def to_batch(answer: Response, window: Window, context: object = None) -> Batch:
+def to_batch(answer: Response, window: Window) -> Batch:
     """The one row of an answer; none where the answer is about a day outside the window.
-
-    ``context`` is what other feeds need beyond the answer; these rows need nothing.
 
     Raises:
         AnswerNotTrusted: the answer has an unknown form.

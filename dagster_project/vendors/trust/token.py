@@ -94,20 +94,20 @@ class TokenSource:
         except CredentialsRefused:
             _refused.add(fingerprint)
             raise
-        token, life = reply.answer.decoded
+        token, life = _token_in(reply)
         margin = min(LONGEST_MARGIN, life / 10)
         return Token(SecretStr(f"Bearer {remember(token, passing=True)}"), asked_at + life - margin)
 
 
-def _classify_response(reply: Reply) -> tuple[str, float] | None:
-    """Token and life in seconds; ``None`` leaves a transient status to the session."""
+def _classify_response(reply: Reply) -> None:
+    """Let a token pass, and a transient status, which the session tries again."""
     said, unread = _said(reply)
     if reply.status in (401, 403) or said.get("code") in (401, 403):
         raise _credentials_refused()
     if said.get("error") in CREDENTIAL_ERRORS:
         raise _credentials_refused()
     if reply.status in TRANSIENT_STATUSES:
-        return None
+        return
     if reply.status >= 400:
         raise RequestRefused(
             f"the token service refuses the request (HTTP {reply.status}).",
@@ -116,6 +116,12 @@ def _classify_response(reply: Reply) -> tuple[str, float] | None:
         )
     if unread is not None:
         raise unread
+    _token_in(reply)
+
+
+def _token_in(reply: Reply) -> tuple[str, float]:
+    """The token, and its life in seconds."""
+    said, _ = _said(reply)
     token = said.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         raise AnswerNotTrusted("the token service answered without a token.", source="trust")

@@ -213,11 +213,6 @@ class WindowLoad:
         with suppress(psycopg.Error):
             self.connection.rollback()
 
-    @property
-    def fresh_rows(self) -> int:
-        """Rows inserted: whether the planner's statistics are worth renewing after the commit."""
-        return sum(counts.inserted for counts in self._by_day.values())
-
     def _take_rejects(self, batch: Batch) -> None:
         only_day = self.window.first_day if len(self.window.days) == 1 else None
         for reject in batch.rejects:

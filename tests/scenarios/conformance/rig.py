@@ -21,15 +21,15 @@ from psycopg import sql
 from dagster_project.config.section import VendorSettings
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import Unexpected, WarehouseError
-from dagster_project.model.batch import Batch
+from dagster_project.model.batch import Batch, RowEncoder
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import Response
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account, Window
-from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import marts_keeper
-from dagster_project.pipeline.runner import DayRunner
+from dagster_project.pipeline.runner import RunScope, refresh_days
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.scenarios.conformance.entry import DAYS, EARLIER, NOW, Row
@@ -78,11 +78,9 @@ class Rig:
         forget_sign_ins()
         done = Refreshed()
         options.setdefault("after_rows", marts_keeper(self.feed, self.settings))
-        with WindowPipeline(
-            feed or self.feed, self.settings, self.warehouse, PII_KEY, **options
-        ) as walk:
-            for chunk in DayRunner(walk, self.settings).refresh(list(days or self.days)):
-                done.receipts += chunk.committed
+        with FeedRun(feed or self.feed, self.settings, self.warehouse, PII_KEY, **options) as run:
+            for chunk in refresh_days(run, RunScope(list(days or self.days))):
+                done.receipts += chunk.receipts
                 done.problems += chunk.problems
         return done
 
@@ -90,14 +88,19 @@ class Rig:
         """The feed, but ``action`` comes before the ``number``-th answer is turned into rows."""
         seen = 0
 
-        def to_batch(answer: Response, window: Window, context: Any) -> Batch:
-            nonlocal seen
-            seen += 1
-            if seen == number:
-                action()
-            return self.feed.to_batch(answer, window, context)
+        def encoder(secret: str) -> RowEncoder:
+            encode = self.feed.row_encoder(secret)
 
-        return replace(self.feed, to_batch=to_batch)
+            def encode_late(response: Response, window: Window) -> Batch:
+                nonlocal seen
+                seen += 1
+                if seen == number:
+                    action()
+                return encode(response, window)
+
+            return encode_late
+
+        return replace(self.feed, row_encoder=encoder)
 
     def truth(self, account: Account) -> dict[date, Rows]:
         """What the vendor holds now, by day."""

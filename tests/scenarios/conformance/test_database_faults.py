@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from dagster_project.errors import TryLater
 from dagster_project.feeds import FEEDS
-from dagster_project.model.batch import Batch
+from dagster_project.model.batch import Batch, RowEncoder
 from dagster_project.model.response import Response
 from dagster_project.model.window import Window
 from dagster_project.sandbox.server import Sandbox
@@ -175,8 +176,8 @@ def write_for_ever(connection: psycopg.Connection[Any], size: int) -> None:
 def many_rows(rig: Rig) -> Any:
     """The feed, each of its rows a hundred times: more than fits into half-empty pages."""
 
-    def to_batch(answer: Response, window: Window, context: Any) -> Batch:
-        batch = rig.feed.to_batch(answer, window, context)
+    def encode(encoder: RowEncoder, response: Response, window: Window) -> Batch:
+        batch = encoder(response, window)
         for name in ("days", "hashes"):
             setattr(batch, name, getattr(batch, name).repeat(100))
         batch.keys = b"".join(
@@ -186,4 +187,6 @@ def many_rows(rig: Rig) -> Any:
         batch.observed = [flag for flag in batch.observed or [] for _ in range(100)] or None
         return batch
 
-    return replace(rig.feed, to_batch=to_batch)
+    return replace(
+        rig.feed, row_encoder=lambda secret: partial(encode, rig.feed.row_encoder(secret))
+    )

@@ -13,7 +13,7 @@ from dagster_project.cli.status import status as show_status
 from dagster_project.orchestration import liveness, services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.retention import retention_job
-from dagster_project.pipeline.runner import DayRunner
+from dagster_project.pipeline.runner import RunScope, refresh_days
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema import migrate as migrations
 from tests.support.operating import feed_of
@@ -26,9 +26,9 @@ def refresh(source: str, days: Sequence[date], run_id: str) -> None:
     """
     with (
         liveness.alive(services.warehouse(), run_id),
-        services.open_pipeline(feed_of(source), run_id=run_id, accept_shrink=True) as walk,
+        services.open_pipeline(feed_of(source), run_id=run_id, accept_shrink=True) as run,
     ):
-        for done in DayRunner(walk, services.settings()).refresh(days):
+        for done in refresh_days(run, RunScope(days)):
             if done.problems:
                 raise done.problems[0]
 

@@ -150,4 +150,4 @@ def read(
 
 
 def phones(answers: list[Response]) -> list[str]:
-    return [row.phoneNumber for answer in answers for row in answer.decoded.rows]
+    return [row.phoneNumber for answer in answers for row in answer.page.rows]

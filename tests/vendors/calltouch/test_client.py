@@ -206,7 +206,7 @@ def test_rows_that_cannot_be_read_count_among_the_records() -> None:
     rows: list[Any] = [sms(n) for n in range(9)]
     with calltouch(Played([*rows, {"phoneNumber": None}, sms(11)])) as (_, client):
         answers = read(client)
-    assert [answer.decoded.received for answer in answers] == [10, 1]
+    assert [answer.page.received for answer in answers] == [10, 1]
 
 
 def test_page_1_may_leave_its_number_out() -> None:

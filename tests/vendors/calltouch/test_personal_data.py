@@ -17,6 +17,7 @@ from dagster_project.model.copy_binary import encode_record
 from dagster_project.model.privacy import Rules, Suppression, identity_of
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
+from dagster_project.text.pseudonyms import PseudonymKeys
 from dagster_project.vendors.calltouch import personal_data, redaction
 from dagster_project.vendors.calltouch.context import RowContext
 from dagster_project.vendors.calltouch.phones import read_number
@@ -187,13 +188,13 @@ NULLS = [
 def test_a_row_with_nulls_is_erased_as_its_page_is_and_stays_null(of: dict[str, Any]) -> None:
     suppressed, context = suppressing(NUMBER), RowContext.of(SECRET)
     rules = Rules(suppressed, date.min, KEY)
-    gone = frozenset([personal_data.pseudonym_of(identity_of(NUMBER), context)])
+    gone = frozenset([personal_data.pseudonym_of(identity_of(NUMBER), context.keys)])
     body = page(of)
     [before] = to_batch(answer(body), WINDOW, context).records
     redacted = redaction.redact_body(body, suppressed)
     [after] = to_batch(answer(redacted or body), WINDOW, context).records
 
-    new = personal_data.erase_row(decoded(before), ACCOUNT, context, rules, gone)
+    new = personal_data.erase_row(decoded(before), ACCOUNT, context.keys, rules, gone)
 
     assert encode_record(TABLE, new or decoded(before), Counter()) == after
     assert (decoded(after)["message"] is None) == (of["smsMessage"] is None)
@@ -201,7 +202,7 @@ def test_a_row_with_nulls_is_erased_as_its_page_is_and_stays_null(of: dict[str, 
 
 
 def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
-    context, other = RowContext.of(SECRET), RowContext.of("another key")
+    context, other = RowContext.of(SECRET), PseudonymKeys.of("another key")
     body = page(row(None), row(text=None))
     without_number, without_text = map(decoded, to_batch(answer(body), WINDOW, context).records)
 

@@ -206,7 +206,7 @@ def test_the_window_does_not_narrow_what_is_asked(rig: StartRig) -> None:
     day = played.window(date(2024, 5, 1), date(2024, 5, 1) + timedelta(days=3))
     [answer] = played.purchases().extract(day, ExtractStats())
     assert isinstance(answer, Response)
-    assert len(answer.decoded.records) == len(played.tellody.purchases())
+    assert len(answer.page.records) == len(played.tellody.purchases())
     assert answer.request["params"] == {"page": 0, "per_page": 20000}
 
 

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted
-from dagster_project.model.response import Response
 from dagster_project.vendors.tellody.history import ALL_AT_ONCE, History, read_history
-from dagster_project.vendors.tellody.payment_page import PaymentPage, current_positions, read_page
+from dagster_project.vendors.tellody.payment_page import (
+    PaymentResponse,
+    current_positions,
+    read_page,
+)
 from tests.vendors.tellody.conftest import page, purchase
 
 Change = Callable[["Shop"], None]
@@ -30,7 +33,7 @@ class Shop:
     odd_count: int = 0
     asked: list[tuple[int, int]] = field(default_factory=list)
 
-    def ask(self, number: int, per_page: int) -> Response:
+    def ask(self, number: int, per_page: int) -> PaymentResponse:
         size = min(per_page, self.cap or per_page)
         first = number * size if self.paging else 0
         records = [
@@ -43,16 +46,7 @@ class Shop:
         change = self.changes.get(len(self.asked)) or self.each_time
         if change is not None:
             change(self)
-        return Response(
-            1,
-            answer.request,
-            answer.asked_at,
-            answer.received_at,
-            200,
-            "",
-            answer.body,
-            decoded=read_page(answer.body),
-        )
+        return PaymentResponse(**answer.values(), page=read_page(answer.body))
 
     def buy(self) -> None:
         self.purchases.insert(0, (max((n for n, _ in self.purchases), default=0) + 1, 0))
@@ -187,12 +181,12 @@ def test_records_without_a_readable_number_are_counted_by_their_characters() -> 
     answer = page(purchase(paymentId="null"), purchase(paymentId='"a"'), purchase())
     whole = read_page(answer.body)
 
-    def ask(number: int, per_page: int) -> Response:
-        return Response(1, {}, answer.asked_at, answer.received_at, 200, "", answer.body, whole)
+    def ask(number: int, per_page: int) -> PaymentResponse:
+        return PaymentResponse(**answer.values(), page=whole)
 
     history = read_history(ask)
     assert history.total == 3
-    assert isinstance(history.answers[0].decoded, PaymentPage)
+    assert history.answers[0].page is whole
 
 
 def test_an_answer_that_holds_as_many_records_as_it_counts_is_whole_though_one_stands_twice() -> (
@@ -200,10 +194,10 @@ def test_an_answer_that_holds_as_many_records_as_it_counts_is_whole_though_one_s
 ):
     answer = page(purchase(), purchase())
 
-    def ask(number: int, per_page: int) -> Response:
+    def ask(number: int, per_page: int) -> PaymentResponse:
         assert number == 0
         whole = read_page(answer.body)
-        return Response(1, {}, answer.asked_at, answer.received_at, 200, "", answer.body, whole)
+        return PaymentResponse(**answer.values(), page=whole)
 
     assert len(read_history(ask).answers) == 1
 

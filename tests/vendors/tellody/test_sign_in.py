@@ -180,7 +180,7 @@ def test_passing_faults_change_nothing(
     session = played.session()
     assert_true_week(played, week(played, played.activity(session)))
     answers = list(played.purchases(session).extract(played.window(DAY), ExtractStats()))
-    assert sum(len(a.decoded.records) for a in answers if isinstance(a, Response)) == len(
+    assert sum(len(a.page.records) for a in answers if isinstance(a, Response)) == len(
         played.tellody.purchases()
     )
 

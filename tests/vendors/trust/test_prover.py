@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.vendor_store import VendorStore
-from dagster_project.pipeline.load_window import WindowPipeline
+from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.outcomes import WindowResult
 from dagster_project.vendors.trust.client import TrustClient
 from dagster_project.vendors.trust.feed import STATISTICS
@@ -32,6 +33,8 @@ from dagster_project.vendors.trust.settings import TrustSettings
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 from dagster_project.warehouse.vendor_store import WarehouseStore
+from tests.support.loading import load, replay
+from tests.support.operating import KEY
 
 TODAY = date(2024, 5, 15)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -41,7 +44,7 @@ Play = Callable[..., Any]
 
 
 class House:
-    """A played Trust and a warehouse, with the walk between them."""
+    """A played Trust and a warehouse, with the pipeline between them."""
 
     def __init__(self, played: Any, warehouse: Warehouse) -> None:
         self.played = played
@@ -50,13 +53,16 @@ class House:
         self.settings = load_settings(played.sandbox.settings_env(), dotenv=None)
 
     def refresh(self, first: date, last: date | None = None, company: int = BUSY) -> WindowResult:
-        with WindowPipeline(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
-            return walk.refresh(self.played.window(company, first, last))
+        with self.run() as run:
+            return load(run, self.played.window(company, first, last))
 
     def replay(self, day: date, company: int = BUSY) -> WindowResult:
         account = self.played.window(company, day).account
-        with WindowPipeline(self.feed(), self.settings, self.warehouse, b"k" * 32) as walk:
-            return walk.replay(account, [day])
+        with self.run() as run:
+            return replay(run, account, [day])
+
+    def run(self) -> FeedRun:
+        return FeedRun(self.feed(), self.settings, self.warehouse, KEY)
 
     def feed(self) -> Feed:
         """The feed as it is listed, but for the present, which is the sandbox's."""
@@ -290,10 +296,10 @@ def test_a_run_asks_each_company_once_for_the_day_long_ago(house: Play) -> None:
         for company in (BUSY, 12)
     ]
     with (
-        WindowPipeline(at.feed(), at.settings, at.warehouse, b"k" * 32) as walk,
+        at.run() as run,
         ThreadPoolExecutor(8) as pool,
     ):
-        outcomes = list(pool.map(walk.refresh, windows))
+        outcomes = list(pool.map(partial(load, run), windows))
     assert all(not outcome.problems for outcome in outcomes)
     assert at.played.requests - before == 1 + 2 + 24, "a token, the confirmations, and the days"
 

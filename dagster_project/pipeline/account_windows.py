@@ -1,0 +1,148 @@
+"""Take one account's days through windows: which window comes next, and when to stop asking."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import date
+from functools import partial
+
+from dagster_project import clock
+from dagster_project.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    RequestRefused,
+    TryLater,
+    WarehouseError,
+)
+from dagster_project.model.feed import QueryScope
+from dagster_project.model.response import ExtractStats
+from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.calls_left import calls_left
+from dagster_project.pipeline.concurrency import (
+    MAX_WINDOWS_OF_ACCOUNT,
+    Job,
+    WindowConcurrency,
+    run_concurrently,
+)
+from dagster_project.pipeline.due_days import expectation, limits_of
+from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.load_window import extract_window
+from dagster_project.pipeline.outcomes import WindowResult, no_points_left, vendor_is_down
+from dagster_project.pipeline.planner import next_window, planned_windows
+from dagster_project.pipeline.split import load_in_parts
+
+HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
+"""After one of these the account's other windows of the run would fail alike: they are not asked."""
+MAX_FAILURES_IN_A_ROW = 3
+"""So many windows, and the vendor (or the database) is taken to be down."""
+
+
+def refresh_account(
+    run: FeedRun, account: Account, days: Collection[date], *, is_due_only: bool, newest_first: bool
+) -> Iterator[WindowResult]:
+    """Ask the vendor for these days of an account and load them.
+
+    ``is_due_only``: of these days, ask for those alone that the vendor can answer for tonight.
+    """
+    stats = ExtractStats()
+    if is_due_only and run.feed.day_rule is not None:
+        try:
+            days = run.feed.day_rule.answerable(run.client, account, days, stats)
+        except WarehouseError as problem:
+            yield WindowResult(problems=[problem.at(account=account.label)], stats=stats)
+            return
+        if not days:
+            yield WindowResult(stats=stats)
+    if run.feed.reach is QueryScope.HISTORY:
+        for window in windows_of(run, account, days):
+            yield from load_in_parts(run, window, days, stats)
+        return
+    yield from _load_in_turn(WindowQueue(run, account, days, newest_first), stats)
+
+
+def extract_account(
+    run: FeedRun, account: Account, days: Collection[date]
+) -> Iterator[WindowResult]:
+    """Ask the vendor for these days of an account and store the responses only."""
+    for window in windows_of(run, account, days):
+        yield extract_window(run, window)
+
+
+def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[Window]:
+    """The windows to ask for, by the rows that stand: days that cost least together, or the whole history."""
+    if run.feed.reach is QueryScope.HISTORY:
+        first = run.settings.start_date
+        return [Window(first, max(*days, clock.today(account.time_zone), first), account)]
+    with run.connections.reading() as connection:
+        rows = expectation(connection, account, days)
+    windows = planned_windows(rows, limits_of(run.feed))
+    return [Window(window[0], window[-1], account) for window in windows]
+
+
+class WindowQueue:
+    """An account's days that are still to be asked for, and those that its budget has no room for."""
+
+    def __init__(
+        self, run: FeedRun, account: Account, days: Collection[date], newest_first: bool
+    ) -> None:
+        self.run, self.account = run, account
+        self.concurrency = WindowConcurrency()
+        self.left: list[date] = []
+        self._todo = set(days)
+        self._newest_first = newest_first
+
+    def jobs(self, stats: ExtractStats) -> Iterator[Job[WindowResult]]:
+        """The loads of the windows, each chosen by what the ones before it told of rows and points.
+
+        ``stats`` counts for the first of them.
+        """
+        run, account = self.run, self.account
+        limits = limits_of(run.feed)
+        while self._todo:
+            with run.connections.reading() as connection:
+                rows = expectation(connection, account, self._todo)
+                calls = calls_left(run.feed, run.settings, connection, account)
+            if self.left:  # the budget has refused a day: no more is spent on days of unknown size
+                rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
+            days, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
+            self.left += passed
+            if not days:
+                self.left += self._todo - set(passed)
+                return
+            self._todo -= {*days, *passed}
+            if calls is None and run.feed.reach is QueryScope.RANGE:
+                self.concurrency.suit(sum(rows[day].rows for day in days))
+            yield partial(load_in_parts, run, Window(days[0], days[-1], account), None, stats)
+            stats = ExtractStats()
+
+    def drop(self) -> None:
+        """Ask for nothing more."""
+        self._todo.clear()
+
+
+def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowResult]:
+    """Load the queue's windows until it is empty, or asking for more is no use."""
+    refusal: WarehouseError | None = None
+    failures = 0
+    is_hopeless = False
+    concurrency = queue.concurrency
+    for result in run_concurrently(queue.jobs(stats), concurrency.limit, MAX_WINDOWS_OF_ACCOUNT):
+        if result.left:
+            queue.left += result.left
+            refusal = refusal or result.problems[0]
+            continue
+        yield result
+        concurrency.is_answering = not result.problems
+        if any(isinstance(problem, HOPELESS) for problem in result.problems):
+            is_hopeless = True
+            queue.drop()
+        down = [problem for problem in result.problems if isinstance(problem, TryLater)]
+        failures = failures + 1 if down else 0
+        if failures == MAX_FAILURES_IN_A_ROW:
+            yield WindowResult(problems=[vendor_is_down(queue.account, failures, down[-1])])
+            queue.drop()
+    if queue.left and not is_hopeless:
+        quota = queue.run.feed.quota
+        setting = quota.setting if quota else "the budget"
+        problem = no_points_left(queue.account, queue.left, refusal, setting)
+        yield WindowResult(problems=[problem], left=queue.left)

@@ -1,0 +1,105 @@
+"""One run of a feed: what its windows are loaded with, and share while the run lasts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date
+from functools import partial
+
+from dagster_project.config.settings import Settings
+from dagster_project.errors import WarehouseError
+from dagster_project.model.feed import Feed, VendorClient
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.window import Account
+from dagster_project.pipeline.concurrency import MAX_CONCURRENT_WINDOWS
+from dagster_project.pipeline.lending import ConnectionPairs, RowEncoders
+from dagster_project.pipeline.outcomes import Stopped
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.load.holds import RejectGuard, ShrinkGuard
+from dagster_project.warehouse.load.partitions import PartitionManager, refresh_statistics
+from dagster_project.warehouse.vendor_store import WarehouseStore
+
+AfterRows = Callable[[Connection, Account, list[Receipt]], None]
+"""What is brought up to date with new rows, inside their transaction."""
+
+
+class FeedRun:
+    """Settings and open resources of one run; safe to use from several threads.
+
+    ``shrink_guard`` and ``reject_guard`` hold days back; None: what they would hold is taken.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        settings: Settings,
+        warehouse: Warehouse,
+        pii_key: str,
+        *,
+        run_id: str | None = None,
+        accept_shrink: bool = False,
+        accept_rejects: bool = False,
+        after_rows: AfterRows = lambda connection, account, receipts: None,
+    ) -> None:
+        self.feed, self.settings, self.warehouse = feed, settings, warehouse
+        self.pii_key, self.run_id, self.after_rows = pii_key, run_id, after_rows
+        self.shrink_guard = (
+            None
+            if accept_shrink
+            else ShrinkGuard(settings.hold_from_rows, settings.hold_below_share)
+        )
+        self.reject_guard = (
+            None
+            if accept_rejects
+            else RejectGuard(settings.rejects_above_records, settings.rejects_above_share)
+        )
+        self.connections = ConnectionPairs(warehouse)
+        self.encoders = RowEncoders(partial(feed.row_encoder, pii_key))
+        self.months = PartitionManager(warehouse)
+        self.window_permits = threading.Semaphore(MAX_CONCURRENT_WINDOWS)
+        self._stopped = threading.Event()
+        self._client: VendorClient | None = None
+        self._client_lock = threading.Lock()
+        self._grown_days: set[date] = set()
+
+    def __enter__(self) -> FeedRun:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._client is not None:
+            self._client.close()
+        self.refresh_statistics()
+        self.months.close()
+        self.connections.close()
+
+    @property
+    def client(self) -> VendorClient:
+        """The vendor's client, made when first asked for: a replay never makes one."""
+        with self._client_lock:
+            if self._client is None:
+                self._client = self.feed.client(self.settings, WarehouseStore(self.warehouse))
+            return self._client
+
+    def stop(self) -> None:
+        """Give up what is under way after its next response, and ask for nothing more."""
+        self._stopped.set()
+
+    def raise_if_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+
+    def note_grown_days(self, days: Iterable[date]) -> None:
+        """Remember days with new rows for ``refresh_statistics``."""
+        self._grown_days.update(days)
+
+    def refresh_statistics(self) -> None:
+        """Renew the query planner's statistics of months that grew: once a run, not once a window.
+
+        Where that fails, autovacuum will do it later: the rows stand.
+        """
+        days, self._grown_days = sorted(self._grown_days), set()
+        if days:
+            with suppress(WarehouseError), self.connections.reading() as connection:
+                refresh_statistics(connection, self.feed.table, days)

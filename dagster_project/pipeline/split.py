@@ -1,0 +1,119 @@
+"""Load a window in as many parts as it takes: by the rows of a transaction, a response's size, the budget.
+
+Grain: one window, and the parts of it that commit one after another, newest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import date
+from functools import partial
+
+from dagster_project.errors import AnswerTooLarge, QuotaSpent, WarehouseError
+from dagster_project.model.feed import QueryScope
+from dagster_project.model.response import ExtractStats
+from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.pipeline.calls_left import calls_left
+from dagster_project.pipeline.concurrency import MIN_WINDOWS_OF_ACCOUNT, run_concurrently
+from dagster_project.pipeline.due_days import limits_of
+from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.load_window import load_window
+from dagster_project.pipeline.outcomes import TooManyRows, WindowResult, forget_locals
+from dagster_project.warehouse.ledger import load_receipts
+
+
+def load_in_parts(
+    run: FeedRun,
+    window: Window,
+    wanted: Collection[date] | None = None,
+    stats: ExtractStats | None = None,
+) -> Iterator[WindowResult]:
+    """Load the window; yields each part's result as it commits, the newest days first.
+
+    What went wrong is in a result's ``problems``; the old rows of those days stand untouched. A window
+    of more rows than one transaction should hold is split; of one that does not fit what is left of the
+    budget the newest days are loaded that do. ``stats`` is what it cost to find out that the window can
+    be asked for; it counts for the first part.
+    """
+    todo = [window]
+    left: list[Window] = []
+    refusal: QuotaSpent | None = None
+    while todo:
+        part, cost = todo.pop(), stats or ExtractStats()
+        stats = None
+        result = WindowResult(stats=cost)
+        smaller: list[Window] = []
+        try:
+            result = load_window(run, part, wanted, cost)
+        except TooManyRows as many:
+            smaller = split_window(part, -(-many.rows // max(1, limits_of(run.feed).window_rows)))
+        except AnswerTooLarge as large:
+            if run.feed.reach is QueryScope.RANGE and len(part.days) > 1:
+                todo += reversed(split_window(part, 2))
+            else:
+                result.problems.append(large)
+        except QuotaSpent as spent:
+            refusal = refusal or spent
+            fitting = _newest_that_fit(run, part, spent.calls_left, cost.vendor_total)
+            left += [*todo, *days_before(part, fitting)]
+            todo = [fitting] if fitting else []
+        except WarehouseError as problem:
+            forget_locals(problem)
+            result.problems.append(problem)
+        yield result
+        if smaller and not _has_budget(run, window.account):
+            jobs = [partial(load_in_parts, run, each, wanted) for each in smaller]
+            yield from run_concurrently(
+                jobs, lambda: MIN_WINDOWS_OF_ACCOUNT, MIN_WINDOWS_OF_ACCOUNT
+            )
+        else:
+            todo += reversed(smaller)
+    if refusal is not None:
+        first, last = min(w.first_day for w in left), max(w.last_day for w in left)
+        refusal.window = str(Window(first, last, window.account))
+        refusal.args = (str(refusal),)
+        yield WindowResult(problems=[refusal], left=[day for w in left for day in w.days])
+
+
+def split_window(window: Window, parts: int) -> list[Window]:
+    """The window in at most so many runs of days of about equal length, newest first."""
+    days = window.days
+    length = max(1, -(-len(days) // parts))
+    starts = range(0, len(days), length)
+    return [
+        Window(days[at], days[min(at + length, len(days)) - 1], window.account)
+        for at in reversed(starts)
+    ]
+
+
+def days_before(window: Window, newest: Window | None) -> list[Window]:
+    """What is left of a window without its newest days."""
+    if newest is None:
+        return [window]
+    return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
+
+
+def _has_budget(run: FeedRun, account: Account) -> bool:
+    """Whether a budget decides which window is asked next: then they go one after another."""
+    with run.connections.reading() as connection:
+        return calls_left(run.feed, run.settings, connection, account) is not None
+
+
+def _newest_that_fit(run: FeedRun, window: Window, calls: int, total: int | None) -> Window | None:
+    """The newest days of a refused window that so many calls should suffice for.
+
+    Rows are taken as spread evenly where the vendor told their total, else as they stand.
+    """
+    days, rows_of_call = window.days, run.feed.rows_a_call
+    if calls < 1 or len(days) == 1 or not rows_of_call:
+        return None
+    with run.connections.reading() as connection:
+        rows = load_receipts.rows_of_days(connection, window)
+    even = None if total is None else total / len(days)
+    rows_left, fitting = float(calls * rows_of_call), 0
+    for day in reversed(days[1:]):
+        rows_left -= rows.get(day, 0) if even is None else even
+        if rows_left < 0:
+            break
+        fitting += 1
+    return Window(days[-fitting], days[-1], window.account) if fitting else None

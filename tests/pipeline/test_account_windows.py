@@ -1,0 +1,102 @@
+"""One account's days in windows: which comes next, and when no more is asked."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from dagster_project.errors import AccessDenied, QuotaSpent, TryLater
+from dagster_project.pipeline.account_windows import refresh_account, windows_of
+from dagster_project.sandbox.server import running_sandbox
+from dagster_project.transport import session
+from dagster_project.warehouse.connection import Warehouse
+from tests.support.loading import LAST, Loading, together, until_last
+from tests.support.operating import feed_of
+
+
+def test_a_quiet_year_costs_about_its_rows_over_ten_thousand_calls(loading: Loading) -> None:
+    days = until_last(366)
+    account = loading.window(LAST).account
+    with loading.run() as run:
+        first = together(refresh_account(run, account, days, is_due_only=False, newest_first=True))
+    rows = sum(receipt.rows_received for receipt in first.receipts)
+    calls = loading.calls()
+    assert rows > 10_000
+    assert calls == -(-rows // 10_000)
+    assert loading.days() == days
+    with loading.run() as run:
+        again = together(refresh_account(run, account, days, is_due_only=False, newest_first=True))
+    assert loading.calls() <= 3 * calls, "the second reading costs no more than twice the first"
+    assert not any(receipt.changed for receipt in again.receipts)
+
+
+def test_windows_are_chosen_by_what_stands(loading: Loading) -> None:
+    days = until_last(40)
+    account = loading.window(LAST).account
+    with loading.run() as run:
+        [all_at_once] = windows_of(run, account, days)
+    assert all_at_once.days == days, "nothing is known: one question tells how many rows there are"
+
+
+def test_a_whole_history_is_one_window_from_the_first_partition_on(
+    warehouse: Warehouse, loading: Loading
+) -> None:
+    feed = feed_of("tellody_purchases")
+    settings = loading.settings()
+    [account] = feed.accounts(settings)
+    with loading.run(feed, settings) as run:
+        [window] = windows_of(run, account, until_last(3))
+    assert window.first_day == settings.start_date
+    assert window.last_day >= LAST
+
+
+def test_oldest_days_first_where_that_is_asked_for(loading: Loading) -> None:
+    account = loading.window(LAST).account
+    days = [date(2024, 3, 1), date(2024, 4, 1), date(2024, 5, 1)]
+    with loading.run() as run:
+        results = refresh_account(run, account, days, is_due_only=False, newest_first=False)
+        found = [receipt.day for result in results for receipt in result.receipts]
+    assert found == days
+
+
+def test_after_a_refusal_of_the_account_nothing_more_is_asked(loading: Loading) -> None:
+    loading.vendors.world.faults.add("no_access", times=None)
+    account = loading.window(LAST).account
+    days = [date(2024, 3, 1), date(2024, 4, 1), date(2024, 5, 1)]
+    with loading.run() as run:
+        result = together(refresh_account(run, account, days, is_due_only=False, newest_first=True))
+    assert [type(problem) for problem in result.problems] == [AccessDenied]
+    assert len(loading.extractions()) == 1
+
+
+def test_days_beyond_the_budget_are_told_of_once(loading: Loading) -> None:
+    account = loading.window(LAST).account
+    days = [date(2024, 3, 1), date(2024, 4, 1), date(2024, 5, 1)]
+    settings = loading.settings(CALLTOUCH_DAILY_POINTS="2")
+    with loading.run(settings=settings) as run:
+        result = together(refresh_account(run, account, days, is_due_only=False, newest_first=True))
+    [problem] = result.problems
+    assert isinstance(problem, QuotaSpent)
+    assert sorted(result.left) == days[:2]
+    assert loading.days() == days[2:]
+
+
+def test_a_vendor_that_is_down_is_not_asked_window_after_window(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty days of a call each; three unanswered windows are enough."""
+    monkeypatch.setattr(session.RetryPolicy, "wait", lambda *arguments: 0.0)
+    feed = feed_of("tellody_activity")
+    with running_sandbox(clock="2024-06-20T12:00:00+03:00") as vendors:
+        loading = Loading(warehouse, vendors)
+        vendors.world.faults.add("outage", times=None, match={"path": "*/UniqueCode"})
+        settings = loading.settings()
+        [account] = feed.accounts(settings)
+        with loading.run(feed, settings) as run:
+            result = together(
+                refresh_account(run, account, until_last(50), is_due_only=False, newest_first=True)
+            )
+    assert [type(problem) for problem in result.problems] == [TryLater] * 4
+    assert "3 windows in a row failed" in result.problems[-1].what
+    assert len(loading.extractions()) == 3

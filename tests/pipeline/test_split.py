@@ -1,0 +1,139 @@
+"""A window in parts: by rows, by the size of a response, by what is left of the budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dagster_project.errors import AnswerTooLarge, QuotaSpent
+from dagster_project.model.vendor_store import VendorStore
+from dagster_project.model.window import Account, Window
+from dagster_project.pipeline.concurrency import MIN_WINDOWS_OF_ACCOUNT
+from dagster_project.pipeline.split import days_before, load_in_parts, split_window
+from dagster_project.transport.session import Session
+from dagster_project.vendors.calltouch.client import CalltouchClient
+from dagster_project.vendors.calltouch.settings import CalltouchSettings
+from tests.support.loading import CALLTOUCH, QUIET, Loading, load, until_last
+
+ACCOUNT = Account("calltouch", QUIET, ZoneInfo("Europe/Moscow"))
+
+
+@pytest.mark.parametrize(
+    ("days", "parts", "lengths"),
+    [(10, 2, [5, 5]), (10, 3, [2, 4, 4]), (3, 9, [1, 1, 1]), (7, 1, [7])],
+)
+def test_a_window_is_split_into_equal_runs_of_days_newest_first(
+    days: int, parts: int, lengths: list[int]
+) -> None:
+    window = Window(until_last(days)[0], until_last(1)[0], ACCOUNT)
+    split = split_window(window, parts)
+    assert [len(part.days) for part in split] == lengths
+    assert [day for part in reversed(split) for day in part.days] == window.days
+
+
+def test_what_is_left_of_a_window_are_its_older_days() -> None:
+    window = Window(until_last(5)[0], until_last(1)[0], ACCOUNT)
+    newest = Window(until_last(2)[0], until_last(1)[0], ACCOUNT)
+    [older] = days_before(window, newest)
+    assert older.days + newest.days == window.days
+    assert days_before(window, None) == [window]
+
+
+def test_a_window_that_turns_out_too_large_is_asked_in_parts_newest_first(
+    loading: Loading,
+) -> None:
+    days = until_last(20)
+    with loading.run(replace(CALLTOUCH, window_rows=200)) as run:
+        results = list(load_in_parts(run, loading.window(days[0], days[-1])))
+    asked = loading.extractions()
+    assert asked[0][4] == "split"
+    assert asked[0][3] == 1, "one call told that it is too large"
+    assert sorted(r.day for result in results for r in result.receipts) == days
+    parts = _complete_parts(loading)
+    assert len(parts) > 2
+    for number, (began, _) in enumerate(parts):
+        newer_under_way = [ended for _, ended in parts[:number] if ended > began]
+        assert len(newer_under_way) < MIN_WINDOWS_OF_ACCOUNT, "begun while enough were under way"
+
+
+def test_under_a_budget_the_parts_go_one_after_another(loading: Loading) -> None:
+    days = until_last(20)
+    settings = loading.settings(CALLTOUCH_DAILY_POINTS="1000")
+    with loading.run(replace(CALLTOUCH, window_rows=200), settings) as run:
+        result = load(run, loading.window(days[0], days[-1]))
+    assert not result.problems
+    assert loading.days() == days
+    parts = _complete_parts(loading)
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(parts))
+
+
+def _complete_parts(loading: Loading) -> list[tuple[datetime, datetime]]:
+    """When each complete window began and ended, the newest days first."""
+    return [
+        (row[0], row[1])
+        for row in loading.select(
+            "SELECT started_at, finished_at FROM ops.extraction"
+            " WHERE outcome = 'complete' ORDER BY last_day DESC"
+        )
+    ]
+
+
+def test_a_response_too_large_for_memory_has_its_window_asked_in_halves(loading: Loading) -> None:
+    days = until_last(8)
+    with loading.run(replace(CALLTOUCH, open_client=_client_of_small_memory)) as run:
+        result = load(run, loading.window(days[0], days[-1]))
+    assert not result.problems
+    assert loading.days() == days
+    assert len(loading.extractions()) > 2
+
+
+def test_a_single_day_too_large_for_memory_is_a_problem_and_the_others_are_loaded(
+    loading: Loading,
+) -> None:
+    days = until_last(3)
+    rows = loading.vendors.world.calltouch.rows(int(QUIET), days[1], days[1])
+    loading.vendors.world.calltouch.replace_day(int(QUIET), days[1], rows * 20)
+    with loading.run(replace(CALLTOUCH, open_client=_client_of_small_memory)) as run:
+        result = load(run, loading.window(days[0], days[-1]))
+    [problem] = result.problems
+    assert isinstance(problem, AnswerTooLarge)
+    assert problem.window == str(days[1])
+    assert loading.days() == [days[0], days[2]]
+
+
+def _client_of_small_memory(section: CalltouchSettings, store: VendorStore) -> CalltouchClient:
+    return CalltouchClient(section, None, session=Session(max_bytes=60_000))
+
+
+def test_of_a_window_beyond_the_budget_the_newest_days_are_loaded_that_fit(
+    loading: Loading,
+) -> None:
+    """Two calls are left: one finds out that six are needed, one more page is paid for."""
+    days = until_last(6)
+    for day in days:
+        rows = loading.vendors.world.calltouch.rows(int(QUIET), day, day)[:1]
+        loading.vendors.world.calltouch.replace_day(int(QUIET), day, _copies(rows[0], 9_000))
+    settings = loading.settings(CALLTOUCH_DAILY_POINTS="4")
+    with loading.run(settings=settings) as run:
+        result = load(run, loading.window(days[0], days[-1]))
+    [problem] = result.problems
+    assert isinstance(problem, QuotaSpent)
+    assert problem.window == f"{days[0]}..{days[4]}"
+    assert sorted(result.left) == days[:5]
+    assert loading.days() == days[5:]
+
+
+def _copies(row: dict[str, str], count: int) -> list[dict[str, str]]:
+    return [{**row, "phoneNumber": f"7921{n:07d}"} for n in range(count)]
+
+
+def test_a_day_of_the_budget_that_does_not_fit_alone_is_left(loading: Loading) -> None:
+    settings = loading.settings(CALLTOUCH_DAILY_POINTS="1")
+    with loading.run(settings=settings) as run:
+        result = load(run, loading.window(date(2024, 5, 1)))
+    assert result.left == [date(2024, 5, 1)]
+    assert loading.calls() == 0
