@@ -52,7 +52,9 @@ def _key(key: object) -> object:
 
 
 class WarehouseSettings(Section):
-    """The warehouse: embedded under WAREHOUSE_HOME, unless WAREHOUSE_URL names a server of yours.
+    """The warehouse.
+
+    Embedded under ``home``, unless ``warehouse_url`` names a server.
 
     A day of at least ``hold_from_rows`` rows that comes back with less than ``hold_below_share`` of
     them is held; a share of 0 holds none. Of a first load up to ``rejects_above_records`` records, or
@@ -64,69 +66,71 @@ class WarehouseSettings(Section):
     warehouse_url: SecretStr | None = Field(
         default=None,
         validation_alias="WAREHOUSE_URL",
-        description="The server of the warehouse; the embedded Postgres where it is not set.",
+        description="`postgresql://user:password@host/database`, PostgreSQL 15 or later; TLS is verified unless the URL says otherwise. Not set: the embedded Postgres",
         examples=["postgresql://user:password@host:5432/warehouse"],
     )
     dagster_url: SecretStr | None = Field(
         default=None,
         validation_alias="DAGSTER_URL",
-        description="Dagster's own database; beside the warehouse where it is not set.",
+        description="Dagster's own storage, as `postgresql+psycopg2://…`; not set: `<database>_dagster` beside the warehouse",
         examples=["postgresql+psycopg2://user:password@host:5432/warehouse_dagster"],
     )
     home: Annotated[Path, BeforeValidator(_home)] = Field(
         default=Path(DEFAULT_HOME),
         validation_alias="WAREHOUSE_HOME",
-        description="Folder of the embedded Postgres, of Dagster's home and of secrets; a relative one in"
+        description="embedded Postgres, its secrets, Dagster's home; with any server the number of the newest erasure, by which an older copy of the database is known: keep it. A path in"
         " `.env` starts from that file's folder. Not set: `.warehouse` in the project, wherever a command is"
-        " called. `WAREHOUSE_ENV_FILE`, in the environment alone, names another file than the project's `.env`.",
+        " called. `WAREHOUSE_ENV_FILE`, in the environment alone, names another file than the project's `.env`",
     )
     start_date: Annotated[date, BeforeValidator(_day)] = Field(
         default=date(2024, 1, 1),
         validation_alias="WAREHOUSE_START_DATE",
-        description="The first daily partition.",
+        description="first partition",
     )
     range_days: WholeNumber = Field(
-        default=366, validation_alias="WAREHOUSE_RANGE_DAYS", description="Days that one run takes."
+        default=366,
+        validation_alias="WAREHOUSE_RANGE_DAYS",
+        description="days a backfill run takes at most",
     )
     hold_below_share: Share = Field(
         default=0.5,
         validation_alias="WAREHOUSE_HOLD_BELOW_SHARE",
-        description="A day that comes back with less than this share of its rows is held; 0: none.",
+        description="a day that comes back with less than this share of its rows is held: its old rows stay, its check fails, `--accept-shrink` (in the launchpad `accept_shrink: true`) takes it; `0` holds none for this reason",
     )
     hold_from_rows: WholeNumber = Field(
         default=1000,
         validation_alias="WAREHOUSE_HOLD_FROM_ROWS",
-        description="Days of fewer rows are not held for having shrunk.",
+        description="only days of at least so many rows are held for that",
     )
     rejects_above_records: WholeNumber = Field(
         default=10,
         validation_alias="WAREHOUSE_REJECTS_ABOVE_RECORDS",
-        description="So many records of a first load may be rejected without a word.",
+        description="a run that loads a day for the first time ends with 1, and the day's check `readable` fails, where more records than this are rejected, and more than the next line's share; or all of them. What can be read is loaded. A day that stands is [held](operating.md#held-days) instead",
     )
     rejects_above_share: Share = Field(
         default=0.01,
         validation_alias="WAREHOUSE_REJECTS_ABOVE_SHARE",
-        description="So large a share of a first load may be rejected without a word.",
+        description="the share",
     )
     reconcile_months: WholeNumber = Field(
         default=3,
         validation_alias="WAREHOUSE_RECONCILE_MONTHS",
-        description="Finished months of an account that are held against the vendor in a day at most.",
+        description="finished months of an account that are compared with the vendor in a day at most, one call each; `0`: none",
     )
     ui_hosts: Hosts = Field(
         default=(),
         validation_alias="WAREHOUSE_UI_HOSTS",
-        description="Names under which browsers reach the UI, besides localhost and 127.0.0.1.",
+        description="names, a comma list, under which browsers reach Dagster's UI, besides `localhost` and `127.0.0.1`; any other `Host` is refused",
     )
     allow_plain_http: YesNo = Field(
         default=False,
         validation_alias=PLAIN_HTTP,
-        description="Whether URLs may be http:// to another host than this one.",
+        description="`yes`: a vendor's or the webhook's URL may be `http://` to another host than this one; else it is refused, since credentials and personal data would travel in the clear",
     )
     pii_hash_key: Annotated[SecretStr | None, BeforeValidator(_key)] = Field(
         default=None,
         validation_alias="PII_HASH_KEY",
-        description="The key of the pseudonyms, a long random text: keep it. Required with WAREHOUSE_URL.",
+        description="key of the pseudonyms, a long random text; required with `WAREHOUSE_URL`, made once if embedded; keep it",
     )
 
     @field_validator("range_days", mode="after")
@@ -140,40 +144,42 @@ class WarehouseSettings(Section):
 
 
 class MailSettings(Section):
-    """How alarms leave by e-mail. ``security``: ``starttls``, ``tls`` from the first byte, or ``none``."""
+    """Alarms by e-mail.
+
+    ``security``: ``starttls``, ``tls`` from the first byte, or ``none``."""
 
     to: TextList = Field(
         validation_alias="ALARM_EMAIL_TO",
-        description="Addresses that alarms go to, with commas between them.",
+        description="the same by e-mail, to these addresses",
         examples=["nights@example.com"],
     )
     host: str = Field(
         validation_alias="ALARM_SMTP_HOST",
-        description="The mail server.",
+        description="the mail server",
         examples=["smtp.example.com"],
     )
     security: str = Field(
         default="starttls",
         validation_alias="ALARM_SMTP_SECURITY",
-        description="starttls, tls or none.",
+        description="`starttls`, `tls` from the first byte, or `none`",
     )
     port: PositiveNumber = Field(
         default=587,
         validation_alias="ALARM_SMTP_PORT",
-        description="Its port; 465 with tls.",
+        description="its port; `465` with `tls`",
     )
     username: str | None = Field(
         default=None,
         validation_alias="ALARM_SMTP_USERNAME",
-        description="The login, if it wants one.",
+        description="its login, if it wants one",
     )
     password: SecretStr | None = Field(
-        default=None, validation_alias="ALARM_SMTP_PASSWORD", description="Its password."
+        default=None, validation_alias="ALARM_SMTP_PASSWORD", description="the login's password"
     )
     sender: str = Field(
         default="",
         validation_alias="ALARM_SMTP_FROM",
-        description="The address that alarms come from; the login, or the first recipient.",
+        description="the address that alarms come from; not set: the login, or the first of the addresses",
         examples=["warehouse@example.com"],
     )
 
@@ -208,18 +214,21 @@ class MailSettings(Section):
 
 
 class AlarmSettings(Section):
-    """Where alarms go (nowhere, unless set), and how late a day may be before one is raised."""
+    """Alarms.
+
+    Where they go (nowhere, unless set), and how late a day may be before one is raised.
+    """
 
     webhook_url: SecretUrl = Field(
         default=None,
         validation_alias="ALARM_WEBHOOK_URL",
-        description="Alarms are posted to it as JSON.",
+        description="told of failures as JSON with a `text`, as Slack-compatible endpoints take it",
         examples=["https://hooks.example.com/services/…"],
     )
     overdue_hours: PositiveNumber = Field(
         default=36,
         validation_alias="ALARM_OVERDUE_HOURS",
-        description="So many hours after a day has ended it is overdue.",
+        description="alarm when a source has had no good day for so long after its end",
     )
     mail: MailSettings | None = None
 
@@ -233,54 +242,59 @@ class AlarmSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How many days are kept: of stored responses, of receipts, of Dagster's log, of personal data."""
+    """How long things are kept, in days.
+
+    Of stored responses, of receipts, of Dagster's log, of personal data.
+    """
 
     raw_days: PositiveNumber = Field(
         default=30,
         validation_alias="RAW_RETENTION_DAYS",
-        description="Days that stored responses are kept.",
+        description="stored responses, in days; the newest complete one of a loaded day stays longer",
     )
     pii_days: PositiveNumber = Field(
         default=90,
         validation_alias="PII_RETENTION_DAYS",
-        description="Days after which numbers and texts are taken out of rows.",
+        description="after so many days texts, responses and rejects are reduced",
     )
     receipt_days: PositiveNumber = Field(
         default=400,
         validation_alias="RECEIPT_RETENTION_DAYS",
-        description="Days that receipts are kept.",
+        description="receipts and extractions, in days",
     )
     dagster_days: PositiveNumber = Field(
         default=90,
         validation_alias="DAGSTER_RETENTION_DAYS",
-        description="Days that Dagster's log is kept.",
+        description="Dagster's event log, in days",
     )
 
 
 class ProgramSettings(Section):
-    """What single commands read: the log's form, the new key of a rekey, the login of BI."""
+    """Of single commands.
+
+    The log's form, the new key of a rekey, the login of BI.
+    """
 
     log_format: str = Field(
         default="text",
         validation_alias="WAREHOUSE_LOG_FORMAT",
-        description="text, or json: a line an event.",
+        description="`json`: one line of JSON on standard error for each window and problem ([fields](deployment.md))",
     )
     new_key: SecretStr | None = Field(
         default=None,
         validation_alias="PII_HASH_KEY_NEW",
-        description="The new key of the pseudonyms, for `warehouse rekey` alone.",
+        description="of `warehouse rekey` alone: the key that takes its place",
     )
     bi_url: SecretStr | None = Field(
         default=None,
         validation_alias="WAREHOUSE_BI_URL",
-        description="The warehouse as Superset signs in, for `make bi` on a server of yours.",
+        description="of `make bi` alone: the BI role's URL, where `WAREHOUSE_URL` names a server of yours",
         examples=["postgresql://warehouse_bi:password@host:5432/warehouse"],
     )
-    superset_port: str | None = Field(
-        default=None,
+    superset_port: str = Field(
+        default="8088",
         validation_alias="SUPERSET_PORT",
-        description="Port of `make bi`.",
-        examples=["8088"],
+        description="of `make bi` alone",
     )
 
 

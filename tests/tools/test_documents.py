@@ -17,7 +17,7 @@ LAGS = "run `make docs`"
 
 def test_no_page_but_these_says_that_it_is_generated() -> None:
     saying = {page.name for page in DOCS.glob("*.md") if GENERATED in page.read_text()}
-    assert saying == set(PAGES)
+    assert saying == {name for name in PAGES if name.endswith(".md")}
 
 
 @pytest.mark.parametrize("name", sorted(set(PAGES) - {"data-dictionary.md"}))

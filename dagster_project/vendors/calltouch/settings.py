@@ -37,52 +37,58 @@ class CalltouchSite:
 
 
 class CalltouchSettings(VendorSettings):
-    """Calltouch. A setting of one site alone has the site after its name."""
+    """Calltouch.
+
+    A setting of one site alone has the site after its name.
+    """
 
     vendor = "calltouch"
     title = "Calltouch"
 
     site_ids: Ids = Field(
-        default=(), validation_alias=SITES, description="The sites to load.", examples=["101,102"]
+        default=(),
+        validation_alias=SITES,
+        description="the sites, a comma list",
+        examples=["101,102"],
     )
     token: SecretStr | None = Field(
         default=None,
         validation_alias=TOKEN,
-        description="The token of all sites; of one: CALLTOUCH_ACCESS_TOKEN_102.",
+        description="their token",
         json_schema_extra=PER_ACCOUNT,
     )
     time_zone: Zone = Field(
         default=ZoneInfo("Europe/Moscow"),
         validation_alias="CALLTOUCH_TIMEZONE",
-        description="The time zone of days, points and times.",
+        description="the sites' calendar",
         json_schema_extra=PER_ACCOUNT,
     )
     daily_points: WholeNumber | None = Field(
         default=None,
         validation_alias=POINTS,
-        description="API points that a site may cost in a day; not bounded where it is not set.",
+        description="API points a day that may be spent on a site; not set: not bounded",
         examples=["1000"],
         json_schema_extra=PER_ACCOUNT,
     )
     requests_per_second: Rate = Field(
         default=5,
         validation_alias="CALLTOUCH_REQUESTS_PER_SECOND",
-        description="Requests a second, over all processes.",
+        description="over all processes that share the warehouse",
     )
     settle_days: WholeNumber = Field(
         default=7,
         validation_alias="CALLTOUCH_SETTLE_DAYS",
-        description="How long a day may still change.",
+        description="how long a day may still change",
     )
     base_url: Url = Field(
         default="https://api.calltouch.ru",
         validation_alias="CALLTOUCH_BASE_URL",
-        description="Where the API is.",
+        description="where the API is",
     )
     result_path: str = Field(
         default="/lead-service/v1/api/sms-to-clients/result",
         validation_alias="CALLTOUCH_RESULT_PATH",
-        description="Path of the method that answers with results of SMS.",
+        description="path of the results of SMS",
     )
     sites: tuple[CalltouchSite, ...] = ()
 

@@ -17,39 +17,39 @@ class TellodySettings(VendorSettings):
     title = "Tellody"
 
     username: SecretStr = Field(
-        validation_alias="TELLODY_USERNAME", description="The login; it is not stored."
+        validation_alias="TELLODY_USERNAME", description="the login; it is not stored"
     )
-    password: SecretStr = Field(validation_alias="TELLODY_PASSWORD", description="Its password.")
+    password: SecretStr = Field(validation_alias="TELLODY_PASSWORD", description="its password")
     account: str = Field(
         default="main",
         validation_alias="TELLODY_ACCOUNT",
-        description="The label that is stored with the rows.",
+        description="the label stored with the rows; the user name is not",
     )
     time_zone: Zone = Field(
         default=ZoneInfo("Europe/Athens"),
         validation_alias="TELLODY_TIMEZONE",
-        description="The time zone of days.",
+        description="the account's calendar",
     )
     currency: str | None = Field(
         default=None,
         validation_alias="TELLODY_CURRENCY",
-        description="The currency of amounts; unknown where it is not set.",
+        description="the vendor documents none; not set: unknown",
         examples=["EUR"],
     )
     settle_days: WholeNumber = Field(
         default=3,
         validation_alias="TELLODY_SETTLE_DAYS",
-        description="How long a day may still change.",
+        description="how long a day may still change",
     )
     base_url: Url = Field(
         default="https://app.tellody.com",
         validation_alias="TELLODY_BASE_URL",
-        description="Where the API is.",
+        description="where the API is",
     )
     payments_url: Url = Field(
         default="",
         validation_alias="TELLODY_PAYMENTS_URL",
-        description="Where the API of purchases is; the same where it is not set.",
+        description="where the API of purchases is; not set: the same",
         examples=["https://app.tellody.com"],
     )
 

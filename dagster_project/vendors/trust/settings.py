@@ -30,39 +30,37 @@ class TrustSettings(VendorSettings):
     vendor = "trust"
     title = "Trust"
 
-    client_id: SecretStr = Field(
-        validation_alias="TRUST_CLIENT_ID", description="The client of the API."
-    )
+    client_id: SecretStr = Field(validation_alias="TRUST_CLIENT_ID", description="the client")
     client_secret: SecretStr = Field(
-        validation_alias="TRUST_CLIENT_SECRET", description="Its secret."
+        validation_alias="TRUST_CLIENT_SECRET", description="its secret"
     )
     company_ids: Ids = Field(
-        validation_alias=COMPANIES, description="The companies to load.", examples=["1"]
+        validation_alias=COMPANIES, description="the companies, a comma list", examples=["1"]
     )
     time_zone: Zone = Field(
         default=ZoneInfo("America/Santiago"),
         validation_alias="TRUST_TIMEZONE",
-        description="The time zone of days.",
+        description="the companies' calendar",
     )
     range_params: Annotated[tuple[str, str], NoDecode, BeforeValidator(_two_names)] = Field(
         default=("start_date", "end_date"),
         validation_alias=RANGE_PARAMS,
-        description="Names of the parameters that ask for a range of days.",
+        description="names of the date range's parameters, which the vendor does not document",
     )
     settle_days: WholeNumber = Field(
         default=7,
         validation_alias="TRUST_SETTLE_DAYS",
-        description="How long a day may still change.",
+        description="how long a day may still change",
     )
     base_url: Url = Field(
         default="https://api.trust.lat",
         validation_alias="TRUST_BASE_URL",
-        description="Where the API is.",
+        description="where the API is",
     )
     auth_url: Url = Field(
         default="https://atenea.trust.lat",
         validation_alias="TRUST_AUTH_URL",
-        description="Where tokens are granted.",
+        description="where tokens are granted",
     )
 
     @classmethod
