@@ -1,8 +1,8 @@
-"""Several exchanges under way at once, their results handed out as they come, memory bounded.
+"""Several exchanges under way at once, their results yielded as they come, memory bounded.
 
-Each has a place in a ``room``, which bounds what several callers ask for and hold together: however
-slow the consumer is, no more is fetched ahead. When it stops early or one fails, the others are given
-up: their ``stop`` is set, and the threads end.
+Each holds a permit (``in_flight.py``), which bounds what several callers request and hold together:
+however slow the consumer is, no more is fetched ahead. When it stops early or one fails, the others are
+given up: their ``stop`` is set, and the threads end.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def fetch_concurrently(
     fetch: Callable[[Asked, threading.Event, Permit], Result],
     asked: Sequence[Asked],
     threads: int,
-    room: WindowPermits,
+    permits: WindowPermits,
 ) -> Generator[Result, None, None]:
     """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
     if not asked:
         return
     stop = threading.Event()
     rest = iter(asked)
-    executor = ThreadPoolExecutor(min(threads, len(asked)), thread_name_prefix="side-by-side")
+    executor = ThreadPoolExecutor(min(threads, len(asked)), thread_name_prefix="fetch")
     waiting: dict[Future[Result], Permit] = {}
 
     def begin(one: Asked) -> None:
-        place = room.place(stop)
-        waiting[executor.submit(_fetched, fetch, one, stop, place)] = place
+        permit = permits.permit(stop)
+        waiting[executor.submit(_fetch, fetch, one, stop, permit)] = permit
 
     try:
         for one in islice(rest, threads):
@@ -55,16 +55,16 @@ def fetch_concurrently(
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
-        for place in waiting.values():
-            place.leave()
+        for permit in waiting.values():
+            permit.release()
 
 
-def _fetched(
+def _fetch(
     fetch: Callable[[Asked, threading.Event, Permit], Result],
     one: Asked,
     stop: threading.Event,
-    place: Permit,
+    permit: Permit,
 ) -> Result:
-    """Fetch once there is room for one more; the place is taken until the consumer comes back."""
-    place.ask()
-    return fetch(one, stop, place)
+    """Fetch once one more may be requested; the permit is released when the consumer comes back."""
+    permit.acquire()
+    return fetch(one, stop, permit)

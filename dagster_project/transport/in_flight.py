@@ -1,13 +1,13 @@
-"""Room for so many answers, of several windows together; the window that began first goes first.
+"""A limit on responses in flight, of several windows together; the window that began first goes first.
 
-An answer has a place among those asked for until its head is here, and then one among those at hand,
-whose bodies take memory: a vendor that takes seconds to answer is asked for more at once than may be
-held. An answer that finds no place at hand waits on its connection. Few go at once for a slot to leave
-in: whoever is first decides late what is asked next, and a new window's first page waits for few.
+A response holds a permit: to be requested, until its headers are here, and then to be held, since its
+body takes memory. A vendor that takes seconds to answer is asked for more at once than may be held; a
+response that may not be held yet waits on its connection. Few requests wait for a slot to be sent in at
+once: whoever is first decides late what is asked next, and a new window's first page waits for few.
 
-A window behind gets one place of each kind at a time, and at hand one more, while one before it of
-the same account has something to fetch, and all that is free when it has not. So windows abreast end
-one after another: the pages of the next ones arrive while one commits.
+A window that began later may have one request under way, and two responses held, while one before it
+of the same account still waits for a permit; all that is free when none does. So windows that run
+concurrently end one after another: the pages of the next ones arrive while one commits.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ from time import monotonic
 from dagster_project.transport.connection import LOOK_UP_SECONDS
 from dagster_project.transport.exchange import Abandoned
 
-LEAVING = 2
-ASKED_BEHIND = 1
-AT_HAND_BEHIND = 2
+MAX_SENDING = 2
+MAX_REQUESTED_LATER = 1
+MAX_HELD_LATER = 2
+"""Of a window that began later."""
 PATIENCE = 20.0
-"""Seconds that an answer waits on its connection before it is read all the same: a vendor hangs up on
+"""Seconds that a response waits on its connection before it is read all the same: a vendor hangs up on
 who does not read, and the call would be lost."""
 
 
 class Stage(Enum):
     NONE = auto()
-    LEAVING = auto()
-    UNDER_WAY = auto()
-    AT_HAND = auto()
+    SENDING = auto()
+    SENT = auto()
+    HELD = auto()
 
 
 class InFlightLimit:
-    """So many asked for (those still leaving among them) and so many at hand, of all windows together."""
+    """The most that may be requested, and the most that may be held, of all windows together."""
 
-    def __init__(self, asked: int, at_hand: int) -> None:
-        self.most_asked, self.most_at_hand = asked, at_hand
+    def __init__(self, max_requested: int, max_held: int) -> None:
+        self.max_requested, self.max_held = max_requested, max_held
         self.changed = threading.Condition()
         self.windows: list[WindowPermits] = []
 
     @contextmanager
     def of_window(self, account: str) -> Iterator[WindowPermits]:
-        """A window's claim to places, from now on."""
+        """A window's permits, from now on until its end."""
         window = WindowPermits(self, account)
         with self.changed:
             self.windows.append(window)
@@ -65,7 +66,7 @@ class InFlightLimit:
 
 
 class WindowPermits:
-    """One window's places that are taken, and how many of its answers wait for one."""
+    """One window's permits by stage, and how many of its responses wait for one."""
 
     def __init__(self, limit: InFlightLimit, account: str) -> None:
         self.limit, self.account = limit, account
@@ -73,38 +74,38 @@ class WindowPermits:
         self.waiting = 0
 
     @property
-    def asked(self) -> int:
-        return self.taken[Stage.LEAVING] + self.taken[Stage.UNDER_WAY]
+    def requested(self) -> int:
+        return self.taken[Stage.SENDING] + self.taken[Stage.SENT]
 
     @property
-    def at_hand(self) -> int:
-        return self.taken[Stage.AT_HAND]
+    def held(self) -> int:
+        return self.taken[Stage.HELD]
 
-    def place(self, stop: threading.Event) -> Permit:
-        """For one answer, which has none yet; once ``stop`` is set it waits no longer."""
+    def permit(self, stop: threading.Event) -> Permit:
+        """Of one response, not acquired yet; once ``stop`` is set it is waited for no longer."""
         return Permit(self, stop)
 
     def may_be_requested(self) -> bool:
         limit = self.limit
         return (
-            limit.taken(Stage.LEAVING) < LEAVING
-            and limit.taken(Stage.LEAVING, Stage.UNDER_WAY) < limit.most_asked
-            and (self.asked < ASKED_BEHIND or not self._is_behind())
+            limit.taken(Stage.SENDING) < MAX_SENDING
+            and limit.taken(Stage.SENDING, Stage.SENT) < limit.max_requested
+            and (self.requested < MAX_REQUESTED_LATER or not self._began_later())
         )
 
     def may_be_held(self) -> bool:
-        is_free = self.limit.taken(Stage.AT_HAND) < self.limit.most_at_hand
-        return is_free and (self.at_hand < AT_HAND_BEHIND or not self._is_behind())
+        is_free = self.limit.taken(Stage.HELD) < self.limit.max_held
+        return is_free and (self.held < MAX_HELD_LATER or not self._began_later())
 
-    def _is_behind(self) -> bool:
+    def _began_later(self) -> bool:
         before = takewhile(lambda window: window is not self, self.limit.windows)
         return any(window.waiting and window.account == self.account for window in before)
 
 
 class Permit:
-    """One answer's: asked for, then at hand, then given back; used by one thread at a time.
+    """One response's: to be requested, then to be held, then released; used by one thread at a time.
 
-    An answer asked for anew, because the first one was spoilt, keeps its place.
+    A response that is requested again, because the first one was spoilt, keeps its permit.
     """
 
     def __init__(self, window: WindowPermits, stop: threading.Event) -> None:
@@ -115,32 +116,32 @@ class Permit:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.leave()
+        self.release()
 
-    def ask(self) -> None:
-        """Wait for a place among those asked for.
+    def acquire(self) -> None:
+        """Wait until the response may be requested.
 
         Raises:
-            Abandoned: nobody waits for the answer any more.
+            Abandoned: nobody waits for the response any more.
         """
-        self._enter(Stage.LEAVING, self._window.may_be_requested)
+        self._enter(Stage.SENDING, self._window.may_be_requested)
 
     def on_sent(self) -> None:
         """The request is on its way, or was given up: another one may wait for a slot."""
-        if self._stage is Stage.LEAVING:
-            self._change_stage(Stage.UNDER_WAY)
+        if self._stage is Stage.SENDING:
+            self._change_stage(Stage.SENT)
 
     def on_headers(self) -> None:
-        """The head is here: wait for a place at hand, and leave the other one.
+        """The headers are here: wait until the response may be held.
 
         Raises:
-            Abandoned: nobody waits for the answer any more.
+            Abandoned: nobody waits for the response any more.
         """
-        if self._stage is not Stage.AT_HAND:
-            self._enter(Stage.AT_HAND, self._window.may_be_held, PATIENCE)
+        if self._stage is not Stage.HELD:
+            self._enter(Stage.HELD, self._window.may_be_held, PATIENCE)
 
-    def leave(self) -> None:
-        """Give back what it has."""
+    def release(self) -> None:
+        """Give the permit back, at whatever stage it is."""
         self._change_stage(Stage.NONE)
 
     def _enter(self, stage: Stage, may_enter: Callable[[], bool], patience: float = inf) -> None:

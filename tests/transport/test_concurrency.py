@@ -13,7 +13,7 @@ from dagster_project.transport.in_flight import InFlightLimit, Permit, WindowPer
 
 @pytest.fixture
 def window() -> Iterator[WindowPermits]:
-    with InFlightLimit(asked=4, at_hand=2).of_window("101") as opened:
+    with InFlightLimit(4, 2).of_window("101") as opened:
         yield opened
 
 
@@ -26,7 +26,7 @@ def fetch(number: int, stop: threading.Event, permit: Permit) -> int:
 def test_every_result_comes_once(window: WindowPermits) -> None:
     found = list(fetch_concurrently(fetch, range(20), 3, window))
     assert sorted(found) == [number * number for number in range(20)]
-    assert window.asked == window.at_hand == 0, "every permit is given back"
+    assert window.requested == window.held == 0, "every permit is given back"
 
 
 def test_nothing_asked_is_nothing_fetched(window: WindowPermits) -> None:
@@ -49,11 +49,11 @@ def test_the_first_failure_is_raised_and_stops_the_others(window: WindowPermits)
     with pytest.raises(ValueError, match="the first one"):
         list(fetch_concurrently(failing, range(2), 2, window))
     assert stopped.is_set()
-    assert window.asked == window.at_hand == 0
+    assert window.requested == window.held == 0
 
 
 def test_a_consumer_that_ends_early_gives_up_the_rest(window: WindowPermits) -> None:
     results = fetch_concurrently(fetch, range(20), 3, window)
     next(results)
     results.close()
-    assert window.asked == window.at_hand == 0
+    assert window.requested == window.held == 0

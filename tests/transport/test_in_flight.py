@@ -1,4 +1,4 @@
-"""Room for answers: never more than its places; the window that began first goes first."""
+"""Responses in flight: never more than may be; the window that began first goes first."""
 
 from __future__ import annotations
 
@@ -10,80 +10,80 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dagster_project.transport import in_flight as rooms
+from dagster_project.transport import in_flight
 from dagster_project.transport.exchange import Abandoned
-from dagster_project.transport.in_flight import LEAVING, InFlightLimit, Permit, WindowPermits
+from dagster_project.transport.in_flight import MAX_SENDING, InFlightLimit, Permit, WindowPermits
 from tests.warehouse.server.homes import wait_until
 
 
-def test_no_more_are_asked_for_than_there_are_places() -> None:
-    with two_windows(asked=3, at_hand=9) as (first, behind):
+def test_no_more_are_requested_than_may_be() -> None:
+    with two_windows(requested=3, held=9) as (first, behind):
         asked = [first.ask(), first.ask(), behind.ask()]
         late = [first.ask_later(), behind.ask_later()]
         assert not any(each.is_done() for each in late)
-        asked[0].leave()
+        asked[0].release()
         wait_until(late[0].is_done)
         assert not late[1].is_done()
 
 
 def test_few_wait_for_a_slot_at_once() -> None:
-    with two_windows(asked=9, at_hand=9) as (first, behind):
-        leaving = [first.window.place(first.stop) for _ in range(LEAVING)]
-        for place in leaving:
-            place.ask()
+    with two_windows(requested=9, held=9) as (first, behind):
+        leaving = [first.window.permit(first.stop) for _ in range(MAX_SENDING)]
+        for permit in leaving:
+            permit.acquire()
         late = [first.ask_later(), behind.ask_later()]
         assert not any(each.is_done() for each in late)
         leaving[0].on_sent()
         wait_until(lambda: any(each.is_done() for each in late))
-        leaving[1].leave()
+        leaving[1].release()
         wait_until(lambda: all(each.is_done() for each in late))
 
 
-def test_an_answer_at_hand_is_asked_for_no_more() -> None:
-    with two_windows(asked=1, at_hand=9) as (first, _):
+def test_a_response_that_is_held_counts_as_requested_no_more() -> None:
+    with two_windows(requested=1, held=9) as (first, _):
         for _each in range(5):
             first.ask().on_headers()
-        assert (first.window.asked, first.window.at_hand) == (0, 5)
+        assert (first.window.requested, first.window.held) == (0, 5)
 
 
-def test_an_answer_waits_on_its_connection_while_no_place_is_free_at_hand() -> None:
-    with two_windows(asked=9, at_hand=2) as (first, _):
+def test_a_response_waits_on_its_connection_while_no_more_may_be_held() -> None:
+    with two_windows(requested=9, held=2) as (first, _):
         held = [first.ask(), first.ask()]
         for each in held:
             each.on_headers()
         late = first.arrive_later(first.ask())
         assert not late.is_done()
-        held[0].leave()
+        held[0].release()
         wait_until(late.is_done)
 
 
-def test_a_second_try_keeps_the_place_of_the_first() -> None:
-    with two_windows(asked=1, at_hand=1) as (first, _):
-        place = first.ask()
-        place.on_headers()
-        place.on_headers()
-        assert first.window.at_hand == 1
-        place.leave()
-        place.leave()
-        assert (first.window.asked, first.window.at_hand) == (0, 0)
+def test_a_second_try_keeps_the_permit_of_the_first() -> None:
+    with two_windows(requested=1, held=1) as (first, _):
+        permit = first.ask()
+        permit.on_headers()
+        permit.on_headers()
+        assert first.window.held == 1
+        permit.release()
+        permit.release()
+        assert (first.window.requested, first.window.held) == (0, 0)
 
 
 def test_a_window_behind_asks_for_one_at_a_time_while_the_first_wants_more() -> None:
-    with two_windows(asked=4, at_hand=9) as (first, behind):
+    with two_windows(requested=4, held=9) as (first, behind):
         behind.ask()
         of_first = [first.ask() for _ in range(3)]
         late = behind.ask_later()
         sooner = [first.ask_later(), first.ask_later()]
-        of_first[0].leave()
-        of_first[1].leave()
+        of_first[0].release()
+        of_first[1].release()
         wait_until(lambda: all(each.is_done() for each in sooner))
         assert not late.is_done()
-        of_first[2].leave()
+        of_first[2].release()
         wait_until(late.is_done)  # the first one wants nothing any more
 
 
-def test_a_window_behind_may_ask_when_what_it_asked_for_is_at_hand() -> None:
-    with two_windows(asked=3, at_hand=9) as (first, behind):
+def test_a_window_behind_may_request_more_when_its_response_is_held() -> None:
+    with two_windows(requested=3, held=9) as (first, behind):
         of_behind = behind.ask()
         first.ask()
         first.ask()
@@ -93,41 +93,41 @@ def test_a_window_behind_may_ask_when_what_it_asked_for_is_at_hand() -> None:
 
 
 def test_a_window_behind_holds_two_while_the_first_wants_more() -> None:
-    with two_windows(asked=9, at_hand=4) as (first, behind):
+    with two_windows(requested=9, held=4) as (first, behind):
         for window in (first, first, behind, behind):
             window.ask().on_headers()
         late = behind.arrive_later(behind.ask())
         of_first = first.arrive_later(first.ask())
-        first.held[0].leave()
+        first.held[0].release()
         wait_until(of_first.is_done)
         assert not late.is_done()
-        first.held[1].leave()
+        first.held[1].release()
         wait_until(late.is_done)  # the first one wants nothing any more
 
 
 def test_windows_of_other_accounts_wait_for_nobody() -> None:
-    with two_windows(asked=3, at_hand=9, accounts=("1", "2")) as (first, other):
+    with two_windows(requested=3, held=9, accounts=("1", "2")) as (first, other):
         of_first = [first.ask(), first.ask()]
         other.ask()
         late = other.ask_later()
-        of_first[0].leave()
+        of_first[0].release()
         wait_until(late.is_done)
 
 
 def test_a_window_that_ends_lets_the_next_one_on() -> None:
-    room = InFlightLimit(asked=2, at_hand=2)
-    with ThreadPoolExecutor(8) as pool, room.of_window("1") as first:
+    limit = InFlightLimit(2, 2)
+    with ThreadPoolExecutor(8) as pool, limit.of_window("1") as first:
         before = Threads(first, pool)
-        with room.of_window("1") as second:
+        with limit.of_window("1") as second:
             behind = Threads(second, pool)
             held = [before.ask(), behind.ask()]
             late = [behind.ask_later()]
-            held[0].leave()
+            held[0].release()
             wait_until(late[0].is_done)
 
 
 def test_whoever_is_given_up_waits_no_longer() -> None:
-    with two_windows(asked=2, at_hand=1) as (first, _):
+    with two_windows(requested=2, held=1) as (first, _):
         first.ask().on_headers()
         arriving = first.arrive_later(first.ask())
         asking = [first.ask_later(), first.ask_later()]
@@ -140,17 +140,17 @@ def test_whoever_is_given_up_waits_no_longer() -> None:
 def test_an_answer_is_read_all_the_same_before_the_vendor_hangs_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms, "PATIENCE", 0.6)
-    with two_windows(asked=2, at_hand=1) as (first, _):
+    monkeypatch.setattr(in_flight, "PATIENCE", 0.6)
+    with two_windows(requested=2, held=1) as (first, _):
         first.ask().on_headers()
         late = first.arrive_later(first.ask())
         wait_until(late.is_done)
-        assert first.window.at_hand == 2
+        assert first.window.held == 2
 
 
 @dataclass
 class Late:
-    """Something that waits for a place in a thread."""
+    """Something that waits for a permit in a thread."""
 
     future: Future[None]
 
@@ -168,23 +168,23 @@ class Threads:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def ask(self) -> Permit:
-        place = self.window.place(self.stop)
-        place.ask()
-        place.on_sent()
-        self.held.append(place)
-        return place
+        permit = self.window.permit(self.stop)
+        permit.acquire()
+        permit.on_sent()
+        self.held.append(permit)
+        return permit
 
     def ask_later(self) -> Late:
-        place = self.window.place(self.stop)
+        permit = self.window.permit(self.stop)
 
         def ask() -> None:
-            place.ask()
-            place.on_sent()
+            permit.acquire()
+            permit.on_sent()
 
         return self._waiting(ask)
 
-    def arrive_later(self, place: Permit) -> Late:
-        return self._waiting(place.on_headers)
+    def arrive_later(self, permit: Permit) -> Late:
+        return self._waiting(permit.on_headers)
 
     def _waiting(self, step: Callable[[], None]) -> Late:
         waiting = self.window.waiting
@@ -195,13 +195,13 @@ class Threads:
 
 @contextmanager
 def two_windows(
-    asked: int, at_hand: int, accounts: tuple[str, str] = ("1", "1")
+    requested: int, held: int, accounts: tuple[str, str] = ("1", "1")
 ) -> Iterator[tuple[Threads, Threads]]:
-    """In one room; whatever still waits at the end is given up."""
-    room = InFlightLimit(asked, at_hand)
+    """Under one limit; whatever still waits at the end is given up."""
+    limit = InFlightLimit(requested, held)
     with (
-        room.of_window(accounts[0]) as one,
-        room.of_window(accounts[1]) as other,
+        limit.of_window(accounts[0]) as one,
+        limit.of_window(accounts[1]) as other,
         ThreadPoolExecutor(16) as pool,
     ):
         both = Threads(one, pool), Threads(other, pool)

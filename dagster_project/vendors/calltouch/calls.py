@@ -74,9 +74,9 @@ class CallLimits:
         self.per_second = settings.requests_per_second
         self.rate_limiter, self.points, self.stats = rate_limiter, points, stats
 
-    def gate(self, stop: threading.Event | None = None, place: Permit | None = None) -> CallGate:
-        """A gate for one exchange, whose answer has this place where places are counted."""
-        return CallGate(self, stop, place)
+    def gate(self, stop: threading.Event | None = None, permit: Permit | None = None) -> CallGate:
+        """A gate for one exchange, whose response has this permit where responses in flight are limited."""
+        return CallGate(self, stop, permit)
 
     def count(self, points: int) -> None:
         with _counting:
@@ -85,9 +85,9 @@ class CallLimits:
 
 class CallGate(Gate):
     def __init__(
-        self, limits: CallLimits, stop: threading.Event | None, place: Permit | None
+        self, limits: CallLimits, stop: threading.Event | None, permit: Permit | None
     ) -> None:
-        self._limits, self._stop, self._place = limits, stop, place
+        self._limits, self._stop, self._permit = limits, stop, permit
         self._slot_request: SlotRequest | None = None
         self._spent_on: date | None = None
 
@@ -105,18 +105,18 @@ class CallGate(Gate):
         return self._slot_request is None or self._slot_request.acquire()
 
     def on_sent(self) -> None:
-        if self._place is not None:
-            self._place.on_sent()
+        if self._permit is not None:
+            self._permit.on_sent()
         if self._slot_request is not None:
             self._slot_request.on_sent()
 
     def on_headers(self) -> None:
-        if self._place is not None:
-            self._place.on_headers()
+        if self._permit is not None:
+            self._permit.on_headers()
 
     def after(self, outcome: ExchangeResult) -> None:
-        if self._place is not None:
-            self._place.on_sent()  # it may not have left, and is about to be tried again after a pause
+        if self._permit is not None:
+            self._permit.on_sent()  # it may not have left, and is about to be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
         if not outcome.sent or is_certain_error(outcome):
             limits.count(-POINTS_A_CALL)

@@ -1,8 +1,8 @@
 """Calltouch's SMS results over HTTP: a window in, its stored answers out, proved to be all of it.
 
 Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
-tells the total; the pages after it are fetched side by side under the rate limiter and handed out as
-they come, at most ``AT_HAND`` of them at a time, of all windows together. A reading whose pages
+tells the total; the pages after it are fetched concurrently under the rate limiter and handed out as
+they come, at most ``MAX_HELD`` of them at a time, of all windows together. A reading whose pages
 contradict each other (``completeness.py``) is given up with a ``Restart`` and the window read again, a few times.
 
 Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
@@ -61,9 +61,9 @@ __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
 THREADS = 14
 """Of one window: some of them wait while it has more to ask for than may be, and keep others behind it."""
-MOST_ASKED = 12
+MAX_REQUESTED = 12
 """Calls under way at once, of all windows together: a vendor of two seconds is used at five a second."""
-AT_HAND = 7
+MAX_HELD = 7
 """Answers whose bodies exist at once, of all windows together: a page of SMS takes megabytes."""
 READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
@@ -97,7 +97,7 @@ class CalltouchClient:
         self._expected_pages, self._now = expected_pages, now
         self._session = session or Session(pool_size=2 * THREADS)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._room = InFlightLimit(MOST_ASKED, AT_HAND)
+        self._in_flight = InFlightLimit(MAX_REQUESTED, MAX_HELD)
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[SmsResponse | Restart]:
         """Every page of the window, page 1 first, the others as they come.
@@ -187,8 +187,8 @@ class CalltouchClient:
         fetch = partial(self._ask, site, days, limits)
         pages = range(2, check.pages + 1)
         with (
-            self._room.of_window(str(site.site_id)) as room,
-            closing(fetch_concurrently(fetch, pages, THREADS, room)) as answers,
+            self._in_flight.of_window(str(site.site_id)) as permits,
+            closing(fetch_concurrently(fetch, pages, THREADS, permits)) as answers,
         ):
             for answer in answers:
                 decoded = _decoded(answer)
@@ -206,14 +206,14 @@ class CalltouchClient:
         limits: CallLimits,
         page: int,
         stop: threading.Event | None = None,
-        place: Permit | None = None,
+        permit: Permit | None = None,
     ) -> Response:
         return self._session.send(
             page_request(self._settings, site, *days, page),
             stats=limits.stats,
             sequence=page,
             classify_response=classify_response,
-            gate=limits.gate(stop, place),
+            gate=limits.gate(stop, permit),
             stop=stop,
         )
 

@@ -1,4 +1,4 @@
-"""Pages of the Calltouch client: asked for as documented, side by side, proved to be all."""
+"""Pages of the Calltouch client: asked for as documented, concurrently, proved to be all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from dagster_project.errors import (
     RequestRefused,
     SettingsError,
 )
-from dagster_project.model.response import ExtractStats, Response, Restart
+from dagster_project.model.response import ExtractStats, Restart
 from dagster_project.model.window import Account, Window
-from dagster_project.vendors.calltouch.client import AT_HAND, MOST_ASKED
+from dagster_project.vendors.calltouch.client import MAX_HELD, MAX_REQUESTED
+from dagster_project.vendors.calltouch.pages import SmsResponse
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (
     NO_ACCESS,
@@ -198,7 +199,7 @@ def test_a_restart_tells_its_reason_before_the_new_reading() -> None:
         client,
     ):
         came = list(client.extract(WINDOW, ExtractStats()))
-    assert [type(one) for one in came] == [Response, Restart, Response, Response]
+    assert [type(one) for one in came] == [SmsResponse, Restart, SmsResponse, SmsResponse]
     assert came[1] == Restart("the total moved from 20 to 21 on page 2")
 
 
@@ -230,18 +231,18 @@ def test_a_failing_page_fails_the_window_and_gives_the_others_up() -> None:
     assert time.monotonic() - began < 15
 
 
-def test_pages_are_fetched_side_by_side_more_of_them_than_may_be_at_hand() -> None:
-    together = threading.Barrier(MOST_ASKED)
+def test_pages_are_fetched_concurrently_more_of_them_than_may_be_held() -> None:
+    together = threading.Barrier(MAX_REQUESTED)
 
     def when_all_are_asked(asked: Asked) -> Play | None:
         if asked.json.get("pageOfResult", 1) > 1:
             together.wait(timeout=60)
         return None
 
-    rows = [sms(n) for n in range(10 * (1 + 8 * MOST_ASKED))]
+    rows = [sms(n) for n in range(10 * (1 + 8 * MAX_REQUESTED))]
     with calltouch(Played(rows, refusal=when_all_are_asked)) as (_, client):
         assert len(set(phones(read(client)))) == len(rows)
-    assert MOST_ASKED > AT_HAND
+    assert MAX_REQUESTED > MAX_HELD
 
 
 def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
@@ -250,7 +251,7 @@ def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
         for _ in client.extract(WINDOW, ExtractStats()):
             taken += 1
             time.sleep(0.02)
-            assert len(vendor.questions) <= taken + MOST_ASKED + AT_HAND
+            assert len(vendor.questions) <= taken + MAX_REQUESTED + MAX_HELD
     assert taken == 100
 
 
@@ -262,7 +263,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
             next(reading)
         reading.close()  # type: ignore[attr-defined]
         assert not [t for t in threading.enumerate() if t.name.startswith("side-by-side")]
-    assert len(vendor.questions) <= 3 + MOST_ASKED + AT_HAND
+    assert len(vendor.questions) <= 3 + MAX_REQUESTED + MAX_HELD
 
 
 def test_counting_costs_one_call_and_loads_nothing() -> None:
