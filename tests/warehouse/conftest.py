@@ -14,10 +14,11 @@ import pytest
 
 from dagster_project.warehouse.server.cluster import Cluster
 from dagster_project.warehouse.server.embedded import ensure_running, stop
+from tests.bi.conftest import loads, people, readers
 from tests.cli.conftest import days, house, loaded_days, sandbox
 from tests.warehouse.server.homes import is_gone, wait_until
 
-__all__ = ["days", "house", "loaded_days", "sandbox"]
+__all__ = ["days", "house", "loaded_days", "loads", "people", "readers", "sandbox"]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from sqlalchemy.exc import DBAPIError
 
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import (
-    SettingsError,
     TryLater,
     WarehouseError,
 )
@@ -135,39 +133,6 @@ def test_a_connection_lost_between_statements_is_to_be_tried_later(warehouse: Wa
         for _ in range(2):
             with pytest.raises(TryLater), safe_errors():
                 connection.execute("SELECT 1")
-
-
-@pytest.mark.both_servers
-@pytest.mark.parametrize(
-    ("change", "expected", "said"),
-    [
-        ({"password": "wrong-password"}, SettingsError, "password is not accepted"),
-        ({"user": "nobody_known"}, SettingsError, "password is not accepted"),
-        ({"dbname": "no_such_database"}, SettingsError, "there is no such database"),
-        ({"port": "1"}, TryLater, "no connection"),
-        ({"sslmode": "verify-full"}, SettingsError, "the server does not encrypt"),
-    ],
-)
-def test_a_refused_connection_names_the_way_out(
-    warehouse: Warehouse, change: dict[str, str], expected: type[WarehouseError], said: str
-) -> None:
-    given = {**warehouse.place, "user": "postgres", **_password(warehouse), **change}
-    url = f"postgresql://{given['user']}:{given['password']}@{given['host']}:{given['port']}"
-    url += f"/{given['dbname']}" + (f"?sslmode={given['sslmode']}" if "sslmode" in given else "")
-
-    with pytest.raises(expected, match=f"{said}.*Way out") as caught:
-        Warehouse.at(url).connect_admin()
-
-    assert given["password"] not in "".join(traceback.format_exception(caught.value))
-
-
-def test_an_unmigrated_database_says_to_migrate(server: Any) -> None:
-    unmigrated = server.on("postgres")
-    password = _password(unmigrated)["password"]
-    url = f"postgresql://postgres:{password}@{server.server.host}:{server.port}/template1"
-
-    with pytest.raises(SettingsError, match="run `warehouse migrate`"):
-        Warehouse.at(url).connect(role="no_such_role")
 
 
 @pytest.mark.both_servers
