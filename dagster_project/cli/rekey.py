@@ -20,6 +20,7 @@ from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.privacy.rekey import Keys
 from dagster_project.privacy.rekey import rekey as recompute
 from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.text.remedies import GENERATE_KEY
 from dagster_project.warehouse.connection import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.server.home import read_private, write_private
@@ -73,7 +74,7 @@ def _new_key(next_file: Path | None, generate: bool) -> str:
         if getpass("once more: ").strip() != given:
             raise SettingsError("the two differ.", way_out="run it again.")
     if not given:
-        own = ", or let one be made: `warehouse rekey --generate`" if next_file else ""
+        own = f", or let one be made: {GENERATE_KEY}" if next_file else ""
         raise SettingsError(
             "PII_HASH_KEY_NEW is not set.", way_out=f"set it to a long random text{own}."
         )

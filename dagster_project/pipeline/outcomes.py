@@ -22,6 +22,7 @@ from dagster_project.errors import (
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
+from dagster_project.text.remedies import leave_to_nights, load_command
 from dagster_project.warehouse.connection import safe_errors
 
 
@@ -166,8 +167,8 @@ def too_little_read(source: str, account: str, days: Sequence[date], why: str) -
         window=first if first == last else f"{first}..{last}",
         way_out=(
             "look at ops.rejected_record and at the stored responses; once the vendor has mended it,"
-            f" run again; once the code reads it: warehouse replay --source {source}"
-            f" --account {account} --from {first} --to {last}"
+            " run again; once the code reads it:"
+            f" {load_command(source, account, first, last, verb='replay')}"
         ),
     )
 
@@ -179,10 +180,7 @@ def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
         source=source,
         account=account.label,
         window=day,
-        way_out=(
-            f"ask the vendor again: warehouse backfill --source {source}"
-            f" --account {account.label} --from {day} --to {day}"
-        ),
+        way_out=f"ask the vendor again: {load_command(source, account.label, day, day)}",
     )
 
 
@@ -202,8 +200,8 @@ def no_points_left(
         window=Window(min(left), max(left), account),
         way_out=(
             f"run again after midnight {account.time_zone.key}, raise {setting}, or"
-            f" let the nightly runs do it: warehouse backfill --spread --source"
-            f" {account.source} --account {account.label} --from {min(left)} --to {max(left)}"
+            " let the nightly runs do it:"
+            f" {leave_to_nights(account.source, account.label, min(left), max(left))}"
         ),
     )
 

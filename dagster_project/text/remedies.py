@@ -27,6 +27,7 @@ RESTORE_KEY: Final = "restore the key, or compute all pseudonyms anew with `ware
 FINISH_REKEY: Final = (
     "let `warehouse rekey` finish; if it was stopped, run it again with the same key."
 )
+GENERATE_KEY: Final = "`warehouse rekey --generate`"
 START_DAEMON: Final = "start `warehouse ui`, or the daemon's service."
 END_DEAD_RUN: Final = "the daemon ends it within a minute; so does any `warehouse backfill`."
 SPREAD: Final = "`warehouse backfill --spread`"
