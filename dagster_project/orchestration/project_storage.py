@@ -22,12 +22,8 @@ from dagster_project.errors import WarehouseError
 from dagster_project.orchestration import services
 from dagster_project.orchestration.event_log import SilentPostgresStorage
 from dagster_project.orchestration.instance import STORAGE_URL, prepare_home
+from dagster_project.text.remedies import SERVE_INSTEAD
 from dagster_project.warehouse.server import embedded
-
-REFUSAL = (
-    "Type `make ui` (or `warehouse ui`) instead: it serves this warehouse with its own Dagster, its schedules "
-    "and its guards. Other programs of Dagster's: `warehouse exec -- PROGRAM …`."
-)
 
 
 class ProjectStorage(SilentPostgresStorage):
@@ -47,7 +43,7 @@ class ProjectStorage(SilentPostgresStorage):
             SystemExit: a server is asked for, or the warehouse cannot be reached; the sentence says why.
         """
         if "dagster_webserver" in sys.modules:
-            raise SystemExit(REFUSAL)
+            raise SystemExit(SERVE_INSTEAD)
         try:
             url = os.environ.get(STORAGE_URL) or _open_storage()
         except WarehouseError as error:

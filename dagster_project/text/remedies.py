@@ -29,6 +29,10 @@ FINISH_REKEY: Final = (
 )
 GENERATE_KEY: Final = "`warehouse rekey --generate`"
 START_DAEMON: Final = "start `warehouse ui`, or the daemon's service."
+SERVE_INSTEAD: Final = (
+    "Type `make ui` (or `warehouse ui`) instead: it serves this warehouse with its own Dagster, its"
+    " schedules and its guards. Other programs of Dagster's: `warehouse exec -- PROGRAM …`."
+)
 END_DEAD_RUN: Final = "the daemon ends it within a minute; so does any `warehouse backfill`."
 SPREAD: Final = "`warehouse backfill --spread`"
 WATCH_NIGHTS: Final = "`warehouse status` shows how far they are"
