@@ -7,10 +7,12 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: help demo test pytest lint docs ui bench soak bi fleet sbom audit stop
+.PHONY: help install demo test pytest lint docs ui bench soak bi fleet sbom audit stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## install everything into .venv, and do no more
 
 demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and show them (DAYS=400: a year of them)
 	@$(BIN)/warehouse demo $(if $(DAYS),--days $(DAYS))
