@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.orchestration.project_storage import REFUSAL
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.text.remedies import SERVE_INSTEAD
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import House, calltouch_alone, days_back, operating
 
@@ -64,7 +64,7 @@ def test_a_server_without_guards_says_what_to_type_instead(
 ) -> None:
     done = call(project, *command, WAREHOUSE_HOME=str(project / "home"))
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith(REFUSAL)
+    assert done.stderr.rstrip().endswith(SERVE_INSTEAD)
     assert "Traceback" not in done.stdout + done.stderr
     assert not (project / "home").exists()
 

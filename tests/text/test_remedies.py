@@ -67,8 +67,8 @@ def test_a_load_command_is_understood_by_the_command_line(
 
 
 def test_every_command_that_is_worded_names_a_verb_that_exists() -> None:
-    offered = [text for _, text in texts_of(REMEDIES) if "warehouse " in text]
-    named = {verb for text in offered for verb in re.findall(r"warehouse ([a-z]+)", text)}
+    offered = [text for _, text in texts_of(REMEDIES) if re.search(r"(?:^|`)warehouse ", text)]
+    named = {verb for text in offered for verb in re.findall(r"(?:^|`|: )warehouse ([a-z]+)", text)}
     assert len(offered) >= 10
     assert named <= set(warehouse.commands)
 
