@@ -188,7 +188,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """The longest files come first and those that need no Postgres last: no process is left alone."""
+    servers = {"server", "scratch"}
+    heavy = {item.path for item in items if servers & set(getattr(item, "fixturenames", ()))}
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return item.get_closest_marker("long") is None, item.path not in heavy
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
