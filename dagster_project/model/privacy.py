@@ -102,9 +102,6 @@ class Suppression:
     def hash_of(self, text: str) -> bytes:
         return blake2b(_bytes(text), key=self.key, digest_size=HASH_BYTES).digest()
 
-    def has(self, number: str) -> bool:
-        return self.hash_of(number) in self.numbers
-
     def among(self, numbers: Collection[str]) -> set[str]:
         """Those of many numbers that are on the list."""
         hashes = pseudonyms(self.key, map(_bytes, numbers))

@@ -102,7 +102,8 @@ def _has_budget(run: FeedRun, account: Account) -> bool:
 def _newest_that_fit(run: FeedRun, window: Window, calls: int, total: int | None) -> Window | None:
     """The newest days of a refused window that so many calls should suffice for.
 
-    Rows are taken as spread evenly where the vendor told their total, else as they stand.
+    Where the vendor told the window's total, its days are taken to share it evenly; else to hold the rows
+    that they have.
     """
     days, rows_of_call = window.days, run.feed.rows_a_call
     if calls < 1 or len(days) == 1 or not rows_of_call:

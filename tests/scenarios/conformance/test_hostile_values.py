@@ -1,6 +1,6 @@
 """Any JSON a vendor could send is loaded exactly, or set aside with its reason and its original.
 
-Through the whole walk: HTTP, stored responses, rows, COPY, rejects, marts. A record that cannot be
+Through the whole pipeline: HTTP, stored responses, rows, COPY, rejects, marts. A record that cannot be
 loaded costs the others nothing; where the one row of a day cannot be (Tellody's totals, Trust's
 figures), the day fails and its old row stands.
 """

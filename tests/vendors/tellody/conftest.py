@@ -161,7 +161,7 @@ ToBatch = Callable[[Response, Window], Batch]
 
 @dataclass
 class Loader:
-    """Loads answers into real Postgres as the walk does, and reads tables back as text."""
+    """Loads answers into real Postgres as the pipeline does, and reads tables back as text."""
 
     warehouse: Warehouse
 
