@@ -18,6 +18,7 @@ from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
+from dagster_project.monitoring.causes import cause_lines
 from dagster_project.orchestration import services
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
@@ -29,10 +30,16 @@ from dagster_project.warehouse.restored import refuse_restored
 
 @dataclass
 class Done:
-    """What the runs of one source did, added up."""
+    """What the runs of one source did, added up.
+
+    ``asked`` and ``loaded`` are days of accounts, ``days`` those that a window of any account ended with.
+    """
 
     feed: Feed
     days: int = 0
+    asked: int = 0
+    accounts: int = 1
+    loaded: set[tuple[str, date]] = field(default_factory=set)
     received: int = 0
     inserted: int = 0
     updated: int = 0
@@ -50,6 +57,7 @@ class Done:
     def add(self, chunk: WindowDone) -> None:
         self.days += len(chunk.days)
         for receipt in chunk.receipts:
+            self.loaded.add((receipt.account, receipt.day))
             self.received += receipt.rows_received
             self.rejected += receipt.rows_rejected
             if receipt.already_there:
@@ -110,7 +118,24 @@ def backfill(
         raise
     for line in summary_lines(done):
         click.echo(line)
-    return 1 if any(part.failed for part in done) else 0
+    status = exit_status(done)
+    if status:
+        click.echo(f"exit status {status}: not all of it is loaded")
+    return status
+
+
+def exit_status(results: Sequence[Done]) -> int:
+    """0: all is loaded; 2: nothing was tried, since settings are wrong; else 1."""
+    failed = [done for done in results if done.failed]
+    if not failed:
+        return 0
+    only_settings = all(
+        not done.loaded
+        and done.problems
+        and all(isinstance(p, SettingsError) for p in done.problems)
+        for done in results
+    )
+    return 2 if only_settings else 1
 
 
 def _after_interrupt(done: Sequence[Done]) -> str:
@@ -148,10 +173,10 @@ def run(
     with opened_instance(settings, warehouse) as instance:
         liveness.fail_dead_runs(instance, warehouse)
         for feed in feeds:
-            done = Done(feed)
-            results.append(done)
             chosen = [a.label for a in feed.accounts(settings) if a.label in accounts]
             asked = len(chosen) or len(feed.accounts(settings))
+            done = Done(feed, asked=len(days) * asked, accounts=asked)
+            results.append(done)
             with Progress(feed.source, len(days), asked) as progress:
 
                 def on_window(
@@ -247,24 +272,37 @@ def last_day(feed: Feed, settings: Settings) -> date:
 
 
 def summary_lines(results: Sequence[Done]) -> list[str]:
-    """What the runs did, a line a source, and what went wrong with the way out."""
+    """What the runs did, a line a source, and each cause of what went wrong with the way out."""
     lines = []
     for done in results:
         seconds = done.seconds
-        rate = f", {done.received / seconds:,.0f} rows/s" if seconds else ""
-        changes = (
-            f"{done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted,"
-            f" {done.unchanged:,} unchanged"
-            if done.changed
-            else f"nothing changed ({done.unchanged:,} rows stand)"
-        )
-        rejected = f", {done.rejected:,} rejected" if done.rejected else ""
+        rate = f", {done.received / seconds:,.0f} rows/s" if done.received else ""
         lines.append(
-            f"{done.feed.source}: {pluralize(done.days, 'day')}, {changes}{rejected};"
+            f"{done.feed.source}: {_days(done)}{_changes(done)};"
             f" {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
             f" {seconds:.1f} s{rate}"
         )
-        lines += [f"  {type(p).__name__}: {p}" for p in done.problems]
+        lines += [f"  {line}" for line in cause_lines(done.problems)]
         if done.failed:
             lines.append(f"  failed runs can be re-executed in the UI: {', '.join(done.runs[-3:])}")
     return lines
+
+
+def _days(done: Done) -> str:
+    if not done.failed:
+        return pluralize(done.days, "day")
+    of_accounts = f" of {pluralize(done.accounts, 'account')}" if done.accounts > 1 else ""
+    failed = done.asked - len(done.loaded)
+    return f"{len(done.loaded):,} of {pluralize(done.asked, 'day')}{of_accounts} loaded, {failed:,} failed"
+
+
+def _changes(done: Done) -> str:
+    if not done.loaded:
+        return ""
+    rejected = f", {done.rejected:,} rejected" if done.rejected else ""
+    if not done.changed:
+        return f", nothing changed ({pluralize(done.unchanged, 'row')} stand{'s' if done.unchanged == 1 else ''}){rejected}"
+    return (
+        f", {done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted,"
+        f" {done.unchanged:,} unchanged{rejected}"
+    )

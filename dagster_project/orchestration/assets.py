@@ -115,7 +115,8 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         config_schema=literal_config.schema_of(RefreshConfig),
     )
     def refresh(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        _run(context, feed, RefreshConfig(**context.op_execution_context.op_config))
+        with report.telling_causes(feed):
+            _run(context, feed, RefreshConfig(**context.op_execution_context.op_config))
         yield from ()
 
     return refresh

@@ -21,6 +21,7 @@ from dagster_project.errors import (
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
+from dagster_project.monitoring.causes import cause_lines
 from dagster_project.pipeline.outcomes import Cost, WindowDone
 from dagster_project.text.remedies import Verb, join_commands, load_command
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
@@ -171,6 +172,24 @@ def listen(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+@contextmanager
+def telling_causes(feed: Feed) -> Iterator[None]:
+    """What ends a run before its first window is told like a window's failure: its text comes first.
+
+    Raises:
+        Failure: in place of an error of ours.
+    """
+    try:
+        yield
+    except WarehouseError as error:
+        error.at(source=feed.source)
+        for listener in _listeners:
+            listener(WindowDone(problems=[error]))
+        raise dg.Failure(
+            description=str(error), metadata={"kind": type(error).__name__}, allow_retries=False
+        ) from error
+
+
 def progress(
     context: dg.AssetExecutionContext, feed: Feed, chunk: WindowDone, done: int, total: int
 ) -> None:
@@ -212,9 +231,7 @@ def _by_account(receipts: Sequence[Receipt]) -> dict[str, list[Receipt]]:
 
 def failure(feed: Feed, problems: Sequence[WarehouseError], *, asked: bool) -> dg.Failure:
     """The failure of a run: which accounts and windows failed and how to go on; the rest is loaded."""
-    lines = [f"- {type(problem).__name__}: {problem}" for problem in problems[:20]]
-    if len(problems) > 20:
-        lines.append(f"- and {len(problems) - 20} more")
+    lines = [f"- {line}" for line in cause_lines(problems)]
     accounts = sorted({problem.account for problem in problems if problem.account})
     failed = sum(not isinstance(problem, TooLittleRead) for problem in problems)
     told = [f"{pluralize(failed, 'window')} failed; all others are loaded"] if failed else []
