@@ -1,6 +1,7 @@
 """The ``warehouse`` command.
 
-Exit status: 0 done, 1 some window failed (the rest is loaded), 2 wrong usage or settings.
+Exit status: 0 done, 1 some window failed (the rest is loaded) or, of ``status``, something is red, 2 wrong
+usage or settings, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -182,7 +183,10 @@ def replay(**options: Any) -> int:
 @source_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def status(**options: Any) -> int:
-    """One screen: for every source and account the last good day, gaps, failures, points left."""
+    """One screen: for every source and account the last good day, gaps, failures, points left.
+
+    Exit status 1: a day is red, an alarm is open, or an erasure has not finished.
+    """
     from dagster_project.cli.status import status as command
 
     return command(**options)

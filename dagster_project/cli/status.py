@@ -25,7 +25,10 @@ _TROUBLES_SHOWN = 20
 
 
 def status(*, sources: Sequence[str], as_json: bool) -> int:
-    """Print how every account stands, and for all that is red the line that mends it."""
+    """Print how every account stands, and for all that is red the line that mends it.
+
+    Answers 1 where a day is red, an alarm is open or an erasure has not finished.
+    """
     settings = services.settings()
     warehouse = services.ready_warehouse()
     with warehouse.connect(what="status", autocommit=True) as connection:
@@ -34,15 +37,16 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
             # The days that it rewrote before it was stopped are noted: their marts are counted afresh now.
             marts.refresh_stale(connection, sms_mask(), patience=0)
         found = health(settings, warehouse, connection, sources)
+    answer = int(bool(found.red_days or found.alarms or erasures))
     if as_json:
         told = {**_as_json(found), "unfinished_erasures": erasures}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        return 0
+        return answer
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     console.print(_table(found))
     for line in [*_lines(found), *_erasure_lines(erasures), conclusion(found)]:
         console.print(line, markup=False, soft_wrap=True)
-    return 0
+    return answer
 
 
 def _as_json(found: Health) -> dict[str, object]:

@@ -157,11 +157,11 @@ def test_the_command_holds_tells_how_to_take_it_and_takes_it(
     way_out = f"--source calltouch --account {SITE} --from {SHRUNKEN} --to {SHRUNKEN}"
     assert "SuspiciouslyShrunk" in said
     assert f"warehouse backfill {way_out} --accept-shrink" in said
-    assert command("status") == 0
+    assert command("status") == 1
     assert "a newer answer is held" in capsys.readouterr().out
     assert command("backfill", *of_days(SHRUNKEN, SHRUNKEN), "--accept-shrink") == 0
     assert rows_of(house)[SHRUNKEN] == 40
-    assert command("status") == 0
+    assert command("status") == 1, "other days are missing"
     assert "a newer answer is held" not in capsys.readouterr().out
 
 
