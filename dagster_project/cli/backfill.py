@@ -237,7 +237,12 @@ def chosen_feeds(
         if not feeds:
             raise SettingsError(
                 "no source has credentials.",
-                way_out="set those of one (see docs/settings.md), or try `make demo`.",
+                way_out=" ".join(
+                    [
+                        "set those of one (see docs/settings.md), or try `make demo`.",
+                        *settings.unknown,
+                    ]
+                ),
             )
     if not accounts:
         return feeds

@@ -29,7 +29,7 @@ from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.monitoring.lateness import expect_askable, lateness
 from dagster_project.monitoring.mending import mending_commands
 from dagster_project.orchestration import nights, services
-from dagster_project.orchestration.names import HELD, MONTH_ADDS_UP, op_name
+from dagster_project.orchestration.names import ACCOUNT, HELD, MONTH_ADDS_UP, op_name
 from dagster_project.pipeline.reconcile import months_of
 from dagster_project.text.remedies import Verb, load_commands, spans_text
 from dagster_project.warehouse.connection import Connection
@@ -233,7 +233,9 @@ def _check_alarm(
     name = evaluation.check_name
     figures = ", ".join(f"{key} {value.value}" for key, value in evaluation.metadata.items())
     held = load_receipts.held_days(connection, feed.source, day=day) if name == HELD else []
-    accounts = [one.account for one in held] or [
+    told = [key.removeprefix(ACCOUNT) for key in evaluation.metadata if key.startswith(ACCOUNT)]
+    accounts = [one.account for one in held] or told
+    accounts = accounts or [
         row[0]
         for row in connection.execute(
             "SELECT DISTINCT account FROM ops.load_receipt WHERE source = %s AND day = %s"
@@ -252,7 +254,11 @@ def _check_alarm(
         days=[day],
         what=f"check {name} of {day}: {evaluation.description or figures or 'failed'}.",
         way_out=[one.take_command for one in held]
-        or load_commands(feed.source, None, [day], verb=verb),
+        or [
+            line
+            for account in (*told, *([] if told else [None]))
+            for line in load_commands(feed.source, account, [day], verb=verb)
+        ],
         told_with=f"check/{feed.source}/{name}/{evaluation.severity.value}/{run_id}",
         run_id=run_id,
     )

@@ -20,7 +20,7 @@ from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import freshness, reconciliation, report
-from dagster_project.orchestration.names import HELD
+from dagster_project.orchestration.names import ACCOUNT, HELD
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger import load_receipts
@@ -87,7 +87,7 @@ def not_read(
         False,
         dg.AssetCheckSeverity.ERROR,
         problem.what,
-        {f"account {problem.account}": str(problem)},
+        {f"{ACCOUNT}{problem.account}": str(problem)},
     )
     return _evaluations(context, feed_run.feed, day, [result])
 

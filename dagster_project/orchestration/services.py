@@ -102,6 +102,8 @@ def open_pipeline(
     refuse_unfit_server(warehouse(), patience=PATIENCE_SECONDS)
     check_fingerprint(warehouse(), key, patience=PATIENCE_SECONDS)
     refuse_restored(warehouse(), patience=PATIENCE_SECONDS)
+    for sentence in settings().unknown:
+        log.warning(sentence)
     _tell_other_zones(feed)
     with FeedRun(
         feed,

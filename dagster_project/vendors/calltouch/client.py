@@ -17,13 +17,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import date, datetime
 from functools import partial
 
 from dagster_project import clock
 from dagster_project.errors import (
     AnswerNotTrusted,
+    CredentialsRefused,
     QuotaSpent,
     SettingsError,
     WarehouseError,
@@ -55,7 +56,13 @@ from dagster_project.vendors.calltouch.envelope import (
     unknown_form,
 )
 from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsResponse, decode_page
-from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings, CalltouchSite
+from dagster_project.vendors.calltouch.settings import (
+    POINTS,
+    SITES,
+    TOKEN,
+    CalltouchSettings,
+    CalltouchSite,
+)
 
 __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
@@ -153,18 +160,18 @@ class CalltouchClient:
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
-        site = self._site(account.label)
-        limits = CallLimits(self._settings, self._rate_limiter, None, stats or ExtractStats())
-        try:
-            with self._located(account=account):
-                self._session.send(
-                    request(self._settings, site, {}),
-                    stats=limits.stats,
-                    classify_response=classify_response,
-                    gate=limits.gate(),
-                )
-        except ParametersRefused:
-            return
+        with self._located(account=account):
+            self._ask_for_nothing(self._site(account.label), stats or ExtractStats())
+
+    def _ask_for_nothing(self, site: CalltouchSite, stats: ExtractStats) -> None:
+        limits = CallLimits(self._settings, self._rate_limiter, None, stats)
+        with suppress(ParametersRefused):
+            self._session.send(
+                request(self._settings, site, {}),
+                stats=limits.stats,
+                classify_response=classify_response,
+                gate=limits.gate(),
+            )
 
     def close(self) -> None:
         self._session.close()
@@ -251,8 +258,25 @@ class CalltouchClient:
         try:
             yield
         except WarehouseError as error:
+            if isinstance(error, CredentialsRefused) and account is not None:
+                error.way_out = self._way_out(account)
             error.at(source=SOURCE, account=account.label if account else None, window=window)
             raise
+
+    def _way_out(self, account: Account) -> str:
+        """What to correct where a site's token is refused: the site's number, if others let the token in."""
+        site = self._site(account.label)
+        for other in self._settings.sites:
+            if other.site_id == site.site_id or other.token != site.token:
+                continue
+            with suppress(WarehouseError):
+                self._ask_for_nothing(other, ExtractStats())
+                return (
+                    f"site {other.site_id} accepts the same token: correct the number {site.site_id} in"
+                    f" {SITES}, or set {TOKEN}_{site.site_id}."
+                )
+            break
+        return f"correct {TOKEN}; if it is right, the number {site.site_id} in {SITES}."
 
 
 def _decoded(answer: Response) -> SmsResponse:

@@ -107,7 +107,8 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
     if NO_ACCESS.search(message):
         return AccessDenied(
             f"the vendor denies access: {text}",
-            way_out="have the grant for SMS mailings given to the token's user.",
+            way_out="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
+            " the token's user.",
         )
     if MISSING_FIELD.search(message):
         return ParametersRefused(f"the vendor misses a field: {text}")
@@ -155,7 +156,8 @@ def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
     if status == 403:
         return AccessDenied(
             f"the vendor answers {what}",
-            way_out="have the grant for SMS mailings given to the token's user.",
+            way_out="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
+            " the token's user.",
         )
     if status >= 400:
         return RequestRefused(

@@ -99,17 +99,17 @@ def calltouch(
     path: str = PATH,
     rate_limiter: Any = None,
     daily_points: int | None = None,
+    sites: tuple[int, ...] = (101,),
     retry: RetryPolicy | None = None,
     **named: Any,
 ) -> Iterator[tuple[Played, CalltouchClient]]:
     """The vendor (or one of so many rows) and a client of it that never really sleeps."""
     played = Played([sms(n) for n in range(vendor)]) if isinstance(vendor, int) else vendor
     server = ScriptedServer(played)
-    site = CalltouchSite(101, SecretStr(TOKEN), MOSCOW, daily_points)
     settings = CalltouchSettings(
         base_url=server.url,
         result_path=path,
-        sites=(site,),
+        sites=tuple(CalltouchSite(one, SecretStr(TOKEN), MOSCOW, daily_points) for one in sites),
         time_zone=MOSCOW,
         requests_per_second=1000.0,
         settle_days=7,

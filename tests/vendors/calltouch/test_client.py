@@ -13,6 +13,7 @@ import pytest
 from dagster_project.errors import (
     AccessDenied,
     AnswerNotTrusted,
+    CredentialsRefused,
     RequestRefused,
     SettingsError,
 )
@@ -22,6 +23,8 @@ from dagster_project.vendors.calltouch.client import MAX_HELD, MAX_REQUESTED
 from dagster_project.vendors.calltouch.pages import SmsResponse
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (
+    BAD_CREDENTIALS,
+    MISSING,
     NO_ACCESS,
 )
 from tests.vendors.calltouch.played import (
@@ -276,3 +279,31 @@ def test_counting_costs_one_call_and_loads_nothing() -> None:
 def test_a_site_without_settings_is_named() -> None:
     with calltouch(1) as (_, client), pytest.raises(SettingsError, match="site 999"):
         read(client, Window(DAY, DAY, Account("calltouch", "999", MOSCOW)))
+
+
+@pytest.mark.parametrize(
+    ("sites", "told"),
+    [
+        (
+            (101, 102),
+            "site 102 accepts the same token: correct the number 101 in CALLTOUCH_SITE_IDS",
+        ),
+        ((101, 103), "correct CALLTOUCH_ACCESS_TOKEN; if it is right, the number 101 in"),
+        ((101,), "correct CALLTOUCH_ACCESS_TOKEN; if it is right, the number 101 in"),
+    ],
+)
+def test_the_number_of_a_site_is_to_be_corrected_where_another_site_accepts_the_token(
+    sites: tuple[int, ...], told: str
+) -> None:
+    def refuse(asked: Asked) -> Play:
+        known = "102" in asked.headers.values()
+        return reply(MISSING, status=400) if known else reply(BAD_CREDENTIALS, status=401)
+
+    with (
+        calltouch(Played([], refusal=refuse), sites=sites) as (_, client),
+        pytest.raises(CredentialsRefused) as refused,
+    ):
+        read(client)
+    assert refused.value.account == "101"
+    assert refused.value.way_out is not None
+    assert refused.value.way_out.startswith(told)
