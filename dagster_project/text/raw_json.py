@@ -24,10 +24,10 @@ DEEPEST: Final = 500
 BEGINNINGS_TRIED: Final = 3
 
 # Possessive: a text of escapes would else be kept once more for each of them, to go back to.
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{},:]|"', re.DOTALL)
+_TOKENS = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[][{},:]|"', re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Matches a text that does not end as well: else each quotation mark in it would begin a new search.
-_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_TEXT = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)(?:"|\\?\Z)', re.DOTALL)
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _KINDS: Final = {

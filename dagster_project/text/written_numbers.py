@@ -38,10 +38,10 @@ _ESCAPE: Final = (
     r"|%(?:[cC]2%[aA]0|0[9AaDd]|2[089BbDdEeFf])"
 )
 _RUN: Final = re.compile(
-    rf"{_DIGIT}(?:(?:{_ESCAPE}|[\W_{_FILLERS}])*+{_DIGIT}){{{FEWEST_DIGITS - 1},}}+"
+    rf"{_DIGIT}(?>(?:(?>(?:{_ESCAPE}|[\W_{_FILLERS}])*){_DIGIT}){{{FEWEST_DIGITS - 1},}})"
 )
 _PLAIN_RUN: Final = re.compile(
-    rf"[0-9](?:[^0-9A-Za-z\u0400-\u0481\u048a-\u052f]*+[0-9]){{{FEWEST_DIGITS - 1},}}+"
+    rf"[0-9](?>(?:[^0-9A-Za-z\u0400-\u0481\u048a-\u052f]*+[0-9]){{{FEWEST_DIGITS - 1},}})"
 )
 """Letters of further alphabets stand among what is between; ``_cut`` knows them."""
 _RARE: Final = re.compile("[^\x00-\xb1\xb4-\xb8\xba-\u052f]")

@@ -27,7 +27,7 @@ NO_TEXT: Final = b"\xff"
 STATUS_SHOWN: Final = 40
 
 _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
-_LINK: Final = re.compile(rb"(?:https?://|(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}/)[!-Z_a-z]*+")
+_LINK: Final = re.compile(rb"(?:https?://|(?>(?:[A-Za-z0-9-]++\.)+)[A-Za-z]{2,24}/)[!-Z_a-z]*+")
 _SLASH: Final = ord("/")
 _LINKS_AT_MOST: Final = 4
 

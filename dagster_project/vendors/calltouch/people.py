@@ -165,8 +165,8 @@ _MARKS: Final = _ranges(
     point for point in range(0x300, 0x20000) if unicodedata.category(chr(point)) in ("Mn", "Mc")
 )
 """Vowels and accents that are written onto letters: to ``re`` they are no part of a word."""
-_LETTERS: Final = rf"[^\W\d_]++(?:[{_MARKS}]++[^\W\d_]*+)*+"
-_WORD: Final = rf"{_LETTERS}(?:[-'’ʼʻ]{_LETTERS})*+"
+_LETTERS: Final = rf"[^\W\d_]++(?>(?:[{_MARKS}]++[^\W\d_]*+)*)"
+_WORD: Final = rf"{_LETTERS}(?>(?:[-'’ʼʻ]{_LETTERS})*)"
 _START: Final = r"(?<![\w'’ʼʻ-])"
 _SOME_WORDS: Final = rf"{_WORD}(?: {_WORD}){{0,2}}"
 _GREETINGS: Final = (
@@ -220,8 +220,8 @@ _INITIALS: Final = re.compile(
 )
 _OTHER_ALPHABET: Final = re.compile(r"[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc]")
 _OTHER_WORDS: Final = re.compile(
-    rf"(?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)++"
-    rf"(?: (?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)++)*+"
+    rf"(?>(?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)+"
+    rf"(?: (?:[\u0530-\u1dff\u2c80-\ud7ff\uf900-\uffdc][{_MARKS}]*+)+)*)"
 )
 _USUAL_LETTERS: Final = re.compile("[A-Za-zА-яЁёІіЇїЄєҐґЎў]")
 _MOST_OTHER: Final = 3
@@ -231,11 +231,11 @@ _BIRTHDAY: Final = re.compile(
     r"(?i:\bрожден|\bроди(?:лся|лась)\b|\bименин|\bюбиле|\bдр\b|birthday|туған күн|народжен)"
 )
 _MONTH: Final = re.compile(
-    r"(?i:(?:\b(?:january|february|march|april|may|june|july|august|september|october|november|december) )*+"
-    r"#(?:[ -]?(?:январ|феврал|март|апрел|ма[йя]|июн|июл|август|сентябр|октябр|ноябр|декабр|jan|feb|mar|apr"
-    r"|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d_]*+\.?| #)*+)"
+    r"(?i:(?>(?:\b(?:january|february|march|april|may|june|july|august|september|october|november|december) )*)"
+    r"#(?>(?:[ -]?(?:январ|феврал|март|апрел|ма[йя]|июн|июл|август|сентябр|октябр|ноябр|декабр|jan|feb|mar|apr"
+    r"|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d_]*+\.?| #)*))"
 )
-_RUN: Final = re.compile(rf"{_WORD}(?: {_WORD})*+")
+_RUN: Final = re.compile(rf"{_WORD}(?>(?: {_WORD})*)")
 _BESIDE: Final = re.compile(
     r"(?:ов|ев|ёв|ин|ын|ский|цкий|ской|ко|ук|юк|ова|ева|ёва|ина|ына|ская|цкая|дзе|швили|ян|ич|вна"
     r"|чна|шна)\Z"

@@ -15,11 +15,11 @@ import re
 from string import ascii_letters
 from typing import Final
 
-_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)*+")
+_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?>(?:\.[\w-]++)*)")
 _LINK: Final = re.compile(
-    r"(?i:https?://|(?<!\w)www\.)\S*+|(?<![\w.-])(?:[\w-]++\.)++[^\W\d_]{2,24}/\S*+"
+    r"(?i:https?://|(?<!\w)www\.)\S*+|(?<![\w.-])(?>(?:[\w-]++\.)+)[^\W\d_]{2,24}/\S*+"
 )
-_DIGITS: Final = re.compile(r"\d\w*+(?:[ .,:/+-]{0,2}+\d\w*+)*+")
+_DIGITS: Final = re.compile(r"\d\w*+(?>(?:[ .,:/+-]{0,2}+\d\w*+)*)")
 _LETTERS: Final = f"{ascii_letters}{''.join(map(chr, range(0x400, 0x530)))}_"
 _HINTS: Final = ("код", "парол", "пин", "code", "passw", "pin", "otp", "kod", "parol")
 _KEYWORD: Final = (
@@ -27,7 +27,7 @@ _KEYWORD: Final = (
     r"|password|pin|пин|otp|kod|parol)\b"
 )
 _SECRET: Final = re.compile(
-    rf"{_KEYWORD}((?:[\s:=—–\-«\"'(]++(?!{_KEYWORD})[^\W\d_]++(?!\w)){{1,8}}+)", re.IGNORECASE
+    rf"{_KEYWORD}((?>(?:[\s:=—–\-«\"'(]++(?!{_KEYWORD})[^\W\d_]++(?!\w)){{1,8}}))", re.IGNORECASE
 )
 _WORD: Final = re.compile(r"([\s:=—–\-«\"'(]++)([^\W\d_]++)")
 _DESCRIPTIONS: Final = (

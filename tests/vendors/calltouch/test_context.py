@@ -33,7 +33,7 @@ def test_a_remembered_text_has_the_template_and_the_segments_of_the_text_itself(
 ) -> None:
     context = RowContext.of(SECRET)
     expected = [
-        encode("uuid", template_id(text, context.template_key))
+        encode("uuid", template_id(text, context.tails.template_key))
         + encode("smallint", segments_of(text))
         for text in texts
     ]
