@@ -9,7 +9,7 @@ import pytest
 from dagster_project.cli.progress import Progress
 from dagster_project.errors import TryLater
 from dagster_project.model.receipt import Receipt
-from dagster_project.pipeline.runner import Cost, WindowDone
+from dagster_project.pipeline.outcomes import Cost, WindowDone
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
 FIRST = date(2024, 5, 1)
@@ -20,7 +20,7 @@ def done(account: str, *days: date, rows: int = 10) -> WindowDone:
         day: [Receipt("calltouch", account, day, 1, NOON, rows_received=rows)] for day in days
     }
     committed = [receipt for of_day in receipts.values() for receipt in of_day]
-    return WindowDone(days=receipts, costs=dict.fromkeys(days, Cost()), committed=committed)
+    return WindowDone(days=receipts, costs=dict.fromkeys(days, Cost()), receipts=committed)
 
 
 def test_a_day_counts_once_all_accounts_have_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,9 @@ from dotenv import dotenv_values
 
 from dagster_project.config.environment import read_environment
 from dagster_project.config.settings import Settings, load_settings
+from dagster_project.vendors.calltouch.settings import CalltouchSettings
+from dagster_project.vendors.tellody.settings import TellodySettings
+from dagster_project.vendors.trust.settings import TrustSettings
 from tests.docker.conftest import DOCKER, VENDORS
 
 
@@ -84,16 +87,18 @@ class TestSettings:
         self, stack: dict[str, Any], made: tuple[Path, str], tmp_path: Path
     ) -> None:
         found = self.settings_of(stack["services"]["code"], made[0], tmp_path)
-        assert found.calltouch
-        assert found.tellody
-        assert found.trust
-        assert [(s.time_zone.key, s.daily_points) for s in found.calltouch.sites] == [
+        calltouch = found.section(CalltouchSettings)
+        tellody, trust = found.section(TellodySettings), found.section(TrustSettings)
+        assert calltouch
+        assert tellody
+        assert trust
+        assert [(s.time_zone.key, s.daily_points) for s in calltouch.sites] == [
             ("Asia/Omsk", 400),
             ("Asia/Omsk", 40),
         ]
-        assert (found.calltouch.requests_per_second, found.calltouch.settle_days) == (2, 5)
-        assert (found.tellody.time_zone.key, found.tellody.currency) == ("Europe/Paris", "EUR")
-        assert found.trust.time_zone.key == "America/Lima"
+        assert (calltouch.requests_per_second, calltouch.settle_days) == (2, 5)
+        assert (tellody.time_zone.key, tellody.currency) == ("Europe/Paris", "EUR")
+        assert trust.time_zone.key == "America/Lima"
         assert (found.range_days, found.reconcile_months) == (31, 1)
         assert (found.retention.raw_days, found.retention.pii_days) == (20, 60)
         assert found.alarms.webhook_url
@@ -103,8 +108,9 @@ class TestSettings:
         self, stack: dict[str, Any], made: tuple[Path, str], tmp_path: Path
     ) -> None:
         found = self.settings_of(stack["services"]["metrics"], made[0], tmp_path)
-        assert found.calltouch
-        assert found.trust
-        assert [site.daily_points for site in found.calltouch.sites] == [400, 40]
-        assert found.trust.company_ids == (7,)
-        assert found.tellody is None
+        calltouch, trust = found.section(CalltouchSettings), found.section(TrustSettings)
+        assert calltouch
+        assert trust
+        assert [site.daily_points for site in calltouch.sites] == [400, 40]
+        assert trust.company_ids == (7,)
+        assert found.section(TellodySettings) is None

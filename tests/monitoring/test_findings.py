@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dagster_project.monitoring.findings import Finding, summarize
+from dagster_project.model.finding import Finding
+from dagster_project.monitoring.findings import summarize
 
 
 def test_the_last_line_counts_what_is_wrong_noted_and_good() -> None:

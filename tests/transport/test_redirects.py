@@ -16,8 +16,10 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.transport.exchange import Redirected, Request
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
+from dagster_project.vendors.tellody.settings import TellodySettings
 from dagster_project.vendors.tellody.sign_in import TellodySession
 from dagster_project.vendors.trust.client import TrustClient as TrustClient
+from dagster_project.vendors.trust.settings import TrustSettings
 from tests.transport.scripted_server import Asked, Play, reply, serving, serving_script
 from tests.transport.sessions import GOOD, SECRET, Pauses, session
 from tests.vendors.calltouch.played import WINDOW as SMS_WINDOW
@@ -97,7 +99,7 @@ def trust(url: str) -> TrustClient:
             "TRUST_COMPANY_IDS": "11",
         },
         dotenv=None,
-    ).trust
+    ).section(TrustSettings)
     assert settings is not None
     return TrustClient(settings, proofs=Forgetful(), session=session())
 
@@ -127,7 +129,7 @@ Client = ActivityClient | PurchasesClient
 def tellody(url: str, kind: Callable[..., TrustClient]) -> Client:
     settings = load_settings(
         {"TELLODY_BASE_URL": url, "TELLODY_USERNAME": "u", "TELLODY_PASSWORD": SECRET}, dotenv=None
-    ).tellody
+    ).section(TellodySettings)
     assert settings is not None
     http = session(Pauses(), keeps_cookies=True)
     return kind(settings, TellodySession(url, settings.username, settings.password, http))
