@@ -1,0 +1,82 @@
+"""The tests mirror the package: a module with behaviour has a file of tests of its name."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import dagster_project
+
+PACKAGE = Path(dagster_project.__file__).parent
+TESTS = Path(__file__).parent
+
+ONLY_DECLARES = {
+    "config/sections.py": "settings of the core, a field each",
+    "model/batch.py": "a dataclass",
+    "model/feed.py": "what a vendor fills in for a feed",
+    "model/response.py": "a dataclass",
+    "model/vendor_store.py": "protocols",
+    "vendors/calltouch/feed.py": "a feed",
+    "vendors/calltouch/settings.py": "settings of one vendor, a field each",
+    "vendors/tellody/feed.py": "two feeds",
+    "vendors/tellody/settings.py": "settings of one vendor, a field each",
+    "vendors/trust/feed.py": "a feed",
+    "vendors/trust/settings.py": "settings of one vendor, a field each",
+}
+"""Modules that declare data; the functions in them are its defaults and conversions."""
+
+TESTED_IN = {
+    "cli/metrics.py": "monitoring/test_logs.py",
+    "cli/server.py": "cli/test_main.py",
+    "cli/stack.py": "docker/test_inside.py",
+    "cli/ui.py": "orchestration/test_webserver.py",
+    "config/given.py": "config/test_settings.py",
+    "config/known_names.py": "config/test_project.py",
+    "config/section.py": "config/test_settings.py",
+    "orchestration/assets.py": "orchestration/test_nights.py",
+    "orchestration/dagster_log.py": "orchestration/test_retention.py",
+    "orchestration/instance.py": "orchestration/test_storage.py",
+    "orchestration/instance_checks.py": "cli/test_doctor.py",
+    "orchestration/run_metrics.py": "monitoring/test_logs.py",
+    "pipeline/calls_left.py": "pipeline/test_due_days.py",
+    "pipeline/forecast.py": "cli/test_plan.py",
+    "privacy/rekey.py": "cli/test_rekey.py",
+    "privacy/subject.py": "cli/test_subject.py",
+    "warehouse/ledger/load_receipts.py": "warehouse/load/test_window_load.py",
+    "warehouse/ledger/prune.py": "orchestration/test_retention.py",
+    "warehouse/load/existing_rows.py": "warehouse/load/test_window_load.py",
+    "warehouse/load/row_writer.py": "warehouse/load/test_window_load.py",
+    "warehouse/reconciliations.py": "orchestration/test_reconciliation.py",
+    "warehouse/vendor_store.py": "vendors/trust/test_prover.py",
+}
+"""Modules that another file's tests run through; each that gets a file of its own goes from here."""
+
+TESTED_TOGETHER = {"sandbox": "sandbox", "warehouse/schema": "warehouse/schema"}
+"""Folders whose modules are tested as one thing: the played vendors over HTTP, migrations as they are applied."""
+
+
+def modules_with_behaviour() -> list[str]:
+    return [
+        file.relative_to(PACKAGE).as_posix()
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if not file.name.startswith("__")
+        and any(
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for node in ast.walk(ast.parse(file.read_text()))
+        )
+    ]
+
+
+@pytest.mark.parametrize("module", modules_with_behaviour())
+def test_a_module_with_behaviour_has_tests_of_its_name(module: str) -> None:
+    path = Path(module)
+    if (TESTS / path.parent / f"test_{path.name}").is_file() or module in ONLY_DECLARES:
+        return
+    for folder, tests in TESTED_TOGETHER.items():
+        if module.startswith(f"{folder}/"):
+            assert list((TESTS / tests).glob("test_*.py"))
+            return
+    assert module in TESTED_IN, f"write tests/{path.parent}/test_{path.name}"
+    assert (TESTS / TESTED_IN[module]).is_file(), f"{TESTED_IN[module]} is not there"
