@@ -124,7 +124,7 @@ def proxy() -> Iterator[Proxy]:
         port, health_port, dict(re.findall(r"user (\w+), password (\S+)", made.stdout)), secrets
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while True:
             try:
                 found.get("/")

@@ -71,7 +71,7 @@ class Backfill:
         while len(committed(self.house)) < days:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < give_up, "it does not get on"
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def end(self) -> tuple[int, str]:
         _, errors = self.process.communicate(timeout=PATIENCE)
@@ -89,7 +89,7 @@ def outcomes(house: House) -> dict[str, int]:
 def held_locks(house: House) -> int:
     """Advisory locks in this database, once the server has noticed who is gone."""
     held = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 100
     while True:
         [(count,)] = house.rows(
             f"{held} WHERE locktype = 'advisory' AND datname = current_database()"

@@ -195,7 +195,7 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
         url = parent.stdout.readline().split()[1]
         assert requests.get(f"{url}/_sandbox/ready", timeout=5).ok
         os.kill(parent.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while (answers := is_answering(url)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not answers
@@ -219,7 +219,7 @@ def test_the_command_says_where_it_listens_and_ends_quietly_at_ctrl_c(tmp_path: 
     ) as served:
         assert served.stdout is not None
         line = served.stdout.readline()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         told = json.loads(ready.read_text())

@@ -109,7 +109,7 @@ class Installation:
             for name, process in (("daemon", self.daemon), ("webserver", self.webserver)):
                 assert process is None or process.poll() is None, f"{name} ended: {self.log(name)}"
             assert time.monotonic() < give_up, f"{otherwise}: {self.log('daemon')}"
-            time.sleep(0.2)
+            time.sleep(0.5)
         return found
 
     def pass_night(self, moment: datetime, sources: int) -> list[dg.DagsterRun]:

@@ -1,7 +1,7 @@
 """Dagster's daemon, at the moment that is played: ``python -m tests.support.played_daemon <workspace.yaml>``.
 
 The daemon itself, its threads, its code server and the runs it launches are real; only its idea of
-the present is the test's, and it looks for due ticks every half second instead of every minute.
+the present is the test's, and it looks for due ticks every second instead of every minute.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dagster._scheduler import scheduler
 
 from dagster_project import clock
 
-LOOK_EVERY_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 1.0
 
 
 def main() -> None:

@@ -380,7 +380,7 @@ def pooler(server: PostgresServer, mode: str, ignored: str) -> Iterator[int]:
         [program, "--quiet", str(folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **switch
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
             with suppress(psycopg.Error):
                 psycopg.connect(url_of(server, "postgres", port=str(port))).close()

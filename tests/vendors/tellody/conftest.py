@@ -123,7 +123,7 @@ class Rig:
     def calls(self, path: str) -> int:
         """How often a path was asked. A call is listed a moment after its answer has left."""
         stats = self.sandbox.world.stats
-        until = monotonic() + 5
+        until = monotonic() + 60
         while len(calls := stats.calls("tellody")) < stats.requests("tellody"):
             assert monotonic() < until, "a call was never answered"
             sleep(0.001)
