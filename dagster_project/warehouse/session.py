@@ -60,6 +60,14 @@ PATIENCE: Mapping[str, str] = {
 }
 STORAGE_SESSION: Mapping[str, str] = {**MEANING, **PATIENCE}
 SESSION: Mapping[str, str] = {**STORAGE_SESSION, "role": "none", "jit": "off"}
+READER_SESSION: Mapping[str, str] = {
+    name: MEANING[name]
+    for name in (
+        *("datestyle", "intervalstyle", "timezone", "bytea_output", "extra_float_digits"),
+        *("standard_conforming_strings", "quote_all_identifiers"),
+    )
+} | {"search_path": "bi"}
+"""What a BI tool shows depends on (bi/start.py); how long it may ask, the server's administrator says."""
 
 # Known from some version on, in some of them from a minor release.
 NOT_EVERYWHERE: Mapping[str, str] = {
