@@ -37,7 +37,8 @@ CLI = """\
 `.venv/bin/warehouse`, once `make demo` or `make test` has run. [`operating.md`](operating.md#commands-by-task) has the command
 for each task; this page has every command and option. `--help`, or `-h`, on each says the same.
 
-Exit status: 0 done, 1 some window failed (the rest is loaded), 2 wrong usage or settings, 130 interrupted."""
+Exit status: 0 done, 1 some window failed (the rest is loaded) or, of `status`, something is red, 2 wrong usage or settings, 130
+interrupted."""
 
 SETTINGS = """\
 # Settings
