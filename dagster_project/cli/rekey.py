@@ -21,6 +21,7 @@ from dagster_project.privacy.rekey import Keys
 from dagster_project.privacy.rekey import rekey as recompute
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.remedies import GENERATE_KEY
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.server.home import read_private, write_private
@@ -56,7 +57,9 @@ def rekey(*, generate: bool) -> int:
         )
     if own:
         next_file.replace(next_file.with_name("pii_hash_key"))
-    click.echo(f"{days} days recomputed; the warehouse's key is {fingerprint(new)} now.")
+    click.echo(
+        f"{pluralize(days, 'day')} recomputed; the warehouse's key is {fingerprint(new)} now."
+    )
     if not own:
         click.echo("Set PII_HASH_KEY to the new key before the next load.")
     return 0

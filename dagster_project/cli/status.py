@@ -155,7 +155,7 @@ def _lines(found: Health) -> list[str]:
     if len(red_days) > _TROUBLES_SHOWN:
         lines.append(f"and {len(red_days) - _TROUBLES_SHOWN} more (see --json)")
     lines += [
-        f"{channel}: {count} alarms could not be told yet: {failure}"
+        f"{channel}: not delivered yet: {pluralize(count, 'alarm')}: {failure}"
         for channel, count, failure in found.undelivered
     ]
     return lines

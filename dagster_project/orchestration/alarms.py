@@ -17,6 +17,7 @@ from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.orchestration import alarm_rules, services
 from dagster_project.orchestration.alarm_rules import AlarmChanges
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 
 INTERVAL_SECONDS = 30
@@ -86,7 +87,9 @@ def overdue_accounts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alarm_outbox.resolve_loaded_runs(connection)
         new = alarm_outbox.raise_alarms(connection, alarms, names)
         connection.commit()
-    return dg.SkipReason(f"{len(late)} accounts overdue, {new} of them new; {_deliver()}")
+    return dg.SkipReason(
+        f"{pluralize(len(late), 'account')} overdue, {new} of them new; {_deliver()}"
+    )
 
 
 _Read = Callable[[Sequence[dg.EventLogRecord], Connection], AlarmChanges]
@@ -109,7 +112,7 @@ def _note_new(
         context.update_cursor(str(records[-1].storage_id))
         if time.monotonic() > until:
             break
-    return f"{seen} events read, {raised} alarms raised"
+    return f"{pluralize(seen, 'event')} read, {pluralize(raised, 'alarm')} raised"
 
 
 def _batches(

@@ -17,6 +17,7 @@ from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.text import remedies
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
@@ -55,7 +56,7 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
         migrate(found, report, storage=_make_storage)
     elif waiting := pending(found):
         raise SettingsError(
-            f"the database's schema is behind by {len(waiting)} migrations.",
+            f"the database's schema is behind by {pluralize(len(waiting), 'migration')}.",
             way_out=remedies.MIGRATE,
         )
     return found

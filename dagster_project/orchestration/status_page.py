@@ -17,6 +17,7 @@ import dagster as dg
 from dagster_project.monitoring import alarm_delivery
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import literal_config, services
+from dagster_project.text.wording import pluralize
 
 KEY = dg.AssetKey(["warehouse", "status"])
 INTERVAL_SECONDS = 60
@@ -167,7 +168,7 @@ def _notices(found: Health) -> Iterator[str]:
             when = f"{s.last_failed_at:%Y-%m-%d %H:%M} UTC"
             yield f"{s.source} {s.account}: last attempt failed at {when}: {s.last_failure}"
     for channel, count, failure in found.undelivered:
-        yield f"{channel}: {count} alarms could not be told yet: {failure}"
+        yield f"{channel}: not delivered yet: {pluralize(count, 'alarm')}: {failure}"
 
 
 def _row(*cells: object) -> str:

@@ -30,6 +30,7 @@ from dagster_project.privacy.erasure import (
 )
 from dagster_project.privacy.suppression_file import import_list
 from dagster_project.text.pseudonyms import fingerprint
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.load.existing_rows import of_window
@@ -59,7 +60,7 @@ def forget_again(
         erasure_id = open_receipt(connection, 0, secret, verb)
         if exported is not None:
             new = import_list(connection, exported, secret, erasure_id)
-            report(f"{new} numbers of the file were not on the list yet")
+            report(f"new on the list, from the file: {pluralize(new, 'number')}")
         master = suppression.master_key(connection, secret)
         suppressed = suppression.stored_list(connection, master)
         recipients = suppression.recipients(connection, suppressed)

@@ -26,6 +26,7 @@ from dagster_project.model.window import Account, Window
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import PersonalDataScope
 from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.load.existing_rows import of_window
@@ -71,7 +72,7 @@ def rekey(
         for number, (part, account, day) in enumerate(days, start=1):
             _rekey_day(connection, part, account, day, keys)
             if number % 50 == 0 or number == len(days):
-                report(f"{number} of {len(days)} days")
+                report(f"{number} of {pluralize(len(days), 'day')}")
         _switch(connection, keys)
     return len(days)
 

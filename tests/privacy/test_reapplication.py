@@ -160,7 +160,7 @@ def opened(house: House, text: str) -> tuple[list[list[str]], list[list[str]]]:
 
 def test_a_list_that_an_earlier_version_exported_is_read(house: House, days: list[date]) -> None:
     done = command("forget", "--import", str(EARLIER_LIST))
-    assert "1 numbers of the file were not on the list yet" in done.stderr
+    assert "new on the list, from the file: 1 number" in done.stderr
     assert done.return_value == 0
     assert traces(house) == []
     assert house.refresh(days), house.failure()
@@ -201,7 +201,7 @@ def test_an_imported_list_erases_whoever_is_on_it(
     if key == "another's, unused":
         command("forget", "--export", "-")
     done = command("forget", "--import", str(tmp_path / "list"))
-    assert "1 numbers of the file were not on the list yet" in done.stderr
+    assert "new on the list, from the file: 1 number" in done.stderr
     assert traces(house) == []
     assert house.refresh(days), house.failure()
     assert traces(house) == []
