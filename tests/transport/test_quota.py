@@ -38,7 +38,9 @@ def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it
         points.reserve(6)
         points.before_call()
         with pytest.raises(QuotaSpent) as refusal:
-            rate_limiter.points(SITE, 20, now=lambda: NOON).reserve(5)
+            rate_limiter.points(
+                SITE, 20, now=lambda: NOON, setting="CALLTOUCH_DAILY_POINTS"
+            ).reserve(5)
     assert str(refusal.value) == (
         "calltouch account 101: 5 calls (10 points) do not fit: of 20 points for 2024-04-01 2 are"
         " spent, 10 are set aside by other windows, 8 are left; the budget resets at"
