@@ -21,6 +21,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -35,6 +37,12 @@ from tests.support.programs import POSTGRES_15, missed, need
 
 # No test reads the `.env` of the checkout that it runs in.
 os.environ["WAREHOUSE_ENV_FILE"] = ""
+
+# How long it takes to make up an example tells of the machine, and of nothing that is tested.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 DEBIAN_15 = Path(POSTGRES_15).parent
 TEMPLATE = "template_warehouse"
