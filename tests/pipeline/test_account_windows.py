@@ -57,7 +57,8 @@ def test_oldest_days_first_where_that_is_asked_for(loading: Loading) -> None:
     with loading.run() as run:
         results = refresh_account(run, account, days, is_due_only=False, newest_first=False)
         found = [receipt.day for result in results for receipt in result.receipts]
-    assert found == days
+    assert found[0] == days[0], "the others may run concurrently once the vendor has answered"
+    assert sorted(found) == days
 
 
 def test_after_a_refusal_of_the_account_nothing_more_is_asked(loading: Loading) -> None:

@@ -79,17 +79,6 @@ def test_responses_are_stored_by_one_run_and_loaded_by_another_without_a_call(
     assert loading.calls() == calls
 
 
-def test_a_run_that_is_left_early_asks_for_nothing_more(loading: Loading) -> None:
-    days = [date(2024, month, 1) for month in range(1, 6)]
-    with loading.run() as run:
-        chunks = refresh_days(run, RunScope(days, accounts=[QUIET]))
-        next(chunks)
-        chunks.close()
-        asked = loading.calls()
-    assert loading.calls() == asked
-    assert len(loading.days()) < len(days)
-
-
 def test_accounts_that_are_not_configured_are_counted_and_not_quoted() -> None:
     with pytest.raises(SettingsError) as raised:
         refuse_unknown_accounts(["701", "s3cret"], ["701", "702"], source="calltouch")
