@@ -177,6 +177,20 @@ class Reduction:
 
 
 @dataclass(frozen=True)
+class PersonalColumns:
+    """Which columns of a feed's table are personal: the phone as written, the person's pseudonym, texts.
+
+    ``pseudonyms`` are the columns that a new key computes anew, each with its kind in
+    ``ops.rekeyed_pseudonym``; the person's is of the kind ``recipient``.
+    """
+
+    phone: str
+    person: str
+    texts: tuple[str, ...]
+    pseudonyms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Personal:
     """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
 
@@ -188,6 +202,7 @@ class Personal:
     pseudonyms anew from what the row still has; it leaves out those that it cannot.
     """
 
+    columns: PersonalColumns
     identify: Callable[[str], Identity | None]
     own_phones: Callable[[Iterable[str], Suppression], set[str]]
     pseudonym_of: Callable[[Identity, PseudonymKeys], bytes]

@@ -37,7 +37,6 @@ from dagster_project.warehouse.queries import fetch_value
 LAST_DIGITS = 4
 MOST_PATTERNS = 50
 PHONES_AT_ONCE = 10_000
-TEXT_COLUMNS = ("message", "status", "status_detail")
 _BETWEEN = "[^0-9A-Za-zА-Яа-яЁё]*"
 _ESCAPE = r"&#?[0-9A-Za-z]{1,8};|\\u[0-9A-Fa-f]{4}|\\[nrt]|%[0-9A-Fa-f]{2}"
 _LEVEL = 1
@@ -74,6 +73,26 @@ class PersonalDataScope(Reducible):
 
     personal: Personal
     keys: PseudonymKeys
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns in which a number may stand among other words."""
+        return self.personal.columns.texts
+
+    def identifiers(self) -> dict[str, sql.Composable]:
+        """Table and columns by their roles, for a statement; ``in_texts`` takes a pattern for each text."""
+        columns = self.personal.columns
+        return {
+            "table": sql.Identifier(self.table.name),
+            "account": sql.Identifier(self.table.account_column),
+            "day": sql.Identifier(self.table.day_column),
+            "phone": sql.Identifier(columns.phone),
+            "person": sql.Identifier(columns.person),
+            "texts": sql.SQL(", ").join(map(sql.Identifier, columns.texts)),
+            "in_texts": sql.SQL(" OR ").join(
+                sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in columns.texts
+            ),
+        }
 
     def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
         """Takes these numbers out of a rejected record."""
@@ -355,9 +374,9 @@ def pseudonyms_in_rows(
     with connection.cursor(name="odd_phones") as cursor:
         cursor.execute(
             sql.SQL(
-                "SELECT DISTINCT phone, recipient FROM warehouse.{} WHERE phone !~ '^[0-9]{{11}}$'"
-                " AND phone ~ %s AND recipient IS NOT NULL"
-            ).format(sql.Identifier(part.table.name)),
+                "SELECT DISTINCT {phone}, {person} FROM warehouse.{table} WHERE {phone} !~"
+                " '^[0-9]{{11}}$' AND {phone} ~ %s AND {person} IS NOT NULL"
+            ).format(**part.identifiers()),
             (text_pattern(identities),),
         )
         while rows := cursor.fetchmany(PHONES_AT_ONCE):
@@ -377,16 +396,9 @@ def _days_with(
     return connection.execute(
         sql.SQL(
             "SELECT DISTINCT {account}::text, {day} FROM warehouse.{table}"
-            " WHERE recipient = ANY(%s::uuid[]) OR {texts} ORDER BY 1, 2"
-        ).format(
-            account=sql.Identifier(part.table.account_column),
-            day=sql.Identifier(part.table.day_column),
-            table=sql.Identifier(part.table.name),
-            texts=sql.SQL(" OR ").join(
-                sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in TEXT_COLUMNS
-            ),
-        ),
-        ([recipient.hex() for recipient in gone], *([pattern] * len(TEXT_COLUMNS))),
+            " WHERE {person} = ANY(%s::uuid[]) OR {in_texts} ORDER BY 1, 2"
+        ).format(**part.identifiers()),
+        ([recipient.hex() for recipient in gone], *([pattern] * len(part.texts))),
     ).fetchall()
 
 

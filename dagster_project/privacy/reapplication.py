@@ -18,7 +18,6 @@ from dagster_project.model.privacy import ERASED, REDUCED, Rules, Suppression
 from dagster_project.model.window import Window
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
-    TEXT_COLUMNS,
     Erased,
     Locations,
     PersonalDataScope,
@@ -131,10 +130,12 @@ def _gone_of_day(
     """Pseudonyms of the day's recipients that are on the list."""
     rows = connection.execute(
         sql.SQL(
-            "SELECT DISTINCT phone, recipient FROM warehouse.{} WHERE {} AND phone <> {}"
-            " AND recipient IS NOT NULL"
+            "SELECT DISTINCT {phone}, {person} FROM warehouse.{table} WHERE {of_window}"
+            " AND {phone} <> {erased} AND {person} IS NOT NULL"
         ).format(
-            sql.Identifier(part.table.name), of_window(part.table, window), sql.Literal(ERASED)
+            **part.identifiers(),
+            of_window=of_window(part.table, window),
+            erased=sql.Literal(ERASED),
         )
     ).fetchall()
     phones = {phone: recipient for phone, recipient in rows if phone != REDUCED}
@@ -147,7 +148,7 @@ def _gone_of_day(
 def _texts_with_numbers(
     connection: Connection, part: PersonalDataScope, window: Window
 ) -> Iterator[list[str]]:
-    for column in TEXT_COLUMNS:
+    for column in part.texts:
         with connection.cursor(name="texts_with_numbers") as cursor:
             cursor.execute(
                 sql.SQL("SELECT DISTINCT {0} FROM warehouse.{1} WHERE {2} AND {0} ~ {3}").format(
@@ -170,13 +171,13 @@ def _all_days(connection: Connection, part: PersonalDataScope) -> list[tuple[str
 def _days_of(
     connection: Connection, part: PersonalDataScope, gone: set[bytes]
 ) -> list[tuple[str, date]]:
-    query = _days_query(part, sql.SQL("recipient = ANY(%s::uuid[])"))
+    query = _days_query(part, sql.SQL("{person} = ANY(%s::uuid[])").format(**part.identifiers()))
     rows = connection.execute(query, ([one.hex() for one in gone],)).fetchall()
     connection.commit()
     return rows
 
 
-def _days_query(part: PersonalDataScope, condition: sql.SQL) -> sql.Composed:
+def _days_query(part: PersonalDataScope, condition: sql.Composable) -> sql.Composed:
     return sql.SQL("SELECT DISTINCT {}::text, {} FROM warehouse.{} WHERE {}").format(
         sql.Identifier(part.table.account_column),
         sql.Identifier(part.table.day_column),

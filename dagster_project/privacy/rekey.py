@@ -34,7 +34,6 @@ from dagster_project.warehouse.load.rewrite import rewrite_day
 
 Report = Callable[[str], None]
 Known = dict[tuple[str, UUID], UUID]
-_COLUMNS = {"recipient": "recipient", "template_id": "template"}
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,10 @@ def _begin(connection: Connection, keys: Keys) -> bool:
 
 def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDataScope) -> None:
     """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
-    erased = {"phone": ERASED, "message": ERASED}
-    old = old_part.personal.rekey_row(erased, old_part.keys)["recipient"]
-    new = part.personal.rekey_row(erased, part.keys)["recipient"]
+    columns = part.personal.columns
+    erased = dict.fromkeys((columns.phone, columns.texts[0]), ERASED)
+    old = old_part.personal.rekey_row(erased, old_part.keys)[columns.person]
+    new = part.personal.rekey_row(erased, part.keys)[columns.person]
     _remember(connection, {("recipient", old): new})
 
 
@@ -136,7 +136,7 @@ def _rekey_day(
     def change(values: Values) -> Values | None:
         anew = part.personal.rekey_row(values, part.keys)
         changed: dict[str, Any] = dict(values)
-        for column, kind in _COLUMNS.items():
+        for column, kind in part.personal.columns.pseudonyms.items():
             old = values[column]
             if old is None:
                 continue
@@ -163,8 +163,8 @@ def _known_of_day(
         sql.SQL(
             "SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'template' UNION ALL"
             " SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'recipient' AND old IN"
-            " (SELECT recipient FROM warehouse.{} WHERE {})"
-        ).format(sql.Identifier(part.table.name), of_window(part.table, Window(day, day, account)))
+            " (SELECT {person} FROM warehouse.{table} WHERE {of_window})"
+        ).format(**part.identifiers(), of_window=of_window(part.table, Window(day, day, account)))
     ).fetchall()
     return {(kind, old): new for kind, old, new in rows}
 

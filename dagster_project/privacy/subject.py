@@ -20,7 +20,6 @@ from psycopg.rows import dict_row
 from dagster_project.model.privacy import HASH_BYTES, REDUCED, Found, Identity, Suppression
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
-    TEXT_COLUMNS,
     PersonalDataScope,
     Report,
     pseudonyms_in_rows,
@@ -79,12 +78,13 @@ def _rows(
     with connection.cursor(name="rows_of_subject", row_factory=dict_row) as cursor:
         cursor.execute(
             sql.SQL(
-                "SELECT * FROM warehouse.{} WHERE recipient = ANY(%s::uuid[]) ORDER BY {}"
-            ).format(sql.Identifier(part.table.name), sql.Identifier(part.table.day_column)),
+                "SELECT * FROM warehouse.{table} WHERE {person} = ANY(%s::uuid[]) ORDER BY {day}"
+            ).format(**part.identifiers()),
             ([one.hex() for one in gone],),
         )
         for row in cursor:
-            if row["phone"] == REDUCED or part.personal.own_phones([row["phone"]], wanted):
+            phone = row[part.personal.columns.phone]
+            if phone == REDUCED or part.personal.own_phones([phone], wanted):
                 shown = {k: _plain(v) for k, v in row.items() if k not in NOT_ABOUT_THE_PERSON}
                 yield {"table": f"warehouse.{part.table.name}", **shown}
 
@@ -100,16 +100,10 @@ def _mentions_in_rows(
     with connection.cursor(name="texts_with_numbers") as cursor:
         cursor.execute(
             sql.SQL(
-                "SELECT {columns} FROM warehouse.{table} WHERE ({texts})"
-                " AND (recipient IS NULL OR recipient <> ALL(%s::uuid[]))"
-            ).format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, TEXT_COLUMNS)),
-                table=sql.Identifier(part.table.name),
-                texts=sql.SQL(" OR ").join(
-                    sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in TEXT_COLUMNS
-                ),
-            ),
-            ([*([text_pattern([identity])] * len(TEXT_COLUMNS)), [one.hex() for one in gone]]),
+                "SELECT {texts} FROM warehouse.{table} WHERE ({in_texts})"
+                " AND ({person} IS NULL OR {person} <> ALL(%s::uuid[]))"
+            ).format(**part.identifiers()),
+            ([*([text_pattern([identity])] * len(part.texts)), [one.hex() for one in gone]]),
         )
         return sum(
             wanted.occurs_in(*(text for text in texts if text is not None)) for texts in cursor

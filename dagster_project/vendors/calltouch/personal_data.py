@@ -29,6 +29,7 @@ from dagster_project.model.privacy import (
     REDUCED,
     Identity,
     Personal,
+    PersonalColumns,
     Reduction,
     Rules,
     Suppression,
@@ -298,6 +299,12 @@ def shown_template(text: str) -> str | None:
 
 
 PERSONAL: Final = Personal(
+    columns=PersonalColumns(
+        phone="phone",
+        person="recipient",
+        texts=("message", "status", "status_detail"),
+        pseudonyms={"recipient": "recipient", "template_id": "template"},
+    ),
     identify=identify,
     own_phones=own_phones,
     pseudonym_of=pseudonym_of,
