@@ -1,8 +1,7 @@
-"""The schema, brought up to date from the plain SQL files in ``sql/``, by Alembic.
+"""``warehouse migrate``: the schema, brought up to date from the SQL files in ``sql/``.
 
-A file ``NNNN_name.sql`` is one revision, applied in one transaction that also records it. An advisory
-lock lets two processes migrate at once: the second finds nothing left to do. A file that was
-applied is never changed: what it did is in somebody's database already.
+A numbered file is applied in one transaction that also records it; all functions and views that changed are
+one transaction more. An advisory lock lets two processes migrate at once: the second finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -11,31 +10,25 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import psycopg
-from alembic.runtime.migration import MigrationContext, RevisionStep
-from alembic.script.base import Script
-from alembic.script.revision import RevisionMap
 from psycopg import errors as pg
 from psycopg import sql
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
-from dagster_project.errors import DatabaseFailed, SettingsError, TryLater
+from dagster_project.errors import TryLater
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
-from dagster_project.warehouse.pg_errors import PASSING, describe
 from dagster_project.warehouse.restored import WHAT, close_restored
 from dagster_project.warehouse.schema.logins import make_databases, make_logins
-from dagster_project.warehouse.schema.migration_files import Migration, read_files, sql_folder
+from dagster_project.warehouse.schema.migration_files import read_files
+from dagster_project.warehouse.schema.plan import Step, make_plan
 
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], signed=True)
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
+RAISED = "00000"  # RAISE NOTICE; what Postgres itself remarks has other codes
 SECURED = """
 SELECT NOT EXISTS (SELECT FROM ops.security_gap)
     AND has_database_privilege('warehouse_owner', current_database(), 'CREATE')
@@ -69,30 +62,30 @@ def migrate(
             warehouse.connect_admin(what="migrate") as connection,
             _one_at_a_time(connection, report),
         ):
-            files = read_files(folder)
-            waiting = _waiting(connection, files)
-            for migration in waiting:
-                report(f"applying {migration}")
-                _apply_when_not_busy(warehouse, files, migration, report)
+            plan = make_plan(connection, read_files(folder))
+            for step in plan.steps():
+                report(f"applying {step.name}")
+                _apply_when_not_busy(warehouse, step, report)
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
                 report(f"{WHAT} Way out: {APPLY_ERASURES}")
             make_logins(warehouse, report)
-            if waiting or is_restored or not _is_secured(connection):
+            if plan.names or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")
             if storage is not None:
                 storage(warehouse, report)
-    return [str(migration) for migration in waiting]
+    return plan.names
 
 
 def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
     """The names of what ``migrate`` would apply, checked as ``migrate`` checks it."""
     with safe_errors("reading the schema's version"):
+        files = read_files(folder)
         if not _database_exists(warehouse):
-            return [str(migration) for migration in read_files(folder)]
+            return [str(file) for file in (*files.migrations, *files.definitions)]
         with warehouse.connect_admin(what="migrate") as connection:
             _work_as_loader(connection)
-            return [str(migration) for migration in _waiting(connection, read_files(folder))]
+            return make_plan(connection, files).names
 
 
 def _work_as_loader(connection: Connection) -> None:
@@ -117,135 +110,28 @@ def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
         return [(str(gap), str(mend)) for gap, mend in rows]
 
 
-def code_version() -> str:
-    """The installed version of this program."""
-    try:
-        return version("messaging-warehouse")
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _waiting(connection: Connection, files: Sequence[Migration]) -> list[Migration]:
-    applied = _applied(connection)
-    known = {migration.revision: migration for migration in files}
-    newer = sorted(set(applied) - set(known))
-    if newer:
-        raise SettingsError(
-            f"the schema has migrations that this program does not know: {', '.join(newer)}.",
-            way_out="upgrade the program to the version that migrated it, or a later one.",
-        )
-    for revision, sha256 in applied.items():
-        if known[revision].sha256 != sha256:
-            raise SettingsError(
-                f"sql/{known[revision]}.sql was changed after it was applied.",
-                way_out="restore the file as it was, and put the change into a new file.",
-            )
-    waiting = [migration for migration in files if migration.revision not in applied]
-    if waiting and applied and waiting[0].revision < max(applied):
-        raise SettingsError(
-            f"sql/{waiting[0]}.sql is numbered below {max(applied)}, which is applied already.",
-            way_out="give it a number above.",
-        )
-    return waiting
-
-
-def _applied(connection: Connection) -> dict[str, str]:
-    found = connection.execute("SELECT to_regclass('ops.migration')").fetchone()
-    if found is None or found[0] is None:
-        return {}
-    rows = connection.execute("SELECT revision, sha256 FROM ops.migration ORDER BY revision")
-    return {str(revision): str(sha256) for revision, sha256 in rows}
-
-
-def _apply_when_not_busy(
-    warehouse: Warehouse,
-    files: Sequence[Migration],
-    migration: Migration,
-    report: Callable[[str], None],
-) -> None:
+def _apply_when_not_busy(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> None:
     """DDL that waits for a lock makes readers queue behind it: wait briefly, let them pass, try again."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            _apply(warehouse, files, migration, report)
+            _apply(warehouse, step, report)
             return
         except (pg.LockNotAvailable, pg.DeadlockDetected):
             if time.monotonic() > deadline:
                 raise
-        report(f"{migration} waits for tables in use")
+        report(f"{step.name} waits for tables in use")
         time.sleep(1)
 
 
-def _apply(
-    warehouse: Warehouse,
-    files: Sequence[Migration],
-    migration: Migration,
-    report: Callable[[str], None],
-) -> None:
-    """Alembic walks one step; the step runs the file, and both are recorded in one transaction."""
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: warehouse.connect_admin(autocommit=False, what="migrate"),
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
-    with engine.begin() as transaction:
-        connection = transaction.connection.driver_connection
-        assert isinstance(connection, psycopg.Connection)
-        connection.add_notice_handler(
-            lambda notice: report(f"{migration}: {notice.message_primary}")
-        )
+def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> None:
+    def tell(notice: psycopg.errors.Diagnostic) -> None:
+        if notice.sqlstate == RAISED:
+            report(f"{step.name}: {notice.message_primary}")
 
-        def run() -> None:
-            _run_file(connection, migration)
-
-        revisions = _revision_map(files, {migration.revision: run})
-        script = revisions.get_revision(migration.revision)
-        assert isinstance(script, Script)
-        step = RevisionStep(revisions, script, is_upgrade=True)
-        if not _applied(connection):
-            connection.execute((sql_folder() / "0000_bookkeeping.sql").read_bytes())
-        options = {"version_table": "schema_version", "version_table_schema": "ops"}
-        MigrationContext.configure(
-            transaction, opts={**options, "fn": lambda heads, context: [step]}
-        ).run_migrations()
-
-
-def _run_file(connection: Connection, migration: Migration) -> None:
-    connection.execute("SET LOCAL lock_timeout = '3s'")
-    try:
-        connection.execute(migration.text.encode())
-    except psycopg.Error as error:
-        if error.sqlstate is None or error.sqlstate.startswith(PASSING):
-            raise
-        raise DatabaseFailed(
-            f"sql/{migration}.sql, line {_line(migration.text, error)}: {describe(error)}"
-        ) from None
-    connection.execute("RESET ROLE")
-    connection.execute(
-        "INSERT INTO ops.migration (revision, name, sha256, code_version) VALUES (%s, %s, %s, %s)",
-        (migration.revision, migration.name, migration.sha256, code_version()),
-    )
-
-
-def _line(text: str, error: psycopg.Error) -> int | str:
-    position = error.diag.statement_position
-    return text.count("\n", 0, int(position)) + 1 if position else "unknown"
-
-
-def _revision_map(
-    files: Sequence[Migration], upgrades: dict[str, Callable[[], None]]
-) -> RevisionMap:
-    def scripts() -> Iterator[Script]:
-        before: str | None = None
-        for migration in files:
-            module = ModuleType(f"migration_{migration.revision}", migration.name)
-            module.__dict__["down_revision"] = before
-            module.__dict__["upgrade"] = upgrades.get(migration.revision)
-            yield Script(module, migration.revision, f"{migration}.sql")
-            before = migration.revision
-
-    return RevisionMap(lambda: tuple(scripts()))
+    with warehouse.connect_admin(autocommit=False, what="migrate") as connection:
+        connection.add_notice_handler(tell)
+        step.apply(connection)
 
 
 @contextmanager

@@ -1,22 +1,38 @@
-"""The files of ``sql/``: where they lie, what they are named, and what is in them."""
+"""The files of ``sql/``: where they lie, what they are named, and which of them comes after which.
+
+``NNNN_name.sql`` is a migration: applied once, in the order of the numbers, and never changed afterwards.
+``functions/`` and ``views/`` hold one function or view a file, in its current form, applied again when the
+file's checksum changed. A file comes after those that it names outside of comments; a migration that names
+a function gets it beforehand.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import sysconfig
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from dagster_project.errors import SettingsError
 
-FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
-BOOKKEEPING = "0000"
+MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+DEFINITION_NAME = re.compile(r"(\w+\.\w+)\.sql")
+DEFINITION_FOLDERS = {"functions": "FUNCTION", "views": "VIEW"}
+UPGRADE_FOLDER = "upgrade"
+# What a file says of others without needing them.
+COMMENT = r"^COMMENT ON [^\n]*? IS '(?:[^']|'')*';"
+REMARKS = re.compile(rf"--[^\n]*|{COMMENT}", re.MULTILINE)
+NAMES = re.compile(r"\b[a-z_]+\.[a-z_0-9]+\b")
+CALLS = re.compile(r"^SELECT ([a-z_]+\.[a-z_0-9]+)\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Migration:
-    """One file of ``sql/``."""
+class SqlFile:
+    """One file of ``sql/``. ``revision`` is what it is recorded by."""
 
     revision: str
     name: str
@@ -26,8 +42,70 @@ class Migration:
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    @cached_property
+    def mentions(self) -> frozenset[str]:
+        """What is named in it as ``schema.name``, outside of comments."""
+        return frozenset(NAMES.findall(REMARKS.sub("", self.text)))
+
+
+@dataclass(frozen=True)
+class Migration(SqlFile):
+    """A numbered file."""
+
     def __str__(self) -> str:
         return f"{self.revision}_{self.name}"
+
+    @property
+    def comments(self) -> str:
+        """Its COMMENT statements alone."""
+        return "\n".join(re.findall(COMMENT, self.text, re.MULTILINE))
+
+
+@dataclass(frozen=True)
+class Definition(SqlFile):
+    """A function or a view; ``name`` is its name in the database."""
+
+    def __str__(self) -> str:
+        return self.revision
+
+    @property
+    def kind(self) -> str:
+        """``FUNCTION`` or ``VIEW``."""
+        return DEFINITION_FOLDERS[self.revision.split("/")[0]]
+
+    @cached_property
+    def calls(self) -> frozenset[str]:
+        """Functions that it calls while it is applied: what they make changes with them."""
+        return frozenset(CALLS.findall(REMARKS.sub("", self.text)))
+
+
+@dataclass(frozen=True)
+class SqlFiles:
+    """All of ``sql/``, in the order of application. ``upgrade`` is the way in from earlier schemas."""
+
+    migrations: tuple[Migration, ...]
+    definitions: tuple[Definition, ...]
+    upgrade: tuple[Migration, ...]
+
+    def needed_by(self, file: SqlFile) -> list[Definition]:
+        """The functions and views that a file names, and those that they name, in order."""
+        by_name = {definition.name: definition for definition in self.definitions}
+        needed: set[str] = set()
+        waiting = [file]
+        while waiting:
+            names = (waiting.pop().mentions & by_name.keys()) - needed
+            needed |= names
+            waiting += [by_name[name] for name in names]
+        return [definition for definition in self.definitions if definition.name in needed]
+
+    def due(self, recorded: Mapping[str, str]) -> list[Definition]:
+        """Functions and views whose file, or a file that makes them, is not the one recorded."""
+        due: list[Definition] = []
+        for definition in self.definitions:
+            made_anew = any(changed.name in definition.calls for changed in due)
+            if made_anew or recorded.get(definition.revision) != definition.sha256:
+                due.append(definition)
+        return due
 
 
 def sql_folder() -> Path:
@@ -35,21 +113,29 @@ def sql_folder() -> Path:
     checkout = Path(__file__).resolve().parents[3] / "sql"
     installed = Path(sysconfig.get_path("data"), "share", "messaging-warehouse", "sql")
     for folder in (checkout, installed):
-        if (folder / "0001_schemas_and_roles.sql").is_file():
+        if (folder / "functions").is_dir():
             return folder
     raise SettingsError("the migrations (sql/) are not installed.", way_out="install it again.")
 
 
-def read_files(folder: Path | None = None) -> list[Migration]:
-    """Every migration, in order."""
-    found = []
-    for path in sorted((folder or sql_folder()).glob("*.sql")):
-        match = FILE_NAME.fullmatch(path.name)
-        if match is None:
-            raise SettingsError(f"{path} is not named NNNN_name.sql.", way_out="rename it.")
-        text = path.read_bytes().decode().replace("\r\n", "\n")
-        if match[1] != BOOKKEEPING:
-            found.append(Migration(match[1], match[2], text))
+def read_files(folder: Path | None = None) -> SqlFiles:
+    """
+    Raises:
+        SettingsError: a file is misnamed, a number stands twice, or files name one another in a circle.
+    """
+    folder = folder or sql_folder()
+    migrations = tuple(_numbered(folder.glob("*.sql"), _migration))
+    upgrade = tuple(_numbered((folder / UPGRADE_FOLDER).glob("*.sql"), _upgrade_step))
+    definitions = [
+        _definition(path)
+        for kind in DEFINITION_FOLDERS
+        for path in sorted((folder / kind).glob("*.sql"))
+    ]
+    return SqlFiles(migrations, tuple(_in_order(definitions)), upgrade)
+
+
+def _numbered(paths: Iterable[Path], read: Callable[[Path], Migration]) -> list[Migration]:
+    found = [read(path) for path in sorted(paths)]
     revisions = [migration.revision for migration in found]
     twice = {revision for revision in revisions if revisions.count(revision) > 1}
     if twice:
@@ -57,3 +143,40 @@ def read_files(folder: Path | None = None) -> list[Migration]:
             f"sql/ has several files {', '.join(sorted(twice))}.", way_out="renumber."
         )
     return found
+
+
+def _migration(path: Path) -> Migration:
+    match = MIGRATION_NAME.fullmatch(path.name)
+    if match is None:
+        raise SettingsError(f"{path} is not named NNNN_name.sql.", way_out="rename it.")
+    return Migration(match[1], match[2], _text(path))
+
+
+def _upgrade_step(path: Path) -> Migration:
+    number, _, name = path.stem.partition("_")
+    return Migration(f"{UPGRADE_FOLDER}/{number}", name, _text(path))
+
+
+def _definition(path: Path) -> Definition:
+    match = DEFINITION_NAME.fullmatch(path.name)
+    if match is None:
+        raise SettingsError(f"{path} is not named schema.name.sql.", way_out="rename it.")
+    return Definition(f"{path.parent.name}/{match[1]}", match[1], _text(path))
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode().replace("\r\n", "\n")
+
+
+def _in_order(definitions: Iterable[Definition]) -> list[Definition]:
+    by_name = {definition.name: definition for definition in definitions}
+    graph = {
+        name: sorted((definition.mentions & by_name.keys()) - {name})
+        for name, definition in by_name.items()
+    }
+    try:
+        return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        raise SettingsError(
+            f"files of sql/ need one another in a circle: {', '.join(error.args[1])}."
+        ) from None

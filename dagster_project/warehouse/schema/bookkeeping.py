@@ -1,0 +1,44 @@
+"""``ops.migration``: which files of ``sql/`` a database has, by name and checksum."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psycopg
+
+from dagster_project.warehouse.schema.migration_files import SqlFile
+
+Connection = psycopg.Connection[Any]
+
+
+def code_version() -> str:
+    """The installed version of this program."""
+    try:
+        return version("messaging-warehouse")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def recorded(connection: Connection) -> dict[str, str]:
+    """The checksum of each file as applied, by revision; empty for a database without a schema."""
+    found = connection.execute("SELECT to_regclass('ops.migration')").fetchone()
+    if found is None or found[0] is None:
+        return {}
+    rows = connection.execute("SELECT revision, sha256 FROM ops.migration ORDER BY revision")
+    return {str(revision): str(sha256) for revision, sha256 in rows}
+
+
+def record(connection: Connection, file: SqlFile) -> None:
+    """Note that a file was applied, in the transaction that applied it."""
+    connection.execute(
+        "INSERT INTO ops.migration (revision, name, sha256, code_version) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (revision) DO UPDATE SET sha256 = excluded.sha256,"
+        " applied_at = excluded.applied_at, code_version = excluded.code_version",
+        (file.revision, file.name, file.sha256, code_version()),
+    )
+
+
+def forget(connection: Connection, revision: str) -> None:
+    """Note that what a file made was dropped."""
+    connection.execute("DELETE FROM ops.migration WHERE revision = %s", (revision,))

@@ -1,0 +1,234 @@
+"""Functions and views, made equal to their files, in the caller's transaction.
+
+Each is replaced in place, so that its grants and what others built on it stay. Where Postgres does not
+replace it (a column of a view taken away, a function of other arguments) it is dropped with what depends on it,
+and all of that is made again from its files. What is not of our files is never dropped: the error names it.
+
+Readers wait for the end of the transaction, and for its end only: the views that it touches are locked before
+anything is changed, the outermost first, by waits shorter than ``deadlock_timeout``, so that no reader is the
+victim of a deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+
+from dagster_project.errors import DatabaseFailed, SettingsError
+from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER
+from dagster_project.warehouse.pg_errors import PASSING, describe
+from dagster_project.warehouse.schema.bookkeeping import forget, record
+from dagster_project.warehouse.schema.migration_files import Definition, SqlFile, SqlFiles
+
+Connection = psycopg.Connection[Any]
+
+OWNER = "warehouse_owner"
+OUR_ROLES = (OWNER, LOADER, DAGSTER, *BI_ROLES)
+# Postgres does not replace: it is dropped and made anew.
+NOT_REPLACEABLE = (
+    pg.InvalidTableDefinition,  # columns of a view
+    pg.InvalidFunctionDefinition,  # result or names of arguments
+    pg.AmbiguousFunction,  # other arguments: now there are two
+)
+LOCK_SECONDS = 3
+FUNCTIONS = """
+SELECT oid, oid::regprocedure::text, xmin::text FROM pg_proc
+WHERE pronamespace = to_regnamespace(split_part(%(name)s, '.', 1)) AND proname = split_part(%(name)s, '.', 2)
+"""
+SHORT_WAITS = """
+SELECT set_config('lock_timeout',
+    (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 900)::integer::text, true)
+"""
+# These views and those built on them, the outermost first.
+VIEWS = """
+WITH RECURSIVE above (view, height) AS (
+    SELECT c.oid, 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'v' AND n.nspname || '.' || c.relname = ANY (%s)
+    UNION
+    SELECT r.ev_class, a.height + 1 FROM above a
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.view
+        AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> a.view
+)
+SELECT a.view::regclass::text FROM above a JOIN pg_class c ON c.oid = a.view
+WHERE c.relkind = 'v' AND pg_get_userbyid(c.relowner) = %s
+GROUP BY a.view ORDER BY max(a.height) DESC, a.view
+"""
+# What DROP … CASCADE may take along, each with its name where it may be one of ours.
+OBJECTS = """
+SELECT catalog, oid, name, pg_describe_object(catalog, oid, 0) FROM (
+    SELECT 'pg_class'::regclass::oid AS catalog, c.oid, c.relnamespace::regnamespace AS schema,
+        c.relnamespace::regnamespace || '.' || c.relname AS name
+    FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.pronamespace::regnamespace, p.pronamespace::regnamespace || '.' || p.proname
+    FROM pg_proc p
+    UNION ALL SELECT 'pg_trigger'::regclass, t.oid, c.relnamespace::regnamespace, c.relnamespace::regnamespace || '.' || c.relname
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    UNION ALL SELECT 'pg_policy'::regclass, p.oid, 0::oid::regnamespace, NULL FROM pg_policy p
+    UNION ALL SELECT 'pg_constraint'::regclass, c.oid, c.connamespace::regnamespace, NULL FROM pg_constraint c
+    UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, 0::oid::regnamespace, NULL FROM pg_attrdef d
+) AS object WHERE schema::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+"""
+# Rights that an administrator gave to roles of his own.
+GRANTS = """
+SELECT format('GRANT %%s%%s ON %%s TO %%s%%s', g.privilege_type, given.columns, given.object,
+    CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM (
+    SELECT c.relacl AS acl, '' AS columns, c.oid::regclass::text AS object, c.relnamespace AS schema
+    FROM pg_class c WHERE c.relkind = 'v'
+    UNION ALL
+    SELECT a.attacl, format(' (%%I)', a.attname), c.oid::regclass::text, c.relnamespace
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind = 'v'
+    UNION ALL
+    SELECT p.proacl, '', 'FUNCTION ' || p.oid::regprocedure, p.pronamespace FROM pg_proc p
+) AS given, aclexplode(given.acl) AS g
+WHERE given.schema::regnamespace::text = ANY (%(schemas)s) AND pg_get_userbyid(g.grantee) <> ALL (%(ours)s)
+"""
+SCHEMAS = ("ops", "mart", "bi", "bi_pii")
+
+
+def make_equal(
+    connection: Connection, files: SqlFiles, due: Sequence[Definition], removed: Sequence[str] = ()
+) -> None:
+    """Apply these files, drop what ``removed`` names (``functions/schema.name``), and record both.
+
+    Raises:
+        DatabaseFailed: a file fails. SettingsError: something of somebody else depends on what has to be dropped.
+    """
+    gone = {revision.split("/")[1] for revision in removed}
+    lock_views(connection, [definition.name for definition in due] + sorted(gone))
+    connection.execute("SET LOCAL client_min_messages = warning")
+    connection.execute(f"SET LOCAL ROLE {OWNER}")
+    grants = _grants(connection)
+    _apply_all(connection, files, {definition.name for definition in due})
+    for name in gone:
+        _apply_all(connection, files, _drop(connection, files, name) - {name})
+    for statement in grants - _grants(connection):
+        connection.execute(statement.encode())
+    connection.execute("RESET ROLE")
+    connection.execute("RESET client_min_messages")
+    for definition in due:
+        record(connection, definition)
+    for revision in removed:
+        forget(connection, revision)
+
+
+def lock_views(connection: Connection, names: Sequence[str]) -> None:
+    """Lock these views, their halves, and all views built on them, within seconds or not at all.
+
+    By a change that changes nothing: LOCK TABLE would lock the tables below, too.
+    """
+    connection.execute(SHORT_WAITS)
+    connection.execute(f"SET LOCAL statement_timeout = '{LOCK_SECONDS}s'")
+    wanted = [half for name in names for half in (name, *_halves(name))]
+    views = connection.execute(VIEWS, (wanted, OWNER)).fetchall()
+    changes = "".join(f"ALTER VIEW {view} OWNER TO {OWNER}; " for (view,) in views)
+    try:
+        connection.execute(f"DO $$ BEGIN {changes} END $$".encode())
+    except pg.QueryCanceled:
+        raise pg.LockNotAvailable("views in use") from None
+    connection.execute("SET LOCAL statement_timeout = 0")
+
+
+def run_file(connection: Connection, file: SqlFile) -> None:
+    """
+    Raises:
+        DatabaseFailed: it fails; file and line are named, values are not. What passes is raised as it is.
+    """
+    try:
+        connection.execute(file.text.encode())
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate.startswith(PASSING):
+            raise
+        raise DatabaseFailed(
+            f"sql/{file}.sql, line {_line(file.text, error)}: {describe(error)}"
+        ) from error
+
+
+def _apply_all(connection: Connection, files: SqlFiles, names: set[str]) -> None:
+    """In the order of the files; what had to be dropped on the way is among those that come after."""
+    for definition in files.definitions:
+        if definition.name in names:
+            names |= _apply(connection, files, definition)
+
+
+def _apply(connection: Connection, files: SqlFiles, definition: Definition) -> set[str]:
+    """Replace it; where that does not do, make it anew. Answers the names of what was dropped with it."""
+    before = _functions(connection, definition)
+    try:
+        with connection.transaction():
+            run_file(connection, definition)
+        if not before.items() & _functions(connection, definition).items():
+            return set()
+    except DatabaseFailed as error:
+        if not isinstance(error.__cause__, NOT_REPLACEABLE):
+            raise
+    dropped = _drop(connection, files, definition.name)
+    run_file(connection, definition)
+    return dropped
+
+
+def _functions(connection: Connection, definition: Definition) -> Mapping[int, str]:
+    """The functions of this name, each with the mark of who wrote it last."""
+    if definition.kind != "FUNCTION":
+        return {}
+    rows = connection.execute(FUNCTIONS, {"name": definition.name}).fetchall()
+    return {int(oid): str(writer) for oid, _, writer in rows}
+
+
+def _drop(connection: Connection, files: SqlFiles, name: str) -> set[str]:
+    """Drop it with what depends on it; answers the names of the files that made any of that.
+
+    Raises:
+        SettingsError: something that is not of our files depends on it.
+    """
+    makers = {definition.name: definition.name for definition in files.definitions} | {name: name}
+    makers |= {half: maker for maker in makers for half in _halves(maker)}
+    before = _objects(connection)
+    for dropped in (name, *_halves(name)):
+        _drop_named(connection, dropped)
+    left = _objects(connection)
+    lost = [about for key, about in before.items() if key not in left]
+    foreign = sorted(description for maker, description in lost if maker not in makers)
+    if foreign:
+        raise SettingsError(
+            f"{', '.join(foreign)}: built on {name}, which has to be dropped and made again.",
+            way_out="drop it, run `warehouse migrate`, and make it again.",
+        )
+    return {makers[maker] for maker, _ in lost if maker is not None}
+
+
+def _drop_named(connection: Connection, name: str) -> None:
+    query = (
+        "SELECT oid::regclass::text FROM pg_class"
+        " WHERE relkind = 'v' AND relnamespace::regnamespace || '.' || relname = %s"
+    )
+    for (view,) in connection.execute(query, (name,)).fetchall():
+        connection.execute(f"DROP VIEW {view} CASCADE".encode())
+    for _, signature, _ in connection.execute(FUNCTIONS, {"name": name}).fetchall():
+        connection.execute(f"DROP FUNCTION {signature} CASCADE".encode())
+
+
+def _objects(connection: Connection) -> dict[tuple[int, int], tuple[str | None, str]]:
+    rows = connection.execute(OBJECTS.encode()).fetchall()
+    return {(int(catalog), int(oid)): (name, about) for catalog, oid, name, about in rows}
+
+
+def _grants(connection: Connection) -> set[str]:
+    given = {"schemas": list(SCHEMAS), "ours": list(OUR_ROLES)}
+    return {str(row[0]) for row in connection.execute(GRANTS, given).fetchall()}
+
+
+def _halves(name: str) -> tuple[str, ...]:
+    """What ``mart.publish`` makes of a view for BI."""
+    schema, short = name.split(".")
+    return (f"mart.all_{short}", f"mart.own_{short}") if schema.startswith("bi") else ()
+
+
+def _line(text: str, error: psycopg.Error) -> int | str:
+    position = error.diag.statement_position
+    return text.count("\n", 0, int(position)) + 1 if position else "unknown"

@@ -1,0 +1,89 @@
+"""The way into the baseline from the schemas before it, in one transaction.
+
+Those schemas were 47 layers, of which 0038 was the last that was released. A database that has 0038 or a later
+one gets its tables altered, today's functions and views, and its rows moved; then the files of the
+baseline are recorded in place of the layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+
+from dagster_project.errors import SettingsError
+from dagster_project.warehouse.schema.bookkeeping import record
+from dagster_project.warehouse.schema.definitions import OWNER, lock_views, make_equal, run_file
+from dagster_project.warehouse.schema.migration_files import SqlFiles
+
+Connection = psycopg.Connection[Any]
+
+LAYERS = (
+    *(
+        "0001",
+        "0002",
+        "0003",
+        "0004",
+        "0005",
+        "0006",
+        "0007",
+        "0010",
+        "0011",
+        "0012",
+        "0013",
+        "0014",
+    ),
+    *(
+        "0015",
+        "0016",
+        "0017",
+        "0018",
+        "0020",
+        "0030",
+        "0031",
+        "0032",
+        "0033",
+        "0035",
+        "0036",
+        "0037",
+    ),
+    *("0038", "0040", "0041", "0043", "0045", "0046", "0047"),
+)
+FIRST = "0038"
+BASELINE = "0111"
+
+
+def layer_of(applied: Collection[str]) -> str | None:
+    """The newest of the earlier layers that a database has; ``None``: it has the baseline, or nothing.
+
+    Raises:
+        SettingsError: it is of a layer from which no way leads here.
+    """
+    layers = sorted(set(applied) & set(LAYERS))
+    if not layers:
+        return None
+    if layers[-1] < FIRST or layers != list(LAYERS[: len(layers)]):
+        raise SettingsError(
+            f"the schema is an earlier one, {layers[-1]}, that this program does not bring up to date.",
+            way_out=f"migrate it to {FIRST} or later by the version of the program that has it, then by this one.",
+        )
+    return layers[-1]
+
+
+def move_into_baseline(connection: Connection, files: SqlFiles) -> None:
+    """Alter the tables, make functions and views, move the rows; all files of ``sql/`` are recorded.
+
+    Of the baseline's own files the comments alone are applied: the tables are there.
+    """
+    tables, rows = files.upgrade
+    lock_views(connection, [definition.name for definition in files.definitions])
+    run_file(connection, tables)
+    for migration in files.migrations:
+        if migration.revision > BASELINE:
+            run_file(connection, migration)
+        else:
+            connection.execute(f"SET ROLE {OWNER};\n{migration.comments}\nRESET ROLE".encode())
+        record(connection, migration)
+    make_equal(connection, files, files.definitions)
+    run_file(connection, rows)

@@ -1,0 +1,47 @@
+-- The tallies of rare templates begin anew: their recipients are pseudonyms under the old key. A
+-- template of which no row is left goes with its label: nobody can compute its pseudonym under the new
+-- key, and the old one is to say nothing any more. The template of SMS without a text hangs on no key,
+-- and of those that share a text one that has a pseudonym under the new key is shown.
+CREATE OR REPLACE FUNCTION mart.rekey_templates() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost record;
+BEGIN
+    FOR lost IN
+        SELECT t.site_id, array_agg(t.template_id) AS olds, array_agg(heir.template_id) AS news
+        FROM mart.template t
+        JOIN LATERAL (
+            SELECT m.template_id FROM mart.template m
+            JOIN ops.rekeyed_pseudonym p ON p.kind = 'template' AND p.old = m.template_id
+            WHERE m.site_id = t.site_id AND m.same_as = t.template_id
+            ORDER BY m.published_at, m.template_id LIMIT 1
+        ) heir ON true
+        WHERE NOT EXISTS (
+            SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id)
+        GROUP BY t.site_id
+    LOOP
+        PERFORM mart.count_with(lost.site_id, lost.olds, lost.news);
+        UPDATE mart.template t SET same_as = nullif(c.new, t.template_id)
+        FROM unnest(lost.olds, lost.news) AS c (old, new)
+        WHERE t.site_id = lost.site_id AND t.same_as = c.old;
+    END LOOP;
+    DELETE FROM mart.template t
+    WHERE t.template_id NOT IN (mart.rare_id(), mart.no_text_id()) AND NOT EXISTS (
+        SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id);
+    DELETE FROM mart.template_label t
+    WHERE t.template_id <> mart.no_text_id() AND NOT EXISTS (
+        SELECT FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id);
+    UPDATE mart.template t SET template_id = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    UPDATE mart.template t SET same_as = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.same_as;
+    UPDATE mart.template_label t SET template_id = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    UPDATE mart.sms_day t SET template_id = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    DELETE FROM mart.rare_template;
+END
+$$;
+COMMENT ON FUNCTION mart.rekey_templates IS 'Give templates their new pseudonyms, as ops.rekeyed_pseudonym has them; what has none goes.';
+GRANT EXECUTE ON FUNCTION mart.rekey_templates TO warehouse_loader;

@@ -1,0 +1,41 @@
+-- A load leaves a note in mart.stale; whoever works the queue deletes the notes it can see and then
+-- counts, so what commits meanwhile leaves a note that stays. Months that a long load has gone past are
+-- counted while it goes on, not all of them at its end.
+CREATE OR REPLACE FUNCTION mart.take_stale(passed_only boolean DEFAULT false)
+RETURNS TABLE (of_site bigint, of_month date, of_days date[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    note record;
+    is_busy boolean := false;
+BEGIN
+    FOR note IN
+        SELECT s.site_id, s.month, max(s.stale_id) < max(max(s.stale_id)) OVER of_site AS is_passed
+        FROM mart.stale s GROUP BY 1, 2
+        WINDOW of_site AS (PARTITION BY s.site_id) ORDER BY min(s.stale_id)
+    LOOP
+        CONTINUE WHEN passed_only AND NOT note.is_passed;
+        IF NOT pg_try_advisory_xact_lock(hashtextextended('months of site ' || note.site_id, 0)) THEN
+            is_busy := true;
+            CONTINUE;
+        END IF;
+        WITH taken AS (
+            DELETE FROM mart.stale s WHERE s.site_id = note.site_id AND s.month = note.month
+            RETURNING s.day
+        )
+        SELECT note.site_id, note.month,
+            coalesce(array_agg(DISTINCT t.day) FILTER (WHERE t.day IS NOT NULL), '{}')
+        INTO of_site, of_month, of_days FROM taken t HAVING count(*) > 0;
+        IF FOUND THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END LOOP;
+    IF is_busy THEN
+        of_site := NULL;
+        RETURN NEXT;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mart.take_stale IS 'Take a month of a site out of the queue, and the days of it whose additive marts are stale; passed_only: no month that the site''s newest note is of, since more may come. No row: nothing is left; a row of NULLs: what is left belongs to sites that other sessions are counting.';
+GRANT EXECUTE ON FUNCTION mart.take_stale TO warehouse_loader;

@@ -1,0 +1,23 @@
+CREATE OR REPLACE VIEW bi.data_status WITH (security_barrier) AS
+SELECT e.source, e.vendor, e.account, e.label AS account_label, e.day,
+    CASE WHEN s.day IS NULL THEN 'missing' WHEN s.settled THEN 'settled' ELSE 'unsettled' END AS state,
+    s.day IS NULL AS is_gap, coalesce(s.settled, false) AS is_settled,
+    s.held IS NOT NULL AS is_held, s.rows,
+    (s.observed_at AT TIME ZONE e.time_zone)::date AS asked_on
+FROM mart.expected_day e
+LEFT JOIN ops.day_state s ON s.source = e.source AND s.account = e.account AND s.day = e.day;
+
+COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to yesterday. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Source: the pipeline''s receipts.';
+COMMENT ON COLUMN bi.data_status.source IS 'calltouch, tellody_activity, tellody_purchases or trust.';
+COMMENT ON COLUMN bi.data_status.vendor IS 'calltouch, tellody or trust.';
+COMMENT ON COLUMN bi.data_status.account IS 'Calltouch site, Tellody account label or Trust company, as text.';
+COMMENT ON COLUMN bi.data_status.account_label IS 'Name given by the user, or else the account itself.';
+COMMENT ON COLUMN bi.data_status.day IS 'Calendar day in the account''s time zone.';
+COMMENT ON COLUMN bi.data_status.state IS 'settled (no longer changes), unsettled (loaded, read again until settled), or missing.';
+COMMENT ON COLUMN bi.data_status.is_gap IS 'Whether the day is missing.';
+COMMENT ON COLUMN bi.data_status.is_settled IS 'Whether the day no longer changes.';
+COMMENT ON COLUMN bi.data_status.is_held IS 'Whether a newer answer was held back, because it would lose too many rows or can no longer be read; the old figures stand.';
+COMMENT ON COLUMN bi.data_status.rows IS 'Rows that stand for the day; NULL: not loaded.';
+COMMENT ON COLUMN bi.data_status.asked_on IS 'Day on which the vendor was asked for what stands, in the account''s time zone.';
+
+SELECT mart.publish('bi.data_status', 'warehouse_bi', 'account');
