@@ -1,27 +1,27 @@
-"""Rows of every kind that the ledger and the tables hold, written in SQL that old schemas know too.
+"""Rows of every kind that the ledger and the tables hold, and a census that finds out what a migration loses.
 
-Grain: one warehouse, filled once. ``census`` counts them and adds them up, so that a migration which
-loses or changes one is found out.
+Grain of a census: a table, with its count of rows and a checksum of its columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from psycopg import sql
 
 from dagster_project.warehouse.connection import Warehouse
 
-TABLES = {
-    "warehouse.calltouch_sms": "sent_on, site_id, sms_key, occurrence, phone, status, message",
-    "warehouse.tellody_activity": "activity_on, account, sms_sent, extra::text",
-    "warehouse.tellody_credit_purchase": "purchased_on, account, payment_id, amount, credits",
-    "warehouse.trust_campaign_statistics": "stats_on, company_id, total, sent",
-    "raw.response": "extraction_id, sequence, body_sha256, body",
-    "ops.extraction": "extraction_id, source, account, first_day, outcome",
-    "ops.load_receipt": "receipt_id, source, account, day, checksum",
-    "ops.day_state": "source, account, day, rows, checksum",
-    "ops.rejected_record": "source, account, record_sha256, reason, original",
-    "ops.point_ledger": "source, account, spent_on, points",
-}
+# What migrations write about themselves, and what every copy of a database writes anew.
+NOT_DATA = ("ops.migration", "ops.schema_version", "ops.suppression_applied")
+COLUMNS = """
+SELECT c.relnamespace::regnamespace || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attnum)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND c.relnamespace::regnamespace::text IN ('raw', 'warehouse', 'ops', 'mart')
+GROUP BY c.oid ORDER BY 1
+"""
+Census = Mapping[str, list[Any]]
 FILL = """
 SELECT ops.ensure_month(parent::regclass, month::date) FROM
     unnest(ARRAY['warehouse.calltouch_sms', 'warehouse.tellody_activity',
@@ -85,16 +85,25 @@ def fill(warehouse: Warehouse) -> None:
         connection.execute(FILL.encode())
 
 
-def census(warehouse: Warehouse) -> dict[str, list[Any]]:
-    """For each table: how many rows, and a checksum of the columns that every version has."""
+def columns_of(warehouse: Warehouse) -> dict[str, list[str]]:
+    """The columns of every table that holds data."""
+    with warehouse.connect_admin() as connection:
+        rows = connection.execute(COLUMNS.encode()).fetchall()
+    return {str(table): list(columns) for table, columns in rows if table not in NOT_DATA}
+
+
+def census(warehouse: Warehouse, columns: Mapping[str, list[str]] | None = None) -> Census:
+    """For each table how many rows, and a checksum of these columns; of all that it has, unless given."""
     found = {}
     with warehouse.connect_admin() as connection:
-        for table, columns in TABLES.items():
-            query = (
-                f"SELECT count(*), coalesce(md5(string_agg(one::text, E'\\n' ORDER BY one::text)), '')"
-                f" FROM (SELECT {columns} FROM {table}) AS one"
+        for table, names in (columns or columns_of(warehouse)).items():
+            query = sql.SQL(
+                "SELECT count(*), coalesce(md5(string_agg(one::text, E'\\n' ORDER BY one::text)), '')"
+                " FROM (SELECT {} FROM {}) AS one"
+            ).format(
+                sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(*table.split("."))
             )
-            row = connection.execute(query.encode()).fetchone()
+            row = connection.execute(query).fetchone()
             assert row is not None
             found[table] = list(row)
     return found

@@ -14,12 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from psycopg import sql
+
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.server.cluster import bundled_binaries
 from tests.conftest import PostgresServer
 from tests.upgrade.rows import census, fill
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
+EARLIER = Path(__file__).with_name("earlier")
 
 
 def main(version: str) -> None:
@@ -51,6 +54,31 @@ def dump(server: PostgresServer, warehouse: Warehouse) -> bytes:
         check=True,
         capture_output=True,
     ).stdout
+
+
+def restore(server: PostgresServer, warehouse: Warehouse, file: Path) -> None:
+    """What a dump holds, in a database of its own."""
+    with server.template.connect_admin(database="postgres") as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(warehouse.database)))
+    subprocess.run(
+        [
+            *(str(bundled_binaries() / "psql"), "--quiet", "--no-psqlrc", "--single-transaction"),
+            *("--set", "ON_ERROR_STOP=1", "--output", "/dev/null", warehouse.database),
+        ],
+        env=environment(server),
+        input=gzip.decompress(file.read_bytes()),
+        check=True,
+    )
+
+
+def restore_in_place(server: PostgresServer, warehouse: Warehouse, file: Path) -> None:
+    """The same as if it had been filled here: each migration a transaction of its own, the mark set."""
+    restore(server, warehouse, file)
+    with warehouse.connect_admin() as connection:
+        for row in connection.execute("SELECT revision FROM ops.migration").fetchall():
+            connection.execute("UPDATE ops.migration SET name = name WHERE revision = %s", row)
+        connection.execute("SELECT ops.suppression_was_applied()")
+        connection.execute("SELECT ops.secure_database()")
 
 
 def environment(server: PostgresServer) -> dict[str, str]:
