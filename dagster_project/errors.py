@@ -81,6 +81,12 @@ class SettingsError(WarehouseError):
     recovery = "correct the setting"
 
 
+class NoSuchDatabase(SettingsError):
+    """The server has no database of the name that is set."""
+
+    recovery = "run `warehouse migrate`, or correct the setting"
+
+
 class CredentialsRefused(WarehouseError):
     """The vendor does not accept who we say we are. Never retried: accounts lock."""
 

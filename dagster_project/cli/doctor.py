@@ -64,6 +64,7 @@ def doctor() -> int:
     settings = services.settings()
     findings = list(_sources(settings))
     try:
+        services.refuse_absent()
         warehouse = services.warehouse()
     except WarehouseError as error:
         findings.append(_failed("Postgres", error))

@@ -18,7 +18,7 @@ from dagster_project.warehouse.ledger.load_receipts import HeldDay, held_days
 
 def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> int:
     """Print each held day with its figures, standing beside held; reads the ledger, asks no vendor."""
-    warehouse = services.ready_warehouse()
+    warehouse = services.current_warehouse()
     with warehouse.connect(what="held", autocommit=True) as connection:
         found = [
             day

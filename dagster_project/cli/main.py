@@ -298,11 +298,17 @@ def labels(**options: Any) -> int:
 
 
 @warehouse.command()
-def migrate() -> int:
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Change nothing: what would be applied, which locks it takes, what it rewrites."
+    " Each step is done and taken back, so readers may wait meanwhile.",
+)
+def migrate(**options: Any) -> int:
     """Bring the database's schema up to date; safe to run twice and by two processes at once."""
     from dagster_project.cli.server import migrate as command
 
-    return command()
+    return command(**options)
 
 
 @warehouse.command()

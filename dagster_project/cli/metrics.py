@@ -62,7 +62,7 @@ class Reader:
 @contextmanager
 def _reader() -> Iterator[Reader]:
     settings = services.settings()
-    with opened_instance(settings, services.ready_warehouse()) as instance:
+    with opened_instance(settings, services.current_warehouse()) as instance:
         yield Reader(settings, partial(run_metrics, instance))
 
 

@@ -50,7 +50,7 @@ def plan(
 ) -> int:
     """Print what asking for these days would cost; asks no vendor unless to probe."""
     settings = services.settings()
-    warehouse = services.ready_warehouse()
+    warehouse = services.current_warehouse()
     found: list[Forecast] = []
     for feed in chosen_feeds(settings, sources, accounts):
         check_days(feed, settings, first, last)

@@ -11,13 +11,16 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
+from dagster_project.warehouse.schema.dry_run import try_out
 from dagster_project.warehouse.schema.migrate import migrate as apply_migrations
 from dagster_project.warehouse.server import embedded
 from dagster_project.warehouse.server.cluster import bundled_binaries
 
 
-def migrate() -> int:
-    """Apply what is pending, and say what was applied."""
+def migrate(*, dry_run: bool = False) -> int:
+    """Apply what is pending, and say what was applied; ``dry_run``: what would be, and what that takes."""
+    if dry_run:
+        return _try_out()
     from dagster_project.orchestration.storage import make_storage
 
     steps: list[str] = []
@@ -29,6 +32,19 @@ def migrate() -> int:
     apply_migrations(services.warehouse(), report, storage=make_storage)
     if not steps:
         click.echo("nothing to do: the schema is up to date")
+    return 0
+
+
+def _try_out() -> int:
+    settings = services.settings()
+    if settings.embedded and not embedded.exists(settings.home):
+        click.echo(f"would make the embedded Postgres in {settings.home}, and all in it")
+        return 0
+    steps = try_out(services.warehouse(), click.echo)
+    for step in steps:
+        for line in step.lines():
+            click.echo(line)
+    click.echo("nothing was changed" if steps else "nothing to do: the schema is up to date")
     return 0
 
 
@@ -48,6 +64,7 @@ def psql(*, psql_arguments: Sequence[str], role: str) -> int:
     settings = services.settings()
     if not settings.embedded:
         raise SettingsError("use psql with WAREHOUSE_URL.", way_out='psql "$WAREHOUSE_URL"')
+    services.refuse_absent()
     found = services.warehouse()
     environment = {**os.environ, "PGPASSFILE": str(settings.home / "secrets" / "pgpass")}
     program = bundled_binaries() / "psql"

@@ -30,7 +30,7 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
     Answers 1 where a day is red, an alarm is open or an erasure has not finished.
     """
     settings = services.settings()
-    warehouse = services.ready_warehouse()
+    warehouse = services.current_warehouse()
     with warehouse.connect(what="status", autocommit=True) as connection:
         erasures = unfinished(connection)
         if erasures:

@@ -54,12 +54,41 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
     found = warehouse()
     if found.is_embedded:
         migrate(found, report, storage=_make_storage)
-    elif waiting := pending(found):
+    else:
+        _refuse_behind(found)
+    return found
+
+
+def current_warehouse() -> Warehouse:
+    """The same for a command that only reads: a warehouse is neither made nor changed.
+
+    Raises:
+        SettingsError: there is none, or its schema waits for ``warehouse migrate``.
+    """
+    refuse_absent()
+    found = warehouse()
+    _refuse_behind(found)
+    return found
+
+
+def refuse_absent() -> None:
+    """See that the embedded warehouse was made, if it is the one.
+
+    Raises:
+        SettingsError: it was not; names the command that makes it.
+    """
+    if settings().embedded and not embedded.exists(settings().home):
+        raise SettingsError(
+            f"there is no warehouse in {settings().home} yet.", way_out=remedies.MAKE_WAREHOUSE
+        )
+
+
+def _refuse_behind(found: Warehouse) -> None:
+    if waiting := pending(found):
         raise SettingsError(
             f"the database's schema is behind by {pluralize(len(waiting), 'migration')}.",
             way_out=remedies.MIGRATE,
         )
-    return found
 
 
 def _make_storage(found: Warehouse, report: Callable[[str], None]) -> None:

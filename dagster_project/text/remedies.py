@@ -12,6 +12,7 @@ from dagster_project.text.day_runs import runs_of
 SPANS_SHOWN: Final = 12
 
 MIGRATE: Final = "run `warehouse migrate`."
+MAKE_WAREHOUSE: Final = "`warehouse migrate` makes it, `warehouse backfill` fills it."
 MIGRATE_AS_ADMINISTRATOR: Final = "run `warehouse migrate` as the administrator."
 MIGRATE_AS_OWNER: Final = "run `warehouse migrate` with this DAGSTER_URL"
 FORGET_AGAIN: Final = "warehouse forget --again"

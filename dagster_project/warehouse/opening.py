@@ -21,7 +21,7 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from dagster_project.errors import SettingsError, TryLater, WarehouseError
+from dagster_project.errors import NoSuchDatabase, SettingsError, TryLater, WarehouseError
 from dagster_project.text import remedies
 from dagster_project.warehouse.pg_errors import condition_name, safe_errors
 from dagster_project.warehouse.session import ENCODING, settle, through_a_pooler
@@ -42,6 +42,8 @@ _TLS_ANSWER = re.compile(rb"SSLResponse\t\s*([SN])")
 
 AWAY = "see that Postgres runs and can be reached; run again."
 
+_NO_SUCH_DATABASE = "3D000"
+
 # What a SQLSTATE means where a session begins, and the way out.
 _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
     "28P01": (
@@ -52,7 +54,7 @@ _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
         "the server lets no such user in, or not from here",
         "correct {setting}, or ask the server's administrator (pg_hba.conf).",
     ),
-    "3D000": ("there is no such database", remedies.MIGRATE),
+    _NO_SUCH_DATABASE: ("there is no such database", remedies.MIGRATE),
     "22023": (
         "this login may not work as warehouse_loader, or the role does not exist yet",
         remedies.MIGRATE,
@@ -139,7 +141,8 @@ def _by_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
         return through_a_pooler(target, setting)
     if sqlstate in _BY_SQLSTATE:
         reason, way_out = _BY_SQLSTATE[sqlstate]
-        return SettingsError(f"{target}: {reason}.", way_out=way_out.format(setting=setting))
+        kind = NoSuchDatabase if sqlstate == _NO_SUCH_DATABASE else SettingsError
+        return kind(f"{target}: {reason}.", way_out=way_out.format(setting=setting))
     code = f"SQLSTATE {sqlstate} {condition_name(sqlstate)}"
     if sqlstate.startswith(_BROKEN):
         return TryLater(

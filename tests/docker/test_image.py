@@ -150,7 +150,7 @@ def test_every_program_that_the_services_begin_with_is_there(built: Builder) -> 
         "python",
         "-c",
         "import dagster_celery.app, dagster_project.definitions, dagster_project.warehouse.schema.migration_files as m;"
-        "assert m.read_files()",
+        "assert m.read_files().definitions",
         WAREHOUSE_BROKER_URL="rediss://:password@10.0.0.5:6379/0",
         WAREHOUSE_RESULTS_URL="db+postgresql+psycopg2://dagster@10.0.0.5/dagster",
     )

@@ -1,4 +1,4 @@
-"""Databases and logins: all of them on the embedded server, Dagster's database on any other.
+"""Databases and logins: all of them on the embedded server, databases alone on any other.
 
 Passwords reach the server as SCRAM verifiers: it never sees the text, and so cannot log it. What
 is right already is left alone, and one process at a time looks: these belong to the whole server.
@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase, InsufficientPrivilege, UniqueViolation
 from pydantic import SecretStr
 
+from dagster_project.errors import NoSuchDatabase, SettingsError
 from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
 from dagster_project.warehouse.fitness import refuse_unfit
 from dagster_project.warehouse.session import ENCODING
@@ -30,7 +31,13 @@ LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse logins").digest()[:8], sign
 
 
 def make_databases(warehouse: Warehouse, report: Report) -> None:
-    """The warehouse's database (embedded only) and Dagster's, where absent, closed to PUBLIC."""
+    """The warehouse's database and Dagster's, where absent, closed to PUBLIC.
+
+    Raises:
+        SettingsError: the warehouse's database is absent, and this login may not create it.
+    """
+    if not warehouse.is_embedded:
+        _make_where_absent(warehouse, report)
     with _server(warehouse) as connection:
         refuse_unfit(connection)
         if warehouse.is_embedded:
@@ -53,6 +60,31 @@ def make_logins(warehouse: Warehouse, report: Report) -> None:
         _allow(connection, warehouse)
 
 
+def _make_where_absent(warehouse: Warehouse, report: Report) -> None:
+    """The database that WAREHOUSE_URL names, as its login."""
+    try:
+        warehouse.connect_admin(what="migrate").close()
+        return
+    except NoSuchDatabase:
+        pass
+    try:
+        with warehouse.connect_admin(database=MAINTENANCE, what="migrate") as connection:
+            refuse_unfit(connection)
+            _make_database(connection, warehouse.database, report, must=True)
+    except (SettingsError, InsufficientPrivilege):
+        raise SettingsError(
+            f"database {warehouse.database} does not exist, and this login may not create it.",
+            way_out=f"as an administrator: {_line_that_creates(warehouse)}",
+        ) from None
+
+
+def _line_that_creates(warehouse: Warehouse) -> str:
+    owner = f' OWNER "{warehouse.admin.user}"' if warehouse.admin.user else ""
+    return (
+        f"CREATE DATABASE \"{warehouse.database}\"{owner} ENCODING '{ENCODING}' TEMPLATE template0;"
+    )
+
+
 @contextmanager
 def _server(warehouse: Warehouse) -> Iterator[Connection]:
     if not warehouse.is_embedded:
@@ -64,7 +96,9 @@ def _server(warehouse: Warehouse) -> Iterator[Connection]:
         yield connection
 
 
-def _make_database(connection: Connection, name: str, report: Report) -> None:
+def _make_database(
+    connection: Connection, name: str, report: Report, *, must: bool = False
+) -> None:
     query = "SELECT FROM pg_database WHERE datname = %s"
     if connection.execute(query, (name,)).fetchone() is None:
         try:
@@ -72,6 +106,8 @@ def _make_database(connection: Connection, name: str, report: Report) -> None:
         except (DuplicateDatabase, UniqueViolation):
             return
         except InsufficientPrivilege:
+            if must:
+                raise
             report(
                 f"database {name} is absent, and this login may not create it: "
                 "have it created, or set DAGSTER_URL"

@@ -10,8 +10,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
@@ -37,6 +38,7 @@ SELECT NOT EXISTS (SELECT FROM ops.security_gap)
     AND has_database_privilege('warehouse_bi', current_database(), 'CONNECT')
 """
 
+T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 MakeStorage = Callable[[Warehouse, Callable[[str], None]], None]
 
@@ -60,12 +62,12 @@ def migrate(
         make_databases(warehouse, report)
         with (
             warehouse.connect_admin(what="migrate") as connection,
-            _one_at_a_time(connection, report),
+            one_at_a_time(connection, report),
         ):
             plan = make_plan(connection, read_files(folder))
             for step in plan.steps():
                 report(f"applying {step.name}")
-                _apply_when_not_busy(warehouse, step, report)
+                when_not_busy(partial(_apply, warehouse, step, report), step.name, report)
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
                 report(f"{WHAT} Way out: {APPLY_ERASURES}")
@@ -81,7 +83,7 @@ def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
     """The names of what ``migrate`` would apply, checked as ``migrate`` checks it."""
     with safe_errors("reading the schema's version"):
         files = read_files(folder)
-        if not _database_exists(warehouse):
+        if not database_exists(warehouse):
             return [str(file) for file in (*files.migrations, *files.definitions)]
         with warehouse.connect_admin(what="migrate") as connection:
             _work_as_loader(connection)
@@ -110,17 +112,16 @@ def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
         return [(str(gap), str(mend)) for gap, mend in rows]
 
 
-def _apply_when_not_busy(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> None:
+def when_not_busy(work: Callable[[], T], what: str, report: Callable[[str], None]) -> T:
     """DDL that waits for a lock makes readers queue behind it: wait briefly, let them pass, try again."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            _apply(warehouse, step, report)
-            return
+            return work()
         except (pg.LockNotAvailable, pg.DeadlockDetected):
             if time.monotonic() > deadline:
                 raise
-        report(f"{step.name} waits for tables in use")
+        report(f"{what} waits for tables in use")
         time.sleep(1)
 
 
@@ -135,7 +136,12 @@ def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> N
 
 
 @contextmanager
-def _one_at_a_time(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
+def one_at_a_time(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of migrations.
+
+    Raises:
+        TryLater: another process has held it for too long.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
     told = False
     while not _value(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
@@ -157,7 +163,8 @@ def _is_secured(connection: Connection) -> bool:
     return bool(_value(connection, SECURED))
 
 
-def _database_exists(warehouse: Warehouse) -> bool:
+def database_exists(warehouse: Warehouse) -> bool:
+    """Whether the embedded server has the warehouse's database; any other is asked when it is signed in to."""
     if not warehouse.is_embedded:
         return True
     with warehouse.connect_admin(database="postgres", what="migrate") as connection:

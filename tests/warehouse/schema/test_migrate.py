@@ -55,18 +55,24 @@ def unmigrated(server: Any, request: pytest.FixtureRequest) -> Any:
 @pytest.mark.both_servers
 def test_a_new_server_gets_every_file_in_order(unmigrated: Callable[[], Warehouse]) -> None:
     warehouse = unmigrated()
-    names = [str(migration) for migration in read_files()]
+    files = read_files()
+    names = [str(file) for file in (*files.migrations, *files.definitions)]
     told: list[str] = []
 
     assert pending(warehouse) == names
     assert migrate(warehouse, told.append) == names
 
-    assert [line for line in told if line.startswith("applying")] == [
-        f"applying {n}" for n in names
-    ]
-    rows = _all(warehouse, "SELECT revision || '_' || name FROM ops.migration ORDER BY applied_at")
-    assert rows == names
-    assert _all(warehouse, "SELECT version_num FROM ops.schema_version") == [names[-1][:4]]
+    numbered = [str(migration) for migration in files.migrations]
+    applied = [line.removeprefix("applying ") for line in told if line.startswith("applying")]
+    assert applied[:-1] == numbered
+    assert applied[-1].endswith(" functions and views")
+    rows = _all(
+        warehouse,
+        "SELECT revision || '_' || name FROM ops.migration WHERE revision !~ '/' ORDER BY applied_at",
+    )
+    assert rows == numbered
+    definitions = _all(warehouse, "SELECT revision FROM ops.migration WHERE revision ~ '/'")
+    assert sorted(definitions) == sorted(file.revision for file in files.definitions)
 
 
 @pytest.mark.both_servers
@@ -86,12 +92,13 @@ def test_processes_that_migrate_at_once_apply_each_file_once(
     unmigrated: Callable[[], Warehouse], folder: Path
 ) -> None:
     warehouse = unmigrated()
-    processes = [_migrate_elsewhere(warehouse, folder) for _ in range(3)]
+    processes = [_migrate_elsewhere(warehouse, folder) for _ in range(4)]
 
     told = sorted(int(process.communicate(timeout=120)[0]) for process in processes)
 
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert told == [0, 0, len(read_files(folder))]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    files = read_files(folder)
+    assert told == [0, 0, 0, len(files.migrations) + len(files.definitions)]
     assert pending(warehouse, folder) == []
 
 
@@ -164,14 +171,14 @@ def test_a_file_with_functions_runs_as_it_is_written(warehouse: Warehouse, folde
 
 
 def test_an_applied_file_that_was_changed_is_an_error(warehouse: Warehouse, folder: Path) -> None:
-    file = folder / "0001_schemas_and_roles.sql"
+    file = folder / "0101_roles_and_schemas.sql"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert pending(warehouse, folder) == [], "line ends are no change"
     file.write_text(file.read_text() + "\n-- more\n")
 
     for attempt in (migrate, pending):
         with pytest.raises(
-            SettingsError, match=r"0001_schemas_and_roles\.sql was changed .*new file"
+            SettingsError, match=r"0101_roles_and_schemas\.sql was changed .*new file"
         ):
             attempt(warehouse, folder=folder)
 
@@ -196,7 +203,7 @@ def test_a_number_below_what_is_applied_is_an_error(warehouse: Warehouse, folder
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("5_short.sql", "is not named NNNN_name.sql"), ("0001_twice.sql", "several files 0001")],
+    [("5_short.sql", "is not named NNNN_name.sql"), ("0101_twice.sql", "several files 0101")],
 )
 def test_a_misnamed_file_is_an_error(folder: Path, name: str, message: str) -> None:
     (folder / name).write_text("SELECT 1;")
@@ -240,9 +247,11 @@ def test_a_wheel_carries_the_migrations(tmp_path: Path) -> None:
 
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.endswith(".sql")]
-    carried = {name.rsplit("/", 1)[1] for name in names}
-    assert all("/data/share/messaging-warehouse/sql/" in name for name in names)
-    assert carried == {path.name for path in sql_folder().glob("*.sql")}
+    carried = [name.split("/data/share/messaging-warehouse/sql/")[1] for name in names]
+    folder = sql_folder()
+    assert sorted(carried) == sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*.sql")
+    )
 
 
 def test_a_migrations_hash_is_that_of_its_text() -> None:
