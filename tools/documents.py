@@ -4,7 +4,7 @@
     python -m tools.documents --check    # writes nothing; exit status 1 where a page lags
 
 ``cli.md`` comes from the command's own help, ``settings.md`` and ``.env.example`` from the sections of the
-settings, ``data-dictionary.md`` from the comments of a database that is migrated for it and thrown away.
+settings, ``data-dictionary.md`` and ``bi-columns.md`` from a database that is migrated for them and thrown away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ from dagster_project.cli.main import warehouse as command
 from dagster_project.config.section import Section, Variable
 from dagster_project.config.sections import OWN_SECTIONS, vendor_sections
 from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.schema.dictionary import dictionary
+from dagster_project.warehouse.schema.dictionary import columns_of_bi, dictionary
 from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.server import embedded
 from tools.locks import ROOT
@@ -102,13 +103,30 @@ def example_file() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+BI_COLUMNS = """\
+# Columns of `bi`
+
+What readers may build on: [`bi.md`](bi.md#what-stays) says how a column is retired. Meanings stand in the [dictionary](data-dictionary.md)."""
+
+
+def bi_columns_page(connection: Connection) -> str:
+    """Every column of the views for readers with its type, one a line."""
+    rows = "\n".join(f"| `{name}` | {kind} |" for name, kind in columns_of_bi(connection))
+    return _page([BI_COLUMNS, f"| column | type |\n| --- | --- |\n{rows}"])
+
+
 def dictionary_page(connection: Connection) -> str:
     """Every table of a migrated warehouse."""
     return _page([DICTIONARY, dictionary(connection)])
 
 
-def dictionary_page_of_the_schema() -> str:
-    """The same, of a warehouse that is made for it."""
+def _page_of_the_schema(name: str) -> str:
+    return pages_of_the_schema()[name]
+
+
+@cache
+def pages_of_the_schema() -> Mapping[str, str]:
+    """The pages made from a database, of a warehouse that is made for them."""
     with tempfile.TemporaryDirectory(prefix="warehouse-documents-") as folder:
         # Under root Postgres runs as another user, who passes through.
         Path(folder).chmod(0o711)
@@ -118,16 +136,20 @@ def dictionary_page_of_the_schema() -> str:
             warehouse = Warehouse.on(server, home=home)
             migrate(warehouse)
             with warehouse.connect(what="documents") as connection:
-                return dictionary_page(connection)
+                return {name: page(connection) for name, page in PAGES_OF_THE_SCHEMA.items()}
         finally:
             embedded.stop(home)
 
 
+PAGES_OF_THE_SCHEMA: Mapping[str, Callable[[Connection], str]] = {
+    "bi-columns.md": bi_columns_page,
+    "data-dictionary.md": dictionary_page,
+}
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "../.env.example": example_file,
-    "data-dictionary.md": dictionary_page_of_the_schema,
+    **{name: partial(_page_of_the_schema, name) for name in PAGES_OF_THE_SCHEMA},
 }
 
 

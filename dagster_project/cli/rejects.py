@@ -32,7 +32,7 @@ def rejects(
     Without ``originals`` nothing of a record is shown but its reason. With them each is a line of
     JSON, as the vendor wrote it: personal data.
     """
-    warehouse = services.ready_warehouse()
+    warehouse = services.current_warehouse()
     scope = (sources, accounts, first, last)
     with warehouse.connect(what="rejects", autocommit=True) as connection:
         if originals:

@@ -23,6 +23,14 @@ WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p', 'v') AND NOT c.relisparti
 ORDER BY array_position(%s, n.nspname::text), c.relname, a.attnum
 """
 
+BI_COLUMNS = """
+SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname), format_type(a.atttypid, a.atttypmod)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('bi', 'bi_pii')
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind = 'v' ORDER BY n.nspname, c.relname, a.attnum
+"""
+
 Line = tuple[str, str, bool, str | None, str, str, str | None]
 
 
@@ -34,6 +42,11 @@ def dictionary(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> str:
     for schema, of_schema in groupby(lines, key=lambda line: line[0]):
         parts.append(_schema(schema, list(of_schema)))
     return "\n\n".join(parts)
+
+
+def columns_of_bi(connection: Connection) -> list[tuple[str, str]]:
+    """Every column of the views that readers build on, with its type."""
+    return [(str(name), str(kind)) for name, kind in connection.execute(BI_COLUMNS).fetchall()]
 
 
 def uncommented(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -301,3 +302,76 @@ def test_rights_that_a_killed_migration_did_not_come_to_are_given_by_the_next(
             "SELECT has_database_privilege('warehouse_loader', current_database(), 'TEMPORARY')"
         )
     assert may
+
+
+@pytest.fixture
+def keeper(server: Any) -> Any:
+    """A login of somebody else's server, by its attributes; and its warehouse, which does not exist."""
+    password, made = "only-for-this-test", list[Warehouse]()
+
+    def new(attributes: str) -> Warehouse:
+        name = f"keeper_{len(made)}_of_an_absent_database"
+        with server.on("postgres").connect_admin() as connection:
+            connection.execute(f"DROP ROLE IF EXISTS {name}".encode())
+            connection.execute(
+                f"CREATE ROLE {name} LOGIN {attributes} PASSWORD '{password}'".encode()
+            )
+            connection.execute(f"GRANT CONNECT ON DATABASE postgres TO {name}".encode())
+        url = f"postgresql://{name}:{password}@127.0.0.1:{server.port}/absent_{len(made)}"
+        made.append(Warehouse.at(url))
+        return made[-1]
+
+    assert server.template
+    yield new
+    for warehouse in made:
+        server.drop(server.on(warehouse.database))
+        with server.on("postgres").connect_admin() as connection:
+            connection.execute(f"DROP OWNED BY {warehouse.admin.user}".encode())
+            connection.execute(f"DROP ROLE {warehouse.admin.user}".encode())
+
+
+@pytest.mark.both_servers
+def test_a_database_that_the_url_names_and_that_is_absent_is_created(
+    keeper: Callable[[str], Warehouse], server: Any
+) -> None:
+    warehouse = keeper("SUPERUSER")
+    told: list[str] = []
+
+    assert migrate(warehouse, told.append, folder=server.sql) != []
+
+    assert f"created database {warehouse.database}" in told
+    assert pending(warehouse, server.sql) == []
+    assert _all(
+        warehouse,
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()",
+    ) == [warehouse.admin.user]
+    encoding = (
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+    )
+    assert _all(warehouse, encoding) == ["UTF8"]
+    assert not may_connect_by_public(warehouse)
+    assert migrate(warehouse, folder=server.sql) == []
+
+
+@pytest.mark.both_servers
+def test_who_may_not_create_it_is_told_the_line_that_does(
+    keeper: Callable[[str], Warehouse], server: Any
+) -> None:
+    warehouse = keeper("NOCREATEDB")
+
+    with pytest.raises(SettingsError) as raised:
+        migrate(warehouse, folder=server.sql)
+
+    assert raised.value.exit_status == 2
+    assert f"database {warehouse.database} does not exist" in str(raised.value)
+    line = re.search(r"CREATE DATABASE [^;]+;", str(raised.value))
+    assert line is not None
+    assert f"OWNER \"{warehouse.admin.user}\" ENCODING 'UTF8'" in line[0]
+    with server.on("postgres").connect_admin() as connection:
+        connection.execute(line[0].encode())
+    warehouse.connect_admin().close()
+
+
+def may_connect_by_public(warehouse: Warehouse) -> bool:
+    query = "SELECT has_database_privilege('public', current_database(), 'CONNECT')"
+    return bool(_all(warehouse, query)[0])
