@@ -1,7 +1,7 @@
 """A restored dump or an older copy: known as one, kept from readers, refused to loads.
 
 A backup knows nothing of those who were erased after it was made. The database itself knows when it stands
-elsewhere than where the suppression list was last applied (``sql/0045_restored_elsewhere.sql``); its views answer
+elsewhere than where the suppression list was last applied (``sql/functions/ops.is_restored.sql``); its views answer
 readers then with an error. A copy of the files stands in the same place and is *behind*: the number of its
 newest erasure is lower than the highest that ``WAREHOUSE_HOME`` has seen (``SeenErasures``). Whatever finds out
 first (a migration, a load, an erasure) closes the schemas of BI, and they are open again when the suppression
@@ -35,7 +35,7 @@ def is_behind(connection: Connection, seen: SeenErasures | None) -> bool:
 
 
 def close_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
-    """Keep readers out where this is a restored dump; answers whether it is. False before 0045.
+    """Keep readers out where this is a restored dump; answers whether it is. False where there is no schema yet.
 
     Of any other database ``seen`` keeps the number.
     """

@@ -3,7 +3,7 @@
 Each method is one statement on an autocommit connection of its own, which is opened again when it
 breaks (a restart of the server costs a wait, not the run). Slots are instants of the *server's*
 clock, the one clock all processes share; they come back with what that clock says now. Points are counted by source, account and day; the functions in
-``sql/0005_limits.sql`` decide under a row lock.
+``sql/functions/ops.*_points.sql`` decide under a row lock.
 
 A reservation is void once its holder's session is gone: the session holds an advisory lock whose
 key the reservation names. Points already spent by a process that died stay spent.

@@ -20,7 +20,7 @@ from psycopg import errors as pg
 from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER
 from dagster_project.warehouse.pg_errors import PASSING, describe
-from dagster_project.warehouse.schema.bookkeeping import forget, record
+from dagster_project.warehouse.schema.bookkeeping import forget, record, recorded
 from dagster_project.warehouse.schema.migration_files import Definition, SqlFile, SqlFiles
 
 Connection = psycopg.Connection[Any]
@@ -103,11 +103,11 @@ def make_equal(
     lock_views(connection, [definition.name for definition in due] + sorted(gone))
     connection.execute("SET LOCAL client_min_messages = warning")
     connection.execute(f"SET LOCAL ROLE {OWNER}")
-    grants = _grants(connection)
+    grants = grants_of_others(connection)
     _apply_all(connection, files, {definition.name for definition in due})
     for name in gone:
         _apply_all(connection, files, _drop(connection, files, name) - {name})
-    for statement in grants - _grants(connection):
+    for statement in grants - grants_of_others(connection):
         connection.execute(statement.encode())
     connection.execute("RESET ROLE")
     connection.execute("RESET client_min_messages")
@@ -115,6 +115,23 @@ def make_equal(
         record(connection, definition)
     for revision in removed:
         forget(connection, revision)
+
+
+def make_missing(connection: Connection, files: SqlFiles, grants: set[str]) -> None:
+    """What a numbered file dropped to change a table comes back from its file, with the rights it had."""
+    exists = {name for name, _ in _objects(connection).values()}
+    here = recorded(connection)
+    gone = [d for d in files.definitions if d.name not in exists and d.revision in here]
+    if gone:
+        make_equal(connection, files, gone)
+        for statement in grants - grants_of_others(connection):
+            connection.execute(statement.encode())
+
+
+def grants_of_others(connection: Connection) -> set[str]:
+    """The statements that give what roles of the administrator's own may do with functions and views."""
+    given = {"schemas": list(SCHEMAS), "ours": list(OUR_ROLES)}
+    return {str(row[0]) for row in connection.execute(GRANTS, given).fetchall()}
 
 
 def lock_views(connection: Connection, names: Sequence[str]) -> None:
@@ -216,11 +233,6 @@ def _drop_named(connection: Connection, name: str) -> None:
 def _objects(connection: Connection) -> dict[tuple[int, int], tuple[str | None, str]]:
     rows = connection.execute(OBJECTS.encode()).fetchall()
     return {(int(catalog), int(oid)): (name, about) for catalog, oid, name, about in rows}
-
-
-def _grants(connection: Connection) -> set[str]:
-    given = {"schemas": list(SCHEMAS), "ours": list(OUR_ROLES)}
-    return {str(row[0]) for row in connection.execute(GRANTS, given).fetchall()}
 
 
 def _halves(name: str) -> tuple[str, ...]:

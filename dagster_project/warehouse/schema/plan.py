@@ -10,7 +10,13 @@ import psycopg
 
 from dagster_project.errors import SettingsError
 from dagster_project.warehouse.schema.bookkeeping import record, recorded
-from dagster_project.warehouse.schema.definitions import SHORT_WAITS, make_equal, run_file
+from dagster_project.warehouse.schema.definitions import (
+    SHORT_WAITS,
+    grants_of_others,
+    make_equal,
+    make_missing,
+    run_file,
+)
 from dagster_project.warehouse.schema.migration_files import Definition, Migration, SqlFiles
 from dagster_project.warehouse.schema.upgrade import LAYERS, layer_of, move_into_baseline
 
@@ -66,9 +72,11 @@ class Plan:
         needed = [file for file in self.files.needed_by(migration) if file in due]
         if needed:
             make_equal(connection, self.files, needed)
+        grants = grants_of_others(connection)
         connection.execute(SHORT_WAITS)
         run_file(connection, migration)
         connection.execute("RESET ROLE")
+        make_missing(connection, self.files, grants)
         record(connection, migration)
 
     def _make_equal(self, connection: Connection) -> None:

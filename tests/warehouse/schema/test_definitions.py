@@ -214,6 +214,29 @@ def test_what_makes_views_makes_them_again_when_it_changed(
     assert_like_a_fresh_one(warehouse, folder)
 
 
+def test_a_view_that_a_numbered_file_drops_to_change_a_table_comes_back_with_it(
+    warehouse: Warehouse, folder: Path, analyst: str
+) -> None:
+    with warehouse.connect_admin() as connection:
+        connection.execute(f"GRANT SELECT ON bi.credit_purchase TO {analyst}".encode())
+    (folder / "9001_wider.sql").write_text(
+        "SET ROLE warehouse_owner;\n"
+        "DROP VIEW mart.all_credit_purchase CASCADE;\n"
+        "ALTER TABLE warehouse.tellody_credit_purchase ALTER COLUMN months TYPE bigint;\n"
+    )
+
+    assert migrate(warehouse, folder=folder) == ["9001_wider"]
+
+    kind = "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'bi.credit_purchase'::regclass AND attname = 'months'"
+    assert one(warehouse, kind) == "bigint"
+    assert one(
+        warehouse, f"SELECT has_table_privilege('{analyst}', 'bi.credit_purchase', 'SELECT')"
+    )
+    with warehouse.connect_admin() as connection:
+        connection.execute(f"DROP OWNED BY {analyst}".encode())
+    assert_like_a_fresh_one(warehouse, folder)
+
+
 def test_a_function_whose_file_is_gone_is_dropped(warehouse: Warehouse, folder: Path) -> None:
     (folder / "functions" / "ops.extra.sql").write_text(
         "CREATE OR REPLACE FUNCTION ops.extra() RETURNS integer LANGUAGE sql RETURN 1;\n"
