@@ -24,7 +24,7 @@ def one_held_day(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
             "UPDATE ops.day_state SET held = 'had 500 rows, came back with 40',"
             " held_kinds = '{shrink}', held_figures = '{\"rows\": [500, 40]}'"
         )
-    monkeypatch.setattr(services, "ready_warehouse", lambda: warehouse)
+    monkeypatch.setattr(services, "current_warehouse", lambda: warehouse)
 
 
 def test_a_program_reads_the_figures_and_the_options(capsys: pytest.CaptureFixture[str]) -> None:
