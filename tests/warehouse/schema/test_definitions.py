@@ -354,6 +354,7 @@ def read_on(
                 failures.append(f"{error.sqlstate} {error}")
                 return
             questions.append(views)
+            ended.wait(0.1)
 
 
 def test_a_reader_in_a_view_is_waited_for_without_making_others_queue(

@@ -95,7 +95,7 @@ def test_processes_that_migrate_at_once_apply_each_file_once(
     warehouse = unmigrated()
     processes = [_migrate_elsewhere(warehouse, folder) for _ in range(4)]
 
-    told = sorted(int(process.communicate(timeout=120)[0]) for process in processes)
+    told = sorted(int(process.communicate(timeout=400)[0]) for process in processes)
 
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     files = read_files(folder)
