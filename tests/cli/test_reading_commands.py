@@ -64,6 +64,6 @@ def test_a_schema_that_is_behind_is_told_of_and_left(
 
     done = CliRunner().invoke(command, arguments, standalone_mode=False)
 
-    assert "behind by 1 file of sql/" in str(done.exception)
+    assert "behind by 1 migration" in str(done.exception)
     assert "run `warehouse migrate`" in str(done.exception)
     assert pending(house.warehouse) == ["9001_later"]
