@@ -84,8 +84,6 @@ class SettingsError(WarehouseError):
 class NoSuchDatabase(SettingsError):
     """The server has no database of the name that is set."""
 
-    recovery = "run `warehouse migrate`, or correct the setting"
-
 
 class CredentialsRefused(WarehouseError):
     """The vendor does not accept who we say we are. Never retried: accounts lock."""

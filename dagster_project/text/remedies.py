@@ -13,6 +13,7 @@ SPANS_SHOWN: Final = 12
 
 MIGRATE: Final = "run `warehouse migrate`."
 MAKE_WAREHOUSE: Final = "`warehouse migrate` makes it, `warehouse backfill` fills it."
+MAKE_AGAIN: Final = "drop it, run `warehouse migrate`, and make it again."
 MIGRATE_AS_ADMINISTRATOR: Final = "run `warehouse migrate` as the administrator."
 MIGRATE_AS_OWNER: Final = "run `warehouse migrate` with this DAGSTER_URL"
 FORGET_AGAIN: Final = "warehouse forget --again"

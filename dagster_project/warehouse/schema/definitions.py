@@ -18,6 +18,7 @@ import psycopg
 from psycopg import errors as pg
 
 from dagster_project.errors import DatabaseFailed, SettingsError
+from dagster_project.text import remedies
 from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER
 from dagster_project.warehouse.pg_errors import PASSING, describe
 from dagster_project.warehouse.schema.bookkeeping import forget, record, recorded
@@ -214,7 +215,7 @@ def _drop(connection: Connection, files: SqlFiles, name: str) -> set[str]:
     if foreign:
         raise SettingsError(
             f"{', '.join(foreign)}: built on {name}, which has to be dropped and made again.",
-            way_out="drop it, run `warehouse migrate`, and make it again.",
+            way_out=remedies.MAKE_AGAIN,
         )
     return {makers[maker] for maker, _ in lost if maker is not None}
 
