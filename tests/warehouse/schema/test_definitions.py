@@ -221,7 +221,7 @@ def test_a_view_that_a_numbered_file_drops_to_change_a_table_comes_back_with_it(
         connection.execute(f"GRANT SELECT ON bi.credit_purchase TO {analyst}".encode())
     (folder / "9001_wider.sql").write_text(
         "SET ROLE warehouse_owner;\n"
-        "DROP VIEW mart.all_credit_purchase CASCADE;\n"
+        "DROP VIEW IF EXISTS mart.all_credit_purchase CASCADE;\n"
         "ALTER TABLE warehouse.tellody_credit_purchase ALTER COLUMN months TYPE bigint;\n"
     )
 
