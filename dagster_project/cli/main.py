@@ -323,12 +323,10 @@ def stop() -> int:
 @click.argument("psql_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--role",
-    default="warehouse_bi",
-    show_default=True,
-    help="Login of the embedded Postgres to sign in as.",
+    help="Login to sign in as (embedded Postgres: warehouse_bi; a server of yours: that of WAREHOUSE_URL).",
 )
 def psql(**options: Any) -> int:
-    """Open psql on the embedded Postgres; other arguments go to psql, as -c 'SELECT …'."""
+    """Open psql on the warehouse; other arguments go to psql, as -c 'SELECT …'."""
     from dagster_project.cli.server import psql as command
 
     return command(**options)

@@ -11,6 +11,7 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
+from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.dry_run import try_out
 from dagster_project.warehouse.schema.migrate import migrate as apply_migrations
 from dagster_project.warehouse.server import embedded
@@ -59,16 +60,25 @@ def stop() -> int:
     return 0
 
 
-def psql(*, psql_arguments: Sequence[str], role: str) -> int:
-    """Hand over to psql, signed in as ``role`` without a password in sight."""
+def psql(*, psql_arguments: Sequence[str], role: str | None) -> int:
+    """Hand over to psql, signed in without a password in sight.
+
+    On a server of your own: as the login of ``WAREHOUSE_URL``; psql asks for the password of another ``role``.
+    """
     settings = services.settings()
-    if not settings.embedded:
-        raise SettingsError("use psql with WAREHOUSE_URL.", way_out='psql "$WAREHOUSE_URL"')
-    services.refuse_absent()
+    environment = dict(os.environ)
+    if settings.embedded:
+        services.refuse_absent()
+        role = role or "warehouse_bi"
+        environment["PGPASSFILE"] = str(settings.home / "secrets" / "pgpass")
     found = services.warehouse()
-    environment = {**os.environ, "PGPASSFILE": str(settings.home / "secrets" / "pgpass")}
+    if not settings.embedded and role in (None, found.admin.user):
+        role = found.admin.user
+        if found.admin.secret:
+            environment["PGPASSWORD"] = found.admin.secret
     program = bundled_binaries() / "psql"
-    return subprocess.call([str(program), found.public_url(role), *psql_arguments], env=environment)
+    url = write_url("postgresql", found.place, role, None, found.database)
+    return subprocess.call([str(program), url, *psql_arguments], env=environment)
 
 
 def sandbox(*, port: int, seed: int, clock: str) -> int:
