@@ -168,7 +168,7 @@ class Rig:
         """Undo what faults did to the vendor's own rows."""
         restore_truth(self.world)
 
-    def classify_response(
+    def check_outcome(
         self,
         done: Refreshed,
         old: Mapping[str, Mapping[date, Rows]],

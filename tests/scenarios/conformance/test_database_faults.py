@@ -68,7 +68,7 @@ def test_the_server_restarts_in_the_middle_of_a_load(
 
     with mortal_rig.trial() as old:
         done = mortal_rig.refresh(mortal_rig.before_batch(answer, restart))
-        mortal_rig.classify_response(done, old, knows_commits=False)
+        mortal_rig.check_outcome(done, old, knows_commits=False)
         assert done.problems
         assert all(isinstance(problem, TryLater) for problem in done.problems)
     mortal_rig.heals()
@@ -80,7 +80,7 @@ def test_a_connection_is_lost_at_the_copy(rig: Rig, lost: str) -> None:
     for answer in (1, 2, 3):
         with rig.trial() as old:
             done = rig.refresh(rig.before_batch(answer, lambda: end_backends(rig, lost)))
-            rig.classify_response(done, old, knows_commits=False)
+            rig.check_outcome(done, old, knows_commits=False)
             assert all(isinstance(problem, TryLater) for problem in done.problems)
             assert done.problems or lost in ("months", "ledger"), "a lost load was not noticed"
     rig.heals()
@@ -102,7 +102,7 @@ def test_the_disk_is_full_at_the_copy(rig: Rig) -> None:
             connection.execute(DISK_IS_FULL.format(table=rig.feed.table.name).encode())
         try:
             done = rig.refresh()
-            rig.classify_response(done, old)
+            rig.check_outcome(done, old)
         finally:
             with rig.warehouse.connect_admin(what="test") as connection:
                 connection.execute("DROP FUNCTION public.disk_is_full() CASCADE")
@@ -146,7 +146,7 @@ def test_a_disk_that_is_really_full(
         connection.execute("ALTER TABLE public.ballast ALTER x SET STORAGE PLAIN")
         fill(connection)
         done = rig.refresh(many_rows(rig))
-        rig.classify_response(done, old)
+        rig.check_outcome(done, old)
         assert done.problems
         assert all("SQLSTATE 53100 disk_full" in str(problem) for problem in done.problems)
         assert all("the disk of Postgres is full" in problem.what for problem in done.problems)

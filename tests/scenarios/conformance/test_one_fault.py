@@ -76,7 +76,7 @@ def test_what_only_the_vendor_can_do_wrong(rig: Rig, kind: str) -> None:
             script(rig, (kind, {}), nth=nth, times=times)
             done = rig.refresh()
             if kind not in rig.played.unnoticed:
-                rig.classify_response(done, old)
+                rig.check_outcome(done, old)
     rig.heals()
 
 
@@ -87,7 +87,7 @@ def passes_and_lasts(rig: Rig, fault: Fault, meanwhile: Callable[[], None] = lam
         script(rig, fault, nth=calls // 2, times=None)
         done = rig.refresh()
         assert done.problems, "a fault without end cannot end well"
-        rig.classify_response(done, old)
+        rig.check_outcome(done, old)
         rig.world.faults.clear()
         meanwhile()
         for nth in positions(calls):

@@ -43,7 +43,7 @@ def play_two(rig: Rig, draw: Random) -> None:
             nth, times = draw.randint(1, calls), draw.choice((1, 1, 2, 5, None))
             print(f"{rig.feed.source}: {fault} from call {nth} of {calls}, {times} times")
             script(rig, fault, nth=nth, times=times)
-        rig.classify_response(rig.refresh(), old)
+        rig.check_outcome(rig.refresh(), old)
     rig.heals()
 
 

@@ -91,11 +91,11 @@ class Crashes:
         )
         if ended is not None:
             assert ended.status == 0, warm.log.read_text()[-4000:]
-            self.classify_response()
+            self.check_outcome()
             return None
         place = place_of(self.scene.sessions())
         warm.kill()
-        self.classify_response()
+        self.check_outcome()
         return place
 
     def truth(self) -> Standing:
@@ -105,7 +105,7 @@ class Crashes:
             self._truths[moment] = {a.label: self.rig.truth(a) for a in self.rig.accounts}
         return self._truths[moment]
 
-    def classify_response(self) -> None:
+    def check_outcome(self) -> None:
         """Each day is old or new, whole; receipts and marts tell of the rows that stand."""
         self.scene.assert_nothing_is_left()
         old, self.stands = self.stands, {a.label: self.rig.standing(a) for a in self.rig.accounts}
@@ -139,7 +139,7 @@ class Crashes:
 
     def judge_end(self) -> None:
         """Every day is true, and the books and marts are closed."""
-        self.classify_response()
+        self.check_outcome()
         assert self.stands == self.truth()
         assert self.scene.value(REACH) == 0
         assert self.scene.value("SELECT count(*) FROM mart.stale") == 0

@@ -56,7 +56,7 @@ def kill_at_work(crashes: Crashes, draw: Random) -> str:
     place, _ = place_of(crashes.scene.sessions())
     process.kill()
     process.communicate()
-    crashes.classify_response()
+    crashes.check_outcome()
     crashes.turn()
     return place
 
