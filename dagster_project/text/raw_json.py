@@ -23,11 +23,11 @@ DEEPEST: Final = 500
 """Levels of nesting that are kept: Postgres' own parser is bounded by its stack."""
 BEGINNINGS_TRIED: Final = 3
 
-# Possessive: a text of escapes would else be kept once more for each of them, to go back to.
-_TOKENS = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[][{},:]|"', re.DOTALL)
+# No pattern takes a text whole: one of escapes would be kept once more for each of them, to go back to.
+_TOKENS = re.compile(rb'\\.|[]["{},:]', re.DOTALL)
+_MARKS: Final = frozenset({b"[", b"]", b"{", b"}", b",", b":"})
+_QUOTES = re.compile(rb'\\.|"', re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# Matches a text that does not end as well: else each quotation mark in it would begin a new search.
-_TEXT = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)(?:"|\\?\Z)', re.DOTALL)
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _KINDS: Final = {
@@ -105,8 +105,17 @@ def is_whole(text: bytes) -> bool:
 
 
 def has_longer_text(body: bytes, longest: int) -> bool:
-    """Whether a text in the JSON takes more bytes; takes no memory itself."""
-    return any(match.end() - match.start() > longest for match in _TEXT.finditer(body))
+    """Whether a text in the JSON, its quotation marks included, takes more bytes; takes no memory itself."""
+    start: int | None = None
+    for token in _QUOTES.finditer(body):
+        if start is None:
+            if token[0].endswith(b'"'):
+                start = token.end() - 1
+        elif token[0] == b'"':
+            if token.end() - start > longest:
+                return True
+            start = None
+    return start is not None and len(body) - start > longest
 
 
 def stray_text(body: bytes) -> str | None:
@@ -157,25 +166,41 @@ def _cut(text: bytes, brackets: bytes) -> Iterator[tuple[bytes | None, bytes]]:
         raise NotJson("not what was looked for")
     key: bytes | None = None
     depth, start = 0, 1
-    for token in _TOKENS.finditer(text):
-        mark = token[0]
-        if mark == b'"':
-            raise NotJson("a text that does not end")
+    for mark, at in _marks(text):
         if mark in (b"{", b"["):
             depth += 1
         elif mark in (b"}", b"]"):
             depth -= 1
         if depth == 1 and mark == b":" and key is None:
-            key, start = text[start : token.start()].strip(_BLANK), token.end()
+            key, start = text[start:at].strip(_BLANK), at + 1
         elif (depth == 1 and mark == b",") or depth == 0:
-            value = text[start : token.start()].strip(_BLANK)
+            value = text[start:at].strip(_BLANK)
             if value or key is not None or mark == b",":
                 yield key, _there(value)
-            key, start = None, token.end()
+            key, start = None, at + 1
         if depth == 0:
             break
     if depth or start != len(text):
         raise NotJson("brackets that do not match")
+
+
+def _marks(text: bytes) -> Iterator[tuple[bytes, int]]:
+    """Brackets, colons and commas outside of texts, each with its place; a backslash there means nothing.
+
+    Raises:
+        NotJson: a text does not end.
+    """
+    in_text = False
+    for token in _TOKENS.finditer(text):
+        mark, at = token[0][-1:], token.end() - 1
+        if in_text:
+            in_text = token[0] != b'"'
+        elif mark == b'"':
+            in_text = True
+        elif mark in _MARKS:
+            yield mark, at
+    if in_text:
+        raise NotJson("a text that does not end")
 
 
 def _there(value: bytes) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_project.orchestration.instance import STORAGE_URL
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.text.remedies import SERVE_INSTEAD
 from dagster_project.warehouse.connection import Warehouse
@@ -46,7 +47,12 @@ def house(
 
 
 def call(project: Path, *command: str, **given: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    own = STORAGE_URL if "WAREHOUSE_HOME" in given else ""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DAGSTER_") and name != own
+    }
     return subprocess.run(
         [str(PROGRAMS / command[0]), *command[1:]],
         cwd=project,

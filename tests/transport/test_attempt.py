@@ -64,12 +64,21 @@ def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> No
     "body", [b'"' + b'\\"' * 3_000_000, b'"\\', b"<p>" + b'"a\\' * 1_000_000, b'["a", "b\\\\"]']
 )
 def test_the_search_for_long_texts_takes_neither_memory_nor_time(body: bytes) -> None:
-    tracemalloc.start()
     began = time.perf_counter()
-    assert has_longer_text(body, 1 << 20) == (len(body) > 1 << 20)
-    assert time.perf_counter() - began < 30
-    assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    tracemalloc.stop()
+    assert min(_traced_peak(body) for _ in range(3)) < 1 << 20
+    assert time.perf_counter() - began < 90
+
+
+def _traced_peak(body: bytes) -> int:
+    """Bytes that the search takes; servers of other tests, still ending in this process, may add to it."""
+    tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        assert has_longer_text(body, 1 << 20) == (len(body) > 1 << 20)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("text", ["x", '"phoneNumber"', "я", "\\"])

@@ -39,7 +39,7 @@ from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.suppressed_phones import own_phones
 
 _JSON: Final = json.JSONDecoder(strict=False)
-_JSON_TEXT: Final = re.compile(r'"(?>(?:[^"\\]|\\.)*)"', re.DOTALL)
+_JSON_TEXT: Final = re.compile(r'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _JSON_TOKEN: Final = re.compile(_JSON_TEXT.pattern + r"|-?[0-9][0-9.eE+-]*+", re.DOTALL)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
