@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -212,9 +213,10 @@ def _there(value: bytes) -> bytes:
 def _depth(text: bytes) -> int:
     depth = deepest = 0
     if text.count(b"[") + text.count(b"{") > DEEPEST:
-        for token in _TOKENS.finditer(text):
-            depth += (token[0] in (b"[", b"{")) - (token[0] in (b"]", b"}"))
-            deepest = max(deepest, depth)
+        with suppress(NotJson):
+            for mark, _ in _marks(text):
+                depth += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
+                deepest = max(deepest, depth)
     return deepest
 
 

@@ -163,7 +163,11 @@ def test_wrong_keys_are_refused_before_anything_is_done(
     house: House, days: list[date], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standing = house.rows(STANDING)
-    for wrong, said in ((KEY, "is the old one"), ("short", "shorter than 16"), ("", "not set")):
+    for wrong, said in (
+        (KEY, "is the old one"),
+        ("$hort ¬ key", "shorter than 16"),
+        ("", "not set"),
+    ):
         again(monkeypatch, PII_HASH_KEY_NEW=wrong)
         with pytest.raises(SettingsError, match=said):
             run("rekey")

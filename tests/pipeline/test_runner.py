@@ -102,7 +102,7 @@ def test_a_day_is_done_when_the_last_account_has_it(loading: Loading) -> None:
     assert [bool(chunk.days) for chunk in chunks] == [False, True]
     receipts = [receipt for of_day in chunks[-1].days.values() for receipt in of_day]
     assert {receipt.account for receipt in receipts} == {QUIET, OTHER}
-    assert chunks[-1].costs[until_last(1)[0]].requests == 2, "a call of each account"
+    assert chunks[-1].costs[until_last(1)[0]].points == 4, "a call of each account, at two points"
 
 
 def test_a_run_narrowed_to_an_account_finishes_days_that_the_others_have(

@@ -28,7 +28,7 @@ A_DAY = date(2024, 4, 10)
 
 
 def test_the_settings_point_the_product_at_the_sandbox(sandbox: Sandbox) -> None:
-    environment = {"PII_HASH_KEY": "k" * 16, **sandbox.settings_env()}
+    environment = {"PII_HASH_KEY": "a key of this sandbox alone", **sandbox.settings_env()}
     settings = load_settings(environment, dotenv=None)
     section = settings.section(CalltouchSettings)
     assert section is not None
