@@ -40,8 +40,8 @@ def elsewhere(server: PostgresServer, scratch: Path) -> Iterator[PostgresServer]
     smallest = {"max_notify_queue_pages": "64"}
     another = type(server)("18", server.cluster.binaries, folder, smallest)
     with another.on("postgres").connect_admin() as connection:
-        connection.execute("CREATE ROLE keeper LOGIN PASSWORD 'kept'")
-        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'strange'")
+        connection.execute("CREATE ROLE keeper LOGIN PASSWORD 'k33per-4711'")
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'str4nger-4711'")
         connection.execute("CREATE DATABASE events OWNER keeper ENCODING 'UTF8'")
     yield another
     another.close()
@@ -55,7 +55,7 @@ def house(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
-    url = f"postgresql://keeper:kept@127.0.0.1:{elsewhere.port}/events"
+    url = f"postgresql://keeper:k33per-4711@127.0.0.1:{elsewhere.port}/events"
     given = {**vendors.settings_env(), "DAGSTER_URL": url}
     theirs = replace(warehouse, dagster=SecretStr(url))
     make_storage(theirs)
@@ -66,7 +66,7 @@ def house(
 def test_runs_go_on_while_the_queue_is_full_and_rows_are_loaded_while_the_server_is_away(
     house: House, elsewhere: PostgresServer
 ) -> None:
-    stranger = f"postgresql://stranger:strange@127.0.0.1:{elsewhere.port}/postgres"
+    stranger = f"postgresql://stranger:str4nger-4711@127.0.0.1:{elsewhere.port}/postgres"
     with psycopg.connect(stranger) as deaf, psycopg.connect(stranger, autocommit=True) as loud:
         deaf.execute("LISTEN noise")
         deaf.commit()

@@ -243,12 +243,12 @@ class TestRefusals:
             Warehouse.at(url_of(german, "postgres")).connect(role="no_such_role")
         with psycopg.connect(url_of(german, "postgres"), autocommit=True) as admin:
             admin.execute("DROP ROLE IF EXISTS plain")
-            admin.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+            admin.execute("CREATE ROLE plain LOGIN PASSWORD 'pl4in-4711'")
         url = write_url(
             "postgresql",
             {"host": "127.0.0.1", "port": str(german.port)},
             "plain",
-            "plain",
+            "pl4in-4711",
             "postgres",
         )
         with pytest.raises(SettingsError, match="may not connect, or not work as"):
