@@ -90,7 +90,7 @@ def chosen_settings(demo: bool) -> Settings:
     real_exists = not settings.embedded or (settings.home / "postgres" / "PG_VERSION").exists()
     demo_exists = (other / "postgres" / "PG_VERSION").exists()
     if demo and not demo_exists:
-        raise SettingsError("there is no demo yet.", way_out="run make demo first.")
+        raise SettingsError("there is no demo yet.", hint="run make demo first.")
     if demo or (demo_exists and not real_exists):
         print(f"over the demo's warehouse ({os.path.relpath(other)})")
         return settings.model_copy(update={"home": other, "warehouse_url": None})
@@ -105,7 +105,7 @@ def reader_uri(settings: Settings) -> str:
         if not separator or not scheme.startswith("postgres"):
             raise SettingsError(
                 "WAREHOUSE_BI_URL is not set, and WAREHOUSE_URL is.",
-                way_out="set it to postgresql://user:password@host/database of a member of warehouse_bi.",
+                hint="set it to postgresql://user:password@host/database of a member of warehouse_bi.",
             )
         return f"postgresql+psycopg2://{rest}"
     warehouse = Warehouse.open(settings)
@@ -165,7 +165,7 @@ def set_up(home: Path, uri: str, password: str) -> dict[str, Any]:
             check=False,
         )
     if done.returncode:
-        raise WarehouseError("Superset could not be made ready.", way_out=f"read {log}.")
+        raise WarehouseError("Superset could not be made ready.", hint=f"read {log}.")
     (home / "superset.db").chmod(0o600)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
@@ -183,7 +183,7 @@ def free(port: int) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise SettingsError(
-                f"port {port} is taken.", way_out="choose another: SUPERSET_PORT=8089 make bi"
+                f"port {port} is taken.", hint="choose another: SUPERSET_PORT=8089 make bi"
             ) from error
         return int(probe.getsockname()[1])
 

@@ -28,13 +28,13 @@ class WarehouseError(Exception):
         source: str | None = None,
         account: str | None = None,
         window: object | None = None,
-        way_out: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.what = scrubbed(what)
         self.source = source
         self.account = account
         self.window = str(window) if window is not None else None
-        self.way_out = way_out
+        self.hint = hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class WarehouseError(Exception):
             if part
         )
         text = f"{where}: {self.what}" if where else self.what
-        return without_secrets(f"{text} Way out: {self.way_out}" if self.way_out else text)
+        return without_secrets(f"{text} Way out: {self.hint}" if self.hint else text)
 
     def at(
         self,
@@ -157,7 +157,7 @@ class HeldBack(AnswerNotTrusted):
             source=source,
             account=account,
             window=first if first == last else f"{first}..{last}",
-            way_out=(
+            hint=(
                 "an answer that can be taken ends the hold by itself;"
                 f" {take_held(source, account, first, last, kinds)}"
             ),

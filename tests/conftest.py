@@ -26,6 +26,7 @@ from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pydantic import SecretStr
 
+from dagster_project.text import scrub
 from dagster_project.warehouse.connection import APP, Warehouse
 from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migrate import migrate
@@ -225,6 +226,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         counts = ", ".join(f"{package} ({count})" for package, count in by_package.items())
         terminalreporter.write_line(f"Tests skipped for want of Debian's packages: {counts}")
         terminalreporter.write_line(f"To run them: apt-get install {' '.join(by_package)}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def secrets_of_this_module() -> None:
+    """What another file's tests were given as secrets hides nothing in the texts of this one."""
+    scrub._secrets = scrub._Secrets()
 
 
 @pytest.fixture(scope="session")

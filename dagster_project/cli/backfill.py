@@ -237,7 +237,7 @@ def chosen_feeds(
         if not feeds:
             raise SettingsError(
                 "no source has credentials.",
-                way_out=" ".join(
+                hint=" ".join(
                     [
                         "set those of one (see docs/settings.md), or try `make demo`.",
                         *settings.unknown,
@@ -254,19 +254,19 @@ def chosen_feeds(
 def check_days(feed: Feed, settings: Settings, first: date, last: date) -> None:
     """Refuse days that have no partition, before anything is asked."""
     if last < first:
-        raise SettingsError(f"--to {last} is before --from {first}.", way_out="swap them.")
+        raise SettingsError(f"--to {last} is before --from {first}.", hint="swap them.")
     newest = last_day(feed, settings)
     if last > newest:
         raise SettingsError(
             f"--to {last} has not ended in {feed.time_zone(settings)}; the last whole day is {newest}.",
             source=feed.source,
-            way_out=f"use --to {newest}.",
+            hint=f"use --to {newest}.",
         )
     if first < settings.start_date:
         raise SettingsError(
             f"--from {first} is before the first partition, {settings.start_date}.",
             source=feed.source,
-            way_out="set WAREHOUSE_START_DATE to the first day you want.",
+            hint="set WAREHOUSE_START_DATE to the first day you want.",
         )
 
 

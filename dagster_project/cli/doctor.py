@@ -76,8 +76,8 @@ def doctor() -> int:
                 break
     for finding in findings:
         mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
-        way_out = f" Way out: {finding.way_out}" if finding.way_out else ""
-        click.echo(f"{mark} {finding.about}: {finding.text}{way_out}")
+        hint = f" Way out: {finding.hint}" if finding.hint else ""
+        click.echo(f"{mark} {finding.about}: {finding.text}{hint}")
     click.echo(f"\n{summarize(findings)}")
     return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
@@ -96,7 +96,7 @@ def _guarded(
 
 
 def _failed(about: str, error: WarehouseError) -> Finding:
-    return Finding(about, "wrong", error.what, error.way_out or error.recovery)
+    return Finding(about, "wrong", error.what, error.hint or error.recovery)
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:

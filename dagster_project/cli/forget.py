@@ -141,14 +141,14 @@ def read_numbers(lines: Iterable[str]) -> list[Identity]:
         if not known:
             raise SettingsError(
                 f"line {place} is not a telephone number, or not exactly one in full.",
-                way_out="write one number a line, with + and its country's code, and nothing beside it;"
+                hint="write one number a line, with + and its country's code, and nothing beside it;"
                 " nothing was done.",
             )
         found.update(dict.fromkeys(known))
     if not found:
         raise SettingsError(
             "standard input holds no number.",
-            way_out="give it from a file: `< file_with_numbers`.",
+            hint="give it from a file: `< file_with_numbers`.",
         )
     return list(found)
 

@@ -34,7 +34,7 @@ def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> i
         console.print(title, markup=False, soft_wrap=True)
         if day.figures:
             console.print(_table(day))
-        console.print(f"    {day.way_out}", markup=False, soft_wrap=True)
+        console.print(f"    {day.hint}", markup=False, soft_wrap=True)
     click.echo(f"{pluralize(len(found), 'day')} held.")
     return 0
 
@@ -62,5 +62,5 @@ def _as_json(day: HeldDay) -> dict[str, object]:
             name: {"stands": standing, "held": answer}
             for name, (standing, answer) in day.figures.items()
         },
-        "way_out": day.way_out,
+        "way_out": day.hint,
     }

@@ -42,4 +42,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise SettingsError(f"{file.name} is not UTF-8.", way_out="save it as CSV UTF-8.") from None
+        raise SettingsError(f"{file.name} is not UTF-8.", hint="save it as CSV UTF-8.") from None

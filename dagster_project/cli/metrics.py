@@ -91,7 +91,7 @@ def serve(read: Reader, host: str, port: int) -> None:
         server = ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
         raise SettingsError(
-            f"{host}:{port} cannot be listened on.", way_out="use --port 0 for a free port."
+            f"{host}:{port} cannot be listened on.", hint="use --port 0 for a free port."
         ) from error
     click.echo(f"metrics: http://{host}:{server.server_address[1]}{PATH}  (Ctrl-C ends it)")
     with server:

@@ -39,7 +39,7 @@ def rekey(*, generate: bool) -> int:
     if generate and not own:
         raise SettingsError(
             "--generate is for an embedded warehouse that keeps its key itself.",
-            way_out="set PII_HASH_KEY_NEW to a long random text.",
+            hint="set PII_HASH_KEY_NEW to a long random text.",
         )
     new = _new_key(next_file if own else None, generate)
     if new == old:
@@ -75,15 +75,15 @@ def _new_key(next_file: Path | None, generate: bool) -> str:
     if not given and sys.stdin.isatty():
         given = getpass("new PII_HASH_KEY (not shown): ").strip()
         if getpass("once more: ").strip() != given:
-            raise SettingsError("the two differ.", way_out="run it again.")
+            raise SettingsError("the two differ.", hint="run it again.")
     if not given:
         own = f", or let one be made: {GENERATE_KEY}" if next_file else ""
         raise SettingsError(
-            "PII_HASH_KEY_NEW is not set.", way_out=f"set it to a long random text{own}."
+            "PII_HASH_KEY_NEW is not set.", hint=f"set it to a long random text{own}."
         )
     if len(given) < SHORTEST:
         raise SettingsError(
             f"PII_HASH_KEY_NEW is shorter than {SHORTEST} characters.",
-            way_out="use a long random text.",
+            hint="use a long random text.",
         )
     return given

@@ -90,7 +90,7 @@ def sandbox(*, port: int, seed: int, clock: str) -> int:
             datetime.fromisoformat(clock)
         except ValueError as error:
             raise SettingsError(
-                f"--clock {clock!r} is no instant.", way_out="write it as 2024-05-01T12:00:00+03:00"
+                f"--clock {clock!r} is no instant.", hint="write it as 2024-05-01T12:00:00+03:00"
             ) from error
     serve(port=port, seed=seed, clock=clock)
     return 0

@@ -49,7 +49,7 @@ def execute(*, command: Sequence[str]) -> int:
     except OSError as error:
         raise SettingsError(
             f"{command[0]} cannot be run: {error.strerror}.",
-            way_out=f"it is looked for beside {sys.executable}, then in PATH.",
+            hint=f"it is looked for beside {sys.executable}, then in PATH.",
         ) from error
 
 
@@ -73,7 +73,7 @@ def logins(*, passwords: Path) -> int:
     if absent := [name for name in (APP, DAGSTER) if name not in given]:
         raise SettingsError(
             f"{passwords} has no password for {', '.join(absent)}.",
-            way_out=f"write it into {passwords / f'{absent[0]}_password'}.",
+            hint=f"write it into {passwords / f'{absent[0]}_password'}.",
         )
     if short := [name for name, one in given.items() if len(one.get_secret_value()) < 12]:
         raise SettingsError(f"the password of {', '.join(short)} is shorter than 12 characters.")

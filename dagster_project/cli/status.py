@@ -55,7 +55,7 @@ def _as_json(found: Health) -> dict[str, object]:
         "accounts": [_account_json(account) for account in found.accounts],
         "left_out": found.left_out,
         "alarms": [
-            {"subject": a.subject, "severity": a.severity, "what": a.what, "way_out": a.way_out}
+            {"subject": a.subject, "severity": a.severity, "what": a.what, "way_out": a.hint}
             for a in found.alarms
         ],
         "untold": {channel: count for channel, count, _ in found.undelivered},
@@ -75,7 +75,7 @@ def _account_json(account: AccountHealth) -> dict[str, object]:
                 "days": [day.isoformat() for day in entry.days],
                 "why": entry.why,
                 "told_in": entry.recorded_in,
-                "way_out": entry.way_out,
+                "way_out": entry.hint,
             }
             for entry in account.red_days
         ],
@@ -150,7 +150,7 @@ def _lines(found: Health) -> list[str]:
         told = f" [{entry.recorded_in}]" if entry.recorded_in else ""
         lines.append(
             f"{entry.source} {entry.account} {entry.shown_days}: {entry.why}{told}\n"
-            f"    {entry.way_out}"
+            f"    {entry.hint}"
         )
     if len(red_days) > _TROUBLES_SHOWN:
         lines.append(f"and {len(red_days) - _TROUBLES_SHOWN} more (see --json)")

@@ -58,7 +58,7 @@ def _one_number() -> Identity:
     identities = read_numbers(lines)
     if len([line for line in lines if line.strip()]) > 1:
         raise SettingsError(
-            "standard input holds more than one line.", way_out="ask for one number at a time."
+            "standard input holds more than one line.", hint="ask for one number at a time."
         )
     return identities[0]
 
@@ -69,11 +69,11 @@ def _new_file(file: Path) -> int:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise SettingsError(
-            f"{file} is there already; it is never overwritten.", way_out="name another file."
+            f"{file} is there already; it is never overwritten.", hint="name another file."
         ) from None
     except OSError as error:
         raise SettingsError(
-            f"{file} cannot be written ({error.strerror}).", way_out="name another file."
+            f"{file} cannot be written ({error.strerror}).", hint="name another file."
         ) from None
     os.fchmod(descriptor, 0o600)
     return descriptor

@@ -97,6 +97,6 @@ def _usable_port(port: int) -> int:
             probe.bind((_LOOPBACK, port))
         except OSError as error:
             raise SettingsError(
-                f"port {port} is taken.", way_out="use --port 0 for a free one, or name another."
+                f"port {port} is taken.", hint="use --port 0 for a free one, or name another."
             ) from error
         return int(probe.getsockname()[1])

@@ -69,7 +69,7 @@ def _read_dotenv(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{path} cannot be read ({type(error).__name__}).",
-            way_out="make it a text file in UTF-8 that this user may read.",
+            hint="make it a text file in UTF-8 that this user may read.",
         ) from None
 
 
@@ -80,7 +80,7 @@ def _lines(path: Path, file: object) -> Iterator[tuple[str, str]]:
         if binding.error or (binding.key is not None and binding.value is None):
             raise SettingsError(
                 f"{place} cannot be read as a setting.",
-                way_out="write it as NAME=value; a value with # or quotation marks goes in single"
+                hint="write it as NAME=value; a value with # or quotation marks goes in single"
                 " quotation marks; a comment begins with #.",
             )
         if binding.key is not None:
@@ -99,7 +99,7 @@ def _with_files(given: Mapping[str, str], places: dict[str, str]) -> dict[str, s
         if name == file_name or not path or not is_setting(name) or is_setting(file_name):
             continue
         if given.get(name):
-            raise SettingsError(f"{name} and {file_name} are both set.", way_out="set one of them.")
+            raise SettingsError(f"{name} and {file_name} are both set.", hint="set one of them.")
         found[name] = _read(file_name, Path(path).expanduser(), places.get(file_name))
         places[name] = f"from {file_name}"
     return found
@@ -112,5 +112,5 @@ def _read(file_name: str, path: Path, place: str | None) -> str:
         named = f"{file_name} ({place})" if place else file_name
         raise SettingsError(
             f"{named}: the file cannot be read ({type(error).__name__}).",
-            way_out="name a text file that this user may read.",
+            hint="name a text file that this user may read.",
         ) from None

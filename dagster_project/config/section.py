@@ -38,9 +38,9 @@ _QUOTED: Final = 40
 class Unfit(ValueError):
     """What a text is instead of what its setting wants; ``what`` follows the setting's name."""
 
-    def __init__(self, what: str, way_out: str | None = None) -> None:
+    def __init__(self, what: str, hint: str | None = None) -> None:
         super().__init__(what)
-        self.what, self.way_out = what, way_out
+        self.what, self.hint = what, hint
 
 
 @dataclass(frozen=True)
@@ -266,10 +266,10 @@ def _refusal(error: ValidationError, given: Given, names: dict[str, str]) -> Set
     alias = str(first["loc"][0]) if first["loc"] else ""
     name = given.named(names.get(alias, alias))
     if first["type"] == "missing":
-        return SettingsError(f"{name} is not set.", way_out="set it.")
+        return SettingsError(f"{name} is not set.", hint="set it.")
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, Unfit):
-        return SettingsError(f"{name}{cause.what}", way_out=cause.way_out)
+        return SettingsError(f"{name}{cause.what}", hint=cause.hint)
     return SettingsError(f"{name} is not accepted: {first['msg']}.")
 
 
@@ -309,7 +309,7 @@ def refuse_plain_http(given: Given, name: str, parts: SplitResult) -> None:
         raise SettingsError(
             f"{given.named(name)} is http:// to another host: credentials and personal data would travel"
             " readable by anybody on the way.",
-            way_out="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
+            hint="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
         )
 
 

@@ -45,7 +45,7 @@ class Settings(WarehouseSettings):
         if settings.warehouse_url is not None and settings.pii_hash_key is None:
             raise SettingsError(
                 "PII_HASH_KEY is not set, and WAREHOUSE_URL is.",
-                way_out="set PII_HASH_KEY to a long random text and keep it: pseudonyms depend on it.",
+                hint="set PII_HASH_KEY to a long random text and keep it: pseudonyms depend on it.",
             )
         missing = {one.vendor: one.missing(given) for one in vendor_sections()}
         found = {

@@ -171,7 +171,7 @@ class Feed(Generic[S, C]):
             raise SettingsError(
                 f"no credentials: {', '.join(missing)} not set.",
                 source=self.source,
-                way_out=" ".join(["set them in the environment or in .env.", *settings.unknown]),
+                hint=" ".join(["set them in the environment or in .env.", *settings.unknown]),
             )
         return section
 

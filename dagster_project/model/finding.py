@@ -13,4 +13,4 @@ class Finding:
     about: str
     state: Literal["good", "note", "wrong"]
     text: str
-    way_out: str | None = None
+    hint: str | None = None

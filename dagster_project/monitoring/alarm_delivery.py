@@ -136,7 +136,7 @@ def text_of(alarms: Sequence[Alarm]) -> str:
     text = "\n".join(lines)
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT] + " …"
-    commands = _way_out(alarms)
+    commands = _hints(alarms)
     if commands:
         text += "\nWay out:\n" + "\n".join(commands)
     if alarms[0].run_id:
@@ -155,7 +155,7 @@ def fields_of(alarms: Sequence[Alarm]) -> dict[str, Any]:
         "accounts": _accounts(alarms),
         "days": [day.isoformat() for day in _days(alarms)],
         "what": list(dict.fromkeys(alarm.what for alarm in alarms)),
-        "way_out": _way_out(alarms),
+        "way_out": _hints(alarms),
         "run_id": first.run_id,
         "raised_at": first.raised_at.isoformat() if first.raised_at else None,
     }
@@ -169,9 +169,9 @@ def _days(alarms: Sequence[Alarm]) -> list[date]:
     return sorted({day for alarm in alarms for day in alarm.days})
 
 
-def _way_out(alarms: Sequence[Alarm]) -> list[str]:
+def _hints(alarms: Sequence[Alarm]) -> list[str]:
     """Commands of all of them; those that load neighbouring days are joined."""
-    return join_commands(line for alarm in alarms for line in alarm.way_out)[:SPANS_SHOWN]
+    return join_commands(line for alarm in alarms for line in alarm.hint)[:SPANS_SHOWN]
 
 
 def _domain(sender: str) -> str:

@@ -35,8 +35,8 @@ class Alarm:
     accounts: Sequence[str]
     days: Sequence[date]
     what: str
-    way_out: Sequence[str]
-    told_with: str
+    hint: Sequence[str]
+    message_group: str
     run_id: str | None = None
     alarm_id: int = 0
     raised_at: datetime | None = None
@@ -48,19 +48,23 @@ class NotDelivered(Exception):
 
 Deliver = Callable[[Sequence[Alarm]], None]
 
-_COLUMNS = (
-    *("subject", "kind", "severity", "source", "accounts", "days", "what", "way_out"),
-    *("told_with", "run_id"),
-)
+# Columns of ops.alarm, by the names that they have here.
+_COLUMNS = {
+    **{name: name for name in ("subject", "kind", "severity", "source", "accounts", "days")},
+    **{"what": "what", "hint": "way_out", "message_group": "told_with", "run_id": "run_id"},
+}
 _INSERT = sql.SQL(
     "INSERT INTO ops.alarm ({}) VALUES ({}) ON CONFLICT (subject) WHERE resolved_at IS NULL"
     " DO NOTHING RETURNING alarm_id"
 ).format(
-    sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)),
+    sql.SQL(", ").join(map(sql.Identifier, _COLUMNS.values())),
     sql.SQL(", ").join(map(sql.Placeholder, _COLUMNS)),
 )
 _SELECT = sql.SQL("SELECT {}, alarm_id, raised_at FROM ops.alarm").format(
-    sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+    sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(sql.Identifier(column), sql.Identifier(name))
+        for name, column in _COLUMNS.items()
+    )
 )
 
 
@@ -69,9 +73,9 @@ def raise_alarms(connection: Connection, alarms: Sequence[Alarm], channels: Sequ
     new = 0
     for alarm in alarms:
         values = {name: getattr(alarm, name) for name in _COLUMNS}
-        values |= {name: list(values[name]) for name in ("accounts", "days", "way_out")}
+        values |= {name: list(values[name]) for name in ("accounts", "days")}
         values["what"] = scrubbed(alarm.what)
-        values["way_out"] = [without_secrets(line) for line in alarm.way_out]
+        values["hint"] = [without_secrets(line) for line in alarm.hint]
         row = connection.execute(_INSERT, values).fetchone()
         if row is None:
             continue

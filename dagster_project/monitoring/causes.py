@@ -44,8 +44,8 @@ def group_causes(problems: Iterable[WarehouseError]) -> list[Cause]:
         if problem.account:
             cause.accounts.add(problem.account)
         cause.days |= problem.days_of_window()
-        if problem.way_out:
-            cause.ways_out[problem.way_out] = None
+        if problem.hint:
+            cause.ways_out[problem.hint] = None
     return list(found.values())
 
 

@@ -86,7 +86,7 @@ def configure_logs() -> None:
     watch_uncaught_exceptions()
     wanted = read_environment().get(FORMAT) or "text"
     if wanted not in ("json", "text"):
-        raise SettingsError(f"{FORMAT} is neither json nor text.", way_out="use one of the two.")
+        raise SettingsError(f"{FORMAT} is neither json nor text.", hint="use one of the two.")
     # In text it is told by whoever runs the load: in the terminal, or in the run's event log.
     log.addHandler(_NOWHERE)
     product = logging.getLogger("dagster_project")

@@ -51,7 +51,7 @@ class RedDays:
     days: tuple[date, ...]
     why: str
     recorded_in: str
-    way_out: str
+    hint: str
 
     @property
     def shown_days(self) -> str:
@@ -130,7 +130,7 @@ def _account_health(
     )
     notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
     notices += [
-        f"{month.told()}; way out: {month.way_out}"
+        f"{month.told()}; way out: {month.hint}"
         for month in months_of_account(connection, feed, account)
         if month.state == "differs"
     ]
@@ -188,7 +188,7 @@ def _group_red(standing: AccountStatus, red: Sequence[Red]) -> Iterator[RedDays]
                 recorded_in="; ".join(
                     dict.fromkeys(filter(None, (one.recorded_in for one in inside[-3:])))
                 ),
-                way_out=load_command(
+                hint=load_command(
                     standing.source,
                     standing.account,
                     run[0],

@@ -63,14 +63,14 @@ def alarm_of_run(instance: dg.DagsterInstance, connection: Connection, run_id: s
         accounts=[],
         days=[],
         what=_why(instance, run_id),
-        way_out=[],
-        told_with=f"run/{run_id}",
+        hint=[],
+        message_group=f"run/{run_id}",
         run_id=run_id,
     )
     if feed is None:
-        return replace(alarm, way_out=["re-execute the run in Dagster's UI"])
+        return replace(alarm, hint=["re-execute the run in Dagster's UI"])
     if not _days_of(run):
-        return replace(alarm, way_out=["re-execute the run in Dagster's UI"])
+        return replace(alarm, hint=["re-execute the run in Dagster's UI"])
     missing = _not_loaded(connection, feed, run)
     if not missing:
         return replace(alarm, what=f"{alarm.what} All of its days are loaded.")
@@ -82,7 +82,7 @@ def alarm_of_run(instance: dg.DagsterInstance, connection: Connection, run_id: s
         alarm,
         accounts=sorted(missing),
         days=sorted({day for days in missing.values() for day in days}),
-        way_out=[
+        hint=[
             command
             for account in sorted(feed.accounts(settings), key=lambda account: account.label)
             if (days := missing.get(account.label))
@@ -216,8 +216,8 @@ def _of_months(
             accounts=[account],
             days=month.window.days,
             what=f"check {MONTH_ADDS_UP}: {month.told()}.",
-            way_out=[month.way_out],
-            told_with=f"{subject}/{run_id}",
+            hint=[month.hint],
+            message_group=f"{subject}/{run_id}",
             run_id=run_id,
         )
 
@@ -253,13 +253,13 @@ def _check_alarm(
         accounts=accounts,
         days=[day],
         what=f"check {name} of {day}: {evaluation.description or figures or 'failed'}.",
-        way_out=[one.take_command for one in held]
+        hint=[one.take_command for one in held]
         or [
             line
             for account in (*told, *([] if told else [None]))
             for line in load_commands(feed.source, account, [day], verb=verb)
         ],
-        told_with=f"check/{feed.source}/{name}/{evaluation.severity.value}/{run_id}",
+        message_group=f"check/{feed.source}/{name}/{evaluation.severity.value}/{run_id}",
         run_id=run_id,
     )
 
@@ -311,6 +311,6 @@ def _overdue_alarm(
         days=days,
         what=f"account {account.label} has no good receipt for {spans_text(days)},"
         f" {settings.alarms.overdue_hours} hours after the nights that could load them began.",
-        way_out=mending_commands(connection, warehouse, settings, feed, account, askable),
-        told_with=f"overdue/{feed.source}",
+        hint=mending_commands(connection, warehouse, settings, feed, account, askable),
+        message_group=f"overdue/{feed.source}",
     )

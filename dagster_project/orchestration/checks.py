@@ -168,13 +168,13 @@ def _held(feed_run: FeedRun, day: date) -> _Result:
     """Of any account: a run narrowed to the others does not hide it."""
     with feed_run.connections.reading() as connection:
         held = load_receipts.held_days(connection, feed_run.feed.source, day=day)
-    said = "; ".join(f"account {one.account}: {one.why}; {one.way_out}" for one in held)
+    said = "; ".join(f"account {one.account}: {one.why}; {one.hint}" for one in held)
     figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
     for one in held:
         figures[f"what taking it changes, account {one.account}"] = dg.MetadataValue.md(
             report.beside_table(one.figures)
         )
-        figures[f"way out, account {one.account}"] = one.way_out
+        figures[f"way out, account {one.account}"] = one.hint
     return _Result(
         HELD,
         not held,

@@ -85,7 +85,7 @@ def _storage_answers(feed: Feed) -> Iterator[None]:
         raise TryLater(
             f"Dagster's storage failed ({type(error).__name__}). What the run loaded is committed.",
             source=feed.source,
-            way_out="once it answers, the next run of the source reports the days to Dagster.",
+            hint="once it answers, the next run of the source reports the days to Dagster.",
         ) from None
 
 

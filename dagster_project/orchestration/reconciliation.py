@@ -138,7 +138,7 @@ def _metadata(months: Sequence[Month]) -> dict[str, Any]:
         "points": sum(compared.points for compared in asked),
         "months": dg.MetadataValue.md("\n".join(_table(months))),
     }
-    lines = [month.way_out for month in months if month.state == "differs"]
+    lines = [month.hint for month in months if month.state == "differs"]
     if lines:
         metadata["way out"] = dg.MetadataValue.md("\n".join(f"`{line}`" for line in lines))
     return metadata
@@ -166,8 +166,8 @@ def _lines(month: Month) -> Iterator[str]:
         state = "differs" if name in month.differing else "agrees"
         if name in month.need_not_add_up:
             state += " (need not add up)"
-        way_out = f"`{month.way_out}`" if month.state == "differs" else ""
-        yield _row(*begins, state, name, vendor, here, vendor - here, *cost, way_out)
+        hint = f"`{month.hint}`" if month.state == "differs" else ""
+        yield _row(*begins, state, name, vendor, here, vendor - here, *cost, hint)
 
 
 def _row(*cells: object) -> str:

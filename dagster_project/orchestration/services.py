@@ -79,7 +79,7 @@ def refuse_absent() -> None:
     """
     if settings().embedded and not embedded.exists(settings().home):
         raise SettingsError(
-            f"there is no warehouse in {settings().home} yet.", way_out=remedies.MAKE_WAREHOUSE
+            f"there is no warehouse in {settings().home} yet.", hint=remedies.MAKE_WAREHOUSE
         )
 
 
@@ -87,7 +87,7 @@ def _refuse_behind(found: Warehouse) -> None:
     if waiting := pending(found):
         raise SettingsError(
             f"the database's schema is behind by {pluralize(len(waiting), 'migration')}.",
-            way_out=remedies.MIGRATE,
+            hint=remedies.MIGRATE,
         )
 
 

@@ -105,7 +105,7 @@ def _trouble_lines(found: Health) -> Iterator[str]:
         told = f" ({entry.recorded_in})" if entry.recorded_in else ""
         yield (
             f"- **{entry.source} {_plain(entry.account)}**, {entry.shown_days}:"
-            f" {_plain(entry.why)}{told}  \n  `{entry.way_out}`"
+            f" {_plain(entry.why)}{told}  \n  `{entry.hint}`"
         )
     if len(found.red_days) > _TROUBLES_SHOWN:
         yield f"- … and {len(found.red_days) - _TROUBLES_SHOWN} more"

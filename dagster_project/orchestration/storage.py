@@ -82,19 +82,19 @@ def check_storage(connection: Connection) -> None:
     if row is None:
         raise SettingsError(
             f"Dagster's storage in database {database} is not made yet.",
-            way_out=remedies.MIGRATE,
+            hint=remedies.MIGRATE,
         )
     made_for, may_read, owner, user = row
     if not may_read:
         raise SettingsError(
             f"Dagster's storage in database {database} belongs to {owner}, and {user} may not use it.",
-            way_out=f"sign in as {owner} (DAGSTER_URL), or {remedies.MIGRATE_AS_OWNER}.",
+            hint=f"sign in as {owner} (DAGSTER_URL), or {remedies.MIGRATE_AS_OWNER}.",
         )
     if made_for != MADE_FOR and not _is_at_head(connection):
         raise SettingsError(
             f"Dagster's storage in database {database} is of another version than Dagster"
             f" {dg.__version__}.",
-            way_out=remedies.MIGRATE,
+            hint=remedies.MIGRATE,
         )
 
 
@@ -106,7 +106,7 @@ def _refuse_absent(warehouse: Warehouse, storage: DagsterStorage) -> None:
         if connection.execute(query, (storage.database,)).fetchone() is None:
             raise SettingsError(
                 f"database {storage.database}, for Dagster, is absent, and this login may not create it.",
-                way_out=f'as an administrator: CREATE DATABASE "{storage.database}" OWNER {DAGSTER}'
+                hint=f'as an administrator: CREATE DATABASE "{storage.database}" OWNER {DAGSTER}'
                 " ENCODING 'UTF8' TEMPLATE template0; or name another one in DAGSTER_URL.",
             )
 
@@ -132,7 +132,7 @@ def _owner(connection: Connection, warehouse: Warehouse) -> str:
         database = connection.info.dbname
         raise SettingsError(
             f"database {database} and what is in it cannot be given to {DAGSTER} by this login.",
-            way_out=f'as an administrator: ALTER DATABASE "{database}" OWNER TO {DAGSTER};'
+            hint=f'as an administrator: ALTER DATABASE "{database}" OWNER TO {DAGSTER};'
             f" GRANT {DAGSTER} TO {connection.info.user};",
         ) from None
     return DAGSTER

@@ -147,7 +147,7 @@ def told_safely(doing: str = "") -> Iterator[None]:
         kind = f"unexpected {type(error).__name__} at {_place(error)}."
         raise Unexpected(
             f"{doing}: {kind}" if doing else kind,
-            way_out="this is a defect: report it with the lines above; the old rows stand.",
+            hint="this is a defect: report it with the lines above; the old rows stand.",
         ) from None
 
 
@@ -165,7 +165,7 @@ def too_little_read(source: str, account: str, days: Sequence[date], why: str) -
         source=source,
         account=account,
         window=first if first == last else f"{first}..{last}",
-        way_out=(
+        hint=(
             "look at ops.rejected_record and at the stored responses; once the vendor has mended it,"
             " run again; once the code reads it:"
             f" {load_command(source, account, first, last, verb='replay')}"
@@ -180,7 +180,7 @@ def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
         source=source,
         account=account.label,
         window=day,
-        way_out=f"ask the vendor again: {load_command(source, account.label, day, day)}",
+        hint=f"ask the vendor again: {load_command(source, account.label, day, day)}",
     )
 
 
@@ -198,7 +198,7 @@ def no_points_left(
         source=account.source,
         account=account.label,
         window=Window(min(left), max(left), account),
-        way_out=(
+        hint=(
             f"run again after midnight {account.time_zone.key}, raise {setting}, or"
             " let the nightly runs do it:"
             f" {leave_to_nights(account.source, account.label, min(left), max(left))}"
@@ -213,5 +213,5 @@ def vendor_is_down(account: Account, windows: int, last: WarehouseError) -> TryL
         f" were not asked for. The last of them: {last.what}",
         source=account.source,
         account=account.label,
-        way_out="run again later; a nightly run takes what is missing by itself.",
+        hint="run again later; a nightly run takes what is missing by itself.",
     )

@@ -76,7 +76,7 @@ class Month:
         return severity_of(self.feed, self.compared) if self.compared else None
 
     @property
-    def way_out(self) -> str:
+    def hint(self) -> str:
         """The command that asks for the month's days again."""
         account = self.window.account
         return load_commands(account.source, account.label, self.window.days)[0]

@@ -158,7 +158,7 @@ def refuse_unknown_accounts(
         raise SettingsError(
             f"no such account: {unknown} of {len(set(wanted))} named.",
             source=source,
-            way_out=f"use one of {', '.join(configured)}.",
+            hint=f"use one of {', '.join(configured)}.",
         )
 
 

@@ -36,5 +36,5 @@ def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) ->
     if row is None or row[0] != mark:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            way_out=remedies.RESTORE_KEY,
+            hint=remedies.RESTORE_KEY,
         )

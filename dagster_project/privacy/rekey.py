@@ -88,11 +88,11 @@ def _begin(connection: Connection, keys: Keys) -> bool:
     if row[0] != old:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            way_out="set PII_HASH_KEY to the key of before, PII_HASH_KEY_NEW to the new one.",
+            hint="set PII_HASH_KEY to the key of before, PII_HASH_KEY_NEW to the new one.",
         )
     if row[1] not in (None, new):
         raise SettingsError(
-            "a rekey with another new key is under way.", way_out="finish it with that key."
+            "a rekey with another new key is under way.", hint="finish it with that key."
         )
     connection.execute("UPDATE ops.pii_key SET next_fingerprint = %s", (new,))
     note_act(connection, "rekey")

@@ -87,7 +87,7 @@ def refuse_while_rekeying(connection: Connection) -> None:
     if fetch_value(connection, "SELECT next_fingerprint FROM ops.pii_key") is not None:
         raise SettingsError(
             "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
-            way_out=remedies.FINISH_REKEY,
+            hint=remedies.FINISH_REKEY,
         )
 
 
@@ -238,7 +238,7 @@ def unseal(sealed: bytes, secret: str) -> bytes:
     except sealing.NotSealedSo:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            way_out=remedies.RESTORE_KEY,
+            hint=remedies.RESTORE_KEY,
         ) from None
 
 

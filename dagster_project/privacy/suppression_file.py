@@ -151,7 +151,7 @@ def _read(text: str) -> ExportedList:
             return _Tagged(file)
     raise SettingsError(
         "the file is no suppression list.",
-        way_out=f"give it one that {remedies.EXPORT_ERASURES} wrote.",
+        hint=f"give it one that {remedies.EXPORT_ERASURES} wrote.",
     )
 
 
@@ -171,7 +171,7 @@ def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
     except NotSealedSo:
         raise SettingsError(
             "the suppression list is another warehouse's, or damaged.",
-            way_out=f"give the file as {remedies.EXPORT_ERASURES} of this warehouse wrote it.",
+            hint=f"give the file as {remedies.EXPORT_ERASURES} of this warehouse wrote it.",
         ) from None
     connection.execute(
         "UPDATE ops.privacy SET sealed_key = %s", (suppression.seal(theirs, secret),)

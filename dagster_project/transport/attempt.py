@@ -134,7 +134,7 @@ class Single:
         except (requests.RequestException, ValueError, TypeError) as error:
             kind = type(error).__name__
         raise RequestRefused(
-            f"{request} cannot be formed ({kind}).", way_out="check the URL and the credentials."
+            f"{request} cannot be formed ({kind}).", hint="check the URL and the credentials."
         )
 
     def _transfer(self, prepared: requests.PreparedRequest, attempt: Attempt) -> Reply:
@@ -171,7 +171,7 @@ class Single:
             if is_certificate_error(error):
                 failure = TryLater(
                     f"{self.request}: {failure}.",
-                    way_out="check the host, or name its authority in REQUESTS_CA_BUNDLE.",
+                    hint="check the host, or name its authority in REQUESTS_CA_BUNDLE.",
                 )
         raise failure
 
@@ -200,13 +200,13 @@ class Single:
         if encodings.strip().lower() not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise AnswerNotTrusted(
                 f"{self.request} is answered in an encoding that was not asked for.",
-                way_out="ask whoever runs the server, or a proxy before it.",
+                hint="ask whoever runs the server, or a proxy before it.",
             )
 
     def _too_large(self, how: str) -> AnswerTooLarge:
         return AnswerTooLarge(
             f"{self.request} answers {how}. The rows loaded before stay.",
-            way_out="ask for fewer days at once; if a single day is too large, tell the vendor.",
+            hint="ask for fewer days at once; if a single day is too large, tell the vendor.",
         )
 
     def _classified(self, reply: Reply) -> Reply:

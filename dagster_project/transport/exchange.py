@@ -36,7 +36,7 @@ class Redirected(RequestRefused):
         self.target = f"to {target}" if target else "that names no target"
         super().__init__(
             f"{request} is answered with a redirect ({status}) {self.target}.",
-            way_out="redirects are not followed: set the URL to where the vendor answers.",
+            hint="redirects are not followed: set the URL to where the vendor answers.",
         )
 
 
@@ -159,7 +159,7 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
     if reply.status < 400 and (where := stray_text(reply.body)):
         raise AnswerNotTrusted(
             f"the answer is not JSON alone: other text stands {where} it.",
-            way_out="run again; if it repeats, tell the vendor.",
+            hint="run again; if it repeats, tell the vendor.",
         )
     raise Transient(fault)
 

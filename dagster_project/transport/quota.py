@@ -109,7 +109,7 @@ class QuotaClaim:
             f"the budget resets at {self._reset(day)}.",
             source=self._account.source,
             account=self._account.label,
-            way_out=f"run again after that, or raise {self._setting}.",
+            hint=f"run again after that, or raise {self._setting}.",
         )
         refusal.calls_left = max(daily - spent - held, 0) // self._cost
         return refusal

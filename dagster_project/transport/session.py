@@ -181,7 +181,7 @@ class Session:
             tried = "once" if count == 1 else f"{count} times, the last time"
             raise TryLater(
                 f"{request} was tried {tried}: {fault.what}.",
-                way_out="run again later.",
+                hint="run again later.",
             ) from fault
 
     def _stop_after(self, attempts: int) -> Callable[[tenacity.RetryCallState], bool]:

@@ -26,7 +26,7 @@ def refuse_unfit(connection: Connection) -> None:
     if fetch_value(connection, "SELECT pg_is_in_recovery()"):
         raise SettingsError(
             f"the server of database {connection.info.dbname} is a standby: it takes no writes.",
-            way_out="name the primary in WAREHOUSE_URL, or every host and"
+            hint="name the primary in WAREHOUSE_URL, or every host and"
             " target_session_attrs=read-write.",
         )
 
@@ -40,7 +40,7 @@ def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL
     if encoding != ENCODING:
         raise SettingsError(
             f"database {connection.info.dbname} has the encoding {encoding}, and texts need {ENCODING}.",
-            way_out=f"CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and name that one"
+            hint=f"CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0, and name that one"
             f" in {setting}.",
         )
 

@@ -144,7 +144,7 @@ def load_labels(connection: Connection, lines: Iterable[str], name: str = "the f
         )
     raise SettingsError(
         f"{name} has the columns {', '.join(header) or '(none)'}.",
-        way_out=f"begin it with {','.join(ACCOUNT_COLUMNS)} or {','.join(TEMPLATE_COLUMNS)}.",
+        hint=f"begin it with {','.join(ACCOUNT_COLUMNS)} or {','.join(TEMPLATE_COLUMNS)}.",
     )
 
 
@@ -217,7 +217,7 @@ def _fields(
         if fields[0] is None or None in row:
             raise SettingsError(
                 f"{name}, line {reader.line_num}: the fields do not fit the header.",
-                way_out="correct the line; a field with a comma stands in quotes.",
+                hint="correct the line; a field with a comma stands in quotes.",
             )
         yield reader.line_num, fields
 
@@ -232,7 +232,7 @@ def _label_templates(
         except ValueError:
             raise SettingsError(
                 f"{name}, line {line}: {row[0]!r} is no template_id.",
-                way_out="take template_id from bi.template.",
+                hint="take template_id from bi.template.",
             ) from None
         if template_id in seen:
             raise SettingsError(f"{name}, line {line}: the template stands there twice.")

@@ -122,37 +122,37 @@ def why_refused(parameters: Mapping[str, Any], setting: str = "WAREHOUSE_URL") -
     if found.sqlstate is not None:
         return _by_sqlstate(found.sqlstate, target, setting)
     if found.asked:
-        return SettingsError(f"{target}: no password is set.", way_out=f"put one into {setting}.")
+        return SettingsError(f"{target}: no password is set.", hint=f"put one into {setting}.")
     if found.tls == "N":
         return SettingsError(
             f"{target}: the server does not encrypt.",
-            way_out=f"turn on its TLS, or add sslmode=disable to {setting} on a network you trust.",
+            hint=f"turn on its TLS, or add sslmode=disable to {setting} on a network you trust.",
         )
     if found.tls == "S":
         return SettingsError(
             f"{target}: the server's certificate is not trusted.",
-            way_out=f"add sslrootcert=<file> to {setting}, or sslmode=disable on a network you trust.",
+            hint=f"add sslrootcert=<file> to {setting}, or sslmode=disable on a network you trust.",
         )
-    return TryLater(f"{target}: no connection.", way_out=AWAY)
+    return TryLater(f"{target}: no connection.", hint=AWAY)
 
 
 def _by_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
     if sqlstate == _PROTOCOL_VIOLATION:
         return through_a_pooler(target, setting)
     if sqlstate in _BY_SQLSTATE:
-        reason, way_out = _BY_SQLSTATE[sqlstate]
+        reason, hint = _BY_SQLSTATE[sqlstate]
         kind = NoSuchDatabase if sqlstate == _NO_SUCH_DATABASE else SettingsError
-        return kind(f"{target}: {reason}.", way_out=way_out.format(setting=setting))
+        return kind(f"{target}: {reason}.", hint=hint.format(setting=setting))
     code = f"SQLSTATE {sqlstate} {condition_name(sqlstate)}"
     if sqlstate.startswith(_BROKEN):
         return TryLater(
             f"{target}: the server cannot begin a session, its disk may be full ({code}).",
-            way_out="free some of it, or read the server's log; then run again.",
+            hint="free some of it, or read the server's log; then run again.",
         )
     what = f"{target}: no session ({code})."
     if sqlstate.startswith(_PASSING):
-        return TryLater(what, way_out=AWAY)
-    return SettingsError(what, way_out="ask the server's administrator.")
+        return TryLater(what, hint=AWAY)
+    return SettingsError(what, hint="ask the server's administrator.")
 
 
 def _try_again(parameters: Mapping[str, Any]) -> Refusal:

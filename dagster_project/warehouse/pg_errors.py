@@ -75,10 +75,10 @@ def safe_error(error: DriverError, doing: str = "") -> WarehouseError:
     what = f"{doing}: {describe(error)}" if doing else describe(error)
     sqlstate = sqlstate_of(error)
     if sqlstate is None and _is_about_the_connection(error):
-        return TryLater(what, way_out="see that Postgres runs and can be reached; run again.")
+        return TryLater(what, hint="see that Postgres runs and can be reached; run again.")
     if sqlstate is not None and sqlstate in OF_THE_SERVER:
-        meaning, way_out = OF_THE_SERVER[sqlstate]
-        return TryLater(f"{what} ({meaning}).", way_out=way_out)
+        meaning, hint = OF_THE_SERVER[sqlstate]
+        return TryLater(f"{what} ({meaning}).", hint=hint)
     if sqlstate is not None and sqlstate.startswith(PASSING):
         return TryLater(what)
     return DatabaseFailed(what)

@@ -31,7 +31,7 @@ def read_url(url: str, setting: str = "WAREHOUSE_URL") -> dict[str, str]:
     parameters = {name: str(value) for name, value in given.items() if value is not None}
     ports = parameters.get("port", "5432").split(",")
     if not parameters.get("dbname") or not all(port.isdecimal() for port in ports):
-        raise SettingsError(f"{setting} is not the URL of a Postgres database.", way_out=FORM)
+        raise SettingsError(f"{setting} is not the URL of a Postgres database.", hint=FORM)
     return with_tls(parameters)
 
 

@@ -59,7 +59,7 @@ def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
         warehouse.connect(what="restored", autocommit=True, patience=patience) as connection,
     ):
         if close_restored(connection, warehouse.seen_erasures):
-            raise SettingsError(WHAT, way_out=APPLY_ERASURES)
+            raise SettingsError(WHAT, hint=APPLY_ERASURES)
 
 
 def note_applied(connection: Connection, seen: SeenErasures | None) -> None:

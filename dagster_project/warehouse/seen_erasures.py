@@ -74,5 +74,5 @@ class SeenErasures:
         except (AttributeError, TypeError, ValueError):
             raise SettingsError(
                 f"{self._file} is damaged: which erasures were seen is not known.",
-                way_out=f"restore the file; or delete it, and run {remedies.IMPORT_ERASURES}.",
+                hint=f"restore the file; or delete it, and run {remedies.IMPORT_ERASURES}.",
             ) from None

@@ -139,5 +139,5 @@ def through_a_pooler(target: str, setting: str) -> SettingsError:
     return SettingsError(
         f"{target}: a connection pooler answers there, and its sessions keep neither our settings"
         " and role nor our locks.",
-        way_out=f"give Postgres' own host and port in {setting}.",
+        hint=f"give Postgres' own host and port in {setting}.",
     )

@@ -282,7 +282,11 @@ class Attempt:
 
     def run(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            ["sh", str(BACKUP), *words], env=self.environment, stderr=subprocess.PIPE, **more
+            ["sh", str(BACKUP), *words],
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            **more,
         )
 
     def left(self) -> list[Path]:
@@ -328,6 +332,19 @@ def test_a_part_that_fails_fails_the_whole_and_leaves_nothing_like_a_backup(
     with attempt.file.open("wb") as opened:
         assert attempt.run(key[0], stdout=opened).returncode == 1
     assert attempt.file.read_bytes() == b""
+    assert attempt.left() == []
+
+
+@pytest.mark.parametrize(
+    ("program", "body"),
+    [("tar", "exit 7"), ("tar", "kill -KILL $$"), ("pg_restore", "exit 7"), ("grep", "exit 7")],
+)
+def test_a_check_that_ends_before_anything_is_written_to_it_is_not_waited_for(
+    attempt: Attempt, key: tuple[str, Path], program: str, body: str
+) -> None:
+    attempt.replace("tee", 'sleep 1; real "$@"')
+    attempt.replace(program, body)
+    assert attempt.run(key[0], str(attempt.file)).returncode == 1
     assert attempt.left() == []
 
 

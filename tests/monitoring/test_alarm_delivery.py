@@ -18,15 +18,15 @@ FIRST = Alarm(
     accounts=["101"],
     days=[DAY],
     what="check not_shrunk of 2024-05-01: it lost rows.",
-    way_out=[load_command("calltouch", "101", DAY, DAY, accept=["shrink"])],
-    told_with="check",
+    hint=[load_command("calltouch", "101", DAY, DAY, accept=["shrink"])],
+    message_group="check",
     run_id="abc",
     alarm_id=1,
 )
 SECOND = replace(
     FIRST,
     days=[NEXT],
-    way_out=[load_command("calltouch", "101", NEXT, NEXT, accept=["shrink"])],
+    hint=[load_command("calltouch", "101", NEXT, NEXT, accept=["shrink"])],
     alarm_id=2,
 )
 

@@ -20,8 +20,8 @@ ALARM = Alarm(
     accounts=["101"],
     days=[date(2024, 5, 1)],
     what="it failed for +79261234567",
-    way_out=["warehouse backfill"],
-    told_with="run/1",
+    hint=["warehouse backfill"],
+    message_group="run/1",
 )
 
 
@@ -47,7 +47,7 @@ def test_alarms_of_one_group_are_one_message_on_each_channel(
     def deliver(alarms: Sequence[Alarm]) -> None:
         delivered.append([alarm.subject for alarm in alarms])
 
-    other = replace(ALARM, subject="run/2", told_with="run/2")
+    other = replace(ALARM, subject="run/2", message_group="run/2")
     same = replace(ALARM, subject="run/1/again")
     with warehouse.connect(autocommit=True) as connection:
         alarm_outbox.raise_alarms(connection, [ALARM, other, same], ["email", "webhook"])

@@ -13,7 +13,7 @@ def test_equal_texts_are_one_cause_with_all_accounts_days_and_commands() -> None
             source="calltouch",
             account=account,
             window=f"2024-04-0{day}",
-            way_out=f"warehouse backfill --source calltouch --from 2024-04-0{day} --to 2024-04-0{day}",
+            hint=f"warehouse backfill --source calltouch --from 2024-04-0{day} --to 2024-04-0{day}",
         )
         for account in ("2", "1")
         for day in (1, 2, 4)

@@ -33,7 +33,7 @@ def test_neighbouring_held_days_of_one_reason_share_a_command(warehouse: Warehou
     found = look(warehouse)
     [red] = found.red_days
     assert red.days == (back(3), back(2))
-    assert red.way_out == load_command("trust", "7", back(3), back(2), accept=["shrink"])
+    assert red.hint == load_command("trust", "7", back(3), back(2), accept=["shrink"])
     assert found.summarize() == "2 days red, of 1 account"
 
 

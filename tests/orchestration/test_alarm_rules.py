@@ -27,6 +27,6 @@ def test_an_alarm_of_one_account_names_no_other() -> None:
     connection: Any = None  # nothing need be looked up
     alarm = _check_alarm(connection, feed, evaluation, "subject", "run")
     assert list(alarm.accounts) == ["9999"]
-    [line] = alarm.way_out
+    [line] = alarm.hint
     assert line.startswith("warehouse ")
     assert "--source calltouch --account 9999 --from 2024-05-11" in line

@@ -81,7 +81,7 @@ def alarmed(house: House, sensor: str) -> list[str]:
     kind = "check_failed" if sensor == "alarm_failed_checks" else "run_failed"
     with house.warehouse.connect(autocommit=True) as connection:
         found = [one for one in alarm_outbox.open_alarms(connection) if one.kind == kind]
-    return join_commands(command for one in found for command in one.way_out)
+    return join_commands(command for one in found for command in one.hint)
 
 
 def take_it(*options: str) -> str:
@@ -154,9 +154,9 @@ def test_the_command_holds_tells_how_to_take_it_and_takes_it(
     assert command("backfill", *of_days(BEFORE, AFTER)) == 1
     assert rows_of(house) == before
     said = capsys.readouterr().out
-    way_out = f"--source calltouch --account {SITE} --from {SHRUNKEN} --to {SHRUNKEN}"
+    hint = f"--source calltouch --account {SITE} --from {SHRUNKEN} --to {SHRUNKEN}"
     assert "SuspiciouslyShrunk" in said
-    assert f"warehouse backfill {way_out} --accept-shrink" in said
+    assert f"warehouse backfill {hint} --accept-shrink" in said
     assert command("status") == 1
     assert "a newer answer is held" in capsys.readouterr().out
     assert command("backfill", *of_days(SHRUNKEN, SHRUNKEN), "--accept-shrink") == 0

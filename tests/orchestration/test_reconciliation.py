@@ -210,9 +210,9 @@ def test_a_differing_month_is_an_alarm_until_it_agrees(
     change_april(mornings, "calltouch")
     reconcile(mornings, "calltouch")
     look(mornings)
-    [(what, way_out, severity)] = open_alarms(mornings)
+    [(what, hint, severity)] = open_alarms(mornings)
     assert f"2024-04 of account {QUIET} differs: records" in what
-    assert way_out == [
+    assert hint == [
         f"warehouse backfill --source calltouch --account {QUIET} --from 2024-04-01 --to 2024-04-30"
     ]
     assert severity == "error"
@@ -233,7 +233,7 @@ def look(nights: Nights) -> None:
 
 def open_alarms(nights: Nights) -> list[tuple[Any, ...]]:
     found = nights.house.rows(
-        "SELECT what, way_out, severity FROM ops.alarm"
+        "SELECT what, hint, severity FROM ops.alarm"
         " WHERE resolved_at IS NULL AND strpos(subject, %s) > 0",
         MONTH_ADDS_UP,
     )

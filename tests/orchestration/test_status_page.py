@@ -76,7 +76,7 @@ def test_a_gap_is_red_until_the_line_beside_it_was_run(house: House) -> None:
     assert entry.days == (second,)
     assert "never loaded" in entry.why
     assert "1 day red, of 1 account" in status_page.page(look(house))
-    mended_by(house, entry.way_out)
+    mended_by(house, entry.hint)
     [account] = look(house).accounts
     assert account.red_days == ()
     assert account.status.last_good_day == third
@@ -101,7 +101,7 @@ def test_days_that_were_asked_for_in_vain_are_red_though_nothing_was_ever_loaded
         "SELECT max(extraction_id) FROM ops.extraction WHERE account = %s", NO_SITE
     )
     assert entry.recorded_in == f"extraction {extraction}"
-    assert entry.way_out.endswith(f"--account {NO_SITE} --from {days[0]} --to {days[-1]}")
+    assert entry.hint.endswith(f"--account {NO_SITE} --from {days[0]} --to {days[-1]}")
 
 
 def failed(house: House) -> str:
@@ -150,7 +150,7 @@ def test_a_failed_attempt_on_a_day_that_stands_names_receipt_and_extraction(
         " (SELECT max(extraction_id) FROM ops.extraction)"
     )
     assert entry.recorded_in == f"receipt {receipt}, extraction {extraction}"
-    assert f"`{entry.way_out}`" in status_page.page(found)
+    assert f"`{entry.hint}`" in status_page.page(found)
 
 
 def test_the_page_is_written_when_something_on_it_changed_and_not_before(house: House) -> None:

@@ -68,7 +68,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("secret", SECRETS)
 def test_every_secret_among_the_settings_is_hidden(secret: str) -> None:
     assert secret.strip("/") not in without_secrets(f"it said {secret}, and more")
-    assert secret.strip("/") not in str(TryLater(f"it said {secret}", way_out=f"not {secret}"))
+    assert secret.strip("/") not in str(TryLater(f"it said {secret}", hint=f"not {secret}"))
 
 
 WRITTEN = {

@@ -437,7 +437,7 @@ class TestServers:
             german.on(name).connect_admin() as connection,
         ):
             connection.execute("SET transaction_read_only = on; CREATE TABLE x (x integer)")
-        assert caught.value.way_out
+        assert caught.value.hint
 
     def test_a_full_disk(self, german: PostgresServer, told: Callable[[str, str], str]) -> None:
         with small_disk(german) as disk, german.on("postgres").connect_admin() as admin:

@@ -141,5 +141,5 @@ def clamped(window: Window, today: date) -> tuple[date, date]:
         RequestRefused: the whole window lies ahead.
     """
     if window.first_day > today:
-        raise RequestRefused("the window has not begun yet.", way_out="ask for days until today.")
+        raise RequestRefused("the window has not begun yet.", hint="ask for days until today.")
     return window.first_day, min(window.last_day, today)

@@ -133,7 +133,7 @@ class CalltouchClient:
                     raise AnswerNotTrusted(
                         f"read {READINGS} times, and each time its pages contradicted each other: "
                         f"{'; '.join(reasons)}. The rows loaded before stay.",
-                        way_out="run again when the day has settled.",
+                        hint="run again when the day has settled.",
                     )
                 stats.notes["restarts"] = list(reasons)
                 yield Restart(reasons[-1])
@@ -259,11 +259,11 @@ class CalltouchClient:
             yield
         except WarehouseError as error:
             if isinstance(error, CredentialsRefused) and account is not None:
-                error.way_out = self._way_out(account)
+                error.hint = self._hints(account)
             error.at(source=SOURCE, account=account.label if account else None, window=window)
             raise
 
-    def _way_out(self, account: Account) -> str:
+    def _hints(self, account: Account) -> str:
         """What to correct where a site's token is refused: the site's number, if others let the token in."""
         site = self._site(account.label)
         for other in self._settings.sites:

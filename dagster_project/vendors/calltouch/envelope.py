@@ -92,7 +92,7 @@ def unknown_form(found: str) -> AnswerNotTrusted:
     """The error behind a success of a form that the document does not know: asking again helps nobody."""
     return AnswerNotTrusted(
         f"the vendor answers in an unknown form: {found}. The rows loaded before stay.",
-        way_out="run again; if it repeats, tell the vendor.",
+        hint="run again; if it repeats, tell the vendor.",
     )
 
 
@@ -102,12 +102,12 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
     if BAD_CREDENTIALS.search(message):
         return CredentialsRefused(
             f"the vendor does not accept the token: {text}",
-            way_out="correct CALLTOUCH_ACCESS_TOKEN.",
+            hint="correct CALLTOUCH_ACCESS_TOKEN.",
         )
     if NO_ACCESS.search(message):
         return AccessDenied(
             f"the vendor denies access: {text}",
-            way_out="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
+            hint="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
             " the token's user.",
         )
     if MISSING_FIELD.search(message):
@@ -151,17 +151,17 @@ def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
         return Transient(text or "no reason was given")
     if status == 401:
         return CredentialsRefused(
-            f"the vendor answers {what}", way_out="correct CALLTOUCH_ACCESS_TOKEN."
+            f"the vendor answers {what}", hint="correct CALLTOUCH_ACCESS_TOKEN."
         )
     if status == 403:
         return AccessDenied(
             f"the vendor answers {what}",
-            way_out="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
+            hint="correct the site's number in CALLTOUCH_SITE_IDS, or have the grant for SMS mailings given to"
             " the token's user.",
         )
     if status >= 400:
         return RequestRefused(
-            f"the vendor answers {what}", way_out="check CALLTOUCH_BASE_URL and _RESULT_PATH."
+            f"the vendor answers {what}", hint="check CALLTOUCH_BASE_URL and _RESULT_PATH."
         )
     return None
 

@@ -104,7 +104,7 @@ class CalltouchSettings(VendorSettings):
             raise SettingsError(
                 f"{', '.join(without)}: not set, and neither is {TOKEN}.",
                 source=cls.vendor,
-                way_out="set a token for each site, or one for all.",
+                hint="set a token for each site, or one for all.",
             )
         return tuple(without)
 

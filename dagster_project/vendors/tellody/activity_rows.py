@@ -165,5 +165,5 @@ def _key(_: Mapping[str, Any]) -> bytes:
 def _untrusted(what: str) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"Tellody answered the day's totals in an unknown form: {what}.",
-        way_out="run again; if it repeats, look at the stored response.",
+        hint="run again; if it repeats, look at the stored response.",
     )

@@ -122,7 +122,7 @@ def _classify_totals(reply: Reply) -> None:
     if not isinstance(decode_json(reply), dict):
         raise AnswerNotTrusted(
             f"Tellody answered the day's totals with {kind_of(reply.body.lstrip())}, not an object.",
-            way_out="run again; if it repeats, look at what the vendor changed.",
+            hint="run again; if it repeats, look at what the vendor changed.",
         )
 
 
@@ -136,7 +136,7 @@ def _classify_page(reply: Reply) -> PaymentResponse:
     except NotPaymentPage as error:
         raise AnswerNotTrusted(
             f"Tellody answered the purchases in an unknown form: {error}.",
-            way_out="run again; if it repeats, look at what the vendor changed.",
+            hint="run again; if it repeats, look at what the vendor changed.",
         ) from error
 
 

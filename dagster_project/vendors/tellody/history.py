@@ -90,7 +90,7 @@ def read_history(ask: Ask) -> History:
             reads += len(reading.answers) + 1
     raise AnswerNotTrusted(
         f"the purchases were counted differently in each of {MOST_RESTARTS} readings.",
-        way_out="run again; if it repeats, look at the vendor's payment history.",
+        hint="run again; if it repeats, look at the vendor's payment history.",
     )
 
 
@@ -137,12 +137,12 @@ def _without_superseded(reading: _Reading) -> list[PaymentResponse]:
 def _incomplete(reading: _Reading) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"{reading.count} purchases are counted, {len(reading.holders)} distinct ones came.",
-        way_out="run again; if it repeats, look at the vendor's payment history.",
+        hint="run again; if it repeats, look at the vendor's payment history.",
     )
 
 
 def _paging_does_not_work(number: int) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"page {number} of the purchases equals page 0: paging does not work.",
-        way_out="ask Tellody to answer all purchases at once, or to page them.",
+        hint="ask Tellody to answer all purchases at once, or to page them.",
     )

@@ -177,7 +177,7 @@ def _page_of(answer: Response, window: Window) -> PaymentPage:
             source=SOURCE,
             account=window.account.label,
             window=window,
-            way_out="run again; if it repeats, look at the stored response.",
+            hint="run again; if it repeats, look at the stored response.",
         ) from error
 
 

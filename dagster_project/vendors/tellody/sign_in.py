@@ -141,7 +141,7 @@ class TellodySession:
         if self._refused:
             raise CredentialsRefused(
                 "Tellody refused these credentials before; they are not tried again.",
-                way_out=_WAY_OUT,
+                hint=_WAY_OUT,
             )
         if self._signed_in:
             return
@@ -246,7 +246,7 @@ def _refuse_client_errors(reply: Reply, what: str) -> None:
     if 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
         raise RequestRefused(
             f"Tellody answers {what} with HTTP {reply.status}.",
-            way_out="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
+            hint="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
         )
 
 
@@ -264,14 +264,14 @@ def _small_json(reply: Reply) -> dict[str, Any] | None:
 def _no_way_in(lost: _SessionLost) -> RequestRefused:
     return RequestRefused(
         f"Tellody answers the ping before the sign-in with {lost.how.removesuffix(' to a ping')}.",
-        way_out="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
+        hint="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
     )
 
 
 def _moved_away(moved: Redirected) -> RequestRefused:
     return RequestRefused(
         moved.what,
-        way_out="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
+        hint="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
     )
 
 
@@ -280,13 +280,13 @@ def _still_lost(request: Request, lost: _SessionLost) -> Exception:
         return AnswerNotTrusted(
             f"{request} is answered with a redirect ({lost.moved.status}) {lost.moved.target},"
             " though freshly signed in.",
-            way_out="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
+            hint="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
         )
     return AccessDenied(
         f"{request}: {lost.how}, though freshly signed in.",
-        way_out="ask Tellody whether this user may read the report.",
+        hint="ask Tellody whether this user may read the report.",
     )
 
 
 def _credentials_refused() -> CredentialsRefused:
-    return CredentialsRefused("Tellody refused the credentials; not tried again.", way_out=_WAY_OUT)
+    return CredentialsRefused("Tellody refused the credentials; not tried again.", hint=_WAY_OUT)

@@ -126,12 +126,12 @@ def classify_response(reply: Reply) -> None:
     if 400 <= code < 500:
         raise RequestRefused(
             f"the request is refused ({code}).",
-            way_out="check TRUST_RANGE_PARAMS, and whether the range is too long.",
+            hint="check TRUST_RANGE_PARAMS, and whether the range is too long.",
         )
 
 
 def _access_denied(code: int) -> AccessDenied:
     return AccessDenied(
         f"the company's statistics are not open to these credentials ({code}).",
-        way_out="ask Trust for access, or take the company out of TRUST_COMPANY_IDS.",
+        hint="ask Trust for access, or take the company out of TRUST_COMPANY_IDS.",
     )

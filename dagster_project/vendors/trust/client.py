@@ -151,11 +151,11 @@ class TrustClient:
             return TryLater(
                 f"whether it can answer for {days} could not be found out ({proof.reason}).",
                 source=SOURCE,
-                way_out="run again later.",
+                hint="run again later.",
             )
         return VendorCannotAnswer(
             f"it cannot answer for {days}: its server {SERVER_STATES[proof.state]} ({proof.reason})."
             f" It answers for the last {ROLLING_DAYS} days alone, as of today.",
             source=SOURCE,
-            way_out="load today; other days become possible once ranges are proved to be honoured.",
+            hint="load today; other days become possible once ranges are proved to be honoured.",
         )

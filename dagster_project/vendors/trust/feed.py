@@ -81,8 +81,8 @@ def inspect_ranges(section: TrustSettings, store: VendorStore) -> Iterator[Findi
     if proof.state == "honoured":
         yield Finding("trust ranges", "good", text)
     else:
-        way_out = f"daily figures need the right names: ask the vendor, set {RANGE_PARAMS}."
-        yield Finding("trust ranges", "note", text, way_out)
+        hint = f"daily figures need the right names: ask the vendor, set {RANGE_PARAMS}."
+        yield Finding("trust ranges", "note", text, hint)
 
 
 STATISTICS: Final = Feed(

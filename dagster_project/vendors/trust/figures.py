@@ -153,5 +153,5 @@ def _untrusted(what: str) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"Trust answered in an unknown form: {what}.",
         source="trust",
-        way_out="run again; if it repeats, look at the stored responses.",
+        hint="run again; if it repeats, look at the stored responses.",
     )

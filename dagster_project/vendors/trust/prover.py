@@ -88,7 +88,7 @@ class Prover:
                     f"for {LONG_AGO} it leaves counters out: whether it honours ranges is not told.",
                     source=SOURCE,
                     account=str(company),
-                    way_out="run again; if it repeats, look at the vendor's answers.",
+                    hint="run again; if it repeats, look at the vendor's answers.",
                 )
             return self._overturned(proof, company, asked_at, Observation(long_ago=long_ago))
 

@@ -112,7 +112,7 @@ def _classify_response(reply: Reply) -> None:
         raise RequestRefused(
             f"the token service refuses the request (HTTP {reply.status}).",
             source="trust",
-            way_out="check TRUST_AUTH_URL and TRUST_CLIENT_ID.",
+            hint="check TRUST_AUTH_URL and TRUST_CLIENT_ID.",
         )
     if unread is not None:
         raise unread
@@ -156,5 +156,5 @@ def _credentials_refused() -> CredentialsRefused:
     return CredentialsRefused(
         "Trust does not accept the client credentials; they are not tried again.",
         source="trust",
-        way_out="correct TRUST_CLIENT_ID and TRUST_CLIENT_SECRET.",
+        hint="correct TRUST_CLIENT_ID and TRUST_CLIENT_SECRET.",
     )

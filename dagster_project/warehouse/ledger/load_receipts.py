@@ -179,7 +179,7 @@ class HeldDay:
     figures: Mapping[str, Sequence[int | str]]
 
     @property
-    def way_out(self) -> str:
+    def hint(self) -> str:
         """What to do about it: look, and the command that takes it."""
         return take_held(self.source, self.account, self.day, self.day, self.kinds)
 

@@ -215,7 +215,7 @@ def _drop(connection: Connection, files: SqlFiles, name: str) -> set[str]:
     if foreign:
         raise SettingsError(
             f"{', '.join(foreign)}: built on {name}, which has to be dropped and made again.",
-            way_out=remedies.MAKE_AGAIN,
+            hint=remedies.MAKE_AGAIN,
         )
     return {makers[maker] for maker, _ in lost if maker is not None}
 

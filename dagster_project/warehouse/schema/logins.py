@@ -74,7 +74,7 @@ def _make_where_absent(warehouse: Warehouse, report: Report) -> None:
     except (SettingsError, InsufficientPrivilege):
         raise SettingsError(
             f"database {warehouse.database} does not exist, and this login may not create it.",
-            way_out=f"as an administrator: {_line_that_creates(warehouse)}",
+            hint=f"as an administrator: {_line_that_creates(warehouse)}",
         ) from None
 
 

@@ -115,7 +115,7 @@ def sql_folder() -> Path:
     for folder in (checkout, installed):
         if (folder / "functions").is_dir():
             return folder
-    raise SettingsError("the migrations (sql/) are not installed.", way_out="install it again.")
+    raise SettingsError("the migrations (sql/) are not installed.", hint="install it again.")
 
 
 def read_files(folder: Path | None = None) -> SqlFiles:
@@ -139,16 +139,14 @@ def _numbered(paths: Iterable[Path], read: Callable[[Path], Migration]) -> list[
     revisions = [migration.revision for migration in found]
     twice = {revision for revision in revisions if revisions.count(revision) > 1}
     if twice:
-        raise SettingsError(
-            f"sql/ has several files {', '.join(sorted(twice))}.", way_out="renumber."
-        )
+        raise SettingsError(f"sql/ has several files {', '.join(sorted(twice))}.", hint="renumber.")
     return found
 
 
 def _migration(path: Path) -> Migration:
     match = MIGRATION_NAME.fullmatch(path.name)
     if match is None:
-        raise SettingsError(f"{path} is not named NNNN_name.sql.", way_out="rename it.")
+        raise SettingsError(f"{path} is not named NNNN_name.sql.", hint="rename it.")
     return Migration(match[1], match[2], _text(path))
 
 
@@ -160,7 +158,7 @@ def _upgrade_step(path: Path) -> Migration:
 def _definition(path: Path) -> Definition:
     match = DEFINITION_NAME.fullmatch(path.name)
     if match is None:
-        raise SettingsError(f"{path} is not named schema.name.sql.", way_out="rename it.")
+        raise SettingsError(f"{path} is not named schema.name.sql.", hint="rename it.")
     return Definition(f"{path.parent.name}/{match[1]}", match[1], _text(path))
 
 

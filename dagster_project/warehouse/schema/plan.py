@@ -105,18 +105,18 @@ def _waiting(files: Sequence[Migration], applied: Mapping[str, str]) -> list[Mig
     if newer:
         raise SettingsError(
             f"the schema has migrations that this program does not know: {', '.join(newer)}.",
-            way_out="upgrade the program to the version that migrated it, or a later one.",
+            hint="upgrade the program to the version that migrated it, or a later one.",
         )
     for revision, sha256 in applied.items():
         if revision in known and known[revision].sha256 != sha256:
             raise SettingsError(
                 f"sql/{known[revision]}.sql was changed after it was applied.",
-                way_out="restore the file as it was, and put the change into a new file.",
+                hint="restore the file as it was, and put the change into a new file.",
             )
     waiting = [migration for migration in files if migration.revision not in applied]
     if waiting and applied and waiting[0].revision < max(applied):
         raise SettingsError(
             f"sql/{waiting[0]}.sql is numbered below {max(applied)}, which is applied already.",
-            way_out="give it a number above.",
+            hint="give it a number above.",
         )
     return waiting

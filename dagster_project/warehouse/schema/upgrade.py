@@ -66,7 +66,7 @@ def layer_of(applied: Collection[str]) -> str | None:
     if layers[-1] < FIRST or layers != list(LAYERS[: len(layers)]):
         raise SettingsError(
             f"the schema is an earlier one, {layers[-1]}, that this program does not bring up to date.",
-            way_out=f"migrate it to {FIRST} or later by the version of the program that has it, then by this one.",
+            hint=f"migrate it to {FIRST} or later by the version of the program that has it, then by this one.",
         )
     return layers[-1]
 

@@ -83,7 +83,7 @@ def server_account(data: Path) -> ServerAccount:
             return ServerAccount(name, entry.pw_uid, entry.pw_gid)
     raise SettingsError(
         "Postgres does not run as root, and this system has no account 'postgres' or 'nobody'.",
-        way_out="run as an ordinary user, or point WAREHOUSE_URL at a Postgres server.",
+        hint="run as an ordinary user, or point WAREHOUSE_URL at a Postgres server.",
     )
 
 
@@ -93,5 +93,5 @@ def _name_of(uid: int) -> str:
     except KeyError:
         raise SettingsError(
             f"the user number {uid} has no name on this system, and Postgres asks for one.",
-            way_out="add it to /etc/passwd, or point WAREHOUSE_URL at a Postgres server.",
+            hint="add it to /etc/passwd, or point WAREHOUSE_URL at a Postgres server.",
         ) from None

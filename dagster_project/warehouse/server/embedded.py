@@ -126,7 +126,7 @@ class _Keeper:
             return
         raise SettingsError(
             f"the Postgres in {self.home} was started on another host, and not stopped there.",
-            way_out="stop it on that host; if that host is gone for good, delete "
+            hint="stop it on that host; if that host is gone for good, delete "
             f"{self.record_file}. For several hosts set WAREHOUSE_URL.",
         )
 
@@ -135,7 +135,7 @@ class _Keeper:
         if self.cluster.exists and not (folder / f"{SUPERUSER}_password").exists():
             raise SettingsError(
                 f"the passwords of the Postgres in {self.home} are gone ({folder}).",
-                way_out="restore that folder from a backup, or set WAREHOUSE_HOME to a new folder.",
+                hint="restore that folder from a backup, or set WAREHOUSE_HOME to a new folder.",
             )
         made = {login: secret(folder / f"{login}_password") for login in LOGINS}
         lines = [f"{LOOPBACK}:*:*:{login}:{p.get_secret_value()}\n" for login, p in made.items()]
@@ -148,14 +148,14 @@ class _Keeper:
             if data.exists():
                 raise SettingsError(
                     f"{data} exists, and is not a Postgres data directory.",
-                    way_out="delete it if nothing in it is needed, or set WAREHOUSE_HOME to another folder.",
+                    hint="delete it if nothing in it is needed, or set WAREHOUSE_HOME to another folder.",
                 )
             self._create(password)
         made_by = (data / "PG_VERSION").read_text().strip()
         if made_by != "18":
             raise SettingsError(
                 f"{data} was made by PostgreSQL {made_by}, and this program runs 18.",
-                way_out="dump it with that version and restore it into a new WAREHOUSE_HOME.",
+                hint="dump it with that version and restore it into a new WAREHOUSE_HOME.",
             )
 
     def _create(self, password: SecretStr) -> None:
@@ -168,7 +168,7 @@ class _Keeper:
         except StartFailed as failure:
             raise SettingsError(
                 f"Postgres cannot create its data in {self.home}: {failure.reason}",
-                way_out="mend that, or set WAREHOUSE_HOME to another folder.",
+                hint="mend that, or set WAREHOUSE_HOME to another folder.",
             ) from None
         making.data.rename(self.cluster.data)
 
@@ -201,7 +201,7 @@ class _Keeper:
                 if not self._may_pass(failure, port) or time.monotonic() > deadline:
                     raise SettingsError(
                         f"the Postgres in {self.home} does not start: {failure.reason}",
-                        way_out=f"see {self.cluster.log_file}.",
+                        hint=f"see {self.cluster.log_file}.",
                     ) from None
 
     def _may_pass(self, failure: StartFailed, port: int) -> bool:
@@ -236,7 +236,7 @@ class _Keeper:
         data = self.cluster.data
         raise SettingsError(
             f"a Postgres that is not ours runs on {data} (process {running.pid}).",
-            way_out=f"stop it (pg_ctl stop -D {data}), or set WAREHOUSE_HOME to another folder.",
+            hint=f"stop it (pg_ctl stop -D {data}), or set WAREHOUSE_HOME to another folder.",
         )
 
     def _write_record(self, running: Postmaster) -> None:

@@ -58,7 +58,7 @@ def refusing_others_folders(home: Path) -> Iterator[None]:
     except PermissionError as error:
         raise SettingsError(
             f"{home} cannot be written to by this user.",
-            way_out="run as the user who made it, or set WAREHOUSE_HOME to a folder of your own.",
+            hint="run as the user who made it, or set WAREHOUSE_HOME to a folder of your own.",
         ) from error
 
 
@@ -168,7 +168,7 @@ def refuse_other_owner(path: Path) -> None:
         name = user_name(owner)
         raise SettingsError(
             f"{path} belongs to another user of this system: {name}.",
-            way_out=f"run as that user (sudo -u {name} …), or set WAREHOUSE_HOME to a folder of your own.",
+            hint=f"run as that user (sudo -u {name} …), or set WAREHOUSE_HOME to a folder of your own.",
         )
 
 
@@ -210,7 +210,7 @@ def _make_home(home: Path) -> None:
 def _no_home(path: Path, reason: str | None) -> SettingsError:
     return SettingsError(
         f"{path} cannot be the warehouse's home: {reason}.",
-        way_out="set WAREHOUSE_HOME to a folder of your own.",
+        hint="set WAREHOUSE_HOME to a folder of your own.",
     )
 
 
@@ -258,7 +258,7 @@ def _open(path: Path, flags: int) -> int:
 def _link(path: Path) -> SettingsError:
     return SettingsError(
         f"{path} is a symbolic link, and none is followed in the warehouse's home.",
-        way_out="put the file or folder itself in its place, or set WAREHOUSE_HOME to the real folder.",
+        hint="put the file or folder itself in its place, or set WAREHOUSE_HOME to the real folder.",
     )
 
 

@@ -305,5 +305,5 @@ def test_the_number_of_a_site_is_to_be_corrected_where_another_site_accepts_the_
     ):
         read(client)
     assert refused.value.account == "101"
-    assert refused.value.way_out is not None
-    assert refused.value.way_out.startswith(told)
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith(told)
