@@ -169,6 +169,7 @@ def play(migrations: Migrations, warm: Warm, kills: int, seed: int) -> None:
     print(f"CRASH_SEED={seed} warehouse migrate: {dict(sorted(places.items()))}")
 
 
+@pytest.mark.both_servers
 def test_a_killed_migration_leaves_an_earlier_schema_with_its_rows_and_the_next_one_ends_it(
     migrations: Migrations, warm: Warm, seed: int
 ) -> None:
@@ -176,5 +177,6 @@ def test_a_killed_migration_leaves_an_earlier_schema_with_its_rows_and_the_next_
 
 
 @pytest.mark.soak
+@pytest.mark.both_servers
 def test_migrations_killed_many_times(migrations: Migrations, warm: Warm, seed: int) -> None:
     play(migrations, warm, MANY, seed)
