@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import ClassVar
 
-from dagster_project.text.remedies import accept_options, take_held
+from dagster_project.text.remedies import accept_hint, accept_options
 from dagster_project.text.scrub import scrubbed, without_secrets
 
 
@@ -50,7 +50,7 @@ class WarehouseError(Exception):
         text = f"{where}: {self.what}" if where else self.what
         return without_secrets(f"{text} Way out: {self.hint}" if self.hint else text)
 
-    def at(
+    def add_context(
         self,
         *,
         source: str | None = None,
@@ -159,12 +159,12 @@ class HeldBack(AnswerNotTrusted):
             window=first if first == last else f"{first}..{last}",
             hint=(
                 "an answer that can be taken ends the hold by itself;"
-                f" {take_held(source, account, first, last, kinds)}"
+                f" {accept_hint(source, account, first, last, kinds)}"
             ),
         )
 
     @staticmethod
-    def of(
+    def for_kinds(
         days: Sequence[date], why: str, kinds: Sequence[str], *, source: str, account: str
     ) -> HeldBack:
         """The error whose name says why."""

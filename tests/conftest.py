@@ -106,7 +106,7 @@ class PostgresServer:
 
     def on(self, database: str) -> Warehouse:
         """The warehouse in ``database``, which need not exist."""
-        return Warehouse.on(self.server, database)
+        return Warehouse.on_server(self.server, database)
 
     @cached_property
     def template(self) -> Warehouse:

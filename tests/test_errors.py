@@ -31,7 +31,7 @@ def test_where_it_happened_stands_first_and_the_way_out_last() -> None:
 
 def test_what_the_raiser_did_not_know_is_filled_in_and_nothing_is_overwritten() -> None:
     error = errors.TryLater("it was away.", source="trust")
-    assert error.at(source="other", account="7", window=DAY) is error
+    assert error.add_context(source="other", account="7", window=DAY) is error
     assert (error.source, error.account, error.window) == ("trust", "7", "2024-05-01")
     assert error.args == (str(error),)
 
@@ -62,7 +62,9 @@ def test_a_held_answer_is_named_by_its_reason_and_says_how_to_take_it(
     kinds: list[str], kind: type[errors.HeldBack]
 ) -> None:
     days = [DAY + timedelta(days=1), DAY]
-    error = errors.HeldBack.of(days, "it lost rows", kinds, source="calltouch", account="101")
+    error = errors.HeldBack.for_kinds(
+        days, "it lost rows", kinds, source="calltouch", account="101"
+    )
     assert type(error) is kind
     assert error.window == f"{DAY}..{DAY + timedelta(days=1)}"
     assert str(error).endswith(" ".join(f"--accept-{one}" for one in kinds))

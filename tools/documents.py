@@ -133,7 +133,7 @@ def pages_of_the_schema() -> Mapping[str, str]:
         home = Path(folder).resolve() / "home"
         server = embedded.ensure_running(home)
         try:
-            warehouse = Warehouse.on(server, home=home)
+            warehouse = Warehouse.on_server(server, home=home)
             migrate(warehouse)
             with warehouse.connect(what="documents") as connection:
                 return {name: page(connection) for name, page in PAGES_OF_THE_SCHEMA.items()}

@@ -216,7 +216,7 @@ def run_ranges(
     oldest_first: bool,
 ) -> list[list[date]]:
     """The days of each run: neighbouring, at most the run's length; a whole history is one run."""
-    if feed.reach is QueryScope.HISTORY:
+    if feed.query_scope is QueryScope.HISTORY:
         return runs_of(days)
     length = chunk_days or settings.range_days
     return chunks_of(days, length, newest_first=not oldest_first)

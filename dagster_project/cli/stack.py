@@ -35,7 +35,7 @@ def execute(*, command: Sequence[str]) -> int:
     """Become this program, with Dagster's storage and the broker in its environment."""
     given = read_environment()
     if url := given.get("DAGSTER_URL"):
-        point_at(DagsterStorage.at(SecretStr(url)))
+        point_at(DagsterStorage.from_url(SecretStr(url)))
     else:
         prepare_home(services.settings(), services.warehouse())
     if broker := given.get(BROKER_URL):

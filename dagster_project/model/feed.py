@@ -134,7 +134,7 @@ class Feed(Generic[S, C]):
     raw_asset: tuple[str, str]
     title: str
     table: Table
-    reach: QueryScope
+    query_scope: QueryScope
     minute: int
     list_accounts: Callable[[S], tuple[Account, ...]]
     open_client: Callable[[S, VendorStore], C]

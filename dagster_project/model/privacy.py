@@ -84,7 +84,7 @@ class Suppression:
     tail_lengths: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, key: bytes, identities: Iterable[Identity]) -> Suppression:
+    def from_identities(cls, key: bytes, identities: Iterable[Identity]) -> Suppression:
         """A list of these numbers alone."""
         empty = cls(key)
         known = list(identities)
@@ -102,12 +102,12 @@ class Suppression:
     def hash_of(self, text: str) -> bytes:
         return blake2b(_bytes(text), key=self.key, digest_size=HASH_BYTES).digest()
 
-    def among(self, numbers: Collection[str]) -> set[str]:
+    def find_suppressed(self, numbers: Collection[str]) -> set[str]:
         """Those of many numbers that are on the list."""
         hashes = pseudonyms(self.key, map(_bytes, numbers))
         return {n for n, found in zip(numbers, hashes, strict=True) if found in self.numbers}
 
-    def without(self, text: str) -> str:
+    def mask_numbers(self, text: str) -> str:
         """The text with 0 for every digit of a suppressed number, so that its template and length stay."""
         if not self.occurs_in(text):
             return text
@@ -154,7 +154,7 @@ Values = Mapping[str, Any]
 """A row's values by column."""
 
 
-class Found(NamedTuple):
+class Occurrences(NamedTuple):
     """What a response or a rejected record holds of a number: its own records, and how many others name it."""
 
     own: list[Any]
@@ -210,7 +210,7 @@ class Personal:
     redact: Callable[[Response, Suppression], Response]
     redact_body: Callable[[bytes, Suppression], bytes | None]
     redact_reject: Callable[[str, Suppression], str | None]
-    find_in_body: Callable[[bytes, Suppression], Found]
-    find_in_reject: Callable[[str, Suppression], Found]
+    find_in_body: Callable[[bytes, Suppression], Occurrences]
+    find_in_reject: Callable[[str, Suppression], Occurrences]
     erase_row: Callable[[Values, Account, PseudonymKeys, Rules, frozenset[bytes]], Values | None]
     rekey_row: Callable[[Values, PseudonymKeys], Values]

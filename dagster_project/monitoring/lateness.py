@@ -71,7 +71,7 @@ def expect_askable(
 
 
 def _expected(feed: Feed, account: str, due: date) -> Expected:
-    return Expected(feed.source, account, due, feed.reach is QueryScope.HISTORY)
+    return Expected(feed.source, account, due, feed.query_scope is QueryScope.HISTORY)
 
 
 def lateness(

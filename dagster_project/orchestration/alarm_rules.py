@@ -132,7 +132,7 @@ def _not_loaded(connection: Connection, feed: Feed, run: dg.DagsterRun) -> dict[
     runs = [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
     committed = load_receipts.committed_by_runs(connection, feed.source, runs)
     left = {account: [day for day in days if (account, day) not in committed] for account in wanted}
-    if _config_of(feed, run).get("only_due") and feed.reach is not QueryScope.HISTORY:
+    if _config_of(feed, run).get("only_due") and feed.query_scope is not QueryScope.HISTORY:
         due = nights.due_of_accounts(feed, settings, services.warehouse())
         left = {
             account: [day for day in days if day in due[account].days]

@@ -123,7 +123,7 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
 
 
 def _backfill_policy(feed: Feed, settings: Settings) -> dg.BackfillPolicy:
-    if feed.reach is QueryScope.HISTORY:
+    if feed.query_scope is QueryScope.HISTORY:
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.range_days)
 
@@ -230,7 +230,7 @@ def _days_to_ask(
     feed: Feed, due: Mapping[str, Due] | None
 ) -> Mapping[str, Collection[date]] | None:
     """By account, what a nightly run asks for; a whole history is read at once, so all of its days."""
-    if due is None or feed.reach is QueryScope.HISTORY:
+    if due is None or feed.query_scope is QueryScope.HISTORY:
         return None
     return {label: of_account.days for label, of_account in due.items()}
 

@@ -18,7 +18,7 @@ def scopes(settings: Settings, key: str) -> list[PersonalDataScope]:
         PersonalDataScope(
             **_reducible(feed, settings),
             personal=feed.personal,
-            keys=PseudonymKeys.of(key),
+            keys=PseudonymKeys.from_secret(key),
         )
         for feed in FEEDS
         if feed.personal is not None
@@ -42,5 +42,5 @@ def _reducible(feed: Feed, settings: Settings) -> dict[str, Any]:
         "table": feed.table,
         "account_of": account_of,
         "reduction": feed.reduction,
-        "lock_whole": feed.reach is QueryScope.HISTORY,
+        "lock_whole": feed.query_scope is QueryScope.HISTORY,
     }

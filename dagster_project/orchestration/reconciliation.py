@@ -18,7 +18,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, WholeMonth
 from dagster_project.orchestration import literal_config, liveness, services
 from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
-from dagster_project.pipeline.outcomes import told_safely
+from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.pipeline.reconcile import Month, Reconciler, months_of
 from dagster_project.warehouse.connection import Connection
 
@@ -87,7 +87,7 @@ def _check(feed: Feed) -> dg.AssetChecksDefinition:
     )
     def month_adds_up(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         settings, warehouse, run_id = services.settings(), services.warehouse(), context.run.run_id
-        with liveness.alive(warehouse, run_id), told_safely("comparing months"):
+        with liveness.alive(warehouse, run_id), raise_safe_errors("comparing months"):
             months = Reconciler(feed, settings, warehouse, run_id, context.log.info).run()
         return result(months)
 

@@ -182,7 +182,7 @@ def telling_causes(feed: Feed) -> Iterator[None]:
     try:
         yield
     except WarehouseError as error:
-        error.at(source=feed.source)
+        error.add_context(source=feed.source)
         for listener in _listeners:
             listener(WindowDone(problems=[error]))
         raise dg.Failure(

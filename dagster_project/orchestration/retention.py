@@ -8,7 +8,7 @@ import dagster as dg
 
 from dagster_project.orchestration import literal_config, liveness, personal_data, services
 from dagster_project.orchestration.dagster_log import prune_log
-from dagster_project.pipeline.outcomes import told_safely
+from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reduction import limits, reduce_old
 from dagster_project.warehouse.ledger.prune import prune
@@ -28,7 +28,10 @@ def prune_old(context: dg.OpExecutionContext) -> None:
     check_fingerprint(warehouse, key)
     refuse_restored(warehouse)
     holders = personal_data.reducible(settings)
-    with liveness.alive(warehouse, context.run.run_id), told_safely("keeping what is to be kept"):
+    with (
+        liveness.alive(warehouse, context.run.run_id),
+        raise_safe_errors("keeping what is to be kept"),
+    ):
         reduced = reduce_old(warehouse, key, holders, retention.pii_days)
         for what, number in sorted(reduced.items()):
             context.log.info(f"personal data of old days: {number} {what} reduced")

@@ -27,7 +27,7 @@ from dagster_project.pipeline.concurrency import (
 from dagster_project.pipeline.due_days import expectation, limits_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import extract_window
-from dagster_project.pipeline.outcomes import WindowResult, no_points_left, vendor_is_down
+from dagster_project.pipeline.outcomes import WindowResult, no_points_error, vendor_down_error
 from dagster_project.pipeline.planner import next_window, planned_windows
 from dagster_project.pipeline.split import load_in_parts
 
@@ -49,11 +49,11 @@ def refresh_account(
         try:
             days = run.feed.day_rule.answerable(run.client, account, days, stats)
         except WarehouseError as problem:
-            yield WindowResult(problems=[problem.at(account=account.label)], stats=stats)
+            yield WindowResult(problems=[problem.add_context(account=account.label)], stats=stats)
             return
         if not days:
             yield WindowResult(stats=stats)
-    if run.feed.reach is QueryScope.HISTORY:
+    if run.feed.query_scope is QueryScope.HISTORY:
         for window in windows_of(run, account, days):
             yield from load_in_parts(run, window, days, stats)
         return
@@ -70,7 +70,7 @@ def extract_account(
 
 def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[Window]:
     """The windows to ask for, by the rows that stand: days that cost least together, or the whole history."""
-    if run.feed.reach is QueryScope.HISTORY:
+    if run.feed.query_scope is QueryScope.HISTORY:
         first = run.settings.start_date
         return [Window(first, max(*days, clock.today(account.time_zone), first), account)]
     with run.connections.reading() as connection:
@@ -110,7 +110,7 @@ class WindowQueue:
                 self.left += self._todo - set(passed)
                 return
             self._todo -= {*days, *passed}
-            if calls is None and run.feed.reach is QueryScope.RANGE:
+            if calls is None and run.feed.query_scope is QueryScope.RANGE:
                 self.concurrency.suit(sum(rows[day].rows for day in days))
             yield partial(load_in_parts, run, Window(days[0], days[-1], account), None, stats)
             stats = ExtractStats()
@@ -139,10 +139,10 @@ def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowRes
         down = [problem for problem in result.problems if isinstance(problem, TryLater)]
         failures = failures + 1 if down else 0
         if failures == MAX_FAILURES_IN_A_ROW:
-            yield WindowResult(problems=[vendor_is_down(queue.account, failures, down[-1])])
+            yield WindowResult(problems=[vendor_down_error(queue.account, failures, down[-1])])
             queue.drop()
     if queue.left and not is_hopeless:
         quota = queue.run.feed.quota
         setting = quota.setting if quota else "the budget"
-        problem = no_points_left(queue.account, queue.left, refusal, setting)
+        problem = no_points_error(queue.account, queue.left, refusal, setting)
         yield WindowResult(problems=[problem], left=queue.left)

@@ -18,14 +18,18 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
-from dagster_project.pipeline.outcomes import WindowResult, nothing_stored
+from dagster_project.pipeline.outcomes import WindowResult, nothing_stored_error
 from dagster_project.pipeline.privacy_rules import encode_rows, redact_response
 from dagster_project.pipeline.settlement import is_settled
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import extractions, load_receipts, responses
 from dagster_project.warehouse.load.day_counts import rejected_figures
-from dagster_project.warehouse.load.day_figures import Figure, beside, figures_of
-from dagster_project.warehouse.load.day_figures import told as figures_told
+from dagster_project.warehouse.load.day_figures import (
+    Figure,
+    compare_figures,
+    describe_changes,
+    figures_of,
+)
 from dagster_project.warehouse.load.holds import Held, HeldDays
 from dagster_project.warehouse.load.window_load import WindowLoad
 
@@ -45,7 +49,7 @@ def begin_load(
     is_replay: bool = False,
 ) -> WindowLoad:
     """Begin the window's transaction; see ``WindowLoad`` for what the days are."""
-    is_history = run.feed.reach is QueryScope.HISTORY
+    is_history = run.feed.query_scope is QueryScope.HISTORY
     load = WindowLoad(
         connection,
         run.feed.table,
@@ -79,7 +83,7 @@ def load_stored(
     is_replay: bool = True,
 ) -> WindowLoad:
     """A load from stored responses of the wanted days of a window, up to its ``finish``."""
-    is_history = run.feed.reach is QueryScope.HISTORY
+    is_history = run.feed.query_scope is QueryScope.HISTORY
     load = begin_load(
         run,
         pair.load,
@@ -94,7 +98,7 @@ def load_stored(
         _refuse_reduced(run.feed, pair.ledger, extraction, window, wanted)
         for response in responses.read_responses(pair.ledger, extraction.extraction_id):
             redacted = redact_response(run.feed, response, rules)
-            with run.encoders.lent() as encoder:
+            with run.encoders.lend() as encoder:
                 load.add(encode_rows(run.feed, encoder, redacted, window, rules))
     except BaseException:
         load.abandon()
@@ -144,7 +148,7 @@ def commit_load(
 
 def _is_settled(feed: Feed, account: Account, settle_days: int, receipt: Receipt) -> bool:
     """A day of which too little could be read is asked again, and so is one whose only response was not."""
-    nothing = feed.reach is QueryScope.DAY and receipt.rows_rejected and not receipt.rows
+    nothing = feed.query_scope is QueryScope.DAY and receipt.rows_rejected and not receipt.rows
     if receipt.doubt or nothing:
         return False
     return feed.settles_at_once(receipt) or is_settled(
@@ -169,7 +173,7 @@ def _refuse_reduced(
         return
     before = extractions.reduced_before(connection, extraction)
     if before is not None and min(wanted) < before:
-        raise nothing_stored(feed.source, window.account, min(wanted))
+        raise nothing_stored_error(feed.source, window.account, min(wanted))
 
 
 def _hold_days(
@@ -181,7 +185,7 @@ def _hold_days(
     existing = figures_of(connection, load.table, load.window, days)
     for receipt in load_receipts.read_receipts(connection, source, account, days):
         existing[receipt.day] |= rejected_figures(receipt.notes.get(load_receipts.REJECTED, {}))
-    changes = {day: beside(existing[day], held[day].figures) for day in days}
+    changes = {day: compare_figures(existing[day], held[day].figures) for day in days}
     for day in days:
         one = held[day]
         load_receipts.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
@@ -209,13 +213,13 @@ def _held_back(
 ) -> HeldBack:
     """One error for days that one command takes; the first few of many are described."""
     described = [
-        f"{f'{day}: ' if len(days) > 1 else ''}it {held[day].why} ({figures_told(changes[day])})"
+        f"{f'{day}: ' if len(days) > 1 else ''}it {held[day].why} ({describe_changes(changes[day])})"
         for day in days[:MAX_DAYS_DESCRIBED]
     ]
     if len(days) > MAX_DAYS_DESCRIBED:
         described.append(f"and {len(days) - MAX_DAYS_DESCRIBED} more days")
     kinds = dict.fromkeys(kind for day in days for kind in held[day].kinds)
-    return HeldBack.of(
+    return HeldBack.for_kinds(
         days,
         "; ".join(described),
         list(kinds),

@@ -88,7 +88,7 @@ def _reasons(
     yesterday = today - ONE_DAY
     first = settings.start_date
     reasons: dict[date, str] = {}
-    if feed.reach is not QueryScope.HISTORY:
+    if feed.query_scope is not QueryScope.HISTORY:
         failed = owed_days.failed_ranges(connection, account)
         reasons |= dict.fromkeys(owed_days.days_within(failed, first, yesterday), FAILED)
     asked = owed_days.requested_backfills(connection, account.source, account.label)
@@ -152,7 +152,7 @@ def ranges_of(feed: Feed, days: Collection[date], length: int) -> list[tuple[dat
     """The ranges of days that runs are to take, newest first; a whole history is one."""
     if not days:
         return []
-    if feed.reach is QueryScope.HISTORY:
+    if feed.query_scope is QueryScope.HISTORY:
         return [(min(days), max(days))]
     ranges = []
     for run in runs_of(days):

@@ -138,7 +138,7 @@ def windows_to_probe(
 
 
 def _requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
-    if feed.reach is QueryScope.HISTORY:
+    if feed.query_scope is QueryScope.HISTORY:
         return 1
     limits = limits_of(feed)
     return sum(

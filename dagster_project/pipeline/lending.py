@@ -89,7 +89,7 @@ class RowEncoders:
             self._free.put(None)
 
     @contextmanager
-    def lent(self) -> Iterator[RowEncoder]:
+    def lend(self) -> Iterator[RowEncoder]:
         """An encoder for one response; waited for while all are lent."""
         encoder = self._free.get()
         try:

@@ -131,7 +131,7 @@ def _load_rows(
                 if load is None:
                     _refuse_too_many_rows(run.feed, window, stats)
                     load = begin_load(run, pair.load, window, extraction, wanted=wanted)
-                with run.encoders.lent() as encoder:
+                with run.encoders.lend() as encoder:
                     batch = encode_rows(run.feed, encoder, received.response, window, rules)
                     stored = received.stored
                     del received  # nothing of a page is kept while the next one is waited for
@@ -172,6 +172,6 @@ def _receive(
 
 def _refuse_too_many_rows(feed: Feed, window: Window, stats: ExtractStats) -> None:
     rows = stats.vendor_total or 0
-    can_be_split = feed.reach is QueryScope.RANGE and len(window.days) > 1
+    can_be_split = feed.query_scope is QueryScope.RANGE and len(window.days) > 1
     if can_be_split and rows > feed.window_rows:
         raise TooManyRows(rows)

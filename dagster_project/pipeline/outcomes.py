@@ -22,7 +22,7 @@ from dagster_project.errors import (
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
-from dagster_project.text.remedies import leave_to_nights, load_command
+from dagster_project.text.remedies import load_command, spread_command
 from dagster_project.warehouse.connection import safe_errors
 
 
@@ -85,7 +85,7 @@ class WindowDone(WindowResult):
             if receipt.doubt and not receipt.already_there:
                 days[receipt.source, receipt.account, receipt.doubt].append(receipt.day)
         return [
-            too_little_read(source, account, of_reason, why)
+            too_little_read_error(source, account, of_reason, why)
             for (source, account, why), of_reason in days.items()
         ]
 
@@ -127,15 +127,15 @@ def error_context(window: Window) -> Iterator[None]:
     """Name the source, account and window in what is raised inside; no row shows in it."""
     account = window.account
     try:
-        with told_safely():
+        with raise_safe_errors():
             yield
     except WarehouseError as error:
-        error.at(source=account.source, account=account.label, window=window)
+        error.add_context(source=account.source, account=account.label, window=window)
         raise
 
 
 @contextmanager
-def told_safely(doing: str = "") -> Iterator[None]:
+def raise_safe_errors(doing: str = "") -> Iterator[None]:
     """Replace what is raised inside by an error that says nothing of a row, be it Postgres' or a bug's."""
     try:
         with safe_errors(doing):
@@ -157,7 +157,9 @@ def _place(error: BaseException) -> str:
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
 
 
-def too_little_read(source: str, account: str, days: Sequence[date], why: str) -> TooLittleRead:
+def too_little_read_error(
+    source: str, account: str, days: Sequence[date], why: str
+) -> TooLittleRead:
     """Of a first load, part was suspiciously unreadable."""
     first, last = min(days), max(days)
     return TooLittleRead(
@@ -173,7 +175,7 @@ def too_little_read(source: str, account: str, days: Sequence[date], why: str) -
     )
 
 
-def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
+def nothing_stored_error(source: str, account: Account, day: date) -> NothingStored:
     """A day cannot be replayed."""
     return NothingStored(
         "no complete response of this day is stored; its rows stand as they are.",
@@ -184,7 +186,7 @@ def nothing_stored(source: str, account: Account, day: date) -> NothingStored:
     )
 
 
-def no_points_left(
+def no_points_error(
     account: Account, left: Sequence[date], refusal: WarehouseError | None, setting: str
 ) -> QuotaSpent:
     """The one refusal that tells of all the account's days that the budget had no room for.
@@ -201,12 +203,12 @@ def no_points_left(
         hint=(
             f"run again after midnight {account.time_zone.key}, raise {setting}, or"
             " let the nightly runs do it:"
-            f" {leave_to_nights(account.source, account.label, min(left), max(left))}"
+            f" {spread_command(account.source, account.label, min(left), max(left))}"
         ),
     )
 
 
-def vendor_is_down(account: Account, windows: int, last: WarehouseError) -> TryLater:
+def vendor_down_error(account: Account, windows: int, last: WarehouseError) -> TryLater:
     """So many windows in a row failed that the account's others were not asked for."""
     return TryLater(
         f"{windows} windows in a row failed, and the account's other days of this run"

@@ -13,7 +13,7 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.commit import commit_load, load_stored
 from dagster_project.pipeline.feed_run import FeedRun
-from dagster_project.pipeline.outcomes import WindowResult, error_context, nothing_stored
+from dagster_project.pipeline.outcomes import WindowResult, error_context, nothing_stored_error
 from dagster_project.pipeline.privacy_rules import privacy_rules
 from dagster_project.warehouse.ledger import extractions
 
@@ -31,7 +31,9 @@ def replay_account(
         latest = extractions.latest_complete(pair.ledger, source, account.label, sorted(days))
         absent = sorted(set(days) - latest.keys(), reverse=True)
         if absent:
-            yield WindowResult(problems=[nothing_stored(source, account, day) for day in absent])
+            yield WindowResult(
+                problems=[nothing_stored_error(source, account, day) for day in absent]
+            )
         for extraction in sorted(set(latest.values()), key=lambda e: e.last_day, reverse=True):
             run.raise_if_stopped()
             window = Window(extraction.first_day, extraction.last_day, account)

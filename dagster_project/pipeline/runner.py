@@ -201,5 +201,5 @@ def _timed(
     except Stopped:
         return
     except WarehouseError as problem:
-        problem.at(source=account.source, account=account.label)
+        problem.add_context(source=account.source, account=account.label)
         yield account, WindowResult(problems=[problem]), monotonic() - began

@@ -48,7 +48,7 @@ def load_in_parts(
         except TooManyRows as many:
             smaller = split_window(part, -(-many.rows // max(1, limits_of(run.feed).window_rows)))
         except AnswerTooLarge as large:
-            if run.feed.reach is QueryScope.RANGE and len(part.days) > 1:
+            if run.feed.query_scope is QueryScope.RANGE and len(part.days) > 1:
                 todo += reversed(split_window(part, 2))
             else:
                 result.problems.append(large)

@@ -94,7 +94,7 @@ class PersonalDataScope(Reducible):
             ),
         }
 
-    def without(self, suppressed: Suppression) -> Callable[[str], str | None]:
+    def reject_redactor(self, suppressed: Suppression) -> Callable[[str], str | None]:
         """Takes these numbers out of a rejected record."""
         return lambda original: self.personal.redact_reject(original, suppressed)
 
@@ -176,7 +176,7 @@ def preview(
             found = _locate(connection, part, identities, suppressed)
             with connection.transaction(force_rollback=True):
                 responses = _responses(connection, part, suppressed)
-                rejects = redact_rejects(connection, part.source, part.without(suppressed))
+                rejects = redact_rejects(connection, part.source, part.reject_redactor(suppressed))
             done = replace(
                 done, responses=done.responses + responses, rejects=done.rejects + rejects
             )
@@ -238,7 +238,7 @@ def erase_everywhere(
             responses = _responses(books, part, rules.suppression)
             done = replace(done, responses=done.responses + responses)
             report(f"{part.source}: rejected records …")
-            rejects = redact_rejects(books, part.source, part.without(rules.suppression))
+            rejects = redact_rejects(books, part.source, part.reject_redactor(rules.suppression))
             done = replace(done, rejects=done.rejects + rejects)
             report(f"{part.source}: rows …")
             done = _rows(connection, part, rules, find(connection, part), done)

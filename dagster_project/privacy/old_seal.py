@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from dagster_project.text.pseudonyms import sub_key
-from dagster_project.text.sealing import NotSealedSo
+from dagster_project.text.sealing import WrongKey
 
 SEALED_BYTES: Final = 64
 NONCE_BYTES: Final = 16
@@ -24,13 +24,13 @@ def unseal(sealed: bytes, secret: str) -> bytes:
     """The key of the suppression list.
 
     Raises:
-        NotSealedSo: it was sealed under another ``PII_HASH_KEY``, or is damaged.
+        WrongKey: it was sealed under another ``PII_HASH_KEY``, or is damaged.
     """
     nonce, mixed = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:-TAG_BYTES]
     tag = blake2b(nonce + mixed, key=sub_key(secret, "seal tag"), digest_size=TAG_BYTES).digest()
     stream = blake2b(nonce, key=sub_key(secret, "seal"), digest_size=32).digest()
     if len(mixed) != len(stream) or not secrets.compare_digest(tag, sealed[-TAG_BYTES:]):
-        raise NotSealedSo
+        raise WrongKey
     return bytes(a ^ b for a, b in zip(mixed, stream, strict=True))
 
 

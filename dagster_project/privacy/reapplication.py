@@ -141,7 +141,7 @@ def _gone_of_day(
     phones = {phone: recipient for phone, recipient in rows if phone != REDUCED}
     pseudonyms = {recipient.hex: recipient for _, recipient in rows}
     found = [phones[phone] for phone in part.personal.own_phones(phones, suppressed)]
-    found += [pseudonyms[name] for name in recipients.among(pseudonyms)]
+    found += [pseudonyms[name] for name in recipients.find_suppressed(pseudonyms)]
     return {recipient.bytes for recipient in found}
 
 

@@ -17,7 +17,7 @@ import zstandard
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from dagster_project.model.privacy import HASH_BYTES, REDUCED, Found, Identity, Suppression
+from dagster_project.model.privacy import HASH_BYTES, REDUCED, Identity, Occurrences, Suppression
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
     PersonalDataScope,
@@ -41,7 +41,7 @@ def collect(
 ) -> dict[str, Any]:
     """Everything that is held, as JSON has it; one snapshot, where the caller's transaction is one."""
     suppression.refuse_while_rekeying(connection)
-    wanted = Suppression.of(secrets.token_bytes(HASH_BYTES), [identity])
+    wanted = Suppression.from_identities(secrets.token_bytes(HASH_BYTES), [identity])
     held: dict[str, Any] = {"rows": [], "stored_responses": [], "rejected_records": []}
     others = dict.fromkeys(held, 0)
     pseudonyms = []
@@ -112,7 +112,7 @@ def _mentions_in_rows(
 
 def _responses(
     connection: Connection, part: PersonalDataScope, wanted: Suppression
-) -> Iterator[tuple[dict[str, Any], Found]]:
+) -> Iterator[tuple[dict[str, Any], Occurrences]]:
     for place in stored_records(connection, part.source):
         row = connection.execute(
             "SELECT r.body, e.account, e.first_day, e.last_day, r.asked_at FROM raw.response r"
@@ -138,7 +138,7 @@ def _responses(
 
 def _rejects(
     connection: Connection, part: PersonalDataScope, wanted: Suppression
-) -> Iterator[tuple[dict[str, Any], Found]]:
+) -> Iterator[tuple[dict[str, Any], Occurrences]]:
     with connection.cursor(name="rejects", row_factory=dict_row) as cursor:
         cursor.execute(
             "SELECT source, account, day, reason, first_seen_at, last_seen_at, original"

@@ -235,7 +235,7 @@ def unseal(sealed: bytes, secret: str) -> bytes:
         if len(sealed) == old_seal.SEALED_BYTES:
             return old_seal.unseal(sealed, secret)
         return sealing.unseal(sealed, _sealing_key(secret))
-    except sealing.NotSealedSo:
+    except sealing.WrongKey:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
             hint=remedies.RESTORE_KEY,

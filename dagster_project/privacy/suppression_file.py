@@ -17,7 +17,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.privacy import old_seal, suppression
 from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
-from dagster_project.text.sealing import NotSealedSo
+from dagster_project.text.sealing import WrongKey
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.queries import fetch_row, fetch_value
 
@@ -38,10 +38,10 @@ class ExportedList(Protocol):
     """A file's text, taken apart."""
 
     def key(self, secret: str) -> bytes:
-        """The list's own key. Raises ``NotSealedSo``: it is sealed under another ``PII_HASH_KEY``."""
+        """The list's own key. Raises ``WrongKey``: it is sealed under another ``PII_HASH_KEY``."""
 
     def content(self, master: bytes) -> Content:
-        """What the list says. Raises ``NotSealedSo``: it hangs on another key, or is damaged."""
+        """What the list says. Raises ``WrongKey``: it hangs on another key, or is damaged."""
 
 
 def export(connection: Connection, secret: str) -> str:
@@ -109,7 +109,7 @@ class _Sealed:
         try:
             salt = bytes.fromhex(self.salt)
         except ValueError:
-            raise NotSealedSo from None
+            raise WrongKey from None
         key = sealing.key_of_passphrase(secret_bytes(secret), salt)
         return sealing.unseal(self.sealed_key.encode(), key)
 
@@ -127,11 +127,11 @@ class _Tagged:
         try:
             return old_seal.unseal(bytes.fromhex(self.said["sealed_key"]), secret)
         except (TypeError, ValueError):
-            raise NotSealedSo from None
+            raise WrongKey from None
 
     def content(self, master: bytes) -> Content:
         if not old_seal.is_tagged(self.said, suppression.sub_key_of(master, "exported list")):
-            raise NotSealedSo
+            raise WrongKey
         return Content(self.said["numbers"], self.said["recipients"])
 
 
@@ -163,12 +163,12 @@ def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
             own = suppression.unseal(sealed, secret)
             try:
                 return file.content(own)
-            except NotSealedSo:
+            except WrongKey:
                 if not _is_unused(connection):
                     raise
         theirs = file.key(secret)
         content = file.content(theirs)
-    except NotSealedSo:
+    except WrongKey:
         raise SettingsError(
             "the suppression list is another warehouse's, or damaged.",
             hint=f"give the file as {remedies.EXPORT_ERASURES} of this warehouse wrote it.",

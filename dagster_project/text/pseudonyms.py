@@ -33,7 +33,7 @@ class PseudonymKeys(NamedTuple):
     template: bytes
 
     @classmethod
-    def of(cls, secret: str) -> PseudonymKeys:
+    def from_secret(cls, secret: str) -> PseudonymKeys:
         """From ``PII_HASH_KEY``."""
         return cls(sub_key(secret, "recipient"), sub_key(secret, "template"))
 

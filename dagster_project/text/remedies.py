@@ -76,7 +76,7 @@ def load_commands(
     ]
 
 
-def leave_to_nights(source: str, account: str, first: date, last: date) -> str:
+def spread_command(source: str, account: str, first: date, last: date) -> str:
     """The command that has the nightly runs load these days, within the budget."""
     return (
         f"warehouse backfill --spread --source {source} --account {account}"
@@ -89,7 +89,7 @@ def accept_options(kinds: Iterable[str]) -> list[str]:
     return [f"--accept-{kind}" for kind in kinds]
 
 
-def take_held(source: str, account: str, first: date, last: date, kinds: Iterable[str]) -> str:
+def accept_hint(source: str, account: str, first: date, last: date, kinds: Iterable[str]) -> str:
     """What to do about days that are held: look, and the command that takes them."""
     take = load_command(source, account, first, last, accept=kinds)
     return (

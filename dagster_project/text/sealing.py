@@ -13,7 +13,7 @@ SALT_BYTES: Final = 16
 SCRYPT_COST: Final = 1 << 15
 
 
-class NotSealedSo(Exception):
+class WrongKey(Exception):
     """The sealed text was made under another key, or is damaged."""
 
 
@@ -28,14 +28,14 @@ def unseal(sealed: bytes, key: bytes) -> bytes:
     """The text that ``seal`` was given.
 
     Raises:
-        NotSealedSo: it was sealed under another key, or was changed since.
+        WrongKey: it was sealed under another key, or was changed since.
     """
     from cryptography.fernet import Fernet, InvalidToken
 
     try:
         return Fernet(urlsafe_b64encode(key)).decrypt(sealed)
     except InvalidToken:
-        raise NotSealedSo from None
+        raise WrongKey from None
 
 
 def key_of(secret: bytes, purpose: str) -> bytes:

@@ -93,14 +93,14 @@ class Warehouse:
             SettingsError: ``WAREHOUSE_URL`` cannot be read, or the embedded server cannot be ours.
         """
         if settings.warehouse_url is not None:
-            found = cls.at(settings.warehouse_url.get_secret_value(), settings.dagster_url)
+            found = cls.from_url(settings.warehouse_url.get_secret_value(), settings.dagster_url)
         else:
             server = embedded.ensure_running(settings.home)
-            found = cls.on(server, dagster=settings.dagster_url, home=settings.home)
+            found = cls.on_server(server, dagster=settings.dagster_url, home=settings.home)
         return replace(found, seen_erasures=SeenErasures(settings.home))
 
     @classmethod
-    def at(cls, url: str, dagster: SecretStr | None = None) -> Warehouse:
+    def from_url(cls, url: str, dagster: SecretStr | None = None) -> Warehouse:
         """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
         place = read_url(url)
         password = place.pop("password", None)
@@ -108,7 +108,7 @@ class Warehouse:
         return cls(place, pipeline=login, admin=login, dagster=dagster)
 
     @classmethod
-    def on(
+    def on_server(
         cls,
         server: embedded.EmbeddedServer,
         database: str = "warehouse",
@@ -193,7 +193,7 @@ class Warehouse:
     def storage(self) -> DagsterStorage:
         """Where Dagster keeps what it knows."""
         if self.dagster is not None:
-            return DagsterStorage.at(self.dagster)
+            return DagsterStorage.from_url(self.dagster)
         login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin
         place = {**self.place, "dbname": self.dagster_database}
         return DagsterStorage(place, login.user, login.secret, "WAREHOUSE_URL")

@@ -33,7 +33,7 @@ class DagsterStorage:
     setting: str
 
     @classmethod
-    def at(cls, url: SecretStr, setting: str = "DAGSTER_URL") -> DagsterStorage:
+    def from_url(cls, url: SecretStr, setting: str = "DAGSTER_URL") -> DagsterStorage:
         """The storage of a URL, with verified TLS where it leaves this machine."""
         place = read_url(url.get_secret_value(), setting)
         user, password = place.pop("user", None), place.pop("password", None)

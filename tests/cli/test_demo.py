@@ -57,7 +57,7 @@ def row_versions(warehouse: Warehouse) -> dict[str, Any]:
 
 def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> None:
     first = run_demo(home)
-    warehouse = Warehouse.on(embedded.ensure_running(home.with_name("home-demo")))
+    warehouse = Warehouse.on_server(embedded.ensure_running(home.with_name("home-demo")))
     versions = row_versions(warehouse)
     assert all(count > 0 for count, _ in versions.values())
     assert "calltouch: 30 of 30 days" in first

@@ -50,7 +50,7 @@ def database(server: PostgresServer) -> Iterator[Callable[[], Warehouse]]:
 
     def make() -> Warehouse:
         made.append(server.fresh())
-        return Warehouse.at(environment(made[-1], Path("/"))["WAREHOUSE_URL"])
+        return Warehouse.from_url(environment(made[-1], Path("/"))["WAREHOUSE_URL"])
 
     yield make
     for warehouse in made:
@@ -64,7 +64,7 @@ def ask(warehouse: Warehouse, query: str) -> list[Any]:
 
 def first_start(url: str) -> int:
     """What the first command on a new server does, in a process of its own."""
-    warehouse = Warehouse.at(url)
+    warehouse = Warehouse.from_url(url)
     migrate(warehouse, storage=make_storage)
     with opened_instance(services.settings(), warehouse) as instance:
         instance.run_storage.get_run_storage_id()

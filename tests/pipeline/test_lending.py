@@ -63,11 +63,11 @@ def test_an_encoder_is_made_when_needed_and_the_one_used_last_is_lent_first() ->
     made: list[RowEncoder] = []
     encoders = RowEncoders(lambda: made.append(lambda *page: to_batch(*page)) or made[-1])
     assert made == []
-    with encoders.lent() as first:
+    with encoders.lend() as first:
         pass
-    with encoders.lent() as again:
+    with encoders.lend() as again:
         assert again is first
-        with encoders.lent() as second:
+        with encoders.lend() as second:
             assert second is not first
     assert len(made) == 2 == MAX_CONCURRENT_ENCODERS
 
@@ -78,11 +78,11 @@ def test_an_encoder_is_waited_for_while_all_are_lent() -> None:
 
     def wait_for_one() -> None:
         waiting.set()
-        with encoders.lent():
+        with encoders.lend():
             got.set()
 
-    with encoders.lent():
-        with encoders.lent():
+    with encoders.lend():
+        with encoders.lend():
             thread = threading.Thread(target=wait_for_one)
             thread.start()
             assert waiting.wait(timeout=30)
@@ -102,7 +102,7 @@ def test_an_encoder_that_could_not_be_made_is_tried_again_by_the_next() -> None:
 
     encoders = RowEncoders(make)
     for _ in range(MAX_CONCURRENT_ENCODERS):
-        with pytest.raises(MemoryError), encoders.lent():
+        with pytest.raises(MemoryError), encoders.lend():
             pass
-    with encoders.lent() as encoder:
+    with encoders.lend() as encoder:
         assert encoder is to_batch

@@ -16,10 +16,10 @@ from dagster_project.pipeline.outcomes import (
     error_context,
     extraction_outcome,
     forget_locals,
-    no_points_left,
-    nothing_stored,
-    told_safely,
-    too_little_read,
+    no_points_error,
+    nothing_stored_error,
+    raise_safe_errors,
+    too_little_read_error,
 )
 
 ACCOUNT = Account("calltouch", "701", ZoneInfo("Europe/Moscow"))
@@ -29,7 +29,7 @@ PHONE = "79201234567"
 
 
 def test_a_bug_is_told_by_kind_and_place_without_its_message() -> None:
-    with pytest.raises(Unexpected) as raised, told_safely("loading"):
+    with pytest.raises(Unexpected) as raised, raise_safe_errors("loading"):
         raise ValueError(PHONE)
     assert "unexpected ValueError at test_outcomes.py:" in raised.value.what
     assert raised.value.what.startswith("loading: ")
@@ -40,7 +40,7 @@ def test_a_bug_is_told_by_kind_and_place_without_its_message() -> None:
 
 @pytest.mark.parametrize("error", [TryLater("later."), TooManyRows(5)])
 def test_what_is_safe_already_passes_as_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, told_safely():
+    with pytest.raises(type(error)) as raised, raise_safe_errors():
         raise error
     assert raised.value is error
 
@@ -89,14 +89,16 @@ def test_a_problem_that_is_kept_does_not_keep_the_response_that_caused_it() -> N
 
 
 def test_each_refusal_offers_the_command_for_its_days() -> None:
-    one = str(nothing_stored("calltouch", ACCOUNT, DAY))
+    one = str(nothing_stored_error("calltouch", ACCOUNT, DAY))
     assert "warehouse backfill --source calltouch --account 701" in one
     assert "--from 2024-05-31 --to 2024-05-31" in one
-    some = str(too_little_read("calltouch", "701", [DAY, date(2024, 5, 29)], "nothing was read"))
+    some = str(
+        too_little_read_error("calltouch", "701", [DAY, date(2024, 5, 29)], "nothing was read")
+    )
     assert "warehouse replay --source calltouch --account 701" in some
     assert "--from 2024-05-29 --to 2024-05-31" in some
-    left = no_points_left(ACCOUNT, [DAY, date(2024, 5, 29)], None, "THE_BUDGET")
+    left = no_points_error(ACCOUNT, [DAY, date(2024, 5, 29)], None, "THE_BUDGET")
     assert left.what == "2 days do not fit into what is left of today's points."
     assert "raise THE_BUDGET" in str(left)
     assert "--spread" in str(left)
-    assert no_points_left(ACCOUNT, [DAY], TryLater("refused."), "THE_BUDGET").what == "refused."
+    assert no_points_error(ACCOUNT, [DAY], TryLater("refused."), "THE_BUDGET").what == "refused."

@@ -23,7 +23,7 @@ from tests.support.operating import KEY, feed_of
 from tests.vendors.calltouch.played import SITE, WINDOW, calltouch, read
 
 NUMBER = "+79200000003"
-SUPPRESSED = Suppression.of(b"k" * 32, [identity_of(NUMBER)])
+SUPPRESSED = Suppression.from_identities(b"k" * 32, [identity_of(NUMBER)])
 RULES = Rules(SUPPRESSED, date.min, b"r" * 32)
 
 
@@ -43,7 +43,7 @@ def test_a_feed_with_people_goes_by_the_list_of_erased_numbers(warehouse: Wareho
         warehouse.connect(autocommit=True) as connection,
         privacy_rules(CALLTOUCH, connection, SITE, KEY) as rules,
     ):
-        assert rules.suppression.among([NUMBER, "+79200000004"]) == {NUMBER}
+        assert rules.suppression.find_suppressed([NUMBER, "+79200000004"]) == {NUMBER}
         assert rules.reduced_before == date.min, "no day was reduced"
 
 

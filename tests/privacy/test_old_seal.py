@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project.privacy import old_seal
 from dagster_project.text.pseudonyms import sub_key
-from dagster_project.text.sealing import NotSealedSo
+from dagster_project.text.sealing import WrongKey
 
 SECRET, OTHER = "a key of the tests, long enough", "another key of the tests, long enough"
 MASTER = bytes(range(32))
@@ -27,7 +27,7 @@ def sealed(secret: str) -> bytes:
 def test_the_key_comes_back_under_its_secret_alone() -> None:
     assert len(sealed(SECRET)) == old_seal.SEALED_BYTES
     assert old_seal.unseal(sealed(SECRET), SECRET) == MASTER
-    with pytest.raises(NotSealedSo):
+    with pytest.raises(WrongKey):
         old_seal.unseal(sealed(SECRET), OTHER)
 
 
@@ -35,7 +35,7 @@ def test_the_key_comes_back_under_its_secret_alone() -> None:
 def test_a_key_that_was_changed_anywhere_is_not_read(place: int) -> None:
     spoiled = bytearray(sealed(SECRET))
     spoiled[place] ^= 1
-    with pytest.raises(NotSealedSo):
+    with pytest.raises(WrongKey):
         old_seal.unseal(bytes(spoiled), SECRET)
 
 

@@ -39,7 +39,7 @@ def test_a_load_goes_by_the_list_as_it_stands(warehouse: Warehouse) -> None:
         warehouse.connect(autocommit=True) as connection,
         suppression.rules(connection, ACCOUNT, SECRET) as rules,
     ):
-        assert rules.suppression.among([NUMBER]) == {NUMBER}
+        assert rules.suppression.find_suppressed([NUMBER]) == {NUMBER}
         assert rules.reduced_before == date.min
 
 

@@ -27,7 +27,7 @@ def test_a_list_is_joined_to_one_that_has_nothing_and_once(warehouse: Warehouse)
         assert suppression_file.import_list(connection, text, SECRET, erasure) == 1
         assert suppression_file.import_list(connection, text, SECRET, erasure) == 0
         master = suppression.master_key(connection, SECRET)
-        assert suppression.stored_list(connection, master).among([NUMBER]) == {NUMBER}
+        assert suppression.stored_list(connection, master).find_suppressed([NUMBER]) == {NUMBER}
 
 
 def test_a_list_of_another_key_or_with_a_changed_byte_is_refused(warehouse: Warehouse) -> None:

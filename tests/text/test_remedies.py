@@ -63,7 +63,7 @@ def test_a_load_command_is_understood_by_the_command_line(
     command = remedies.load_command("calltouch", "101", DAY, NEXT, verb=verb, accept=kinds)
     assert parses(command)
     assert command.endswith(" ".join([f"--to {NEXT}", *remedies.accept_options(kinds)]))
-    assert parses(remedies.leave_to_nights("calltouch", "101", DAY, NEXT))
+    assert parses(remedies.spread_command("calltouch", "101", DAY, NEXT))
 
 
 def test_every_command_that_is_worded_names_a_verb_that_exists() -> None:
@@ -74,7 +74,7 @@ def test_every_command_that_is_worded_names_a_verb_that_exists() -> None:
 
 
 def test_taking_a_held_day_says_first_where_to_look() -> None:
-    text = remedies.take_held("calltouch", "101", DAY, DAY, ["rejects"])
+    text = remedies.accept_hint("calltouch", "101", DAY, DAY, ["rejects"])
     look, take = text.index("warehouse held"), text.index("warehouse backfill")
     assert look < take
     assert text.endswith("--accept-rejects")

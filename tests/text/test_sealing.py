@@ -15,14 +15,14 @@ def test_a_text_comes_back_under_its_key_alone() -> None:
     assert sealing.unseal(sealed, KEY) == "строка".encode()
     assert sealed.isascii()
     assert "строка".encode() not in sealed
-    with pytest.raises(sealing.NotSealedSo):
+    with pytest.raises(sealing.WrongKey):
         sealing.unseal(sealed, OTHER)
 
 
 def test_a_text_that_was_changed_is_not_read() -> None:
     sealed = bytearray(sealing.seal(b"text", KEY))
     sealed[len(sealed) // 2] ^= 1
-    with pytest.raises(sealing.NotSealedSo):
+    with pytest.raises(sealing.WrongKey):
         sealing.unseal(bytes(sealed), KEY)
 
 

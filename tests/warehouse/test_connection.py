@@ -152,7 +152,7 @@ def test_the_same_warehouse_is_reached_by_its_url(warehouse: Warehouse) -> None:
 
 def test_no_form_of_a_warehouse_shows_a_password(warehouse: Warehouse) -> None:
     password = _password(warehouse)["password"]
-    external = Warehouse.at(f"postgresql://postgres:{password}@127.0.0.1/w")
+    external = Warehouse.from_url(f"postgresql://postgres:{password}@127.0.0.1/w")
 
     for shown in (
         repr(warehouse),
@@ -188,10 +188,12 @@ def test_dagster_has_a_database_that_no_other_role_may_connect_to(
 
 def test_dagsters_url_may_be_set(warehouse: Warehouse) -> None:
     own = SecretStr("postgresql://dagster@elsewhere/dagster")
-    given = Warehouse.at("postgresql://u@127.0.0.1/w", own).dagster_url()
+    given = Warehouse.from_url("postgresql://u@127.0.0.1/w", own).dagster_url()
     assert given.startswith("postgresql+psycopg2://dagster@elsewhere/dagster?")
     assert "sslmode=verify-full" in given
-    derived = Warehouse.at("postgresql://u:p%40ss@127.0.0.1:5/w?sslmode=require").dagster_url()
+    derived = Warehouse.from_url(
+        "postgresql://u:p%40ss@127.0.0.1:5/w?sslmode=require"
+    ).dagster_url()
     assert derived.startswith("postgresql+psycopg2://u:p%40ss@127.0.0.1:5/w_dagster?")
     assert "sslmode=require" in derived
 
@@ -219,7 +221,7 @@ def _wait_for_waiter(connection: Connection) -> None:
 def test_a_patient_connection_is_made_once_the_server_is_back() -> None:
     """And without patience it is told at once that there is none."""
     port = free_port()
-    found = Warehouse.at(f"postgresql://nobody@127.0.0.1:{port}/nothing")
+    found = Warehouse.from_url(f"postgresql://nobody@127.0.0.1:{port}/nothing")
     began = time.monotonic()
     with pytest.raises(TryLater):
         found.connect()

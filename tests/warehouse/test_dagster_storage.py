@@ -11,7 +11,7 @@ from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, 
 
 
 def test_a_url_is_taken_apart_and_put_together_with_what_sessions_need() -> None:
-    storage = DagsterStorage.at(SecretStr("postgresql://dagster:s%20ecret@127.0.0.1:5433/d"))
+    storage = DagsterStorage.from_url(SecretStr("postgresql://dagster:s%20ecret@127.0.0.1:5433/d"))
     assert (storage.database, storage.user, storage.password) == ("d", "dagster", "s ecret")
     url = storage.url(180000)
     assert url.startswith("postgresql+psycopg2://dagster:s%20ecret@")
@@ -21,7 +21,7 @@ def test_a_url_is_taken_apart_and_put_together_with_what_sessions_need() -> None
 
 def test_another_scheme_is_refused_by_the_settings_name() -> None:
     with pytest.raises(SettingsError, match="DAGSTER_URL"):
-        DagsterStorage.at(SecretStr("mysql://u:p@h/d"))
+        DagsterStorage.from_url(SecretStr("mysql://u:p@h/d"))
 
 
 def test_tables_say_for_which_dagster_they_were_made(warehouse_with_dagster: Warehouse) -> None:

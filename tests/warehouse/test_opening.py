@@ -30,7 +30,7 @@ def test_a_refused_connection_names_the_way_out(
     url += f"/{given['dbname']}" + (f"?sslmode={given['sslmode']}" if "sslmode" in given else "")
 
     with pytest.raises(expected, match=f"{said}.*Way out") as caught:
-        Warehouse.at(url).connect_admin()
+        Warehouse.from_url(url).connect_admin()
 
     assert given["password"] not in "".join(traceback.format_exception(caught.value))
 
@@ -41,7 +41,7 @@ def test_an_unmigrated_database_says_to_migrate(server: Any) -> None:
     url = f"postgresql://postgres:{password}@{server.server.host}:{server.port}/template1"
 
     with pytest.raises(SettingsError, match="run `warehouse migrate`"):
-        Warehouse.at(url).connect(role="no_such_role")
+        Warehouse.from_url(url).connect(role="no_such_role")
 
 
 def _password(warehouse: Warehouse) -> dict[str, str]:

@@ -25,7 +25,7 @@ from dagster_project.warehouse.postgres_url import read_url
 )
 def test_an_unreadable_url_is_not_quoted(url: str) -> None:
     with pytest.raises(SettingsError, match="WAREHOUSE_URL is not") as caught:
-        Warehouse.at(url)
+        Warehouse.from_url(url)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 

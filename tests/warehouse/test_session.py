@@ -234,13 +234,13 @@ class TestRefusals:
         }
         url = write_url("postgresql", place, given["user"], given["password"], given["dbname"])
         with pytest.raises(expected, match=f"{said}.*Way out"):
-            Warehouse.at(url).connect_admin()
+            Warehouse.from_url(url).connect_admin()
 
     def test_a_role_that_is_absent_or_not_ours_says_to_migrate(
         self, german: PostgresServer
     ) -> None:
         with pytest.raises(SettingsError, match="warehouse migrate"):
-            Warehouse.at(url_of(german, "postgres")).connect(role="no_such_role")
+            Warehouse.from_url(url_of(german, "postgres")).connect(role="no_such_role")
         with psycopg.connect(url_of(german, "postgres"), autocommit=True) as admin:
             admin.execute("DROP ROLE IF EXISTS plain")
             admin.execute("CREATE ROLE plain LOGIN PASSWORD 'pl4in-4711'")
@@ -252,7 +252,7 @@ class TestRefusals:
             "postgres",
         )
         with pytest.raises(SettingsError, match="may not connect, or not work as"):
-            Warehouse.at(url).connect(role="postgres")
+            Warehouse.from_url(url).connect(role="postgres")
 
     def test_a_certificate_that_is_not_trusted_is_told_from_no_encryption(
         self, german: PostgresServer, tmp_path: Path
@@ -272,7 +272,7 @@ class TestRefusals:
             trusting = url_of(german, "postgres", sslmode="verify-ca", sslrootcert="system")
             trusting = trusting.replace("verify-ca", "verify-full")
             with pytest.raises(SettingsError, match="certificate is not trusted"):
-                Warehouse.at(trusting).connect_admin()
+                Warehouse.from_url(trusting).connect_admin()
         finally:
             with psycopg.connect(url_of(german, "postgres"), autocommit=True) as admin:
                 admin.execute("ALTER SYSTEM RESET ssl")
@@ -286,7 +286,7 @@ class TestEncodings:
     ) -> None:
         name = made(f"ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
         with pytest.raises(SettingsError, match=f"encoding {encoding}, and texts need UTF8"):
-            migrate(Warehouse.at(url_of(german, name)))
+            migrate(Warehouse.from_url(url_of(german, name)))
         with german.on(name).connect_admin() as connection:
             schemas = connection.execute("SELECT to_regnamespace('ops')").fetchone()
             databases = connection.execute(
@@ -299,7 +299,7 @@ class TestEncodings:
         self, german: PostgresServer, made: Callable[[str], str]
     ) -> None:
         name = made("ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C'")
-        found = Warehouse.at(url_of(german, name))
+        found = Warehouse.from_url(url_of(german, name))
         replace_template(german, "LATIN1")
         try:
             migrate(found)
@@ -420,7 +420,7 @@ class TestServers:
         told: Callable[[str, str], str],
     ) -> None:
         name = made("ENCODING 'UTF8' TEMPLATE template0")
-        migrate(Warehouse.at(url_of(german, name)))
+        migrate(Warehouse.from_url(url_of(german, name)))
         with standby(german) as port:
             for verb in VERBS:
                 said = told(verb, url_of(german, name, port=str(port)))
@@ -445,7 +445,7 @@ class TestServers:
             for name in ("filled", "bare", "unopened"):
                 utf8 = "ENCODING 'UTF8' TEMPLATE template0"
                 admin.execute(f"CREATE DATABASE {name} {utf8} TABLESPACE small".encode())
-            migrate(Warehouse.at(url_of(german, "filled")))
+            migrate(Warehouse.from_url(url_of(german, "filled")))
             german.on("bare").connect_admin().close()
             ballast = disk / "ballast"
             with suppress(OSError), ballast.open("wb", buffering=0) as file:

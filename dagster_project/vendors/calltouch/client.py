@@ -260,7 +260,9 @@ class CalltouchClient:
         except WarehouseError as error:
             if isinstance(error, CredentialsRefused) and account is not None:
                 error.hint = self._hints(account)
-            error.at(source=SOURCE, account=account.label if account else None, window=window)
+            error.add_context(
+                source=SOURCE, account=account.label if account else None, window=window
+            )
             raise
 
     def _hints(self, account: Account) -> str:

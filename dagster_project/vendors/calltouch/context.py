@@ -43,9 +43,9 @@ class RowContext:
         self._clocks: dict[ZoneInfo, LocalClock] = {}
 
     @classmethod
-    def of(cls, secret: str) -> RowContext:
+    def from_secret(cls, secret: str) -> RowContext:
         """From ``PII_HASH_KEY``."""
-        return cls(PseudonymKeys.of(secret))
+        return cls(PseudonymKeys.from_secret(secret))
 
     def clock(self, zone: ZoneInfo) -> LocalClock:
         if zone not in self._clocks:

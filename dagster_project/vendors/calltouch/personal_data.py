@@ -198,7 +198,7 @@ def _without_mentions(
     values: Values, account: Account, keys: PseudonymKeys, suppression: Suppression
 ) -> Values:
     """What becomes of a row to somebody else, whose text holds suppressed numbers."""
-    message = suppression.without(values["message"])
+    message = suppression.mask_numbers(values["message"])
     if message == values["message"]:
         return {}
     wall = _wall(values, account)
@@ -207,14 +207,14 @@ def _without_mentions(
         "message": message,
         "template_id": _template(message, keys),
         "segments": segments_of(message),
-        "sms_key": UUID(bytes=sms_key(phone, wall, suppression.without(received))),
+        "sms_key": UUID(bytes=sms_key(phone, wall, suppression.mask_numbers(received))),
     }
 
 
 def _status_without(values: Values, suppression: Suppression) -> Values:
     """Status and detail, and what is read from them, without suppressed numbers."""
     old = values["status"], values["status_detail"]
-    status, detail = (None if text is None else suppression.without(text) for text in old)
+    status, detail = (None if text is None else suppression.mask_numbers(text) for text in old)
     if (status, detail) == old:
         return {}
     outcome = outcome_of(status, detail)

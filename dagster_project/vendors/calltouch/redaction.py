@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
-from dagster_project.model.privacy import ERASED, REDUCED, Found, Suppression
+from dagster_project.model.privacy import ERASED, REDUCED, Occurrences, Suppression
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account
 from dagster_project.text.sanitize import sanitize
@@ -76,7 +76,7 @@ def _redacted(body: bytes, page: SmsPage | None, suppression: Suppression) -> by
         page = page or decode_page(body)
     except NotSmsPage as error:
         if isinstance(error, NotJson):
-            redacted = _bytes(suppression.without(_text(body)))
+            redacted = _bytes(suppression.mask_numbers(_text(body)))
         else:
             redacted = _redact_rest(body, suppression)
         return None if redacted == body else redacted
@@ -146,10 +146,10 @@ def _token_without(written: str, suppression: Suppression) -> str:
     try:
         value = _JSON.decode(written)
     except ValueError:
-        return suppression.without(written)
+        return suppression.mask_numbers(written)
     if not isinstance(value, str):
         return "0" if suppression.occurs_in(_digits_of(value)) else written
-    changed = suppression.without(value)
+    changed = suppression.mask_numbers(value)
     if changed == value:
         return written
     lone = _NO_BYTE if _SURROGATE.search(written) else _SURROGATE
@@ -276,12 +276,12 @@ def redact_reject(original: str, suppression: Suppression) -> str | None:
     return None if changed is None else _text(changed)
 
 
-def find_in_body(body: bytes, suppression: Suppression) -> Found:
+def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
     """What a page holds of the numbers."""
     try:
         page = decode_page(body)
     except NotSmsPage:
-        return Found([], int(redact_body(body, suppression) is not None))
+        return Occurrences([], int(redact_body(body, suppression) is not None))
     body = body.removeprefix(BOM)
     suspects = _suspects(page, suppression)
     if page.sources or page.rejects:
@@ -294,25 +294,25 @@ def find_in_body(body: bytes, suppression: Suppression) -> Found:
     )
 
 
-def find_in_reject(original: str, suppression: Suppression) -> Found:
+def find_in_reject(original: str, suppression: Suppression) -> Occurrences:
     """What a rejected record holds of the numbers."""
     return _found(original.encode("utf-8", "surrogatepass"), suppression)
 
 
-def _found(source: bytes, suppression: Suppression) -> Found:
+def _found(source: bytes, suppression: Suppression) -> Occurrences:
     value = _decoded(_text(source))
     if _is_own(value, suppression):
-        return Found([value], 0)
-    return Found([], int(_redact_source(source, suppression) is not None))
+        return Occurrences([value], 0)
+    return Occurrences([], int(_redact_source(source, suppression) is not None))
 
 
-def _all_found(parts: Iterable[Found]) -> Found:
+def _all_found(parts: Iterable[Occurrences]) -> Occurrences:
     own: list[Any] = []
     mentions = 0
     for part in parts:
         own += part.own
         mentions += part.mentions
-    return Found(own, mentions)
+    return Occurrences(own, mentions)
 
 
 def reduced_status(text: str | None) -> str | None:

@@ -106,7 +106,7 @@ TABLE: Final = Table(
 
 def row_encoder(secret: str) -> RowEncoder:
     """Encodes pages with pseudonyms under ``PII_HASH_KEY``, and remembers from page to page."""
-    return partial(to_batch, context=RowContext.of(secret))
+    return partial(to_batch, context=RowContext.from_secret(secret))
 
 
 def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:

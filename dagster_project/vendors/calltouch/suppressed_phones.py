@@ -55,7 +55,11 @@ def own_phones(phones: Iterable[str], suppression: Suppression) -> set[str]:
         else:
             by_identity.setdefault(read_number(phone).identity, []).append(phone)
             odd.append(phone)
-    own = {phone for number in suppression.among(by_identity) for phone in by_identity[number]}
+    own = {
+        phone
+        for number in suppression.find_suppressed(by_identity)
+        for phone in by_identity[number]
+    }
     odd = [phone for phone in odd if not _is_whole(phone)]
     if suppression.occurs_in(*odd):
         own.update(phone for phone in odd if suppression.occurs_in(phone))

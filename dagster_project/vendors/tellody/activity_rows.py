@@ -71,7 +71,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     except ValueUnreadable as error:
         return _set_aside(answer.body, day, error)
     except AnswerNotTrusted as error:
-        error.at(source=SOURCE, account=window.account.label, window=day)
+        error.add_context(source=SOURCE, account=window.account.label, window=day)
         raise
     row = {
         "activity_on": day,

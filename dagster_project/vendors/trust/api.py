@@ -63,7 +63,7 @@ class Api:
         try:
             answer = self._ask(self._request(company, bounds), company, stats, sequence)
         except WarehouseError as error:
-            error.at(source=SOURCE, account=str(company))
+            error.add_context(source=SOURCE, account=str(company))
             raise
         self._denied.discard(company)
         return answer

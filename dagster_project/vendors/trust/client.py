@@ -125,7 +125,9 @@ class TrustClient:
         """
         proof = self.proof(stats)
         if proof.state != "honoured":
-            raise self._unanswerable(f"{first_day}..{last_day}", proof).at(account=str(company))
+            raise self._unanswerable(f"{first_day}..{last_day}", proof).add_context(
+                account=str(company)
+            )
         return self._api.figures(company, (first_day, last_day), stats)
 
     def check(self, stats: ExtractStats) -> RangeProof | None:
@@ -140,7 +142,7 @@ class TrustClient:
     def _refuse_unanswerable(self, window: Window, proof: RangeProof) -> None:
         today = self.today
         if proof.state != "honoured" and window.days != [today]:
-            raise self._unanswerable(str(window), proof).at(account=window.account.label)
+            raise self._unanswerable(str(window), proof).add_context(account=window.account.label)
         if window.last_day > today:
             raise VendorCannotAnswer(
                 f"{window.last_day} has not begun.", source=SOURCE, account=window.account.label

@@ -92,7 +92,7 @@ STATISTICS: Final = Feed(
     raw_asset=("raw", "trust_campaign_statistics"),
     title="Trust, statistics of push campaigns",
     table=rows.TABLE,
-    reach=QueryScope.DAY,
+    query_scope=QueryScope.DAY,
     minute=45,
     list_accounts=list_accounts,
     open_client=lambda section, store: TrustClient(section, proofs=store.proofs),

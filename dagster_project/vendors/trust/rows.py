@@ -93,7 +93,7 @@ class Coverage:
         }
 
     @classmethod
-    def of(cls, request: Mapping[str, Any]) -> Coverage:
+    def from_request(cls, request: Mapping[str, Any]) -> Coverage:
         """What a stored request says. Raises AnswerNotTrusted where it does not."""
         try:
             covers = request["covers"]
@@ -113,7 +113,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     Raises:
         AnswerNotTrusted: the answer has an unknown form.
     """
-    coverage = Coverage.of(answer.request)
+    coverage = Coverage.from_request(answer.request)
     try:
         rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
     except ValueUnreadable as why:
@@ -141,7 +141,7 @@ def _row(answer: Response, window: Window, coverage: Coverage) -> tuple[dict[str
     try:
         figures = read_figures(answer.body)
     except AnswerNotTrusted as error:
-        error.at(account=window.account.label, window=coverage.stats_on)
+        error.add_context(account=window.account.label, window=coverage.stats_on)
         raise
     row = {
         "stats_on": coverage.stats_on,

@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from dagster_project import clock
 from dagster_project.model.receipt import DayState, Extraction, Receipt
 from dagster_project.model.window import Account, Window
-from dagster_project.text.remedies import load_command, take_held
+from dagster_project.text.remedies import accept_hint, load_command
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
@@ -181,7 +181,7 @@ class HeldDay:
     @property
     def hint(self) -> str:
         """What to do about it: look, and the command that takes it."""
-        return take_held(self.source, self.account, self.day, self.day, self.kinds)
+        return accept_hint(self.source, self.account, self.day, self.day, self.kinds)
 
     @property
     def take_command(self) -> str:

@@ -52,7 +52,9 @@ def figures_of(
     return found
 
 
-def beside(standing: Mapping[str, Figure], held: Mapping[str, Figure]) -> dict[str, list[Figure]]:
+def compare_figures(
+    standing: Mapping[str, Figure], held: Mapping[str, Figure]
+) -> dict[str, list[Figure]]:
     """Each figure as it stands, and as it would be.
 
     How many rows have a value in a field is told where that is not merely the number of rows.
@@ -65,7 +67,7 @@ def beside(standing: Mapping[str, Figure], held: Mapping[str, Figure]) -> dict[s
     return {name: two for name, two in both.items() if not name.startswith(WITH) or two != rows}
 
 
-def told(figures: Mapping[str, Sequence[Figure]]) -> str:
+def describe_changes(figures: Mapping[str, Sequence[Figure]]) -> str:
     """``rows 500 → 0, status delivered 480 → 0``: what differs."""
     return ", ".join(f"{name} {a} → {b}" for name, (a, b) in figures.items() if a != b)
 

@@ -65,7 +65,7 @@ def read_existing_rows(
     days = rows["day"].astype(np.int32)
     keys = np.ascontiguousarray(rows["key"]).tobytes()
     return ExistingRows(
-        Identities.of(keys, days, with_day=table.identity_has_day),
+        Identities.from_keys(keys, days, with_day=table.identity_has_day),
         days,
         rows["hash"].astype(np.int64).view(np.uint64),
         rows["occurrence"].astype(np.int32),

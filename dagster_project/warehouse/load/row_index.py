@@ -25,7 +25,7 @@ class Identities:
     mixed: Words
 
     @classmethod
-    def of(cls, keys: bytes, days: NDArray[np.int32], *, with_day: bool) -> Identities:
+    def from_keys(cls, keys: bytes, days: NDArray[np.int32], *, with_day: bool) -> Identities:
         """From 16-byte keys; the day takes part where the same key on another day is another row."""
         words = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         high, low = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])

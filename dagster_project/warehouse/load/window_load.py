@@ -166,7 +166,9 @@ class WindowLoad:
         wanted = self._wanted(batch)
         if not wanted.any():
             return
-        identities = Identities.of(batch.keys, batch.days, with_day=self.table.identity_has_day)
+        identities = Identities.from_keys(
+            batch.keys, batch.days, with_day=self.table.identity_has_day
+        )
         self._count_rows(batch, identities, observed, wanted)
         positions, alone, close = self._standing.find(identities)
         fresh = wanted & ~alone & ~close
@@ -229,7 +231,7 @@ class WindowLoad:
     def _take_elsewhere(self, batch: Batch) -> None:
         """Records that lie outside the window are no loss where they stood inside it."""
         days = np.zeros(len(batch.elsewhere) // 16, np.int32)
-        found = Identities.of(batch.elsewhere, days, with_day=self.table.identity_has_day)
+        found = Identities.from_keys(batch.elsewhere, days, with_day=self.table.identity_has_day)
         self._elsewhere.update(found.exact(at) for at in range(len(found)))
 
     def _wanted(self, batch: Batch) -> Flags:

@@ -134,7 +134,7 @@ class Rig:
 
     def _span(self) -> tuple[date, date]:
         return self.days[0], self.days[-1] + (
-            ONE_DAY if self.feed.reach is QueryScope.HISTORY else 0 * ONE_DAY
+            ONE_DAY if self.feed.query_scope is QueryScope.HISTORY else 0 * ONE_DAY
         )
 
     def _by_day(self, rows: Iterable[Row]) -> dict[date, Rows]:
@@ -193,9 +193,13 @@ class Rig:
                 rows = now.get(day, Counter())
                 was, should = before.get(day, Counter()), true.get(day, Counter())
                 assert rows in (was, should), f"{account.label} {day} is a mix"
-                if day in failed and knows_commits and self.feed.reach is not QueryScope.HISTORY:
+                if (
+                    day in failed
+                    and knows_commits
+                    and self.feed.query_scope is not QueryScope.HISTORY
+                ):
                     assert rows == was, f"{account.label} {day} failed, and changed"
-            if self.feed.reach is not QueryScope.DAY:
+            if self.feed.query_scope is not QueryScope.DAY:
                 assert now in (true, dict(before)), f"{account.label}: a window was loaded in part"
 
     def heals(self) -> None:

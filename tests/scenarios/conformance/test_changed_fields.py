@@ -48,7 +48,7 @@ def play_change(rig: Rig, draw: Random) -> None:
         [*(field for field, _ in rig.feed.table.fields), *MORE_FIELDS.get(source, [])]
     )
     hows = ["renamed", "absent", "nulled", "retyped", "recoded"]
-    if name in FORMED or rig.feed.reach is QueryScope.DAY:
+    if name in FORMED or rig.feed.query_scope is QueryScope.DAY:
         hows.append("reformed")
     changes(rig, name, draw.choice(hows), draw.choice((1, 1, 3)))
 

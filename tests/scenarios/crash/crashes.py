@@ -114,7 +114,7 @@ class Crashes:
             for day in {*was, *now, *true}:
                 either = (was.get(day, Counter()), true.get(day, Counter()))
                 assert now.get(day, Counter()) in either, f"{label} {day} is neither old nor new"
-            if self.rig.feed.reach is QueryScope.HISTORY:
+            if self.rig.feed.query_scope is QueryScope.HISTORY:
                 assert now in (was, true), f"{label}: a history was loaded in part"
         assert self.scene.value(POINTS_HELD) == 0, "the dead keep points from the living"
         assert self.scene.value(MART_SUMS) == 0, "marts and rows are of two commits"

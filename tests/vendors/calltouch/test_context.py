@@ -31,7 +31,7 @@ TEXTS = st.text(st.sampled_from("abЯ 0123/.:hts€🔥\n"), max_size=60) | st.b
 def test_a_remembered_text_has_the_template_and_the_segments_of_the_text_itself(
     texts: list[str],
 ) -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     expected = [
         encode("uuid", template_id(text, context.tails.template_key))
         + encode("smallint", segments_of(text))
@@ -43,14 +43,14 @@ def test_a_remembered_text_has_the_template_and_the_segments_of_the_text_itself(
 
 
 def test_what_is_null_has_null_fields() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     assert context.tails.of([NO_TEXT]) == [2 * NULL]
     assert context.phones[None] == (NULL, 4 * NULL)
 
 
 def test_a_full_memory_forgets_and_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 3)
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     phones = [f"7926123456{digit}" for digit in range(8)]
     first = [context.phones[phone] for phone in phones]
     assert len(context.phones) <= 3
@@ -58,7 +58,7 @@ def test_a_full_memory_forgets_and_answers_the_same(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_phone_is_read_but_not_remembered() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     long = "7" * (module.LONGEST_REMEMBERED + 1)
     assert context.phones[long]
     assert long not in context.phones
@@ -66,8 +66,13 @@ def test_a_long_phone_is_read_but_not_remembered() -> None:
 
 def test_equal_secrets_give_equal_pseudonyms_and_others_do_not() -> None:
     phone = "79261234567"
-    assert RowContext.of(SECRET).phones[phone] == RowContext.of(SECRET).phones[phone]
-    assert RowContext.of(SECRET).phones[phone] != RowContext.of(SECRET + "!").phones[phone]
+    assert (
+        RowContext.from_secret(SECRET).phones[phone] == RowContext.from_secret(SECRET).phones[phone]
+    )
+    assert (
+        RowContext.from_secret(SECRET).phones[phone]
+        != RowContext.from_secret(SECRET + "!").phones[phone]
+    )
 
 
 def test_unknown_pairs_are_counted_with_masked_digits() -> None:

@@ -98,7 +98,7 @@ def test_an_erased_text_costs_as_many_segments_as_it_did(segments: int) -> None:
 )
 def test_in_a_text_the_digits_become_zeros_and_template_and_segments_stay(before: str) -> None:
     text = f"Звоните: {before}. Ваш код 12"
-    after = suppressing(NUMBER).without(text)
+    after = suppressing(NUMBER).mask_numbers(text)
     assert "9201234567" not in "".join(filter(str.isdigit, after))
     assert after.endswith("Ваш код 12")
     assert (template_of(after), segments_of(after)) == (template_of(text), segments_of(text))
@@ -147,12 +147,12 @@ def test_redaction_keeps_every_row_and_finds_nothing_the_second_time(rows: list[
     if once is not None:
         assert redaction.redact_body(once, suppressed) is None
         assert len(rows_of(once)) == len(rows)
-    batch = to_batch(answer(once or body), WINDOW, RowContext.of(SECRET))
+    batch = to_batch(answer(once or body), WINDOW, RowContext.from_secret(SECRET))
     assert batch.received == len(rows)
 
 
 def test_a_batch_is_reduced_as_its_rows_are() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     rows = [row(f"7921000{n:04}", f"Код {n}") for n in range(20)]
     rows += [row("нет номера", ""), row("+1 202 555 0123", "long " * 60)]
     rows += [
@@ -186,7 +186,7 @@ NULLS = [
 
 @pytest.mark.parametrize("of", NULLS, ids=range(len(NULLS)))
 def test_a_row_with_nulls_is_erased_as_its_page_is_and_stays_null(of: dict[str, Any]) -> None:
-    suppressed, context = suppressing(NUMBER), RowContext.of(SECRET)
+    suppressed, context = suppressing(NUMBER), RowContext.from_secret(SECRET)
     rules = Rules(suppressed, date.min, KEY)
     gone = frozenset([personal_data.pseudonym_of(identity_of(NUMBER), context.keys)])
     body = page(of)
@@ -202,7 +202,7 @@ def test_a_row_with_nulls_is_erased_as_its_page_is_and_stays_null(of: dict[str, 
 
 
 def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
-    context, other = RowContext.of(SECRET), PseudonymKeys.of("another key")
+    context, other = RowContext.from_secret(SECRET), PseudonymKeys.from_secret("another key")
     body = page(row(None), row(text=None))
     without_number, without_text = map(decoded, to_batch(answer(body), WINDOW, context).records)
 
@@ -224,7 +224,7 @@ def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
 
 
 def test_only_statuses_of_the_vendors_own_wording_outlive_a_reduction() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     odd = row(smsStatus="error 8 921 000-00-00", smsStatusDetail="Не дошло до Ивана Петрова")
     own = row(smsStatus="ERROR", smsStatusDetail="Неверный номер.")
     body = redaction.reduce_body(page(odd, own), date(2024, 4, 2), ACCOUNT)
@@ -241,7 +241,7 @@ def test_only_statuses_of_the_vendors_own_wording_outlive_a_reduction() -> None:
 
 
 def test_days_that_are_not_old_are_left_as_they_are() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     batch = to_batch(answer(page(row())), WINDOW, context)
     records = list(batch.records)
     assert personal_data.reduce_batch(batch, WINDOW, DAY, KEY).records == records

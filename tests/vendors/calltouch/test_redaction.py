@@ -8,7 +8,7 @@ from typing import Any
 from dagster_project.model.privacy import Suppression, identity_of
 from dagster_project.vendors.calltouch.redaction import find_in_body, redact_body, redact_reject
 
-LIST = Suppression.of(b"k" * 32, [identity_of("+79261234567")])
+LIST = Suppression.from_identities(b"k" * 32, [identity_of("+79261234567")])
 OWN = {
     "phoneNumber": "8 (926) 123-45-67",
     "dateSent": "01-04-2024 15:05:32",

@@ -65,7 +65,7 @@ def answer(*elements: Any) -> Response:
 
 
 def batch_of(*elements: Any, window: Window = APRIL, context: RowContext | None = None) -> Batch:
-    return to_batch(answer(*elements), window, context or RowContext.of(SECRET))
+    return to_batch(answer(*elements), window, context or RowContext.from_secret(SECRET))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_documents_own_sample_gives_its_four_rows(table: CopyTable) -> None:
     moment = datetime(2024, 5, 1, tzinfo=UTC)
     sample = Response(2, {}, moment, moment, 200, "application/json", SAMPLE.read_bytes())
 
-    batch = to_batch(sample, APRIL, RowContext.of(SECRET))
+    batch = to_batch(sample, APRIL, RowContext.from_secret(SECRET))
 
     shown = (
         "sent_on",
@@ -254,7 +254,7 @@ def test_every_row_is_loaded_exactly_or_rejected_with_its_original(
 def test_by_columns_a_row_is_byte_for_byte_what_it_is_by_itself(
     rows: list[tuple[str, Any]],
 ) -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     page = answer(*[source for source, _ in rows])
     batch = to_batch(page, APRIL, context)
 
@@ -312,7 +312,7 @@ def test_a_date_in_iso_8601_is_the_same_row_and_is_told(written: str) -> None:
 def test_an_offset_decides_day_and_hour_where_the_wall_clock_does_not() -> None:
     berlin = Window(date(2024, 10, 27), date(2024, 10, 27), Account("calltouch", "101", BERLIN))
     first, second = (
-        to_batch(answer(ROW | {"dateSent": written}), berlin, RowContext.of(SECRET))
+        to_batch(answer(ROW | {"dateSent": written}), berlin, RowContext.from_secret(SECRET))
         for written in ("2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00")
     )
     assert first.keys == second.keys
@@ -330,7 +330,7 @@ def test_what_came_instead_of_a_date_is_told_by_its_form_alone() -> None:
 def test_a_row_in_windows_1251_has_its_day_and_names_its_fields() -> None:
     page = answer(ROW, ROW | {"smsMessage": "code", "smsStatusDetail": "ok"})
     recoded = page.body.decode().encode("cp1251")
-    batch = to_batch(replace(page, body=recoded), APRIL, RowContext.of(SECRET))
+    batch = to_batch(replace(page, body=recoded), APRIL, RowContext.from_secret(SECRET))
     [reject] = batch.rejects
     assert (reject.reason, reject.day) == ("unreadable row: not UTF-8", date(2024, 4, 1))
     assert reject.came == "in smsStatusDetail, smsMessage"
@@ -350,7 +350,7 @@ def test_a_page_that_was_decoded_is_not_decoded_again() -> None:
         1, {}, page.asked_at, page.received_at, 200, "", b"", decode_page(page.body)
     )
 
-    assert to_batch(decoded, APRIL, RowContext.of(SECRET)).records == batch_of(ROW).records
+    assert to_batch(decoded, APRIL, RowContext.from_secret(SECRET)).records == batch_of(ROW).records
 
 
 def test_equal_rows_stay_several() -> None:
@@ -437,7 +437,9 @@ def test_a_key_cannot_be_imitated_by_moving_characters_from_phone_to_text() -> N
 
 def test_a_number_is_one_recipient_in_any_mask_and_under_one_key_alone() -> None:
     def recipient(phone: str, secret: str = SECRET) -> bytes:
-        record = batch_of(ROW | {"phoneNumber": phone}, context=RowContext.of(secret)).records[0]
+        record = batch_of(
+            ROW | {"phoneNumber": phone}, context=RowContext.from_secret(secret)
+        ).records[0]
         field = encode("text", "RU")
         start = record.index(field) + len(field)
         return record[start : start + 20]
@@ -495,7 +497,7 @@ def test_an_empty_page_is_an_empty_batch() -> None:
 
 
 def test_what_is_remembered_between_pages_is_bounded_and_changes_no_row() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
     elements = [
         ROW | {"smsMessage": f"Слово {chr(0x3400 + n)}", "smsStatusDetail": f"{chr(0x3400 + n)}"}
         for n in range(REMEMBERED + 100)
@@ -536,7 +538,7 @@ def test_what_is_remembered_of_a_text_fits_every_text_that_looks_alike(text: str
 
 
 def test_long_texts_are_not_remembered() -> None:
-    context = RowContext.of(SECRET)
+    context = RowContext.from_secret(SECRET)
 
     batch_of(ROW | {"smsMessage": "я" * 5000, "smsStatusDetail": "я" * 5000}, context=context)
 

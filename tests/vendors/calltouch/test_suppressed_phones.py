@@ -12,7 +12,7 @@ from dagster_project.vendors.calltouch.suppressed_phones import (
 )
 
 PERSON = identity_of("+79261234567")
-LIST = Suppression.of(b"k" * 32, [PERSON])
+LIST = Suppression.from_identities(b"k" * 32, [PERSON])
 
 
 @pytest.mark.parametrize(

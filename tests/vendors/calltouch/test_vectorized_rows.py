@@ -38,7 +38,7 @@ def test_usual_rows_are_encoded_as_one_by_one() -> None:
         ROW | {"phoneNumber": None, "smsMessage": None},
         ROW | {"smsStatus": "lost", "dateSent": "30-04-2024 23:59:59"},
     ]
-    context, page = RowContext.of("a secret that tests may know"), page_of(*rows)
+    context, page = RowContext.from_secret("a secret that tests may know"), page_of(*rows)
     batch, others = encode_plain(page, APRIL, context)
     assert others == []
     assert batch.records == [
@@ -55,11 +55,15 @@ def test_rows_that_are_not_usual_keep_their_place_for_one_by_one() -> None:
         ROW | {"dateSent": "1.4.2024"},
         ROW | {"smsMessage": "a\x00b"},
     )
-    batch, others = encode_plain(page, APRIL, RowContext.of("a secret that tests may know"))
+    batch, others = encode_plain(
+        page, APRIL, RowContext.from_secret("a secret that tests may know")
+    )
     assert others == [0, 2, 3]
     assert len(batch) == 1
 
 
 def test_an_empty_page_is_an_empty_batch() -> None:
-    batch, others = encode_plain(page_of(), APRIL, RowContext.of("a secret that tests may know"))
+    batch, others = encode_plain(
+        page_of(), APRIL, RowContext.from_secret("a secret that tests may know")
+    )
     assert (len(batch), others) == (0, [])

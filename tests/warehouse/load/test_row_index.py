@@ -14,7 +14,7 @@ WORDS = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 def identities(pairs: list[tuple[int, int]]) -> Identities:
     keys = b"".join(high.to_bytes(8, "big") + low.to_bytes(8, "big") for high, low in pairs)
-    return Identities.of(keys, np.zeros(len(pairs), np.int32), with_day=False)
+    return Identities.from_keys(keys, np.zeros(len(pairs), np.int32), with_day=False)
 
 
 @settings(deadline=None)
@@ -60,7 +60,7 @@ def test_existing_rows_are_found_by_their_identity(
 def test_the_same_key_on_another_day_is_another_row_where_the_day_takes_part() -> None:
     days = np.array([1, 2], np.int32)
     keys = bytes(32)
-    with_day = Identities.of(keys, days, with_day=True)
+    with_day = Identities.from_keys(keys, days, with_day=True)
     assert with_day.exact(0) != with_day.exact(1)
-    without = Identities.of(keys, days, with_day=False)
+    without = Identities.from_keys(keys, days, with_day=False)
     assert without.exact(0) == without.exact(1)

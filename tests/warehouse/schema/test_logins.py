@@ -127,7 +127,7 @@ def test_an_administrator_who_is_no_superuser_migrates_a_database_of_his_own(
     with server.on("postgres").connect_admin() as connection:
         connection.execute(f"CREATE ROLE keeper LOGIN CREATEROLE CREATEDB PASSWORD '{password}'")
         connection.execute("CREATE DATABASE theirs OWNER keeper")
-    theirs = Warehouse.at(f"postgresql://keeper:{password}@127.0.0.1:{server.port}/theirs")
+    theirs = Warehouse.from_url(f"postgresql://keeper:{password}@127.0.0.1:{server.port}/theirs")
     try:
         assert migrate(theirs, folder=server.sql, storage=make_storage) != []
         assert migrate(theirs, folder=server.sql, storage=make_storage) == []

@@ -318,7 +318,7 @@ def keeper(server: Any) -> Any:
             )
             connection.execute(f"GRANT CONNECT ON DATABASE postgres TO {name}".encode())
         url = f"postgresql://{name}:{password}@127.0.0.1:{server.port}/absent_{len(made)}"
-        made.append(Warehouse.at(url))
+        made.append(Warehouse.from_url(url))
         return made[-1]
 
     assert server.template

@@ -82,7 +82,7 @@ def test_four_processes_that_start_it_at_once_share_one_server(new_home: Path) -
 
 def test_nobody_comes_in_without_a_password(home: Path) -> None:
     server = ensure_running(home)
-    migrate(Warehouse.on(server))
+    migrate(Warehouse.on_server(server))
 
     for user, database in (("postgres", "postgres"), ("warehouse_bi", "warehouse")):
         for password in (None, "", "postgres", "warehouse_bi"):
@@ -103,7 +103,7 @@ def test_nobody_comes_in_without_a_password(home: Path) -> None:
 
 def test_a_bi_login_comes_in_with_the_password_file(home: Path) -> None:
     server = ensure_running(home)
-    warehouse = Warehouse.on(server)
+    warehouse = Warehouse.on_server(server)
     migrate(warehouse)
 
     with psycopg.connect(
