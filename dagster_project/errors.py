@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import ClassVar
 
 from dagster_project.text.remedies import accept_hint, accept_options
-from dagster_project.text.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import hide_secrets, scrub_text
 
 
 class WarehouseError(Exception):
@@ -30,7 +30,7 @@ class WarehouseError(Exception):
         window: object | None = None,
         hint: str | None = None,
     ) -> None:
-        self.what = scrubbed(what)
+        self.what = scrub_text(what)
         self.source = source
         self.account = account
         self.window = str(window) if window is not None else None
@@ -48,7 +48,7 @@ class WarehouseError(Exception):
             if part
         )
         text = f"{where}: {self.what}" if where else self.what
-        return without_secrets(f"{text} Way out: {self.hint}" if self.hint else text)
+        return hide_secrets(f"{text} Way out: {self.hint}" if self.hint else text)
 
     def add_context(
         self,

@@ -29,7 +29,7 @@ from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.warehouse.server.home import (
     private_home,
     read_private,
-    refusing_others_folders,
+    refuse_others_folders,
     write_private,
 )
 
@@ -45,7 +45,7 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
     ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
     stands still at the moment of the first demo, which is answered.
     """
-    with refusing_others_folders(demo_home()):
+    with refuse_others_folders(demo_home()):
         home = private_home(demo_home())
     clock = _first_demo(home)
     given = {name: value for name, value in os.environ.items() if _is_setting(name)}

@@ -20,7 +20,7 @@ from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import STORAGE_URL, point_at, prepare_home
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.schema.logins import make_logins
@@ -66,7 +66,7 @@ def logins(*, passwords: Path) -> int:
         raise SettingsError("the embedded server makes its logins by itself.")
     names = (APP, DAGSTER, *BI_ROLES)
     given = {
-        name: SecretStr(remember(path.read_text().strip()))
+        name: SecretStr(remember_secret(path.read_text().strip()))
         for name in names
         if (path := passwords / f"{name}_password").is_file()
     }

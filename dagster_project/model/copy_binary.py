@@ -62,11 +62,11 @@ def encode(type_name: str, value: Any) -> bytes:
     if value is None:
         return NULL
     if type_name in _INTEGERS:
-        return _integer(type_name, value)
+        return _encode_integer(type_name, value)
     return _ENCODERS[type_name](value)
 
 
-def _integer(type_name: str, value: Any) -> bytes:
+def _encode_integer(type_name: str, value: Any) -> bytes:
     if type(value) is not int:
         raise Unencodable(f"{type_name}: not a whole number but {type(value).__name__}")
     pack, size = _INTEGERS[type_name]
@@ -76,7 +76,7 @@ def _integer(type_name: str, value: Any) -> bytes:
         raise Unencodable(f"{type_name}: out of range") from None
 
 
-def text(value: str) -> bytes:
+def encode_text(value: str) -> bytes:
     if not isinstance(value, str):
         raise Unencodable(f"text: not a text but {type(value).__name__}")
     if "\x00" in value:
@@ -88,33 +88,33 @@ def text(value: str) -> bytes:
     return pack_length(len(payload)) + payload
 
 
-def boolean(value: bool) -> bytes:
+def encode_boolean(value: bool) -> bytes:
     if type(value) is not bool:
         raise Unencodable(f"boolean: not a truth value but {type(value).__name__}")
     return TRUE if value else FALSE
 
 
-def date_(value: date) -> bytes:
+def encode_date(value: date) -> bytes:
     if not isinstance(value, date) or isinstance(value, datetime):
         raise Unencodable(f"date: not a day but {type(value).__name__}")
     return pack_integer(4, day_number(value))
 
 
-def timestamptz(value: datetime) -> bytes:
+def encode_timestamptz(value: datetime) -> bytes:
     """Microseconds since 2000-01-01 00:00 UTC; ``value`` must know its offset."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise Unencodable("timestamptz: not an instant with an offset")
     return pack_bigint(8, (value - POSTGRES_EPOCH_INSTANT) // _MICROSECOND)
 
 
-def uuid(value: UUID | bytes) -> bytes:
+def encode_uuid(value: UUID | bytes) -> bytes:
     payload = value.bytes if isinstance(value, UUID) else value
     if not isinstance(payload, bytes) or len(payload) != 16:
         raise Unencodable("uuid: not 16 bytes")
     return b"\x00\x00\x00\x10" + payload
 
 
-def numeric(value: Decimal | int) -> bytes:
+def encode_numeric(value: Decimal | int) -> bytes:
     """Base-10000 digits, the weight of the first, the sign and the digits shown after the point.
 
     Exact, trailing zeros included. Postgres holds at most 131,072 digits before the point and
@@ -128,11 +128,11 @@ def numeric(value: Decimal | int) -> bytes:
     negative, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     if len(digits) <= 20 and -20 <= exponent <= 20:
-        return _short_numeric(negative, digits, exponent)
-    return _numeric(negative, digits, exponent)
+        return _encode_short_numeric(negative, digits, exponent)
+    return _encode_numeric(negative, digits, exponent)
 
 
-def _numeric(negative: int, digits: tuple[int, ...], exponent: int) -> bytes:
+def _encode_numeric(negative: int, digits: tuple[int, ...], exponent: int) -> bytes:
     scale = max(-exponent, 0)
     if scale > _NUMERIC_MAX_SCALE or (
         digits != (0,) and len(digits) + exponent > _NUMERIC_MAX_WHOLE_DIGITS
@@ -147,7 +147,7 @@ def _numeric(negative: int, digits: tuple[int, ...], exponent: int) -> bytes:
 
 
 # Prices repeat. Not keyed by the Decimal itself: 4.9 equals 4.90, and shows one digit less.
-_short_numeric = lru_cache(maxsize=4096)(_numeric)
+_encode_short_numeric = lru_cache(maxsize=4096)(_encode_numeric)
 
 
 def _base_10000(digits: str, exponent: int) -> tuple[int, list[int]]:
@@ -160,17 +160,17 @@ def _base_10000(digits: str, exponent: int) -> tuple[int, list[int]]:
 
 
 _ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
-    "text": text,
-    "json": text,
-    "boolean": boolean,
-    "date": date_,
-    "timestamptz": timestamptz,
-    "uuid": uuid,
-    "numeric": numeric,
+    "text": encode_text,
+    "json": encode_text,
+    "boolean": encode_boolean,
+    "date": encode_date,
+    "timestamptz": encode_timestamptz,
+    "uuid": encode_uuid,
+    "numeric": encode_numeric,
 }
 
 
-def encode_rows(
+def encode_batch(
     table: Table,
     rows: Sequence[Mapping[str, Any]],
     key_of: Callable[[Mapping[str, Any]], bytes],

@@ -112,10 +112,10 @@ class Suppression:
         if not self.occurs_in(text):
             return text
         places: set[int] = set()
-        for digits, at in written_numbers.runs(text):
+        for digits, at in written_numbers.digit_runs(text):
             for start, length in self._found(digits):
                 places.update(at[start : start + length])
-        return written_numbers.zeroed(text, places)
+        return written_numbers.zero_digits(text, places)
 
     def occurs_in(self, *texts: str) -> bool:
         """Whether any number of the list stands in one of the texts."""
@@ -123,7 +123,7 @@ class Suppression:
             return False
         parts = {
             digits[start : start + length]
-            for digits in written_numbers.groups(texts)
+            for digits in written_numbers.digit_groups(texts)
             for length in self.tail_lengths
             for start in range(len(digits) - length + 1)
         }

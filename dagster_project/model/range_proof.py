@@ -27,7 +27,7 @@ class RangeProof:
     evidence: Mapping[str, Any]
 
     @property
-    def conclusive(self) -> bool:
+    def is_conclusive(self) -> bool:
         return self.state != "unproven"
 
     def summary(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Literal
 from psycopg import sql
 from psycopg.rows import class_row
 
-from dagster_project.text.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import hide_secrets, scrub_text
 from dagster_project.warehouse.connection import Connection
 
 FIRST_PAUSE_SECONDS = 30
@@ -74,8 +74,8 @@ def raise_alarms(connection: Connection, alarms: Sequence[Alarm], channels: Sequ
     for alarm in alarms:
         values = {name: getattr(alarm, name) for name in _COLUMNS}
         values |= {name: list(values[name]) for name in ("accounts", "days")}
-        values["what"] = scrubbed(alarm.what)
-        values["hint"] = [without_secrets(line) for line in alarm.hint]
+        values["what"] = scrub_text(alarm.what)
+        values["hint"] = [hide_secrets(line) for line in alarm.hint]
         row = connection.execute(_INSERT, values).fetchone()
         if row is None:
             continue
@@ -193,5 +193,5 @@ def _note_failure(connection: Connection, channel: str, ids: list[int], failure:
         " given_up_at = CASE WHEN a.raised_at < now() - interval '7 days' THEN now() END"
         " FROM ops.alarm a"
         " WHERE a.alarm_id = d.alarm_id AND d.channel = %s AND d.alarm_id = ANY(%s)",
-        (scrubbed(failure), FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, channel, ids),
+        (scrub_text(failure), FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, channel, ids),
     )

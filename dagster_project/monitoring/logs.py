@@ -18,7 +18,7 @@ from typing import Any
 
 from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.text.scrub import scrubbed, watch_uncaught_exceptions, without_secrets
+from dagster_project.text.scrub import hide_secrets, scrub_text, scrub_uncaught_exceptions
 
 FORMAT = "WAREHOUSE_LOG_FORMAT"
 FIELDS = "told"
@@ -42,7 +42,7 @@ class ScrubbedRecord(logging.LogRecord):
                 self.args = tuple(map(_scrubbed_value, self.args))
             if self.exc_info and self.exc_info[0] is not None:
                 # Formatters take this text as it is, where it stands.
-                self.exc_text = scrubbed(logging.Formatter().formatException(self.exc_info))
+                self.exc_text = scrub_text(logging.Formatter().formatException(self.exc_info))
 
 
 def _scrubbed_value(value: Any) -> Any:
@@ -50,7 +50,7 @@ def _scrubbed_value(value: Any) -> Any:
     if isinstance(value, int | float):
         return value
     text = str(value)
-    clean = scrubbed(text)
+    clean = scrub_text(text)
     return value if clean == text else clean
 
 
@@ -70,7 +70,7 @@ class JsonLines(logging.Formatter):
             line.setdefault("run", meta["run_id"])
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+        return hide_secrets(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure_logs() -> None:
@@ -83,7 +83,7 @@ def configure_logs() -> None:
         SettingsError: it is neither.
     """
     logging.setLogRecordFactory(ScrubbedRecord)
-    watch_uncaught_exceptions()
+    scrub_uncaught_exceptions()
     wanted = read_environment().get(FORMAT) or "text"
     if wanted not in ("json", "text"):
         raise SettingsError(f"{FORMAT} is neither json nor text.", hint="use one of the two.")

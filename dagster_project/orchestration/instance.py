@@ -20,7 +20,7 @@ from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.server.home import (
     private_folder,
     private_home,
-    refusing_others_folders,
+    refuse_others_folders,
     write_private,
 )
 from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
@@ -116,7 +116,7 @@ def point_at(storage: DagsterStorage) -> None:
 
 def own_folder(home: Path) -> Path:
     """Dagster's folder in ``WAREHOUSE_HOME``, this user's own and closed to others."""
-    with refusing_others_folders(home):
+    with refuse_others_folders(home):
         return private_folder(private_home(home) / "dagster")
 
 

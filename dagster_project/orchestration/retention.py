@@ -10,7 +10,7 @@ from dagster_project.orchestration import literal_config, liveness, personal_dat
 from dagster_project.orchestration.dagster_log import prune_log
 from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
-from dagster_project.privacy.reduction import limits, reduce_old
+from dagster_project.privacy.reduction import reduce_old, retention_limits
 from dagster_project.warehouse.ledger.prune import prune
 from dagster_project.warehouse.restored import refuse_restored
 
@@ -36,7 +36,9 @@ def prune_old(context: dg.OpExecutionContext) -> None:
         for what, number in sorted(reduced.items()):
             context.log.info(f"personal data of old days: {number} {what} reduced")
         with warehouse.connect(what="retention", autocommit=True) as connection:
-            gone = prune(connection, retention, limits(connection, holders, retention.pii_days))
+            gone = prune(
+                connection, retention, retention_limits(connection, holders, retention.pii_days)
+            )
         for table, rows in sorted(gone.items()):
             context.log.info(f"{table}: {rows} rows pruned")
         for kind, number in sorted(prune_log(context.instance, retention.dagster_days).items()):

@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from dagster_shared.error import SerializableErrorInfo
 
-from dagster_project.text.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import hide_secrets, scrub_text
 
 _UNSCRUBBED: Final = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
 
@@ -35,7 +35,7 @@ def _scrub_parameters(
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
-        return without_secrets(value)
+        return hide_secrets(value)
     if isinstance(value, dict):
         return {name: _without_secrets(one) for name, one in value.items()}
     if type(value) in (list, tuple):
@@ -49,5 +49,5 @@ def _from_traceback(
     """Causes and contexts are made by the same method, so each comes through here."""
     info: SerializableErrorInfo = _UNSCRUBBED(cls, told)
     return info._replace(
-        message=scrubbed(info.message), stack=[scrubbed(frame) for frame in info.stack]
+        message=scrub_text(info.message), stack=[scrub_text(frame) for frame in info.stack]
     )

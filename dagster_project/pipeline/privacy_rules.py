@@ -32,7 +32,7 @@ def privacy_rules(
     if feed.personal is None and feed.reduction is None:
         yield NO_RULES
         return
-    with suppression.rules(connection, account, pii_key) as rules:
+    with suppression.hold_rules(connection, account, pii_key) as rules:
         _redact_known_rejects(feed, connection, rules)
         yield rules
 

@@ -35,7 +35,7 @@ from dagster_project.text.remedies import load_commands, spans_text
 from dagster_project.warehouse import reconciliations
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts
-from dagster_project.warehouse.reconciliations import Compared
+from dagster_project.warehouse.reconciliations import Comparison
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
 State = Literal["agrees", "differs", "waits", "due", "not asked"]
@@ -52,7 +52,7 @@ class Month:
     window: Window
     state: State
     why: str = ""
-    compared: Compared | None = None
+    compared: Comparison | None = None
     newest_receipt_id: int = 0
     asked: bool = False
 
@@ -94,7 +94,7 @@ class Month:
         return f"{begins} {self.state}: {self.why}" if self.why else f"{begins} is due"
 
 
-def differing(compared: Compared) -> dict[str, tuple[int, int]]:
+def differing(compared: Comparison) -> dict[str, tuple[int, int]]:
     """Figures whose days do not add up to the month."""
     return {
         name: (vendor, here)
@@ -103,7 +103,7 @@ def differing(compared: Compared) -> dict[str, tuple[int, int]]:
     }
 
 
-def severity_of(feed: Feed, compared: Compared) -> Severity | None:
+def severity_of(feed: Feed, compared: Comparison) -> Severity | None:
     """How bad the worst difference is; None: nothing differs that should add up."""
     assert feed.whole_month is not None
     bad = differing(compared).keys() - feed.whole_month.distinct
@@ -131,13 +131,13 @@ def months_of_account(connection: Connection, feed: Feed, account: Account) -> I
         " WHERE source = %s AND account = %s AND day < %s ORDER BY 1 DESC",
         (account.source, account.label, this_month),
     ).fetchall()
-    known = reconciliations.known_months(connection, account.source, account.label)
+    known = reconciliations.latest_comparisons(connection, account.source, account.label)
     for (first,) in rows:
         last = (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY
         yield _month(connection, feed, Window(first, last, account), known.get(first))
 
 
-def _month(connection: Connection, feed: Feed, window: Window, known: Compared | None) -> Month:
+def _month(connection: Connection, feed: Feed, window: Window, known: Comparison | None) -> Month:
     account = window.account
     states = load_receipts.day_states(connection, account.source, account.label, window.days)
     newest = max(state.receipt_id for state in states.values())
@@ -238,7 +238,7 @@ class Reconciler:
 
     def _no_room(self, connection: Connection, account: Account) -> str:
         """Why the vendor may not be asked now; empty: it may."""
-        if reconciliations.asked_today(connection, account) >= self.settings.reconcile_months:
+        if reconciliations.count_asked_today(connection, account) >= self.settings.reconcile_months:
             return NO_MORE_TODAY
         left = calls_left(self.feed, self.settings, connection, account)
         if left is None:
@@ -272,7 +272,7 @@ class Reconciler:
         except WarehouseError as error:
             compared = replace(compared, failure=f"{type(error).__name__}: {error.what}")
         compared = replace(compared, requests=stats.requests, points=stats.points)
-        reconciliations.remember(connection, window.account, self.run_id, compared)
+        reconciliations.write_comparison(connection, window.account, self.run_id, compared)
         return replace(
             month,
             state=_STATES[compared.outcome],
@@ -282,7 +282,7 @@ class Reconciler:
             asked=True,
         )
 
-    def _as_stored(self, window: Window) -> tuple[Compared, dict[str, int]]:
+    def _as_stored(self, window: Window) -> tuple[Comparison, dict[str, int]]:
         """What the month comes to in the warehouse, all of it as of one instant."""
         table, account = self.feed.table, window.account
         columns = [
@@ -298,7 +298,7 @@ class Reconciler:
             rows, sums = reconciliations.sums_of_days(connection, table, window, columns)
             rejected, undated = reconciliations.rejects_of_days(connection, window)
         newest = max(state.receipt_id for state in states.values())
-        compared = Compared(window.first_day, newest, "failed", clock.now(), undated=undated)
+        compared = Comparison(window.first_day, newest, "failed", clock.now(), undated=undated)
         return compared, {**sums, RECORDS: rows + rejected}
 
 

@@ -25,7 +25,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
 from dagster_project.text.pseudonyms import PseudonymKeys, fingerprint
-from dagster_project.text.written_numbers import FEWEST_DIGITS, other_digits
+from dagster_project.text.written_numbers import FEWEST_DIGITS, non_ascii_digits
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
@@ -232,7 +232,7 @@ def erase_everywhere(
         warehouse.connect(what="forget", autocommit=True) as books,
         warehouse.connect(what="forget") as connection,
     ):
-        suppression.wait_for_earlier(books, epoch, report)
+        suppression.wait_for_earlier_loads(books, epoch, report)
         for part in scopes:
             report(f"{part.source}: stored responses …")
             responses = _responses(books, part, rules.suppression)
@@ -422,4 +422,4 @@ def any_number() -> str:
 
 @cache
 def _unusual() -> str:
-    return f"[{other_digits()}]|[0-9][^0-9]*(?:{_ESCAPE})"
+    return f"[{non_ascii_digits()}]|[0-9][^0-9]*(?:{_ESCAPE})"

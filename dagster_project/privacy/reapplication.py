@@ -32,7 +32,7 @@ from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.existing_rows import window_condition
 
 TEXTS_AT_ONCE = 10_000
 
@@ -62,7 +62,7 @@ def forget_again(
             report(f"new on the list, from the file: {pluralize(new, 'number')}")
         master = suppression.master_key(connection, secret)
         suppressed = suppression.stored_list(connection, master)
-        recipients = suppression.recipients(connection, suppressed)
+        recipients = suppression.suppressed_recipients(connection, suppressed)
         done = Erased(erasure_id, len(suppressed.numbers))
         epoch = suppression.new_epoch(connection)
         connection.commit()
@@ -130,11 +130,11 @@ def _gone_of_day(
     """Pseudonyms of the day's recipients that are on the list."""
     rows = connection.execute(
         sql.SQL(
-            "SELECT DISTINCT {phone}, {person} FROM warehouse.{table} WHERE {of_window}"
+            "SELECT DISTINCT {phone}, {person} FROM warehouse.{table} WHERE {window_condition}"
             " AND {phone} <> {erased} AND {person} IS NOT NULL"
         ).format(
             **part.identifiers(),
-            of_window=of_window(part.table, window),
+            window_condition=window_condition(part.table, window),
             erased=sql.Literal(ERASED),
         )
     ).fetchall()
@@ -154,7 +154,7 @@ def _texts_with_numbers(
                 sql.SQL("SELECT DISTINCT {0} FROM warehouse.{1} WHERE {2} AND {0} ~ {3}").format(
                     sql.Identifier(column),
                     sql.Identifier(part.table.name),
-                    of_window(part.table, window),
+                    window_condition(part.table, window),
                     sql.Literal(any_number()),
                 )
             )

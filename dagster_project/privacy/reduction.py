@@ -33,7 +33,7 @@ def reduce_old(
     ):
         suppression.refuse_while_rekeying(books)
         # A load that began before midnight holds a day for young that is old by now.
-        suppression.wait_for_earlier(books, suppression.new_epoch(books))
+        suppression.wait_for_earlier_loads(books, suppression.new_epoch(books))
         key = suppression.reduction_key(suppression.master_key(books, secret))
         for part in scopes:
             for account in part.accounts(books):
@@ -46,7 +46,7 @@ def reduce_old(
     return +counts
 
 
-def limits(
+def retention_limits(
     connection: Connection, scopes: Sequence[Reducible], pii_days: int
 ) -> dict[tuple[str, str], date]:
     """By source and account the first day whose responses may still be kept."""

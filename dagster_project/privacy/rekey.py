@@ -29,7 +29,7 @@ from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
-from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.existing_rows import window_condition
 from dagster_project.warehouse.load.rewrite import rewrite_day
 
 Report = Callable[[str], None]
@@ -64,7 +64,7 @@ def rekey(
     ):
         if not _begin(books, keys):
             return 0
-        suppression.wait_for_earlier(books, suppression.new_epoch(books), report)
+        suppression.wait_for_earlier_loads(books, suppression.new_epoch(books), report)
         for part, old_part in zip(scopes, before, strict=True):
             _seed(books, part, old_part)
         days = _days_left(books, scopes)
@@ -72,7 +72,7 @@ def rekey(
             _rekey_day(connection, part, account, day, keys)
             if number % 50 == 0 or number == len(days):
                 report(f"{number} of {pluralize(len(days), 'day')}")
-        _switch(connection, keys)
+        _switch_key(connection, keys)
     return len(days)
 
 
@@ -105,7 +105,7 @@ def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDat
     erased = dict.fromkeys((columns.phone, columns.texts[0]), ERASED)
     old = old_part.personal.rekey_row(erased, old_part.keys)[columns.person]
     new = part.personal.rekey_row(erased, part.keys)[columns.person]
-    _remember(connection, {("recipient", old): new})
+    _write_known(connection, {("recipient", old): new})
 
 
 def _days_left(
@@ -148,7 +148,7 @@ def _rekey_day(
         return changed
 
     rewrite_day(connection, part.table, account, day, change)
-    _remember(connection, {pair: new for pair, new in learned.items() if pair not in known})
+    _write_known(connection, {pair: new for pair, new in learned.items() if pair not in known})
     connection.execute(
         "INSERT INTO ops.rekeyed_day (source, account, day) VALUES (%s, %s, %s)",
         (account.source, account.label, day),
@@ -163,13 +163,16 @@ def _known_of_day(
         sql.SQL(
             "SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'template' UNION ALL"
             " SELECT kind, old, new FROM ops.rekeyed_pseudonym WHERE kind = 'recipient' AND old IN"
-            " (SELECT {person} FROM warehouse.{table} WHERE {of_window})"
-        ).format(**part.identifiers(), of_window=of_window(part.table, Window(day, day, account)))
+            " (SELECT {person} FROM warehouse.{table} WHERE {window_condition})"
+        ).format(
+            **part.identifiers(),
+            window_condition=window_condition(part.table, Window(day, day, account)),
+        )
     ).fetchall()
     return {(kind, old): new for kind, old, new in rows}
 
 
-def _remember(connection: Connection, known: Known) -> None:
+def _write_known(connection: Connection, known: Known) -> None:
     if not known:
         return
     kinds, olds = zip(*known, strict=True)
@@ -180,7 +183,7 @@ def _remember(connection: Connection, known: Known) -> None:
     )
 
 
-def _switch(connection: Connection, keys: Keys) -> None:
+def _switch_key(connection: Connection, keys: Keys) -> None:
     """The marts follow, and the new key becomes the warehouse's: one transaction."""
     connection.execute("SELECT mart.rekey_templates()")
     master = suppression.master_key(connection, keys.old)

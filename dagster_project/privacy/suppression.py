@@ -34,7 +34,7 @@ POLL_SECONDS = 0.2
 
 
 @contextmanager
-def rules(connection: Connection, account: Account, secret: str) -> Iterator[Rules]:
+def hold_rules(connection: Connection, account: Account, secret: str) -> Iterator[Rules]:
     """The rules that a load of this account goes by, unchanged while it lasts.
 
     Days up to the newest that was reduced come in reduced; old days that never were are loaded as
@@ -45,7 +45,7 @@ def rules(connection: Connection, account: Account, secret: str) -> Iterator[Rul
     Raises:
         SettingsError: pseudonyms are being recomputed.
     """
-    epoch = _enter(connection)
+    epoch = _enter_epoch(connection)
     try:
         refuse_while_rekeying(connection)
         master = master_key(connection, secret)
@@ -66,19 +66,19 @@ def reduced_before(account: Account, pii_days: int) -> date:
     return clock.today(account.time_zone) - timedelta(days=pii_days)
 
 
-def _enter(connection: Connection) -> int:
+def _enter_epoch(connection: Connection) -> int:
     """Take the lock of the present epoch, and see that it is still the present one."""
-    epoch = _epoch(connection)
+    epoch = _read_epoch(connection)
     while True:
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (EPOCH_CLASS, epoch))
-        now = _epoch(connection)
+        now = _read_epoch(connection)
         if now == epoch:
             return epoch
         connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (EPOCH_CLASS, epoch))
         epoch = now
 
 
-def _epoch(connection: Connection) -> int:
+def _read_epoch(connection: Connection) -> int:
     return int(fetch_value(connection, "SELECT epoch FROM ops.privacy"))
 
 
@@ -101,7 +101,7 @@ def count_erasure(connection: Connection) -> None:
     connection.execute("UPDATE ops.privacy SET erasures = erasures + 1")
 
 
-def wait_for_earlier(
+def wait_for_earlier_loads(
     connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
 ) -> None:
     """Until no load of an earlier epoch is under way."""
@@ -163,7 +163,7 @@ def remember_recipients(
             )
 
 
-def recipients(connection: Connection, suppressed: Suppression) -> Suppression:
+def suppressed_recipients(connection: Connection, suppressed: Suppression) -> Suppression:
     """The pseudonyms of the list, in hexadecimal digits, in the numbers' place."""
     rows = connection.execute("SELECT recipient_hash FROM ops.suppressed_recipient").fetchall()
     return Suppression(suppressed.key, frozenset(bytes(row[0]) for row in rows))
@@ -243,4 +243,4 @@ def unseal(sealed: bytes, secret: str) -> bytes:
 
 
 def _sealing_key(secret: str) -> bytes:
-    return sealing.key_of(secret_bytes(secret), "key of the suppression list")
+    return sealing.derive_key(secret_bytes(secret), "key of the suppression list")

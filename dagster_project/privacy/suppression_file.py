@@ -59,7 +59,7 @@ def export(connection: Connection, secret: str) -> str:
     row = fetch_row(connection, "SELECT erasures FROM ops.privacy")
     content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": row[0]})
     salt = secrets.token_bytes(sealing.SALT_BYTES)
-    key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+    key = sealing.derive_key_from_passphrase(secret_bytes(secret), salt)
     file = {
         "format": FORMAT,
         "salt": salt.hex(),
@@ -110,7 +110,7 @@ class _Sealed:
             salt = bytes.fromhex(self.salt)
         except ValueError:
             raise WrongKey from None
-        key = sealing.key_of_passphrase(secret_bytes(secret), salt)
+        key = sealing.derive_key_from_passphrase(secret_bytes(secret), salt)
         return sealing.unseal(self.sealed_key.encode(), key)
 
     def content(self, master: bytes) -> Content:
@@ -189,4 +189,4 @@ def _is_unused(connection: Connection) -> bool:
 
 
 def _list_key(master: bytes) -> bytes:
-    return sealing.key_of(master, "exported suppression list")
+    return sealing.derive_key(master, "exported suppression list")

@@ -53,14 +53,14 @@ def members(text: bytes) -> dict[str, bytes]:
     Raises:
         NotJson: the text is no object, or does not end.
     """
-    text = _bare(text)
+    text = _strip(text)
     try:
         return {key: bytes(value) for key, value in _OBJECT.decode(text).items()}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return dict(map(_member, _cut(text, b"{}")))
+        return dict(map(_decode_key, _cut(text, b"{}")))
 
 
-def count(value: bytes | None, largest: int) -> int | None:
+def read_count(value: bytes | None, largest: int) -> int | None:
     """A JSON integer from 0 to ``largest``, of 19 digits at most and without a sign; else None."""
     if value is None or not _COUNT.fullmatch(value) or int(value) > largest:
         return None
@@ -73,7 +73,7 @@ def elements(text: bytes) -> list[bytes]:
     Raises:
         NotJson: the text is no array, or does not end.
     """
-    text = _bare(text)
+    text = _strip(text)
     try:
         return [bytes(value) for value in _ARRAY.decode(text)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -85,7 +85,7 @@ def is_json(text: bytes) -> bool:
     if _depth(text) > DEEPEST:
         return False
     try:
-        json.loads(text.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
+        json.loads(text.decode(), parse_constant=_refuse_constant, parse_int=str, parse_float=str)
     except ValueError:
         return False
     return True
@@ -99,7 +99,7 @@ def kind_of(slice_: bytes) -> str:
 def is_whole(text: bytes) -> bool:
     """Whether a body is one JSON value, whatever it is."""
     try:
-        _ANY.decode(_bare(text))
+        _ANY.decode(_strip(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
@@ -121,7 +121,7 @@ def has_longer_text(body: bytes, longest: int) -> bool:
 
 def stray_text(body: bytes) -> str | None:
     """Where other text stands beside a whole JSON object: ``before`` or ``after`` it; else None."""
-    text = _bare(body)
+    text = _strip(body)
     if text[:1] == b"{":
         try:
             _ANY.decode(text)
@@ -144,11 +144,11 @@ def as_text(slice_: bytes) -> str:
     return slice_.decode("utf-8", "replace")
 
 
-def _bare(text: bytes) -> bytes:
+def _strip(text: bytes) -> bytes:
     return text.removeprefix(BYTE_ORDER_MARK).strip(_BLANK)
 
 
-def _member(pair: tuple[bytes | None, bytes]) -> tuple[str, bytes]:
+def _decode_key(pair: tuple[bytes | None, bytes]) -> tuple[str, bytes]:
     key, value = pair
     if key is None:
         raise NotJson("a value without a key")
@@ -177,7 +177,7 @@ def _cut(text: bytes, brackets: bytes) -> Iterator[tuple[bytes | None, bytes]]:
         elif (depth == 1 and mark == b",") or depth == 0:
             value = text[start:at].strip(_BLANK)
             if value or key is not None or mark == b",":
-                yield key, _there(value)
+                yield key, _require_value(value)
             key, start = None, at + 1
         if depth == 0:
             break
@@ -204,7 +204,7 @@ def _marks(text: bytes) -> Iterator[tuple[bytes, int]]:
         raise NotJson("a text that does not end")
 
 
-def _there(value: bytes) -> bytes:
+def _require_value(value: bytes) -> bytes:
     if not value:
         raise NotJson("a value that is missing")
     return value
@@ -220,5 +220,5 @@ def _depth(text: bytes) -> int:
     return deepest
 
 
-def _refuse(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")

@@ -3,9 +3,9 @@
 Every secret that this process is given is remembered here, in the forms in which others write it down
 (URL-encoded, base64, escaped for JSON, HTML or Python). Texts pass one of these:
 
-- ``without_secrets``: whatever is written; figures stay.
-- ``scrubbed``: sentences of ours and texts of exceptions: telephone numbers go as well, dates stay.
-- ``quoted`` (in a sentence), ``impersonal`` (a name): what a vendor or a person wrote: seven digits
+- ``hide_secrets``: whatever is written; figures stay.
+- ``scrub_text``: sentences of ours and texts of exceptions: telephone numbers go as well, dates stay.
+- ``quote_text`` (in a sentence), ``mask_personal`` (a name): what a vendor or a person wrote: seven digits
   in a row, however they are spaced, are too many.
 
 Errors, log records, Dagster's storage, the ledger and the alarms pass their texts through here, so
@@ -74,7 +74,7 @@ class _Secrets:
         self._lock = threading.Lock()
         self._lasting: set[str] = set()
         self._passing: deque[str] = deque(maxlen=_PASSING)
-        self._found: tuple[tuple[str, ...], re.Pattern[str]] | None = None
+        self._compiled: tuple[tuple[str, ...], re.Pattern[str]] | None = None
 
     def add(self, secrets: Iterable[str], *, passing: bool = False) -> None:
         with self._lock:
@@ -86,30 +86,30 @@ class _Secrets:
                     self._passing.append(one)
                 else:
                     self._lasting.add(one)
-                self._found = None
+                self._compiled = None
 
     def hide(self, text: str) -> str:
-        forms, pattern = self._found or self._find()
+        forms, pattern = self._compiled or self._compile()
         lowered = text.lower()
         if not any(form in lowered for form in forms):
             return text
-        return pattern.sub(_hidden, text)
+        return pattern.sub(_hide_match, text)
 
-    def _find(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
+    def _compile(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
         with self._lock:
             known = {*self._lasting, *self._passing}
             forms = {form for one in known for form in _forms(one)}
             # The longest first: a token within a URL is hidden with the URL.
-            parts = [_part(form) for form in sorted(forms, key=len, reverse=True)]
+            parts = [_pattern_of(form) for form in sorted(forms, key=len, reverse=True)]
             pattern = re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
-            self._found = tuple(sorted({form.lower() for form in forms})), pattern
-            return self._found
+            self._compiled = tuple(sorted({form.lower() for form in forms})), pattern
+            return self._compiled
 
 
 _secrets = _Secrets()
 
 
-def remember(text: str, *, passing: bool = False) -> str:
+def remember_secret(text: str, *, passing: bool = False) -> str:
     """The secret that this process was given, to be kept out of every text from now on.
 
     ``passing``: it is one of many and soon worth nothing, such as the token of one request.
@@ -136,40 +136,40 @@ def remember_settings(
     found = {given[name] for name in secret} - in_the_open
     for name in names:
         if "://" in given[name]:
-            found.update(_of_url(given[name], whole=name in secret))
+            found.update(_secrets_in_url(given[name], whole=name in secret))
     _secrets.add(one for one in found if one.lower() not in vendors)
 
 
-def without_secrets(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """The text without the secrets that this process knows."""
     return _secrets.hide(text)
 
 
-def scrubbed(text: str) -> str:
+def scrub_text(text: str) -> str:
     """The text without secrets and without what looks like a telephone number."""
-    return _PHONE.sub(lambda match: match["kept"] or NUMBER, without_secrets(text))
+    return _PHONE.sub(lambda match: match["kept"] or NUMBER, hide_secrets(text))
 
 
-def impersonal(text: str) -> str:
+def mask_personal(text: str) -> str:
     """What somebody else wrote, such as the name of a key: no secret, no number, no e-mail address."""
-    text = "".join(map(_plain_digit, without_secrets(text)))
+    text = "".join(map(_ascii_digit, hide_secrets(text)))
     return _DIGITS.sub(NUMBER, _EMAIL.sub("…", text))
 
 
-def _plain_digit(character: str) -> str:
+def _ascii_digit(character: str) -> str:
     """``7`` for a seven in a circle, too."""
     digit = None if character.isascii() else unicodedata.digit(character, None)
     return character if digit is None else str(digit)
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """The same as it may be shown in a sentence: in quotation marks, on one line, shortened."""
-    text = impersonal(text)
+    text = mask_personal(text)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f"«{text[:LONGEST_QUOTE]}…»" if len(text) > LONGEST_QUOTE else f"«{text}»"
 
 
-def watch_uncaught_exceptions() -> None:
+def scrub_uncaught_exceptions() -> None:
     """Let an exception that ends a thread or the process be printed scrubbed."""
     sys.excepthook = _print_scrubbed
     threading.excepthook = lambda args: (
@@ -182,10 +182,10 @@ def watch_uncaught_exceptions() -> None:
 def _print_scrubbed(
     kind: type[BaseException], error: BaseException, where: TracebackType | None
 ) -> None:
-    sys.stderr.write(scrubbed("".join(traceback.format_exception(kind, error, where))))
+    sys.stderr.write(scrub_text("".join(traceback.format_exception(kind, error, where))))
 
 
-def _of_url(url: str, *, whole: bool) -> Iterator[str]:
+def _secrets_in_url(url: str, *, whole: bool) -> Iterator[str]:
     """A URL's password in clear and as written; of one that is a secret itself, its path too."""
     try:
         parts = urlsplit(url)
@@ -225,13 +225,13 @@ def _base64_cores(secret: str) -> Iterator[str]:
         yield core[spoilt : -1 if (before + len(data)) % 3 else None]
 
 
-def _part(form: str) -> str:
+def _pattern_of(form: str) -> str:
     """A short one may be part of a word by chance."""
     escaped = re.escape(form)
     return escaped if len(form) >= _SHORTEST_INSIDE_A_WORD else rf"(?<!\w){escaped}(?!\w)"
 
 
-def _hidden(match: re.Match[str]) -> str:
+def _hide_match(match: re.Match[str]) -> str:
     """A backslash in front of it escapes its first character: that one is left, or JSON would break."""
     before = match.string[: match.start()]
     is_escaped = (len(before) - len(before.rstrip("\\"))) % 2

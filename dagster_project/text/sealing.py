@@ -38,7 +38,7 @@ def unseal(sealed: bytes, key: bytes) -> bytes:
         raise WrongKey from None
 
 
-def key_of(secret: bytes, purpose: str) -> bytes:
+def derive_key(secret: bytes, purpose: str) -> bytes:
     """A key for one purpose from a secret that is long and random (HKDF, SHA-256)."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -46,7 +46,7 @@ def key_of(secret: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
 
 
-def key_of_passphrase(secret: bytes, salt: bytes) -> bytes:
+def derive_key_from_passphrase(secret: bytes, salt: bytes) -> bytes:
     """A key from a secret that a person may have chosen (scrypt): each guess takes a tenth of a second."""
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 

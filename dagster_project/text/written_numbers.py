@@ -57,19 +57,19 @@ _ZERO_OF_TWO_UNITS: Final = "🄀"
 _LAST_PLANE_OF_DIGITS: Final = 0x20000
 
 
-class Run(NamedTuple):
+class DigitRun(NamedTuple):
     """Digits that may be of one number, as ASCII, and where in the text each of them stands."""
 
     digits: str
     places: list[int]
 
 
-def joined(texts: Iterable[str]) -> str:
+def join_texts(texts: Iterable[str]) -> str:
     """Many texts as one to be searched; no run reaches from one into the next."""
     return APART.join(texts)
 
 
-def groups(texts: Iterable[str]) -> set[str]:
+def digit_groups(texts: Iterable[str]) -> set[str]:
     """The digits of every run in these texts, each group once."""
     plain: list[str] = []
     escaping: list[str] = []
@@ -77,7 +77,7 @@ def groups(texts: Iterable[str]) -> set[str]:
         may_escape = "&" in text or "%" in text or "\\" in text
         (escaping if may_escape else plain).append(text)
     found: set[str] = set()
-    for run in {*_plain_runs(joined(plain)), *_RUN.findall(joined(escaping))}:
+    for run in {*_plain_runs(join_texts(plain)), *_RUN.findall(join_texts(escaping))}:
         if run.isascii() and not _MAY_ESCAPE.search(run):
             found.update(_NO_DIGIT.sub("", part) for part in _PLAIN_BREAK.split(run))
         else:
@@ -91,13 +91,13 @@ def _plain_runs(text: str) -> list[str]:
     return (_RUN if has_other_digits else _PLAIN_RUN).findall(text)
 
 
-def runs(text: str) -> Iterator[Run]:
+def digit_runs(text: str) -> Iterator[DigitRun]:
     """Every run of a text."""
     for match in _RUN.finditer(text):
         yield from _cut(match[0], match.start())
 
 
-def zeroed(text: str, places: Collection[int]) -> str:
+def zero_digits(text: str, places: Collection[int]) -> str:
     """The text with a zero of the same script and width in these places."""
     letters = list(text)
     for at in places:
@@ -105,7 +105,7 @@ def zeroed(text: str, places: Collection[int]) -> str:
     return "".join(letters)
 
 
-def one_number(typed: str) -> str | None:
+def read_one_number(typed: str) -> str | None:
     """The digits of a line that is one number and nothing else, after ``+`` where that is written.
 
     None: there is something else beside, or digits stand too far apart to be of one number.
@@ -127,7 +127,7 @@ def one_number(typed: str) -> str | None:
     return f"+{digits}" if is_international else digits
 
 
-def other_digits() -> str:
+def non_ascii_digits() -> str:
     """Every digit beyond ASCII as the inside of a bracket expression, for Postgres' regular expressions."""
     ranges = []
     for n in range(128, _LAST_PLANE_OF_DIGITS):
@@ -139,7 +139,7 @@ def other_digits() -> str:
     return "".join(ranges) + _ODD_DIGITS
 
 
-def _cut(run: str, offset: int) -> Iterator[Run]:
+def _cut(run: str, offset: int) -> Iterator[DigitRun]:
     """A stretch of digits and what stands between them, cut where that is too much."""
     digits: list[str] = []
     places: list[int] = []
@@ -154,13 +154,13 @@ def _cut(run: str, offset: int) -> Iterator[Run]:
                 between += 1
             continue
         if between > MOST_BETWEEN and digits:
-            yield Run("".join(digits), places)
+            yield DigitRun("".join(digits), places)
             digits, places = [], []
         between = 0
         digits.append(value)
         places += [offset + unit.start()] * len(value)
     if digits:
-        yield Run("".join(digits), places)
+        yield DigitRun("".join(digits), places)
 
 
 def _unescaped(unit: str) -> str:

@@ -49,7 +49,7 @@ class InFlightLimit:
         self.windows: list[WindowPermits] = []
 
     @contextmanager
-    def of_window(self, account: str) -> Iterator[WindowPermits]:
+    def open_window(self, account: str) -> Iterator[WindowPermits]:
         """A window's permits, from now on until its end."""
         window = WindowPermits(self, account)
         with self.changed:
@@ -61,7 +61,7 @@ class InFlightLimit:
                 self.windows.remove(window)
                 self.changed.notify_all()
 
-    def taken(self, *stages: Stage) -> int:
+    def count_taken(self, *stages: Stage) -> int:
         return sum(window.taken[stage] for window in self.windows for stage in stages)
 
 
@@ -88,13 +88,13 @@ class WindowPermits:
     def may_be_requested(self) -> bool:
         limit = self.limit
         return (
-            limit.taken(Stage.SENDING) < MAX_SENDING
-            and limit.taken(Stage.SENDING, Stage.SENT) < limit.max_requested
+            limit.count_taken(Stage.SENDING) < MAX_SENDING
+            and limit.count_taken(Stage.SENDING, Stage.SENT) < limit.max_requested
             and (self.requested < MAX_REQUESTED_LATER or not self._began_later())
         )
 
     def may_be_held(self) -> bool:
-        is_free = self.limit.taken(Stage.HELD) < self.limit.max_held
+        is_free = self.limit.count_taken(Stage.HELD) < self.limit.max_held
         return is_free and (self.held < MAX_HELD_LATER or not self._began_later())
 
     def _began_later(self) -> bool:

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from dagster_project.config.settings import Settings
 from dagster_project.errors import TryLater
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.opening import open_session
 from dagster_project.warehouse.pg_errors import safe_errors
@@ -104,7 +104,9 @@ class Warehouse:
         """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
         place = read_url(url)
         password = place.pop("password", None)
-        login = Login(place.pop("user", None), SecretStr(remember(password)) if password else None)
+        login = Login(
+            place.pop("user", None), SecretStr(remember_secret(password)) if password else None
+        )
         return cls(place, pipeline=login, admin=login, dagster=dagster)
 
     @classmethod

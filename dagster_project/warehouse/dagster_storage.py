@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 from dagster_project.warehouse.opening import KEEPALIVES, open_session
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.session import ENCODING, dagster_options
@@ -37,7 +37,7 @@ class DagsterStorage:
         """The storage of a URL, with verified TLS where it leaves this machine."""
         place = read_url(url.get_secret_value(), setting)
         user, password = place.pop("user", None), place.pop("password", None)
-        return cls(place, user, remember(password) if password else None, setting)
+        return cls(place, user, remember_secret(password) if password else None, setting)
 
     @property
     def database(self) -> str:

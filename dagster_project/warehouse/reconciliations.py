@@ -18,7 +18,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
-from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.existing_rows import window_condition
 from dagster_project.warehouse.queries import fetch_row, fetch_value
 
 Pair = tuple[int, int]
@@ -26,7 +26,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """One comparison. ``undated``: rejects of no known day, by which the records may differ."""
 
     month: date
@@ -40,8 +40,8 @@ class Compared:
     points: int = 0
 
 
-def remember(
-    connection: Connection, account: Account, run_id: str | None, compared: Compared
+def write_comparison(
+    connection: Connection, account: Account, run_id: str | None, compared: Comparison
 ) -> None:
     """Keep what a question to the vendor brought; it counts for the account's present day."""
     connection.execute(
@@ -67,7 +67,7 @@ def remember(
     )
 
 
-def known_months(connection: Connection, source: str, account: str) -> dict[date, Compared]:
+def latest_comparisons(connection: Connection, source: str, account: str) -> dict[date, Comparison]:
     """The newest comparison of each month that the vendor answered for."""
     rows = connection.execute(
         "SELECT DISTINCT ON (month) month, newest_receipt_id, outcome, asked_at, figures, undated,"
@@ -77,7 +77,7 @@ def known_months(connection: Connection, source: str, account: str) -> dict[date
         (source, account),
     ).fetchall()
     return {
-        row[0]: Compared(
+        row[0]: Comparison(
             month=row[0],
             newest_receipt_id=row[1],
             outcome=row[2],
@@ -91,7 +91,7 @@ def known_months(connection: Connection, source: str, account: str) -> dict[date
     }
 
 
-def asked_today(connection: Connection, account: Account) -> int:
+def count_asked_today(connection: Connection, account: Account) -> int:
     """How often the vendor was asked for a month of the account in the account's present day."""
     return int(
         fetch_value(
@@ -116,7 +116,7 @@ def sums_of_days(
         sql.SQL("SELECT {what} FROM warehouse.{table} WHERE {where}").format(
             what=sql.SQL(", ").join([sql.SQL("count(*)"), *sums]),
             table=sql.Identifier(table.name),
-            where=of_window(table, window),
+            where=window_condition(table, window),
         ),
     )
     known = zip(columns, row[1:], strict=True)

@@ -17,7 +17,7 @@ from dagster_project.warehouse.server.home import (
     locked,
     private_home,
     read_private,
-    refusing_others_folders,
+    refuse_others_folders,
     write_private,
 )
 
@@ -36,7 +36,7 @@ class SeenErasures:
         Raises:
             SettingsError: the file is damaged.
         """
-        with refusing_others_folders(self.home):
+        with refuse_others_folders(self.home):
             return self._read().get(warehouse_id, 0)
 
     def note(self, warehouse_id: str, number: int) -> None:

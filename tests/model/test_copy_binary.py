@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_project.model.batch import Reject
-from dagster_project.model.copy_binary import NULL, Unencodable, encode, encode_rows
+from dagster_project.model.copy_binary import NULL, Unencodable, encode, encode_batch
 from dagster_project.model.table import Column, Table
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.copying import CopyTable
@@ -170,7 +170,7 @@ def test_rows_become_parallel_arrays() -> None:
     first, second = date(1999, 12, 31), date(2000, 1, 2)
     rows = [small_row(first, "a", Decimal("1.50")), small_row(second, "b", None)]
 
-    batch = encode_rows(SMALL, rows, lambda row: row["account"].encode() * 16)
+    batch = encode_batch(SMALL, rows, lambda row: row["account"].encode() * 16)
 
     assert batch.days.tolist() == [-1, 1]
     assert batch.days.dtype == np.int32
@@ -181,7 +181,7 @@ def test_rows_become_parallel_arrays() -> None:
 
 
 def test_no_rows_are_an_empty_batch() -> None:
-    batch = encode_rows(SMALL, [], lambda row: bytes(16))
+    batch = encode_batch(SMALL, [], lambda row: bytes(16))
 
     assert (len(batch), batch.received, len(batch.days), len(batch.hashes)) == (0, 0, 0, 0)
 
@@ -189,7 +189,7 @@ def test_no_rows_are_an_empty_batch() -> None:
 def test_texts_are_made_storable_and_counted() -> None:
     day = date(2024, 4, 1)
 
-    batch = encode_rows(SMALL, [small_row(day, "a\0\ud800", 1)], lambda row: bytes(16))
+    batch = encode_batch(SMALL, [small_row(day, "a\0\ud800", 1)], lambda row: bytes(16))
 
     assert encode("text", "a\u2400\ufffd") in batch.records[0]
     assert batch.counts == Counter(nul_replaced=1, surrogate_replaced=1)
@@ -199,7 +199,7 @@ def test_a_row_that_cannot_be_encoded_is_set_aside_with_its_original() -> None:
     day = date(2024, 4, 1)
     rows = [small_row(day, "a", 1), small_row(day, "b", 0.5)]
 
-    batch = encode_rows(SMALL, rows, lambda row: bytes(16), originals=["first", "second"])
+    batch = encode_batch(SMALL, rows, lambda row: bytes(16), originals=["first", "second"])
 
     assert batch.rejects == [
         Reject("amount: numeric: not a finite decimal", original="second", day=day)
@@ -209,4 +209,4 @@ def test_a_row_that_cannot_be_encoded_is_set_aside_with_its_original() -> None:
 
 def test_a_row_that_cannot_be_encoded_raises_where_no_originals_are_given() -> None:
     with pytest.raises(Unencodable, match="amount"):
-        encode_rows(SMALL, [small_row(date(2024, 4, 1), "a", 0.5)], lambda row: bytes(16))
+        encode_batch(SMALL, [small_row(date(2024, 4, 1), "a", 0.5)], lambda row: bytes(16))

@@ -153,7 +153,7 @@ def opened(house: House, text: str) -> tuple[list[list[str]], list[list[str]]]:
     """Hashes of an exported list's numbers, and its recipients."""
     with house.warehouse.connect() as connection:
         master = suppression.master_key(connection, KEY)
-    key = sealing.key_of(master, "exported suppression list")
+    key = sealing.derive_key(master, "exported suppression list")
     content = json.loads(sealing.unseal(json.loads(text)["sealed_list"].encode(), key))
     return [number[:1] for number in content["numbers"]], content["recipients"]
 
@@ -240,7 +240,9 @@ def test_a_list_that_is_another_ones_or_damaged_is_refused_and_nothing_is_done(
     if damage == "the key":
         content["sealed_key"], content["sealed_list"] = "no token", "none"
     if damage == "another's":
-        key = sealing.key_of(b"another warehouse's key of its list", "exported suppression list")
+        key = sealing.derive_key(
+            b"another warehouse's key of its list", "exported suppression list"
+        )
         content["sealed_list"] = sealing.seal(b"{}", key).decode()
     if damage == "an earlier one's tag":
         content = json.loads(EARLIER_LIST.read_text())

@@ -37,7 +37,7 @@ def test_a_load_goes_by_the_list_as_it_stands(warehouse: Warehouse) -> None:
         assert suppression.is_erasing(connection)
     with (
         warehouse.connect(autocommit=True) as connection,
-        suppression.rules(connection, ACCOUNT, SECRET) as rules,
+        suppression.hold_rules(connection, ACCOUNT, SECRET) as rules,
     ):
         assert rules.suppression.find_suppressed([NUMBER]) == {NUMBER}
         assert rules.reduced_before == date.min
@@ -48,13 +48,13 @@ def test_who_changes_the_rules_waits_for_loads_that_go_by_the_old_ones(
 ) -> None:
     reports: list[str] = []
     with warehouse.connect(autocommit=True) as load, warehouse.connect(autocommit=True) as erasure:
-        with suppression.rules(load, ACCOUNT, SECRET):
+        with suppression.hold_rules(load, ACCOUNT, SECRET):
             epoch = suppression.new_epoch(erasure)
             with pytest.raises(InterruptedError):
-                suppression.wait_for_earlier(erasure, epoch, interrupt_after(reports))
-        suppression.wait_for_earlier(erasure, epoch, reports.append)
-        with suppression.rules(load, ACCOUNT, SECRET):
-            suppression.wait_for_earlier(erasure, epoch, reports.append)
+                suppression.wait_for_earlier_loads(erasure, epoch, interrupt_after(reports))
+        suppression.wait_for_earlier_loads(erasure, epoch, reports.append)
+        with suppression.hold_rules(load, ACCOUNT, SECRET):
+            suppression.wait_for_earlier_loads(erasure, epoch, reports.append)
     assert reports == ["waiting for 1 load that began before …"]
 
 

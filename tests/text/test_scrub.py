@@ -20,11 +20,11 @@ from dagster_project.monitoring.logs import ScrubbedRecord
 from dagster_project.text import scrub
 from dagster_project.text.scrub import (
     HIDDEN,
-    impersonal,
-    quoted,
-    remember,
-    scrubbed,
-    without_secrets,
+    hide_secrets,
+    mask_personal,
+    quote_text,
+    remember_secret,
+    scrub_text,
 )
 
 TOKEN = 'a/token+of "ours" & é=1'
@@ -67,7 +67,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_every_secret_among_the_settings_is_hidden(secret: str) -> None:
-    assert secret.strip("/") not in without_secrets(f"it said {secret}, and more")
+    assert secret.strip("/") not in hide_secrets(f"it said {secret}, and more")
     assert secret.strip("/") not in str(TryLater(f"it said {secret}", hint=f"not {secret}"))
 
 
@@ -93,7 +93,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("form", WRITTEN)
 def test_a_secret_is_hidden_in_every_form_in_which_others_write_it(form: str) -> None:
-    shown = without_secrets(f"before {WRITTEN[form]} behind")
+    shown = hide_secrets(f"before {WRITTEN[form]} behind")
     assert HIDDEN in shown
     assert WRITTEN[form].strip('"=')[4:-4] not in shown
     assert shown.startswith("before ")
@@ -102,13 +102,13 @@ def test_a_secret_is_hidden_in_every_form_in_which_others_write_it(form: str) ->
 
 def test_json_stays_json() -> None:
     text = {"a": f"one\n{TOKEN}\\{TOKEN}", "b": json.dumps({"c": f"\t{TOKEN}"})}
-    hidden = json.loads(without_secrets(json.dumps(text)))
+    hidden = json.loads(hide_secrets(json.dumps(text)))
     assert TOKEN not in hidden["a"]
     assert json.loads(hidden["b"]) == {"c": f"\t{HIDDEN}"}
 
 
 def test_what_is_no_secret_stays() -> None:
-    assert without_secrets("account main, 12 rows of warehouse") == (
+    assert hide_secrets("account main, 12 rows of warehouse") == (
         "account main, 12 rows of warehouse"
     )
     read_environment({"WAREHOUSE_URL": "postgresql://postgres:postgres@h/d"}, dotenv=None)
@@ -116,15 +116,15 @@ def test_what_is_no_secret_stays() -> None:
 
 
 def test_short_secrets_are_hidden_as_words() -> None:
-    remember("abcd")
-    assert without_secrets("abcd, abcdef (abcd)") == f"{HIDDEN}, abcdef ({HIDDEN})"
+    remember_secret("abcd")
+    assert hide_secrets("abcd, abcdef (abcd)") == f"{HIDDEN}, abcdef ({HIDDEN})"
 
 
 def test_of_secrets_that_pass_the_latest_are_known() -> None:
     for number in range(1000):
-        remember(f"token-of-request-{number:04}", passing=True)
-    assert without_secrets("token-of-request-0999 pass-of-tellody") == f"{HIDDEN} {HIDDEN}"
-    assert without_secrets("token-of-request-0001") == "token-of-request-0001"
+        remember_secret(f"token-of-request-{number:04}", passing=True)
+    assert hide_secrets("token-of-request-0999 pass-of-tellody") == f"{HIDDEN} {HIDDEN}"
+    assert hide_secrets("token-of-request-0001") == "token-of-request-0001"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_of_secrets_that_pass_the_latest_are_known() -> None:
 )
 def test_a_telephone_number_is_taken_out_however_it_is_spaced(number: str) -> None:
     for text in (f"of {number}, says", f"tel{number}x", f"of 2024-04-01 {number}"):
-        assert scrubbed(text) == text.replace(number, "…")
-        assert number not in quoted(text)
+        assert scrub_text(text) == text.replace(number, "…")
+        assert number not in quote_text(text)
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_a_telephone_number_is_taken_out_however_it_is_spaced(number: str) -> No
     ],
 )
 def test_figures_of_ours_stay(text: str) -> None:
-    assert scrubbed(text) == text.replace("1234567890.5", "…")
+    assert scrub_text(text) == text.replace("1234567890.5", "…")
 
 
 def test_what_others_wrote_loses_more() -> None:
     said = f"Абонент 938-36-54 <a@b.ru>\n token {TOKEN}, order ①②③④⑤⑥⑦⑧"
-    assert quoted(said) == f"«Абонент … … token {HIDDEN}, order …»"
-    assert impersonal("key_79161234567") == "key_…"
-    assert quoted("x" * 400) == f"«{'x' * 300}…»"
+    assert quote_text(said) == f"«Абонент … … token {HIDDEN}, order …»"
+    assert mask_personal("key_79161234567") == "key_…"
+    assert quote_text("x" * 400) == f"«{'x' * 300}…»"
 
 
 def logged(message: object, *args: object, **extra: object) -> str:

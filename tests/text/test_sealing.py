@@ -6,8 +6,8 @@ import pytest
 
 from dagster_project.text import sealing
 
-KEY = sealing.key_of(b"a secret that is long and random", "one purpose")
-OTHER = sealing.key_of(b"a secret that is long and random", "another purpose")
+KEY = sealing.derive_key(b"a secret that is long and random", "one purpose")
+OTHER = sealing.derive_key(b"a secret that is long and random", "another purpose")
 
 
 def test_a_text_comes_back_under_its_key_alone() -> None:
@@ -33,8 +33,10 @@ def test_equal_texts_are_sealed_differently_each_time() -> None:
 def test_a_key_hangs_on_secret_purpose_and_salt() -> None:
     assert len(KEY) == len(OTHER) == sealing.KEY_BYTES
     assert KEY != OTHER
-    assert sealing.key_of(b"a secret that is long and random", "one purpose") == KEY
+    assert sealing.derive_key(b"a secret that is long and random", "one purpose") == KEY
     salts = [bytes(sealing.SALT_BYTES), bytes(range(sealing.SALT_BYTES))]
-    first, second = (sealing.key_of_passphrase(b"chosen by a person", salt) for salt in salts)
+    first, second = (
+        sealing.derive_key_from_passphrase(b"chosen by a person", salt) for salt in salts
+    )
     assert first != second
-    assert sealing.key_of_passphrase(b"chosen by a person", salts[0]) == first
+    assert sealing.derive_key_from_passphrase(b"chosen by a person", salts[0]) == first

@@ -44,7 +44,7 @@ def test_in_a_text_every_digit_of_it_becomes_a_zero(spelling: str) -> None:
     assert not LIST.occurs_in(after)
     assert len(after) == len(text)
     assert segments_of(after * 3) == segments_of(text * 3)
-    digits = "".join(run.digits for run in written_numbers.runs(after))
+    digits = "".join(run.digits for run in written_numbers.digit_runs(after))
     assert DIGITS not in digits
     assert ABROAD not in digits
     assert LIST.mask_numbers(after) == after

@@ -13,7 +13,7 @@ from dagster_project.transport.in_flight import InFlightLimit, Permit, WindowPer
 
 @pytest.fixture
 def window() -> Iterator[WindowPermits]:
-    with InFlightLimit(4, 2).of_window("101") as opened:
+    with InFlightLimit(4, 2).open_window("101") as opened:
         yield opened
 
 

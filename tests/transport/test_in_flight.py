@@ -116,9 +116,9 @@ def test_windows_of_other_accounts_wait_for_nobody() -> None:
 
 def test_a_window_that_ends_lets_the_next_one_on() -> None:
     limit = InFlightLimit(2, 2)
-    with ThreadPoolExecutor(8) as pool, limit.of_window("1") as first:
+    with ThreadPoolExecutor(8) as pool, limit.open_window("1") as first:
         before = Threads(first, pool)
-        with limit.of_window("1") as second:
+        with limit.open_window("1") as second:
             behind = Threads(second, pool)
             held = [before.ask(), behind.ask()]
             late = [behind.ask_later()]
@@ -200,8 +200,8 @@ def two_windows(
     """Under one limit; whatever still waits at the end is given up."""
     limit = InFlightLimit(requested, held)
     with (
-        limit.of_window(accounts[0]) as one,
-        limit.of_window(accounts[1]) as other,
+        limit.open_window(accounts[0]) as one,
+        limit.open_window(accounts[1]) as other,
         ThreadPoolExecutor(16) as pool,
     ):
         both = Threads(one, pool), Threads(other, pool)

@@ -194,7 +194,7 @@ class CalltouchClient:
         fetch = partial(self._ask, site, days, limits)
         pages = range(2, check.pages + 1)
         with (
-            self._in_flight.of_window(str(site.site_id)) as permits,
+            self._in_flight.open_window(str(site.site_id)) as permits,
             closing(fetch_concurrently(fetch, pages, THREADS, permits)) as answers,
         ):
             for answer in answers:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dagster_project.model.copy_binary import NULL, boolean, encode
+from dagster_project.model.copy_binary import NULL, encode, encode_boolean
 from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym
 from dagster_project.vendors.calltouch.instants import LocalClock
 from dagster_project.vendors.calltouch.names import count_name
@@ -100,7 +100,9 @@ class StatusMemory(dict[Pair, tuple[bytes, bool, bool]]):
             self.clear()
         outcome = outcome_of(*pair)
         texts = (*pair, outcome.outcome, outcome.reason)
-        encoded = b"".join(encode("text", text) for text in texts) + boolean(outcome.is_final)
+        encoded = b"".join(encode("text", text) for text in texts) + encode_boolean(
+            outcome.is_final
+        )
         fields = encoded, outcome.is_final, outcome.known
         if len(encoded) <= LONGEST_REMEMBERED:
             self[pair] = fields

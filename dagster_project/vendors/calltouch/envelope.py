@@ -23,7 +23,7 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.text.raw_json import stray_text
-from dagster_project.text.scrub import quoted
+from dagster_project.text.scrub import quote_text
 from dagster_project.transport.exchange import Reply, Transient
 from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotJson, NotSmsPage, decode_page
 
@@ -168,7 +168,7 @@ def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
 
 def shown(text: str) -> str:
     """A vendor's text as it may be shown, without the account's name in the no-access text."""
-    return quoted(NAMED_USER.sub(r"\1…\2", text))
+    return quote_text(NAMED_USER.sub(r"\1…\2", text))
 
 
 def _violations(data: dict[str, Any]) -> str:

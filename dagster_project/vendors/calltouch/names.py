@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Final
 
 from dagster_project.text.sanitize import sanitize
-from dagster_project.text.scrub import without_secrets
+from dagster_project.text.scrub import hide_secrets
 
 AT_MOST: Final = 20
 _DIGIT: Final = re.compile(r"\d")
@@ -18,7 +18,7 @@ _DIGIT: Final = re.compile(r"\d")
 
 def masked(name: str) -> str:
     """The name as it may be told."""
-    return _DIGIT.sub("#", sanitize(without_secrets(name), Counter()))
+    return _DIGIT.sub("#", sanitize(hide_secrets(name), Counter()))
 
 
 def count_name(counts: Counter[str], kind: str, name: str, *, times: int = 1) -> None:

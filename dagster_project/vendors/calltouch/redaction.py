@@ -22,7 +22,7 @@ from dagster_project.model.privacy import ERASED, REDUCED, Occurrences, Suppress
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account
 from dagster_project.text.sanitize import sanitize
-from dagster_project.text.written_numbers import joined
+from dagster_project.text.written_numbers import join_texts
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.outcomes import is_known
 from dagster_project.vendors.calltouch.pages import (
@@ -104,7 +104,7 @@ def _suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
     suspects = {at for at, phone in enumerate(phones) if phone in own} if own else set()
     for texts in (
         [row.smsMessage or "" for row in rows],
-        [joined((row.smsStatus or "", row.smsStatusDetail or "")) for row in rows],
+        [join_texts((row.smsStatus or "", row.smsStatusDetail or "")) for row in rows],
         ["" if _DATE.fullmatch(row.dateSent) else row.dateSent for row in rows],
     ):
         if suppression.occurs_in(*set(texts)):

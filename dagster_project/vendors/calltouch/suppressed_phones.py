@@ -16,7 +16,7 @@ from typing import Final
 import phonenumbers
 
 from dagster_project.model.privacy import Identity, Suppression, identity_of
-from dagster_project.text.written_numbers import one_number
+from dagster_project.text.written_numbers import read_one_number
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT, read_number
 
 _PLAIN_STARTS: Final = frozenset(
@@ -33,7 +33,7 @@ def identify(typed: str) -> Identity | None:
     With ``+`` a number of possible length will do. Without it the number has to be a valid one, dialled in
     Russia or with its country's code: a digit too few or too many would be another number's.
     """
-    digits = one_number(typed)
+    digits = read_one_number(typed)
     if not digits:
         return None
     plain = _PLAIN.fullmatch(digits)

@@ -18,12 +18,12 @@ from typing import Any, Final
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
-from dagster_project.text.raw_json import NotJson, as_text, count, is_json, kind_of, members
-from dagster_project.text.scrub import impersonal
+from dagster_project.text.raw_json import NotJson, as_text, is_json, kind_of, members, read_count
+from dagster_project.text.scrub import mask_personal
 
 SOURCE: Final = "tellody_activity"
 TOTALS: Final = {
@@ -65,7 +65,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     """
     day = day_asked(answer.request)
     if day not in window:
-        return encode_rows(TABLE, [], _key)
+        return encode_batch(TABLE, [], _key)
     try:
         totals = read_totals(answer.body)
     except ValueUnreadable as error:
@@ -79,7 +79,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
         **totals.columns(),
         "extra": _as_object(totals.unknown),
     }
-    batch = encode_rows(TABLE, [row], _key)
+    batch = encode_batch(TABLE, [row], _key)
     batch.nulls.update(key for key, total in totals.values.items() if total is None)
     batch.absent.update(TOTALS.keys() - totals.values.keys())
     unknown = totals.unknown
@@ -133,7 +133,7 @@ def day_asked(request: Mapping[str, Any]) -> date:
 def _total(key: str, value: bytes) -> int | None:
     if value == b"null":
         return None
-    if (total := count(value, LARGEST_TOTAL)) is None:
+    if (total := read_count(value, LARGEST_TOTAL)) is None:
         raise ValueUnreadable(
             f"{key} is no whole number from 0 to 2^60 ({kind_of(value)} came)", source=SOURCE
         )
@@ -142,7 +142,7 @@ def _total(key: str, value: bytes) -> int | None:
 
 def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
     """No row, and the answer among the rejects."""
-    batch = encode_rows(TABLE, [], _key)
+    batch = encode_batch(TABLE, [], _key)
     batch.received = 1
     batch.rejects.append(Reject(why.what, as_text(body), day))
     return batch
@@ -155,7 +155,7 @@ def _as_object(slices: Mapping[str, bytes]) -> str | None:
 
 
 def _shown(key: str) -> str:
-    return json.dumps(impersonal(key))[1:-1][:LONGEST_KEY_NAMED]
+    return json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]
 
 
 def _key(_: Mapping[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ import msgspec
 
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
@@ -133,7 +133,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
         rows.append({"purchased_on": day, "account": window.account.label, **when, **row})
         originals.append(as_text(original))
         loaded.append(slices)
-    batch = encode_rows(TABLE, rows, key_of, originals)
+    batch = encode_batch(TABLE, rows, key_of, originals)
     refused = {reject.original for reject in batch.rejects}
     loaded = [each for each, text in zip(loaded, originals, strict=True) if text not in refused]
     for name, _ in TABLE.fields:

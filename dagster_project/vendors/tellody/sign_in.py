@@ -29,7 +29,7 @@ from dagster_project.errors import (
     TryLater,
 )
 from dagster_project.model.response import ExtractStats, Response
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 from dagster_project.transport.exchange import (
     Classifier,
     Gate,
@@ -186,7 +186,7 @@ class TellodySession:
     def _with_token(self, request: Request, stats: ExtractStats) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
         reply = self._exchange(ping, stats=stats, classify_response=_classify_ping)
-        token = SecretStr(remember(reply.headers[TOKEN_HEADER], passing=True))
+        token = SecretStr(remember_secret(reply.headers[TOKEN_HEADER], passing=True))
         return Request(
             request.method,
             request.url,

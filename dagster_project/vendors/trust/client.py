@@ -149,7 +149,7 @@ class TrustClient:
             )
 
     def _unanswerable(self, days: str, proof: RangeProof) -> TryLater | VendorCannotAnswer:
-        if self._prover.outage is not None and not proof.conclusive:
+        if self._prover.outage is not None and not proof.is_conclusive:
             return TryLater(
                 f"whether it can answer for {days} could not be found out ({proof.reason}).",
                 source=SOURCE,

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.text.raw_json import NotJson, count, is_json, kind_of, members
+from dagster_project.text.raw_json import NotJson, is_json, kind_of, members, read_count
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {
@@ -123,7 +123,7 @@ def _counter(slices: Slices, key: str) -> int | None:
     text = slices.get(key)
     if text is None or text == b"null":
         return None
-    if (counted := count(text, MAX_BIGINT)) is None:
+    if (counted := read_count(text, MAX_BIGINT)) is None:
         raise ValueUnreadable(
             f"{key} is no whole number from 0 ({kind_of(text)} came)", source="trust"
         )

@@ -166,12 +166,12 @@ class Prover:
             except TryLater as error:
                 self.outage = error
                 asked.append(self._spoilt(company, error))
-            if asked[-1].conclusive:
+            if asked[-1].is_conclusive:
                 self.outage = None
                 self._confirmed.add(company)
                 break
         proof = asked[-1]
-        if not proof.conclusive:
+        if not proof.is_conclusive:
             reasons = [f"company {each.account}: {each.reason}" for each in asked[:REASONS_GIVEN]]
             proof = replace(proof, reason="; ".join(reasons))
         proof = replace(proof, reason=proof.reason + overturns(proof, standing(known)))

@@ -105,12 +105,12 @@ def decide(seen: Observation) -> tuple[State, str]:
 
 def standing(proofs: Iterable[RangeProof]) -> RangeProof | None:
     """The proof to go by: the latest conclusive one, else the latest attempt."""
-    return max(proofs, key=lambda proof: (proof.conclusive, proof.asked_at), default=None)
+    return max(proofs, key=lambda proof: (proof.is_conclusive, proof.asked_at), default=None)
 
 
 def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
     """Whether to ask (again)."""
-    ages = [(proof.conclusive, abs(now - proof.asked_at)) for proof in proofs]
+    ages = [(proof.is_conclusive, abs(now - proof.asked_at)) for proof in proofs]
     return not any(
         age < (PROOF_LASTS if conclusive else ATTEMPTS_APART) for conclusive, age in ages
     )

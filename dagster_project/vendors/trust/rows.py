@@ -24,12 +24,12 @@ import xxhash
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_record, encode_rows
+from dagster_project.model.copy_binary import encode_batch, encode_record
 from dagster_project.model.response import Response
 from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import as_text
-from dagster_project.text.scrub import impersonal
+from dagster_project.text.scrub import mask_personal
 from dagster_project.vendors.trust.figures import (
     ACTIONS,
     CAMPAIGN,
@@ -118,7 +118,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
         rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
     except ValueUnreadable as why:
         return _set_aside(answer.body, coverage.stats_on, why)
-    batch = encode_rows(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
+    batch = encode_batch(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
     batch.hashes = np.array([_hash_but_asked_at(row) for row, _ in rows], dtype=np.uint64)
     for _, figures in rows:
         batch.counts.update(_noticed(figures))
@@ -131,7 +131,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
 
 def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
     """No row, and the answer among the rejects."""
-    batch = encode_rows(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
+    batch = encode_batch(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
     batch.received = 1
     batch.rejects.append(Reject(why.what, as_text(body), day))
     return batch
@@ -163,7 +163,7 @@ def _hash_but_asked_at(row: Mapping[str, Any]) -> int:
 def _noticed(figures: Figures) -> Counter[str]:
     counts = Counter(f"arithmetic: {complaint}" for complaint in _contradictions(figures))
     for key in figures.unknown_keys[:MOST_KEYS_NAMED]:
-        counts[f"unknown_key:{json.dumps(impersonal(key))[1:-1][:LONGEST_KEY_NAMED]}"] += 1
+        counts[f"unknown_key:{json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]}"] += 1
     if len(figures.unknown_keys) > MOST_KEYS_NAMED:
         counts["unknown_key:(others)"] += len(figures.unknown_keys) - MOST_KEYS_NAMED
     if figures.campaigns is None:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from dagster_project.errors import AnswerNotTrusted, CredentialsRefused, RequestRefused
 from dagster_project.model.response import ExtractStats
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 from dagster_project.transport.attempt import TRANSIENT_STATUSES
 from dagster_project.transport.exchange import Reply, Request, Transient, decode_json
 from dagster_project.transport.session import Session
@@ -96,7 +96,9 @@ class TokenSource:
             raise
         token, life = _token_in(reply)
         margin = min(LONGEST_MARGIN, life / 10)
-        return Token(SecretStr(f"Bearer {remember(token, passing=True)}"), asked_at + life - margin)
+        return Token(
+            SecretStr(f"Bearer {remember_secret(token, passing=True)}"), asked_at + life - margin
+        )
 
 
 def _classify_response(reply: Reply) -> None:

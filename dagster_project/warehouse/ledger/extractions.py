@@ -12,7 +12,7 @@ from dagster_project import clock
 from dagster_project.model.receipt import Extraction
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
-from dagster_project.text.scrub import scrubbed, without_secrets
+from dagster_project.text.scrub import hide_secrets, scrub_text
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.queries import fetch_row, fetch_value
 
@@ -64,7 +64,7 @@ def end_extraction(
             stats.vendor_total,
             clock.shift(),
             outcome,
-            None if failure is None else scrubbed(failure),
+            None if failure is None else scrub_text(failure),
             failure_kind,
             notes_as_json(stats.notes),
             extraction.extraction_id,
@@ -76,7 +76,7 @@ def notes_as_json(notes: Mapping[str, Any]) -> str | None:
     """Notes may name what a vendor made up."""
     if not notes:
         return None
-    return without_secrets(json.dumps(notes, ensure_ascii=True, default=str))
+    return hide_secrets(json.dumps(notes, ensure_ascii=True, default=str))
 
 
 def runs_under_way(connection: Connection) -> list[tuple[str | None, datetime]]:

@@ -18,7 +18,7 @@ from typing import Final
 from dagster_project.model.batch import Reject
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.text.sanitize import sanitize
-from dagster_project.text.scrub import without_secrets
+from dagster_project.text.scrub import hide_secrets
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
 
@@ -199,7 +199,7 @@ def write_rejects(
                         extraction.source,
                         extraction.account,
                         digest,
-                        without_secrets(reason),
+                        hide_secrets(reason),
                         reject.day,
                         sanitize(reject.original, Counter()),
                         times,

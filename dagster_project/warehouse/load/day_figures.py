@@ -18,9 +18,9 @@ from psycopg import sql
 
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window
-from dagster_project.text.scrub import without_secrets
+from dagster_project.text.scrub import hide_secrets
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.existing_rows import window_condition
 
 VALUES_SHOWN: Final = 20
 """Values of a column that are told one by one; the others are told together."""
@@ -108,7 +108,7 @@ def _select(
         value=sql.SQL("{}, ").format(value) if by_value else sql.SQL(""),
         what=sql.SQL(what).format(value),
         table=sql.Identifier(table.name),
-        where=of_window(table, window),
+        where=window_condition(table, window),
         by=sql.SQL(", {}").format(value) if by_value else sql.SQL(""),
     )
     return connection.execute(query, (list(days),)).fetchall()
@@ -117,7 +117,7 @@ def _select(
 def _masked(value: str | None) -> str:
     if value is None:
         return "NULL"
-    return _DIGIT.sub("#", without_secrets(value))[:LONGEST_VALUE] or "''"
+    return _DIGIT.sub("#", hide_secrets(value))[:LONGEST_VALUE] or "''"
 
 
 def _plain(total: Decimal | int) -> Figure:

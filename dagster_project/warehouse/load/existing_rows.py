@@ -48,7 +48,7 @@ def read_existing_rows(
         key=sql.SQL(table.key_sql),
         occurrence=sql.SQL("occurrence" if table.has_occurrence else "1"),
         table=sql.Identifier(table.name),
-        where=of_window(table, window),
+        where=window_condition(table, window),
         skip=sql.Literal(list(skip)),
     )
     parts: list[NDArray[Any]] = []
@@ -78,7 +78,7 @@ def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
     return np.frombuffer(bytes(data), _STANDING_ROW, count=count, offset=start)
 
 
-def of_window(table: Table, window: Window) -> sql.Composable:
+def window_condition(table: Table, window: Window) -> sql.Composable:
     account_type = next(c.type for c in table.columns if c.name == table.account_column)
     label = window.account.label
     account: object = int(label) if account_type == "bigint" else label

@@ -28,7 +28,7 @@ from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.rejects import NewRejects
 from dagster_project.warehouse.load.day_counts import DayCounts
-from dagster_project.warehouse.load.existing_rows import of_window
+from dagster_project.warehouse.load.existing_rows import window_condition
 
 Kind = Literal["shrink", "rejects"]
 """Why a day is held, as the option that takes it is called: ``--accept-shrink``, ``--accept-rejects``."""
@@ -254,7 +254,7 @@ class ShapeWatch:
             ).format(
                 day=day,
                 table=sql.Identifier(self._table.name),
-                where=of_window(self._table, self._window),
+                where=window_condition(self._table, self._window),
                 column=sql.Identifier(column),
             ),
             (list(days),),

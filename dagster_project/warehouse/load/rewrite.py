@@ -25,8 +25,8 @@ from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import (
     COPY_HEADER,
     COPY_TRAILER,
-    of_window,
     read_existing_rows,
+    window_condition,
 )
 
 Change = Callable[[Values], Values | None]
@@ -135,7 +135,9 @@ def _portions(
     with connection.cursor(name="rows_to_rewrite") as cursor:
         cursor.execute(
             sql.SQL("SELECT {} FROM warehouse.{} WHERE {}").format(
-                sql.SQL(", ").join(read), sql.Identifier(table.name), of_window(table, window)
+                sql.SQL(", ").join(read),
+                sql.Identifier(table.name),
+                window_condition(table, window),
             )
         )
         while rows := cursor.fetchmany(ROWS_AT_ONCE):

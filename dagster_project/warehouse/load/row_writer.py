@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from psycopg import Copy, sql
 
 from dagster_project.model.batch import Batch
-from dagster_project.model.copy_binary import NULL, pack_integer, timestamptz
+from dagster_project.model.copy_binary import NULL, encode_timestamptz, pack_integer
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window, day_of
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER, of_window
+from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER, window_condition
 from dagster_project.warehouse.load.row_index import Flags, spread_day
 from dagster_project.warehouse.queries import fetch_row
 
@@ -55,14 +55,14 @@ class RowWriter:
         self.window = window
         self.ensure_month = ensure_month
         row = fetch_row(connection, "SELECT now()")
-        loaded_at = timestamptz(row[0])
+        loaded_at = encode_timestamptz(row[0])
         self._columns = [column.name for column in table.columns] + ["content_hash"]
         self._columns += ["occurrence"] if table.has_occurrence else []
         self._columns += ["first_loaded_at", "changed_at"]
         self._columns += [table.observed_column] if table.observed_column else []
         self._head = len(self._columns).to_bytes(2, "big")
         not_observed = NULL if table.observed_column else b""
-        observed = timestamptz(observed_at) if table.observed_column else b""
+        observed = encode_timestamptz(observed_at) if table.observed_column else b""
         self._tails = (loaded_at * 2 + not_observed, loaded_at * 2 + observed)
         self._stack = ExitStack()
         self._copy: Copy | None = None
@@ -190,7 +190,7 @@ class RowWriter:
                 " WHERE {where} AND {day} = gone_day AND {key} = gone_key AND {occurrence}"
             ).format(
                 table=sql.Identifier(self.table.name),
-                where=of_window(self.table, self.window),
+                where=window_condition(self.table, self.window),
                 day=sql.Identifier(self.table.day_column),
                 key=sql.SQL(self.table.key_sql),
                 occurrence=sql.SQL(
@@ -230,7 +230,7 @@ class RowWriter:
             ).format(
                 name=name,
                 sets=sql.SQL(", ").join(self._sets(new)),
-                where=of_window(self.table, self.window),
+                where=window_condition(self.table, self.window),
                 day=sql.Identifier(self.table.day_column),
                 key=sql.SQL(self.table.key_sql),
                 occurrence=sql.SQL(

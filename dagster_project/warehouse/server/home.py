@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError, TryLater
-from dagster_project.text.scrub import remember
+from dagster_project.text.scrub import remember_secret
 
 LOCK_SECONDS = 900
 SERVER_DATA = "postgres"
@@ -39,7 +39,7 @@ def claimed(home: Path) -> Iterator[None]:
         SettingsError: it belongs to another user, is a symbolic link, or cannot be written to.
         TryLater: another process holds the lock for too long.
     """
-    with refusing_others_folders(home):
+    with refuse_others_folders(home):
         home = private_home(home)
         private_folder(home / "secrets")
         with locked(home / "embedded.lock", f"another process is starting the Postgres in {home}."):
@@ -47,7 +47,7 @@ def claimed(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def refusing_others_folders(home: Path) -> Iterator[None]:
+def refuse_others_folders(home: Path) -> Iterator[None]:
     """Name a home that this user has no right to.
 
     Raises:
@@ -116,7 +116,7 @@ def secret(path: Path) -> SecretStr:
     if not held:
         held = secrets.token_urlsafe(32)
         write_private(path, held + "\n")
-    return SecretStr(remember(held))
+    return SecretStr(remember_secret(held))
 
 
 def read_private(path: Path) -> str | None:

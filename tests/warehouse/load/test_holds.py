@@ -13,7 +13,7 @@ import pytest
 
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
@@ -180,7 +180,7 @@ def test_more_than_ten_of_very_many_are_no_considerable_part() -> None:
 
 
 def nulled(rows: Sequence[Sms], *, absent: bool = False) -> Batch:
-    batch = encode_rows(
+    batch = encode_batch(
         SMS_TABLE,
         [{**row.row(), "status_detail": None} for row in rows],
         key_of=lambda row: row["sms_key"],
@@ -231,7 +231,7 @@ def purchases(days: dict[int, date]) -> Batch:
         }
         for number, day in days.items()
     ]
-    return encode_rows(PURCHASES, rows, key_of)
+    return encode_batch(PURCHASES, rows, key_of)
 
 
 def test_a_ledger_that_lost_a_record_is_held_and_one_that_only_moved_it_is_not(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dagster_project.model import receipt
 from dagster_project.model.batch import Batch
-from dagster_project.model.copy_binary import encode_rows
+from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.rows import TABLE
@@ -60,7 +60,7 @@ class Sms:
 
 
 def batch_of(rows: Sequence[Sms]) -> Batch:
-    batch = encode_rows(TABLE, [sms.row() for sms in rows], key_of=lambda row: row["sms_key"])
+    batch = encode_batch(TABLE, [sms.row() for sms in rows], key_of=lambda row: row["sms_key"])
     batch.observed = [sms.status == "delivered" for sms in rows]
     return batch
 
