@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -17,6 +18,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
+from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import each_day
 from dagster_project.monitoring.causes import cause_lines
 from dagster_project.orchestration import services
@@ -24,7 +26,8 @@ from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
 from dagster_project.pipeline.runner import refuse_unknown_accounts
 from dagster_project.text.day_runs import runs_of
-from dagster_project.text.wording import pluralize
+from dagster_project.text.remedies import show_rejects
+from dagster_project.text.wording import list_reasons, pluralize
 from dagster_project.warehouse.restored import refuse_restored
 
 
@@ -46,6 +49,8 @@ class Done:
     deleted: int = 0
     unchanged: int = 0
     rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    rejected_days: set[date] = field(default_factory=set)
     requests: int = 0
     points: int = 0
     began: float = field(default_factory=monotonic)
@@ -59,7 +64,7 @@ class Done:
         for receipt in chunk.receipts:
             self.loaded.add((receipt.account, receipt.day))
             self.received += receipt.rows_received
-            self.rejected += receipt.rows_rejected
+            self._add_rejected(receipt)
             if receipt.already_there:
                 self.unchanged += receipt.rows
                 continue
@@ -70,6 +75,12 @@ class Done:
         self.requests += chunk.stats.requests
         self.points += chunk.stats.points
         self.problems += [*chunk.problems, *chunk.doubts]
+
+    def _add_rejected(self, receipt: Receipt) -> None:
+        if receipt.rows_rejected:
+            self.rejected += receipt.rows_rejected
+            self.reasons.update(receipt.rejected_reasons)
+            self.rejected_days.add(receipt.day)
 
     @property
     def seconds(self) -> float:
@@ -287,7 +298,7 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
             f" {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
             f" {seconds:.1f} s{rate}"
         )
-        lines += [f"  {line}" for line in cause_lines(done.problems)]
+        lines += [f"  {line}" for line in (*_rejected(done), *cause_lines(done.problems))]
         if done.failed:
             lines.append(f"  failed runs can be re-executed in the UI: {', '.join(done.runs[-3:])}")
     return lines
@@ -299,6 +310,16 @@ def _days(done: Done) -> str:
     of_accounts = f" of {pluralize(done.accounts, 'account')}" if done.accounts > 1 else ""
     failed = done.asked - len(done.loaded)
     return f"{len(done.loaded):,} of {pluralize(done.asked, 'day')}{of_accounts} loaded, {failed:,} failed"
+
+
+def _rejected(done: Done) -> list[str]:
+    """Why records were rejected, and where to look at them."""
+    if not done.rejected:
+        return []
+    first, last = min(done.rejected_days), max(done.rejected_days)
+    look = show_rejects(done.feed.source, None, first, last)
+    why = list_reasons(done.reasons)
+    return [f"{done.rejected:,} rejected{f': {why}' if why else ''}", f"  look at them: {look}"]
 
 
 def _changes(done: Done) -> str:

@@ -6,9 +6,11 @@ out is an error named by recovery, and those carry none.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,7 +61,7 @@ _COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
 Check = Callable[[Settings, Warehouse], Iterator[Finding]]
 
 
-def doctor() -> int:
+def doctor(*, as_json: bool = False) -> int:
     """Print every finding; 1 if anything is wrong, 2 if settings are."""
     settings = services.settings()
     findings = list(_sources(settings))
@@ -74,12 +76,19 @@ def doctor() -> int:
             if findings[-1].state == "wrong" and check is _connection:
                 findings.append(Finding("the rest", "note", "not looked at without Postgres."))
                 break
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    return 1 if any(finding.state == "wrong" for finding in findings) else 0
+
+
+def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         mark = click.style(f"{finding.state:<5}", fg=_COLOURS[finding.state])
         hint = f" Way out: {finding.hint}" if finding.hint else ""
         click.echo(f"{mark} {finding.about}: {finding.text}{hint}")
     click.echo(f"\n{summarize(findings)}")
-    return 1 if any(finding.state == "wrong" for finding in findings) else 0
 
 
 def _guarded(

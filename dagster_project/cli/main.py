@@ -220,11 +220,12 @@ def rejects(**options: Any) -> int:
 
 
 @warehouse.command()
-def doctor() -> int:
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def doctor(**options: Any) -> int:
     """Look at all that the warehouse rests on: each line is good, or says the way to mend it."""
     from dagster_project.cli.doctor import doctor as command
 
-    return command()
+    return command(**options)
 
 
 @warehouse.command()

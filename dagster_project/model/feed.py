@@ -125,7 +125,8 @@ class Feed(Generic[S, C]):
     how many rows a window holds, at the price of a call. ``whole_month``: finished months are held against
     the vendor (``pipeline/reconcile.py``). ``personal`` takes people out, where the feed holds any,
     ``reduction`` what of old days is personal. ``inspect`` is what the doctor says of it beside the
-    credentials, ``metadata`` what status and runs say of days that stand. ``currency``: of its amounts.
+    credentials, ``metadata`` what runs say of days that stand, ``notices`` what status does. ``currency``: of
+    its amounts.
     """
 
     settings: type[S]
@@ -153,6 +154,7 @@ class Feed(Generic[S, C]):
     currency: Callable[[S], str | None] = field(default=lambda section: None)
     inspect: Callable[[S, VendorStore], Iterator[Finding]] | None = None
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})
+    notices: Callable[[Sequence[Receipt]], list[str]] = field(default=lambda receipts: [])
 
     @property
     def vendor(self) -> str:

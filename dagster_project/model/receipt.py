@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 DOUBT = "doubt"
 """In a receipt's notes: why too little of the day's first load could be read."""
+REJECTED = "rejected"
+"""In a receipt's notes: how many of the day's records were rejected, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Receipt:
     def doubt(self) -> str:
         """Why too little of a first load could be read; empty: it could."""
         return str(self.notes.get(DOUBT, ""))
+
+    @property
+    def rejected_reasons(self) -> Mapping[str, int]:
+        """How many of the day's records were rejected, by reason."""
+        found: Mapping[str, int] = self.notes.get(REJECTED, {})
+        return found
 
     @property
     def changed(self) -> bool:

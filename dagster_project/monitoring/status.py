@@ -128,7 +128,7 @@ def _account_health(
     receipts = load_receipts.read_receipts(
         connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
     )
-    notices = [f"{name}: {value}" for name, value in feed.metadata(receipts).items()]
+    notices = list(feed.notices(receipts))
     notices += [
         f"{month.told()}; way out: {month.hint}"
         for month in months_of_account(connection, feed, account)

@@ -23,9 +23,9 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
 from dagster_project.monitoring.causes import cause_lines
 from dagster_project.pipeline.outcomes import Cost, WindowDone
-from dagster_project.text.remedies import Verb, join_commands, load_command
+from dagster_project.text.remedies import Verb, join_commands, load_command, show_rejects
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
-from dagster_project.text.wording import pluralize
+from dagster_project.text.wording import list_reasons, pluralize
 
 _WORDS: Final = {
     NUL_REPLACED: "texts whose NUL characters are stored as ␀",
@@ -64,6 +64,11 @@ def rows_metadata(
     total = _totals(receipts)
     metadata: dict[str, Any] = {label: total[label] for label, _ in _COUNTS}
     metadata["dagster/row_count"] = sum(receipt.rows for receipt in receipts)
+    reasons = rejected_reasons(receipts)
+    if reasons:
+        metadata["rejected because"] = f"{list_reasons(reasons)}; look at them: " + "; ".join(
+            show_rejects(r.source, r.account, r.day, r.day) for r in receipts if r.rows_rejected
+        )
     metadata["receipts"] = dg.MetadataValue.md(_table(receipts))
     metadata["settled"] = _settled(receipts)
     metadata["origin"] = "vendor" if asked else "replayed from stored responses"
@@ -125,6 +130,14 @@ def _table(receipts: Sequence[Receipt]) -> str:
         for r in sorted(receipts, key=lambda receipt: receipt.account)
     ]
     return "\n".join(lines)
+
+
+def rejected_reasons(receipts: Sequence[Receipt]) -> Counter[str]:
+    """Why records of these loads were rejected, and how many."""
+    reasons: Counter[str] = Counter()
+    for receipt in receipts:
+        reasons.update(receipt.rejected_reasons)
+    return reasons
 
 
 def beside_table(figures: Mapping[str, Sequence[int | str]]) -> str:

@@ -184,7 +184,7 @@ def _hold_days(
     days = sorted(held)
     existing = figures_of(connection, load.table, load.window, days)
     for receipt in load_receipts.read_receipts(connection, source, account, days):
-        existing[receipt.day] |= rejected_figures(receipt.notes.get(load_receipts.REJECTED, {}))
+        existing[receipt.day] |= rejected_figures(receipt.rejected_reasons)
     changes = {day: compare_figures(existing[day], held[day].figures) for day in days}
     for day in days:
         one = held[day]

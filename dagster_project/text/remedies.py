@@ -84,6 +84,12 @@ def spread_command(source: str, account: str, first: date, last: date) -> str:
     )
 
 
+def show_rejects(source: str, account: str | None, first: date, last: date) -> str:
+    """The command that shows what was rejected of these days, and why."""
+    who = f" --account {account}" if account else ""
+    return f"warehouse rejects --source {source}{who} --from {first} --to {last}"
+
+
 def accept_options(kinds: Iterable[str]) -> list[str]:
     """The options that take a held answer: ``--accept-shrink``, ``--accept-rejects``."""
     return [f"--accept-{kind}" for kind in kinds]

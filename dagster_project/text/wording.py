@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+REASONS_SHOWN: Final = 5
+
 
 def pluralize(count: int, noun: str) -> str:
     """``1 request``, ``12,345 requests``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def list_reasons(reasons: Mapping[str, int]) -> str:
+    """``20 unreadable dateSent, 8 no phone``: the most frequent first, of many the first ones."""
+    ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    parts = [f"{count:,} {reason}" for reason, count in ordered[:REASONS_SHOWN]]
+    left = sum(count for _, count in ordered[REASONS_SHOWN:])
+    return ", ".join([*parts, *([f"{left:,} for other reasons"] if left else [])])

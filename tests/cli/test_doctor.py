@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_a_sound_warehouse_has_nothing_wrong_and_costs_no_points(house: House) -
         assert f"{about}:" in good
     assert "telemetry is off" in good
     assert house.rows("SELECT sum(points) FROM ops.point_ledger") == [(before,)]
+
+
+def test_a_program_reads_the_same_findings(house: House) -> None:
+    house.refresh(days_back(1))
+    done = CliRunner().invoke(command, ["doctor", "--json"], standalone_mode=False)
+    found = json.loads(done.stdout)
+    assert done.return_value == 0
+    assert {one["state"] for one in found} <= {"good", "note"}
+    assert "schema" in {one["about"] for one in found}
+    assert set(found[0]) == {"about", "state", "text", "hint"}
 
 
 def test_each_fault_has_its_line_with_the_way_to_mend_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 
+import dagster as dg
 import pytest
 
 from dagster_project.sandbox.server import Sandbox
@@ -64,3 +65,27 @@ def test_what_a_later_answer_no_longer_has_is_not_listed(
     assert house.refresh(days[1:]), house.failure()
     (left,) = json.loads(command("rejects", "--json").stdout)
     assert left["day"] == str(days[0])
+
+
+def test_a_backfill_says_why_records_were_rejected_and_which_command_shows_them(
+    house: House, days: list[date]
+) -> None:
+    done = command("backfill", "--from", str(days[0]), "--to", str(days[1]))
+    (why,) = [line for line in done.stdout.splitlines() if line.startswith("  3 rejected: 3 ")]
+    assert "smsMessage" in why
+    (look,) = [line for line in done.stdout.splitlines() if "look at them: " in line]
+    arguments = look.split("look at them: warehouse ")[1].split()
+    assert arguments == [
+        *("rejects", "--source", "calltouch", "--from", str(days[0]), "--to", str(days[1]))
+    ]
+    assert "3 records rejected." in command(*arguments).stdout
+
+
+def test_the_page_of_a_day_says_why_and_where_to_look(house: House, days: list[date]) -> None:
+    key = dg.AssetKey(["calltouch", "sms"])
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[str(days[1])])
+    [record] = house.instance.fetch_materializations(wanted, limit=1).records
+    assert record.asset_materialization is not None
+    shown = str(record.asset_materialization.metadata["rejected because"].value)
+    assert shown.startswith("2 ")
+    assert f"warehouse rejects --source calltouch --account {SITE} --from {days[1]}" in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_project.text.wording import pluralize
+from dagster_project.text.wording import list_reasons, pluralize
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,9 @@ from dagster_project.text.wording import pluralize
 )
 def test_one_thing_is_singular_and_all_other_counts_are_plural(count: int, text: str) -> None:
     assert pluralize(count, "request") == text
+
+
+def test_reasons_are_told_the_most_frequent_first_and_of_many_the_first_ones() -> None:
+    assert list_reasons({"no phone": 2, "no date": 1_000}) == "1,000 no date, 2 no phone"
+    told = list_reasons({f"reason {n}": 1 for n in range(8)})
+    assert told.endswith("1 reason 4, 3 for other reasons")

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from dagster_project.model.feed import CredentialsCheck, Feed, QueryScope, WholeMonth
-from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.vendors.tellody import activity_rows, purchase_reduction, purchase_rows
 from dagster_project.vendors.tellody.client import ActivityClient, PurchasesClient
+from dagster_project.vendors.tellody.older_purchases import describe_older, notice_older
 from dagster_project.vendors.tellody.settings import TellodySettings
 
 
 def accounts_of(source: str) -> Callable[[TellodySettings], tuple[Account, ...]]:
     """The one account, by its label."""
     return lambda section: (Account(source, section.account, section.time_zone),)
-
-
-def before_first_partition(receipts: Sequence[Receipt]) -> dict[str, Any]:
-    """What a read of the whole history left out; each receipt carries its whole read's counts."""
-    counts = receipts[0].notes.get("in_window", {}) if receipts else {}
-    older, earliest = purchase_rows.before_first_partition(counts)
-    if not older:
-        return {}
-    return {
-        "older purchases left out": f"{older}; set WAREHOUSE_START_DATE={earliest} to load them too"
-    }
 
 
 ACTIVITY: Final = Feed(
@@ -60,6 +49,7 @@ PURCHASES: Final = Feed(
     row_encoder=lambda secret: purchase_rows.to_batch,
     reduction=purchase_reduction.REDUCTION,
     currency=lambda section: section.currency,
-    metadata=before_first_partition,
+    metadata=describe_older,
+    notices=notice_older,
 )
 FEEDS: Final = (ACTIVITY, PURCHASES)

@@ -31,6 +31,7 @@ from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, is_json
 from dagster_project.vendors.tellody.joda_column import normalize_column
+from dagster_project.vendors.tellody.older_purchases import count_older
 from dagster_project.vendors.tellody.payment_page import (
     NotPaymentPage,
     PaymentPage,
@@ -73,8 +74,6 @@ TABLE: Final = Table(
     ),
     compared=("amount", "credits", "payment_method"),
 )
-BEFORE_FIRST_PARTITION: Final = "before_first_partition"
-SINCE: Final = "before_first_partition_since:"
 AFTER_WINDOW: Final = "after_window"
 CARD_AS_NUMBER: Final = "card_digits_as_number"
 TWICE_ON_A_PAGE: Final = "twice_on_a_page"
@@ -107,7 +106,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     instants = dated.instants()
     counts = dated.counts()
     counts[TWICE_ON_A_PAGE] = len(page.records) - len(set(page.identities))
-    outside: list[date] = []
+    outside: list[tuple[date, int | None]] = []
     elsewhere: list[bytes] = []
     rejects: list[Reject] = []
     rows: list[dict[str, Any]] = []
@@ -118,7 +117,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
         try:
             day = _day(slices, dates[n], dated.undatable.get(n), days[n])
             if day not in window:
-                outside.append(day)
+                outside.append((day, whole_number(slices.get("paymentId"))))
                 elsewhere += _key_in(slices)
                 continue
             when = {"purchased_at": instants[n], "time_zone": dated.zones[n]}
@@ -156,14 +155,6 @@ def _key_in(slices: Mapping[str, bytes]) -> list[bytes]:
     """The key of a record that is not loaded; none where it has no readable id."""
     payment_id = whole_number(slices.get("paymentId"))
     return [] if payment_id is None else [key_of({"payment_id": payment_id})]
-
-
-def before_first_partition(counts: Mapping[str, int]) -> tuple[int, date | None]:
-    """How many purchases are older than the first partition, and the first of their days."""
-    days = [
-        date.fromisoformat(name.removeprefix(SINCE)) for name in counts if name.startswith(SINCE)
-    ]
-    return counts.get(BEFORE_FIRST_PARTITION, 0), min(days, default=None)
 
 
 def _page_of(answer: Response, window: Window) -> PaymentPage:
@@ -269,9 +260,7 @@ def _own_json(slice_: bytes) -> str | None:
     return slice_.decode() if is_json(slice_) else None
 
 
-def _outside(days: list[date], window: Window) -> Counter[str]:
-    before = [day for day in days if day < window.first_day]
-    counts = Counter({BEFORE_FIRST_PARTITION: len(before), AFTER_WINDOW: len(days) - len(before)})
-    if before:
-        counts[f"{SINCE}{min(before)}"] = len(before)
-    return counts
+def _outside(purchases: list[tuple[date, int | None]], window: Window) -> Counter[str]:
+    """Counts of purchases outside of the window, each with its day and its payment."""
+    before = [one for one in purchases if one[0] < window.first_day]
+    return count_older(before, window) + Counter({AFTER_WINDOW: len(purchases) - len(before)})

@@ -24,8 +24,6 @@ from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
 from dagster_project.warehouse.queries import fetch_row
 
-REJECTED = "rejected"
-"""In a receipt's notes: how many of the day's records were rejected, by reason."""
 REJECTED_UNDATED = "rejected_undated"
 """In a receipt's notes: the same of records of its window that have no day."""
 

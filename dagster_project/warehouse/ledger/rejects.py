@@ -16,11 +16,11 @@ from datetime import date, datetime
 from typing import Final
 
 from dagster_project.model.batch import Reject
-from dagster_project.model.receipt import Extraction, Receipt
+from dagster_project.model.receipt import REJECTED, Extraction, Receipt
 from dagster_project.text.sanitize import sanitize
 from dagster_project.text.scrub import hide_secrets
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
+from dagster_project.warehouse.ledger.load_receipts import REJECTED_UNDATED
 
 FORMS_SHOWN: Final = 2
 

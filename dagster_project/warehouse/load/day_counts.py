@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dagster_project.model.receipt import DOUBT, Extraction, Receipt
-from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
+from dagster_project.model.receipt import DOUBT, REJECTED, Extraction, Receipt
+from dagster_project.warehouse.ledger.load_receipts import REJECTED_UNDATED
 from dagster_project.warehouse.load.row_index import ExistingRows
 
 MOVED_OUT = "moved_out"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.window import day_number
+from dagster_project.vendors.tellody.older_purchases import Oldest, read_older
 from dagster_project.vendors.tellody.payment_page import SUPERSEDED
 from dagster_project.vendors.tellody.purchase_rows import (
     TABLE,
-    before_first_partition,
     key_of,
     to_batch,
 )
@@ -157,12 +157,14 @@ def test_purchases_before_the_window_are_counted_with_their_first_day_and_later_
     records = [purchase(paymentId=number, date=f'"{at}"') for number, at in days.items()]
     batch = to_batch(page(*records), window(date(2024, 1, 1), date(2024, 5, 14)))
     assert batch.days.tolist() == [day_number(date(2024, 1, 1))]
-    assert before_first_partition(batch.counts) == (2, date(2023, 3, 7))
+    older, oldest = read_older(batch.counts)
+    assert (older, oldest and oldest.day) == (2, date(2023, 3, 7))
+    assert oldest == Oldest(date(2023, 3, 7), "2", 300)
     assert batch.counts["after_window"] == 1
 
 
 def test_nothing_before_the_window_is_nothing_counted() -> None:
-    assert before_first_partition(to_batch(page(purchase()), EVER).counts) == (0, None)
+    assert read_older(to_batch(page(purchase()), EVER).counts) == (0, None)
 
 
 def test_of_a_purchase_twice_on_a_page_the_first_is_taken() -> None:
