@@ -85,6 +85,10 @@ class NoSuchDatabase(SettingsError):
     """The server has no database of the name that is set."""
 
 
+class MayNotConnect(SettingsError):
+    """The login is known, and has no right to this database."""
+
+
 class CredentialsRefused(WarehouseError):
     """The vendor does not accept who we say we are. Never retried: accounts lock."""
 

@@ -97,7 +97,7 @@ def demo(*, days: int) -> int:
             else f"nothing changed: every day stands as the vendors answer it ({monotonic() - began:.0f} s)"
         )
         click.echo(_next_steps())
-    return 1 if any(done.failed for done in results) else 0
+    return backfill.exit_status(results)
 
 
 def _first_demo(home: Path) -> datetime:

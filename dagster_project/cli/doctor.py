@@ -27,7 +27,7 @@ from dagster_project.model.finding import Finding
 from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
-from dagster_project.monitoring.findings import summarize
+from dagster_project.monitoring.findings import group_gaps, summarize
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.privacy.pseudonym_key import pii_hash_key
@@ -178,8 +178,7 @@ def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 
 def _privileges(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     gaps = security_gaps(warehouse)
-    for gap, mend in gaps:
-        yield Finding("roles", "wrong", f"{gap}.", f"as an administrator: {mend};")
+    yield from group_gaps(gaps)
     if not gaps:
         yield Finding("roles", "good", "nothing is open to everybody that should not be.")
 

@@ -398,10 +398,15 @@ def execute(**options: Any) -> int:
     "--passwords",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with a file <login>_password for each login.",
+    help="Folder with a file for each login: warehouse_app_password and warehouse_dagster_password;"
+    " those of BI logins where they are wanted.",
 )
 def logins(**options: Any) -> int:
-    """Let the pipeline, Dagster and BI sign in on a server of yours, as its administrator."""
+    """Let the pipeline, Dagster and BI sign in on a server of yours, as its administrator.
+
+    The logins: warehouse_app (WAREHOUSE_URL), warehouse_dagster (DAGSTER_URL), and for BI tools
+    warehouse_bi, warehouse_bi_detail, warehouse_bi_pii. Run `warehouse migrate` before it.
+    """
     from dagster_project.cli.stack import logins as command
 
     return command(**options)

@@ -7,6 +7,7 @@ file in the home names only the variable.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -82,13 +83,19 @@ retention:
 
 def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     """Dagster's home, its file written and its variables set for this process and its children."""
+    home = prepare_folder(settings.home)
+    point_at(warehouse.storage)
+    return home
+
+
+def prepare_folder(warehouse_home: Path) -> Path:
+    """Dagster's home alone: the one that ``DAGSTER_HOME`` names, or the one in ``WAREHOUSE_HOME``."""
     given = os.environ.get("DAGSTER_HOME")
-    home = Path(given) if given else own_folder(settings.home)
+    home = Path(given) if given else own_folder(warehouse_home)
     os.environ["DAGSTER_HOME"] = str(home)
     # Child processes run in other folders.
-    os.environ[HOME] = str(settings.home)
+    os.environ[HOME] = str(warehouse_home)
     os.environ[ENV_FILE] = str(settings_file(is_setting) or "")
-    point_at(warehouse.storage)
     path = home / "dagster.yaml"
     if not given:
         write_private(path, INSTANCE_YAML)
@@ -99,16 +106,16 @@ def prepare_home(settings: Settings, warehouse: Warehouse) -> Path:
     return home
 
 
-def point_at(storage: DagsterStorage) -> None:
+def point_at(storage: DagsterStorage, also: Sequence[str] = ()) -> None:
     """Set the variable that this process and its children reach Dagster's storage by.
 
     What libpq would read from the environment goes: it would come behind the sessions' own settings.
 
     Raises:
-        SettingsError: there is no storage yet, or not for this login and version of Dagster.
+        SettingsError: there is no storage yet, or not for this login and version of Dagster, as ``check_storage``.
     """
     with safe_errors("reading Dagster's storage"), storage.connect() as connection:
-        check_storage(connection)
+        check_storage(connection, also)
         os.environ[STORAGE_URL] = storage.url(connection.info.server_version)
     for name in FROM_THE_ENVIRONMENT:
         os.environ.pop(name, None)

@@ -55,7 +55,7 @@ def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Wareho
     if found.is_embedded:
         migrate(found, report, storage=_make_storage)
     else:
-        _refuse_behind(found)
+        refuse_behind(found)
     return found
 
 
@@ -67,7 +67,7 @@ def current_warehouse() -> Warehouse:
     """
     refuse_absent()
     found = warehouse()
-    _refuse_behind(found)
+    refuse_behind(found)
     return found
 
 
@@ -83,7 +83,11 @@ def refuse_absent() -> None:
         )
 
 
-def _refuse_behind(found: Warehouse) -> None:
+def refuse_behind(found: Warehouse) -> None:
+    """
+    Raises:
+        SettingsError: the schema, or all of it, waits for ``warehouse migrate``.
+    """
     if waiting := pending(found):
         raise SettingsError(
             f"the database's schema is behind by {pluralize(len(waiting), 'migration')}.",

@@ -9,16 +9,13 @@ version of Dagster did it last; it is written at the end, so that what was kille
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import psycopg
 from alembic.script import ScriptDirectory
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
-from dagster._core.storage.runs.schema import RunStorageSqlMetadata
-from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster._core.storage.sql import stamp_alembic_rev
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres import storage as dagster_module
@@ -29,7 +26,15 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from dagster_project.errors import SettingsError
+from dagster_project.orchestration.storage_rights import (
+    PARTS,
+    missing_tables,
+    refuse_closed_schema,
+    refuse_lacking_rights,
+    refuse_to_make,
+)
 from dagster_project.text import remedies
+from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import DAGSTER, Warehouse, safe_errors
 from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
 from dagster_project.warehouse.fitness import refuse_other_encodings
@@ -39,12 +44,6 @@ Connection = psycopg.Connection[Any]
 
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"dagster storage").digest()[:8], signed=True)
 LOCK_SECONDS = 900
-TABLES = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
-STATE = """
-SELECT obj_description(c.oid, 'pg_class'), has_table_privilege(c.oid, 'SELECT'),
-    pg_get_userbyid(c.relowner), current_user
-FROM pg_class c WHERE c.oid = to_regclass('public.alembic_version')
-"""
 STRANGERS = """
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
@@ -65,35 +64,40 @@ def make_storage(warehouse: Warehouse, report: Callable[[str], None] = lambda li
         with storage.connect() as connection, _alone(connection):
             refuse_other_encodings(connection, storage.setting)
             role = _owner(connection, warehouse)
-            if made_for(connection) == MADE_FOR:
+            if made_for(connection) == MADE_FOR and not missing_tables(connection):
                 return
+            if role == "none":
+                refuse_to_make(connection)
             report(f"bringing Dagster's storage up to date in {storage.database}")
             _make(connection, storage.url(connection.info.server_version, role=role))
             _sign(connection)
 
 
-def check_storage(connection: Connection) -> None:
-    """
+def check_storage(connection: Connection, also: Sequence[str] = ()) -> None:
+    """See that Dagster can work here. ``also`` are tables that another program makes beside Dagster's.
+
     Raises:
-        SettingsError: Dagster's storage is not made, is of an older Dagster, or not for this login.
+        SettingsError: Dagster's storage is not made, is of an older Dagster, or this login lacks a right.
     """
     database = connection.info.dbname
-    row = connection.execute(STATE).fetchone()
-    if row is None:
+    refuse_closed_schema(connection)
+    signed = made_for(connection)
+    if signed is None:
         raise SettingsError(
             f"Dagster's storage in database {database} is not made yet.",
             hint=remedies.MIGRATE,
         )
-    made_for, may_read, owner, user = row
-    if not may_read:
-        raise SettingsError(
-            f"Dagster's storage in database {database} belongs to {owner}, and {user} may not use it.",
-            hint=f"sign in as {owner} (DAGSTER_URL), or {remedies.MIGRATE_AS_OWNER}.",
-        )
-    if made_for != MADE_FOR and not _is_at_head(connection):
+    refuse_lacking_rights(connection, also)
+    if signed != MADE_FOR and not _is_at_head(connection):
         raise SettingsError(
             f"Dagster's storage in database {database} is of another version than Dagster"
             f" {dg.__version__}.",
+            hint=remedies.MIGRATE,
+        )
+    if missing := missing_tables(connection):
+        raise SettingsError(
+            f"Dagster's storage in database {database} lacks {pluralize(len(missing), 'table')}"
+            f" ({', '.join(missing)}).",
             hint=remedies.MIGRATE,
         )
 
@@ -173,7 +177,7 @@ def _make(connection: Connection, url: str) -> None:
             part.upgrade()
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     with engine.begin() as transaction:
-        for tables in TABLES:
+        for tables in PARTS:
             tables.create_all(transaction)
         if not exists:
             stamp_alembic_rev(pg_alembic_config(dagster_module.__file__), transaction)

@@ -15,7 +15,15 @@ MIGRATE: Final = "run `warehouse migrate`."
 MAKE_WAREHOUSE: Final = "`warehouse migrate` makes it, `warehouse backfill` fills it."
 MAKE_AGAIN: Final = "drop it, run `warehouse migrate`, and make it again."
 MIGRATE_AS_ADMINISTRATOR: Final = "run `warehouse migrate` as the administrator."
-MIGRATE_AS_OWNER: Final = "run `warehouse migrate` with this DAGSTER_URL"
+MAKE_LOGINS_AS_ADMINISTRATOR: Final = "name the administrator who ran `warehouse migrate` in WAREHOUSE_URL; nobody else needs `warehouse logins`."
+CLOSE_GAPS: Final = (
+    "run `warehouse migrate` once as a superuser; on a managed server the provider runs what"
+    " `SELECT mend FROM ops.security_gap` lists."
+)
+NAME_STORAGE: Final = (
+    "name Dagster's own database and login in DAGSTER_URL"
+    " (postgresql+psycopg2://warehouse_dagster:…@HOST/DATABASE_dagster)."
+)
 FORGET_AGAIN: Final = "warehouse forget --again"
 IMPORT_ERASURES: Final = (
     "`warehouse forget --import FILE` with the newest list that `--export` wrote"
@@ -93,6 +101,25 @@ def show_rejects(source: str, account: str | None, first: date, last: date) -> s
 def accept_options(kinds: Iterable[str]) -> list[str]:
     """The options that take a held answer: ``--accept-shrink``, ``--accept-rejects``."""
     return [f"--accept-{kind}" for kind in kinds]
+
+
+def let_connect(database: str, user: str) -> str:
+    """How a login is let into a database."""
+    return (
+        f'as its owner, or as an administrator: GRANT CONNECT ON DATABASE "{database}" TO "{user}";'
+    )
+
+
+def give_storage_rights(user: str, owner: str) -> str:
+    """How a login gets all that Dagster needs in its storage."""
+    statements = (
+        f'GRANT USAGE, CREATE ON SCHEMA public TO "{user}";'
+        f' GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{user}";'
+        f' GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{user}";'
+    )
+    if user == owner:
+        return f"in that database: {statements}"
+    return f"sign in as {owner} (DAGSTER_URL); or as {owner} in that database: {statements}"
 
 
 def accept_hint(source: str, account: str, first: date, last: date, kinds: Iterable[str]) -> str:

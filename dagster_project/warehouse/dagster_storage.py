@@ -15,11 +15,14 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
+from dagster_project.errors import MayNotConnect, SettingsError
+from dagster_project.text import remedies
 from dagster_project.text.scrub import remember_secret
 from dagster_project.warehouse.opening import KEEPALIVES, open_session
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.session import ENCODING, dagster_options
 
+STORAGE_SETTING = "DAGSTER_URL"
 MADE_FOR = f"Dagster's storage, brought up to date for Dagster {version('dagster')}."
 
 
@@ -33,7 +36,7 @@ class DagsterStorage:
     setting: str
 
     @classmethod
-    def from_url(cls, url: SecretStr, setting: str = "DAGSTER_URL") -> DagsterStorage:
+    def from_url(cls, url: SecretStr, setting: str = STORAGE_SETTING) -> DagsterStorage:
         """The storage of a URL, with verified TLS where it leaves this machine."""
         place = read_url(url.get_secret_value(), setting)
         user, password = place.pop("user", None), place.pop("password", None)
@@ -56,7 +59,10 @@ class DagsterStorage:
             "application_name": "warehouse:dagster",
             "options": self._options(role=role),
         }
-        return open_session(parameters, autocommit=True, setting=self.setting)
+        try:
+            return open_session(parameters, autocommit=True, setting=self.setting)
+        except MayNotConnect:
+            raise self._may_not_connect() from None
 
     def is_up_to_date(self) -> bool:
         """Whether the tables were made, or last brought up to date, for the Dagster that is installed."""
@@ -72,6 +78,18 @@ class DagsterStorage:
             "options": self._options(server_version, role),
         }
         return write_url("postgresql+psycopg2", place, self.user, self.password, self.database)
+
+    def _may_not_connect(self) -> SettingsError:
+        where = f"Dagster's storage, database {self.database}"
+        if self.setting == STORAGE_SETTING:
+            return SettingsError(
+                f"{where}: login {self.user} lacks the right CONNECT.",
+                hint=remedies.let_connect(self.database, str(self.user)),
+            )
+        return SettingsError(
+            f"{STORAGE_SETTING} is not set, and login {self.user} of {self.setting} may not sign in to {where}.",
+            hint=remedies.NAME_STORAGE,
+        )
 
     def _options(self, server_version: int = 0, role: str = "none") -> str:
         """Ours, and behind them what the person's own URL says."""

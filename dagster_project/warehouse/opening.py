@@ -21,7 +21,13 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from dagster_project.errors import NoSuchDatabase, SettingsError, TryLater, WarehouseError
+from dagster_project.errors import (
+    MayNotConnect,
+    NoSuchDatabase,
+    SettingsError,
+    TryLater,
+    WarehouseError,
+)
 from dagster_project.text import remedies
 from dagster_project.warehouse.pg_errors import condition_name, safe_errors
 from dagster_project.warehouse.session import ENCODING, settle, through_a_pooler
@@ -43,6 +49,8 @@ _TLS_ANSWER = re.compile(rb"SSLResponse\t\s*([SN])")
 AWAY = "see that Postgres runs and can be reached; run again."
 
 _NO_SUCH_DATABASE = "3D000"
+_NO_RIGHT = "42501"
+_KINDS = {_NO_SUCH_DATABASE: NoSuchDatabase, _NO_RIGHT: MayNotConnect}
 
 # What a SQLSTATE means where a session begins, and the way out.
 _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
@@ -59,7 +67,7 @@ _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
         "this login may not work as warehouse_loader, or the role does not exist yet",
         remedies.MIGRATE,
     ),
-    "42501": (
+    _NO_RIGHT: (
         "this login may not connect, or not work as warehouse_loader",
         remedies.MIGRATE_AS_ADMINISTRATOR,
     ),
@@ -141,7 +149,7 @@ def _by_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
         return through_a_pooler(target, setting)
     if sqlstate in _BY_SQLSTATE:
         reason, hint = _BY_SQLSTATE[sqlstate]
-        kind = NoSuchDatabase if sqlstate == _NO_SUCH_DATABASE else SettingsError
+        kind = _KINDS.get(sqlstate, SettingsError)
         return kind(f"{target}: {reason}.", hint=hint.format(setting=setting))
     code = f"SQLSTATE {sqlstate} {condition_name(sqlstate)}"
     if sqlstate.startswith(_BROKEN):

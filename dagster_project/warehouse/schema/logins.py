@@ -19,8 +19,10 @@ from psycopg.errors import DuplicateDatabase, InsufficientPrivilege, UniqueViola
 from pydantic import SecretStr
 
 from dagster_project.errors import NoSuchDatabase, SettingsError
+from dagster_project.text import remedies
 from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
 from dagster_project.warehouse.fitness import refuse_unfit
+from dagster_project.warehouse.pg_errors import describe
 from dagster_project.warehouse.session import ENCODING
 
 Connection = psycopg.Connection[Any]
@@ -48,16 +50,33 @@ def make_databases(warehouse: Warehouse, report: Report) -> None:
             _make_database(connection, warehouse.dagster_database, report)
 
 
-def make_logins(warehouse: Warehouse, report: Report) -> None:
-    """Let the embedded server's logins in, each with its password."""
+def make_logins(warehouse: Warehouse, report: Report, database: str = MAINTENANCE) -> None:
+    """Let the logins in, each with its password: all of them, or none where something is refused.
+
+    ``database`` is where to sign in for it: a server of somebody else need not have another than its own.
+
+    Raises:
+        SettingsError: this login may not make logins.
+    """
     if not warehouse.is_embedded:
         return
-    with _server(warehouse) as connection:
-        for name, password in warehouse.logins.items():
-            if not _may_sign_in(connection, name, password):
-                report(f"making login {name}")
-                _set_password(connection, name, password)
-        _allow(connection, warehouse)
+    with _server(warehouse, database) as connection:
+        try:
+            with connection.transaction():
+                _make_each(connection, warehouse, report)
+        except InsufficientPrivilege as error:
+            raise SettingsError(
+                f"{connection.info.user} may not make logins, and none was made ({describe(error)}).",
+                hint=remedies.MAKE_LOGINS_AS_ADMINISTRATOR,
+            ) from None
+
+
+def _make_each(connection: Connection, warehouse: Warehouse, report: Report) -> None:
+    for name, password in warehouse.logins.items():
+        if not _may_sign_in(connection, name, password):
+            report(f"making login {name}")
+            _set_password(connection, name, password)
+    _allow(connection, warehouse)
 
 
 def _make_where_absent(warehouse: Warehouse, report: Report) -> None:
@@ -86,12 +105,12 @@ def _line_that_creates(warehouse: Warehouse) -> str:
 
 
 @contextmanager
-def _server(warehouse: Warehouse) -> Iterator[Connection]:
+def _server(warehouse: Warehouse, database: str = MAINTENANCE) -> Iterator[Connection]:
     if not warehouse.is_embedded:
         with warehouse.connect_admin(what="migrate") as connection:
             yield connection
         return
-    with warehouse.connect_admin(database=MAINTENANCE, what="migrate") as connection:
+    with warehouse.connect_admin(database=database, what="migrate") as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
         yield connection
 
@@ -214,5 +233,5 @@ def _let_use_reserved(connection: Connection, name: str) -> None:
     row = connection.execute(wanting, (name,)).fetchone()
     if row and row[0]:
         grant = sql.SQL("GRANT pg_use_reserved_connections TO {} WITH INHERIT TRUE")
-        with suppress(InsufficientPrivilege):
+        with suppress(InsufficientPrivilege), connection.transaction():
             connection.execute(grant.format(sql.Identifier(name)))
