@@ -289,7 +289,7 @@ def _server_disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
         is_restored = restored.is_restored(connection, warehouse.seen_erasures)
-        changed_timeline = restored.changed_timeline(connection)
+        has_changed_timeline = restored.has_changed_timeline(connection)
         row = connection.execute(
             "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
             " (SELECT count(*) FROM ops.suppressed_number),"
@@ -306,8 +306,8 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         text = "a rekey is under way, or was stopped; loads are refused until it is finished."
         yield Finding("privacy", "wrong", text, remedies.FINISH_REKEY)
     if is_restored:
-        yield Finding("privacy", "wrong", restored.WHAT, remedies.APPLY_ERASURES)
-    elif changed_timeline:
+        yield Finding("privacy", "wrong", restored.RESTORED_DUMP, remedies.APPLY_ERASURES)
+    elif has_changed_timeline:
         text = "the server recovered, or another one took over, since the list was applied last."
         yield Finding("privacy", "note", text, f"if from a backup: {remedies.APPLY_ERASURES}")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from dagster_project.config.given import Given
 from dagster_project.config.known_names import find_unknown, is_setting, secret_names, vendor_names
 from dagster_project.config.project import HOME, place_home, settings_file
+from dagster_project.config.raw_settings import RawSettings
 from dagster_project.errors import SettingsError
 from dagster_project.text.scrub import remember_settings
 
@@ -24,7 +24,7 @@ FILE = "_FILE"
 
 def read_environment(
     environment: Mapping[str, str] | None = None, dotenv: Path | None = None
-) -> Given:
+) -> RawSettings:
     """The ``.env`` file's settings under the environment's, the files of each read.
 
     No environment given: this process's own, and the ``.env`` of its project. A setting that the
@@ -41,13 +41,13 @@ def read_environment(
         dotenv = settings_file(is_setting)
     if dotenv is not None and dotenv.is_file():
         lines, places = _read_dotenv(dotenv)
-        texts.update(_with_files(lines, places))
+        texts.update(_read_files(lines, places))
     given = dict(os.environ if environment is None else environment)
     for name in given:
         places.pop(name, None)
         places.pop(name.removesuffix(FILE), None)
-    texts.update(_with_files(given, places))
-    found = Given({name: value.strip() for name, value in texts.items()}, places)
+    texts.update(_read_files(given, places))
+    found = RawSettings({name: value.strip() for name, value in texts.items()}, places)
     if is_own:
         home = found.get(HOME, "")
         found[HOME] = str(place_home(home, dotenv if HOME in places else None, is_setting))
@@ -64,7 +64,7 @@ def _read_dotenv(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            places = dict(_lines(path, file))
+            places = dict(_parse_lines(path, file))
         return {k: v for k, v in dotenv_values(path).items() if v is not None}, places
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -73,7 +73,7 @@ def _read_dotenv(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         ) from None
 
 
-def _lines(path: Path, file: object) -> Iterator[tuple[str, str]]:
+def _parse_lines(path: Path, file: object) -> Iterator[tuple[str, str]]:
     for binding in parse_stream(file):  # type: ignore[arg-type]
         number = binding.original.line + _blank_lines_before(binding.original.string)
         place = f"{path}, line {number}"
@@ -92,7 +92,7 @@ def _blank_lines_before(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
-def _with_files(given: Mapping[str, str], places: dict[str, str]) -> dict[str, str]:
+def _read_files(given: Mapping[str, str], places: dict[str, str]) -> dict[str, str]:
     found = dict(given)
     for file_name, path in given.items():
         name = file_name.removesuffix(FILE)
@@ -100,12 +100,12 @@ def _with_files(given: Mapping[str, str], places: dict[str, str]) -> dict[str, s
             continue
         if given.get(name):
             raise SettingsError(f"{name} and {file_name} are both set.", hint="set one of them.")
-        found[name] = _read(file_name, Path(path).expanduser(), places.get(file_name))
+        found[name] = _read_file(file_name, Path(path).expanduser(), places.get(file_name))
         places[name] = f"from {file_name}"
     return found
 
 
-def _read(file_name: str, path: Path, place: str | None) -> str:
+def _read_file(file_name: str, path: Path, place: str | None) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

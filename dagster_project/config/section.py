@@ -24,7 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from dagster_project.config.given import Given
+from dagster_project.config.raw_settings import RawSettings
 from dagster_project.errors import SettingsError
 
 LARGEST_ID: Final = 2**63 - 1
@@ -35,7 +35,7 @@ PER_ACCOUNT: Final[dict[str, JsonValue]] = {"per_account": True}
 _QUOTED: Final = 40
 
 
-class Unfit(ValueError):
+class InvalidSetting(ValueError):
     """What a text is instead of what its setting wants; ``what`` follows the setting's name."""
 
     def __init__(self, what: str, hint: str | None = None) -> None:
@@ -58,104 +58,104 @@ class Variable:
 # --- What a text may be -----------------------------------------------------------------------------
 
 
-def _of_text(read: Callable[[str], Any]) -> BeforeValidator:
+def _parsed_by(read: Callable[[str], Any]) -> BeforeValidator:
     """Reads a text; what is no text is taken as it is."""
     return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
 
 
-def _bounded(digits: str) -> int:
+def _parse_bounded(digits: str) -> int:
     """A number of any length, as far as it matters that it is too large."""
     return int(digits.lstrip("0")[:20] or "0")
 
 
-def _whole(text: str) -> int:
+def _parse_whole(text: str) -> int:
     if not text.isdecimal():
-        raise Unfit(f" is not a whole number: {text[:_QUOTED]!r}.")
-    if (number := _bounded(text)) > LARGEST_NUMBER:
-        raise Unfit(f" is larger than {LARGEST_NUMBER}: {text[:_QUOTED]}.")
+        raise InvalidSetting(f" is not a whole number: {text[:_QUOTED]!r}.")
+    if (number := _parse_bounded(text)) > LARGEST_NUMBER:
+        raise InvalidSetting(f" is larger than {LARGEST_NUMBER}: {text[:_QUOTED]}.")
     return number
 
 
-def _positive(text: str) -> int:
-    if (number := _whole(text)) < 1:
-        raise Unfit(" must be at least 1.")
+def _parse_positive(text: str) -> int:
+    if (number := _parse_whole(text)) < 1:
+        raise InvalidSetting(" must be at least 1.")
     return number
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise Unfit(f" is not a number: {text[:_QUOTED]!r}.") from None
+        raise InvalidSetting(f" is not a number: {text[:_QUOTED]!r}.") from None
 
 
-def _rate(text: str) -> float:
-    if not 0 < (number := _number(text)) < float("inf"):
-        raise Unfit(f" must be above 0: {text[:_QUOTED]!r}.")
+def _parse_rate(text: str) -> float:
+    if not 0 < (number := _parse_number(text)) < float("inf"):
+        raise InvalidSetting(f" must be above 0: {text[:_QUOTED]!r}.")
     return number
 
 
-def _share(text: str) -> float:
-    if not 0 <= (share := _number(text)) <= 1:
-        raise Unfit(f" must be from 0 to 1: {text[:_QUOTED]!r}.")
+def _parse_share(text: str) -> float:
+    if not 0 <= (share := _parse_number(text)) <= 1:
+        raise InvalidSetting(f" must be from 0 to 1: {text[:_QUOTED]!r}.")
     return share
 
 
-def _yes(text: str) -> bool:
+def _parse_yes_no(text: str) -> bool:
     if text.lower() not in ("yes", "no"):
-        raise Unfit(f" is neither yes nor no: {text[:_QUOTED]!r}.")
+        raise InvalidSetting(f" is neither yes nor no: {text[:_QUOTED]!r}.")
     return text.lower() == "yes"
 
 
-def _zone(text: str) -> ZoneInfo:
+def _parse_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, KeyError):
-        raise Unfit(
+        raise InvalidSetting(
             f": no time zone is called {text[:_QUOTED]!r}.", "use a name like Europe/Moscow"
         ) from None
 
 
-def _url(text: str) -> str:
+def _parse_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unfit(" is not a URL.", "write it as https://host")
+        raise InvalidSetting(" is not a URL.", "write it as https://host")
     if parts.username or parts.password:
-        raise Unfit(" carries credentials.", "use the settings made for them.")
+        raise InvalidSetting(" carries credentials.", "use the settings made for them.")
     return text.rstrip("/")
 
 
-def _secret_url(text: str) -> SecretStr:
+def _parse_secret_url(text: str) -> SecretStr:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unfit(" is not a URL.", "write it as https://host/path")
+        raise InvalidSetting(" is not a URL.", "write it as https://host/path")
     return SecretStr(text)
 
 
-def _ids(text: str) -> tuple[int, ...]:
+def _parse_ids(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() for part in parts):
-        raise Unfit(" is not a list of whole numbers.", "write it as 101,102")
-    ids = tuple(_bounded(part) for part in parts)
+        raise InvalidSetting(" is not a list of whole numbers.", "write it as 101,102")
+    ids = tuple(_parse_bounded(part) for part in parts)
     for written, number in zip(parts, ids, strict=True):
         if not 0 < number <= LARGEST_ID:
-            raise Unfit(
+            raise InvalidSetting(
                 f": {written[:_QUOTED]} is not a number from 1 to 2^63 - 1.",
                 "copy the number from the vendor's account.",
             )
     if len(set(ids)) != len(ids):
-        raise Unfit(" names one twice.")
+        raise InvalidSetting(" names one twice.")
     return ids
 
 
-def _texts_of_list(text: str) -> tuple[str, ...]:
+def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
-def _hosts(text: str) -> tuple[str, ...]:
-    parts = _texts_of_list(text.lower())
+def _parse_hosts(text: str) -> tuple[str, ...]:
+    parts = _parse_list(text.lower())
     if not all(re.fullmatch(r"[a-z0-9.-]*|\[[0-9a-f:.]+\]", part) for part in parts):
-        raise Unfit(
+        raise InvalidSetting(
             " is not a list of hosts' names.",
             "write it as warehouse.example.com,10.0.0.5, without scheme and port.",
         )
@@ -164,17 +164,17 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 _IS_URL: Final = "url"
 
-WholeNumber = Annotated[int, _of_text(_whole)]
-PositiveNumber = Annotated[int, _of_text(_positive)]
-Rate = Annotated[float, _of_text(_rate)]
-Share = Annotated[float, _of_text(_share)]
-YesNo = Annotated[bool, _of_text(_yes)]
-Zone = Annotated[ZoneInfo, _of_text(_zone)]
-Url = Annotated[str, _of_text(_url), _IS_URL]
-SecretUrl = Annotated[SecretStr | None, _of_text(_secret_url), _IS_URL]
-Ids = Annotated[tuple[int, ...], NoDecode, _of_text(_ids)]
-TextList = Annotated[tuple[str, ...], NoDecode, _of_text(_texts_of_list)]
-Hosts = Annotated[tuple[str, ...], NoDecode, _of_text(_hosts)]
+WholeNumber = Annotated[int, _parsed_by(_parse_whole)]
+PositiveNumber = Annotated[int, _parsed_by(_parse_positive)]
+Rate = Annotated[float, _parsed_by(_parse_rate)]
+Share = Annotated[float, _parsed_by(_parse_share)]
+YesNo = Annotated[bool, _parsed_by(_parse_yes_no)]
+Zone = Annotated[ZoneInfo, _parsed_by(_parse_zone)]
+Url = Annotated[str, _parsed_by(_parse_url), _IS_URL]
+SecretUrl = Annotated[SecretStr | None, _parsed_by(_parse_secret_url), _IS_URL]
+Ids = Annotated[tuple[int, ...], NoDecode, _parsed_by(_parse_ids)]
+TextList = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_list)]
+Hosts = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_hosts)]
 
 
 # --- Sections --------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Section(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def read(cls, given: Given, *, account: str | None = None) -> Self:
+    def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         """The section as these texts have it; those of an account alone come first.
 
         Raises:
@@ -209,9 +209,9 @@ class Section(BaseSettings):
             own = {name: f"{name}_{account}" for name in names}
             names |= {name: one for name, one in own.items() if given.get(one)}
         try:
-            section = cls(**_texts(cls, given, names))
+            section = cls(**_texts_by_alias(cls, given, names))
         except ValidationError as error:
-            raise _refusal(error, given, names) from None
+            raise _settings_error(error, given, names) from None
         for field in cls.model_fields.values():
             if _IS_URL in field.metadata and (text := given.get(names[_alias(field)])):
                 refuse_plain_http(given, names[_alias(field)], urlsplit(text))
@@ -247,28 +247,32 @@ class VendorSettings(Section):
         return int(cls.model_fields["settle_days"].default)
 
     @classmethod
-    def missing(cls, given: Given) -> tuple[str, ...]:
+    def missing(cls, given: RawSettings) -> tuple[str, ...]:
         """What is not set of that without which nothing can be asked; empty: all is."""
         required = [f for f in cls.model_fields.values() if f.is_required() and f.validation_alias]
         return tuple(name for name in map(_alias, required) if not given.get(name))
 
 
-def _texts(cls: type[Section], given: Given, names: dict[str, str]) -> dict[str, Any]:
+def _texts_by_alias(
+    cls: type[Section], given: RawSettings, names: dict[str, str]
+) -> dict[str, Any]:
     """The texts that are given, by the names that the class has for them."""
     source = EnvSettingsSource(cls, case_sensitive=True, env_ignore_empty=True)
     source.env_vars = {alias: given[name] for alias, name in names.items() if given.get(name)}
     return source()
 
 
-def _refusal(error: ValidationError, given: Given, names: dict[str, str]) -> SettingsError:
+def _settings_error(
+    error: ValidationError, given: RawSettings, names: dict[str, str]
+) -> SettingsError:
     """The first thing that is wrong, without the text itself unless the check quotes it."""
     first = error.errors(include_url=False, include_input=False)[0]
     alias = str(first["loc"][0]) if first["loc"] else ""
-    name = given.named(names.get(alias, alias))
+    name = given.describe(names.get(alias, alias))
     if first["type"] == "missing":
         return SettingsError(f"{name} is not set.", hint="set it.")
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, Unfit):
+    if isinstance(cause, InvalidSetting):
         return SettingsError(f"{name}{cause.what}", hint=cause.hint)
     return SettingsError(f"{name} is not accepted: {first['msg']}.")
 
@@ -282,7 +286,7 @@ def _variable(field: FieldInfo) -> Variable:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     return Variable(
         name=_alias(field),
-        default=None if field.is_required() else _as_text(field.default),
+        default=None if field.is_required() else _format_default(field.default),
         example=str(field.examples[0]) if field.examples else None,
         about=field.description or "",
         is_secret="SecretStr" in str(field.annotation),
@@ -301,19 +305,19 @@ def is_loopback(host: str) -> bool:
 PLAIN_HTTP: Final = "ALLOW_PLAIN_HTTP"
 
 
-def refuse_plain_http(given: Given, name: str, parts: SplitResult) -> None:
+def refuse_plain_http(given: RawSettings, name: str, parts: SplitResult) -> None:
     """Without TLS credentials and personal data could be read on their way."""
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return
     if given.get(PLAIN_HTTP, "").lower() != "yes":
         raise SettingsError(
-            f"{given.named(name)} is http:// to another host: credentials and personal data would travel"
+            f"{given.describe(name)} is http:// to another host: credentials and personal data would travel"
             " readable by anybody on the way.",
             hint="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
         )
 
 
-def _as_text(default: Any) -> str | None:
+def _format_default(default: Any) -> str | None:
     """A default as a person would write it; None: there is none."""
     if isinstance(default, bool):
         return "yes" if default else "no"

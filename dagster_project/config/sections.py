@@ -11,17 +11,17 @@ from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from dagster_project.config.given import Given
 from dagster_project.config.project import DEFAULT_HOME, ENV_FILE
+from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import (
     PLAIN_HTTP,
     Hosts,
+    InvalidSetting,
     PositiveNumber,
     SecretUrl,
     Section,
     Share,
     TextList,
-    Unfit,
     VendorSettings,
     WholeNumber,
     YesNo,
@@ -32,22 +32,24 @@ SHORTEST_KEY: Final = 16
 VENDORS: Final = Path(__file__).resolve().parents[1] / "vendors"
 
 
-def _home(text: object) -> object:
+def _parse_home(text: object) -> object:
     return Path(text).expanduser().resolve() if isinstance(text, str | Path) else text
 
 
-def _day(text: object) -> object:
+def _parse_day(text: object) -> object:
     if not isinstance(text, str):
         return text
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Unfit(f" is not a day: {text[:40]!r}.", "write it as 2024-01-01") from None
+        raise InvalidSetting(f" is not a day: {text[:40]!r}.", "write it as 2024-01-01") from None
 
 
-def _key(key: object) -> object:
+def _check_key(key: object) -> object:
     if isinstance(key, str) and len(key) < SHORTEST_KEY:
-        raise Unfit(f" is shorter than {SHORTEST_KEY} characters.", "use a long random text.")
+        raise InvalidSetting(
+            f" is shorter than {SHORTEST_KEY} characters.", "use a long random text."
+        )
     return key
 
 
@@ -75,14 +77,14 @@ class WarehouseSettings(Section):
         description="Dagster's own storage, as `postgresql+psycopg2://…`; not set: `<database>_dagster` beside the warehouse",
         examples=["postgresql+psycopg2://user:password@host:5432/warehouse_dagster"],
     )
-    home: Annotated[Path, BeforeValidator(_home)] = Field(
+    home: Annotated[Path, BeforeValidator(_parse_home)] = Field(
         default=Path(DEFAULT_HOME),
         validation_alias="WAREHOUSE_HOME",
         description="embedded Postgres, its secrets, Dagster's home; with any server the number of the newest erasure, by which an older copy of the database is known: keep it. A path in"
         " `.env` starts from that file's folder. Not set: `.warehouse` in the project, wherever a command is"
         " called. `WAREHOUSE_ENV_FILE`, in the environment alone, names another file than the project's `.env`",
     )
-    start_date: Annotated[date, BeforeValidator(_day)] = Field(
+    start_date: Annotated[date, BeforeValidator(_parse_day)] = Field(
         default=date(2024, 1, 1),
         validation_alias="WAREHOUSE_START_DATE",
         description="first partition",
@@ -127,7 +129,7 @@ class WarehouseSettings(Section):
         validation_alias=PLAIN_HTTP,
         description="`yes`: a vendor's or the webhook's URL may be `http://` to another host than this one; else it is refused, since credentials and personal data would travel in the clear",
     )
-    pii_hash_key: Annotated[SecretStr | None, BeforeValidator(_key)] = Field(
+    pii_hash_key: Annotated[SecretStr | None, BeforeValidator(_check_key)] = Field(
         default=None,
         validation_alias="PII_HASH_KEY",
         description="key of the pseudonyms, a long random text; required with `WAREHOUSE_URL`, made once if embedded; keep it",
@@ -135,7 +137,7 @@ class WarehouseSettings(Section):
 
     @field_validator("range_days", mode="after")
     @classmethod
-    def _one_at_least(cls, days: int) -> int:
+    def _at_least_one(cls, days: int) -> int:
         return days or 1
 
     @property
@@ -185,28 +187,28 @@ class MailSettings(Section):
 
     @field_validator("security", mode="before")
     @classmethod
-    def _one_of_three(cls, text: str) -> str:
+    def _check_security(cls, text: str) -> str:
         if text.lower() not in ("starttls", "tls", "none"):
-            raise Unfit(" is none of the three.", "use starttls, tls or none.")
+            raise InvalidSetting(" is none of the three.", "use starttls, tls or none.")
         return text.lower()
 
     @field_validator("sender", mode="before")
     @classmethod
-    def _somebody(cls, text: str, info: ValidationInfo) -> str:
+    def _default_sender(cls, text: str, info: ValidationInfo) -> str:
         return text or info.data.get("username") or next(iter(info.data.get("to", ())), "")
 
     @field_validator("to", "sender", mode="after")
     @classmethod
-    def _addresses(cls, found: tuple[str, ...] | str) -> tuple[str, ...] | str:
+    def _check_addresses(cls, found: tuple[str, ...] | str) -> tuple[str, ...] | str:
         for one in (found,) if isinstance(found, str) else found:
             if "@" not in one or not one.isprintable():
-                raise Unfit(
+                raise InvalidSetting(
                     " is not an e-mail address.", "write it as name@host, several with commas."
                 )
         return found
 
     @classmethod
-    def read(cls, given: Given, *, account: str | None = None) -> Self:
+    def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         found = super().read(given)
         if found.security == "tls" and not given.get("ALARM_SMTP_PORT"):
             return found.model_copy(update={"port": 465})
@@ -233,7 +235,7 @@ class AlarmSettings(Section):
     mail: MailSettings | None = None
 
     @classmethod
-    def read(cls, given: Given, *, account: str | None = None) -> Self:
+    def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         if not any(part.strip() for part in given.get("ALARM_EMAIL_TO", "").split(",")):
             return super().read(given)
         if not given.get("ALARM_SMTP_HOST"):

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 from pydantic import Field
 
 from dagster_project.config.environment import read_environment
-from dagster_project.config.given import Given
+from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import VendorSettings
 from dagster_project.config.sections import (
     AlarmSettings,
@@ -40,7 +40,7 @@ class Settings(WarehouseSettings):
     unknown: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, given: Given, *, account: str | None = None) -> Self:
+    def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         settings = super().read(given)
         if settings.warehouse_url is not None and settings.pii_hash_key is None:
             raise SettingsError(

@@ -24,7 +24,7 @@ class Reject:
     reason: str
     original: str
     day: date | None = None
-    came: str | None = field(default=None, compare=False)
+    actual: str | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ def _account_health(
     )
     notices = list(feed.notices(receipts))
     notices += [
-        f"{month.told()}; way out: {month.hint}"
+        f"{month.describe()}; way out: {month.hint}"
         for month in months_of_account(connection, feed, account)
         if month.state == "differs"
     ]

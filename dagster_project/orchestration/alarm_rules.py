@@ -215,7 +215,7 @@ def _of_months(
             source=feed.source,
             accounts=[account],
             days=month.window.days,
-            what=f"check {MONTH_ADDS_UP}: {month.told()}.",
+            what=f"check {MONTH_ADDS_UP}: {month.describe()}.",
             hint=[month.hint],
             message_group=f"{subject}/{run_id}",
             run_id=run_id,

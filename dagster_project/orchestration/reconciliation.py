@@ -125,7 +125,7 @@ def evaluation(connection: Connection, feed: Feed, settings: Settings) -> dg.Ass
 
 def summary(months: Sequence[Month]) -> str:
     """One line: which months differ, and how the others stand."""
-    differ = [month.told() for month in months if month.state == "differs"]
+    differ = [month.describe() for month in months if month.state == "differs"]
     counts = {state: sum(month.state == state for month in months) for state in _SAID}
     others = [f"months that {_SAID[state]}: {count}" for state, count in counts.items() if count]
     return "; ".join([*differ, *others]) or "no month has ended of which a day is loaded"
@@ -181,8 +181,8 @@ def _schedule(feed: Feed, minute: int, settings: Settings) -> dg.ScheduleDefinit
         present = services.settings()
         with services.warehouse().connect(what="reconcile", autocommit=True) as connection:
             months = months_of(connection, feed, present)
-        due = [month.told() for month in months if month.state == "due"]
-        waiting = [month.told() for month in months if month.state == "waits"]
+        due = [month.describe() for month in months if month.state == "due"]
+        waiting = [month.describe() for month in months if month.state == "waits"]
         if not due or not present.reconcile_months:
             yield dg.SkipReason("; ".join(waiting) or "every finished month was compared")
             return

@@ -81,7 +81,7 @@ class Month:
         account = self.window.account
         return load_commands(account.source, account.label, self.window.days)[0]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One sentence, for logs and alarms."""
         begins = f"{self.name} of account {self.window.account.label}"
         if self.state in ("agrees", "differs"):
@@ -231,7 +231,7 @@ class Reconciler:
                 continue
             done = self._compare(connection, month)
             put_off = done.why
-            self.report(done.told())
+            self.report(done.describe())
             yield done
         if put_off:
             self.report(f"account {account.label}: {put_off}")

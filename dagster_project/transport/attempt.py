@@ -65,7 +65,7 @@ class DirectSession(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class SingleAttempt:
     """Called without arguments, makes one attempt and answers with its reply."""
 
     http: DirectSession
@@ -80,21 +80,21 @@ class Single:
 
     def __call__(self) -> Reply:
         prepared = self._prepare()
-        self._look_up()
+        self._raise_if_abandoned()
         self.gate.before()
         attempt = Attempt(
             timeouts=self.timeouts,
             acquire=self.gate.acquire,
             on_sent=self.gate.on_sent,
-            look_up=self._look_up,
-            on_sending=self._count,
+            raise_if_abandoned=self._raise_if_abandoned,
+            on_sending=self._count_request,
         )
         token = current_attempt.set(attempt)
         reply: Reply | None = None
         error: BaseException | None = None
         try:
             reply = self._transfer(prepared, attempt)
-            return self._classified(reply)
+            return self._classify(reply)
         except BaseException as raised:
             error = raised
             raise
@@ -105,15 +105,15 @@ class Single:
                 error.retry_after = demanded
             self.gate.after(ExchangeResult(attempt.sent, reply, error, demanded))
 
-    def _look_up(self) -> None:
+    def _raise_if_abandoned(self) -> None:
         if self.stop is not None and self.stop.is_set():
             raise Abandoned("the exchange was given up")
 
-    def _count(self) -> None:
+    def _count_request(self) -> None:
         with _counting:
             self.stats.requests += 1
 
-    def _note_limited(self) -> None:
+    def _note_429(self) -> None:
         """None should ever come; the extraction's notes and ``warehouse metrics`` tell of it."""
         with _counting:
             self.stats.notes["answers_429"] = self.stats.notes.get("answers_429", 0) + 1
@@ -154,7 +154,7 @@ class Single:
                 body = self._read(response)
             answer = Response(
                 sequence=self.sequence,
-                request=self.request.shown(),
+                request=self.request.summary(),
                 asked_at=attempt.asked_at,
                 received_at=clock.now(),
                 status=response.status_code,
@@ -192,7 +192,7 @@ class Single:
             too_large = f"with a text of more than {LONGEST_TEXT >> 20} MB"
         if too_large:
             body.close()  # else it would live as long as the error, whose traceback holds it
-            raise self._too_large(too_large)
+            raise self._too_large_error(too_large)
         return body.getvalue()
 
     def _refuse_encodings(self, encodings: str) -> None:
@@ -203,15 +203,15 @@ class Single:
                 hint="ask whoever runs the server, or a proxy before it.",
             )
 
-    def _too_large(self, how: str) -> AnswerTooLarge:
+    def _too_large_error(self, how: str) -> AnswerTooLarge:
         return AnswerTooLarge(
             f"{self.request} answers {how}. The rows loaded before stay.",
             hint="ask for fewer days at once; if a single day is too large, tell the vendor.",
         )
 
-    def _classified(self, reply: Reply) -> Reply:
+    def _classify(self, reply: Reply) -> Reply:
         if 300 <= reply.status < 400:
-            raise self._redirected(reply)
+            raise self._redirect_error(reply)
         fault: Transient | None = None
         try:
             if self.classify_response is not None:
@@ -220,14 +220,14 @@ class Single:
             fault = raised
         status = reply.status
         if status == TOO_MANY_REQUESTS:
-            self._note_limited()
+            self._note_429()
         if status in TRANSIENT_STATUSES:
             fault = Transient(f"HTTP {status}" + (f", {fault.what}" if fault else ""))
         if fault is not None:
             raise fault
         return reply
 
-    def _redirected(self, reply: Reply) -> Redirected:
+    def _redirect_error(self, reply: Reply) -> Redirected:
         request, location = self.request, reply.headers.get("Location", "")
         sent = (request.headers, request.params, request.json, request.form)
         target = show_target(location, request.url, list(texts_in(sent))) if location else None

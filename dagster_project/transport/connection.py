@@ -39,7 +39,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from dagster_project import clock
 
-LOOK_UP_SECONDS = 0.5
+POLL_SECONDS = 0.5
 DELIVERY_SECONDS = 2.0
 
 
@@ -66,19 +66,19 @@ class Attempt:
 
     ``acquire`` answers True when the request may leave at this instant, False after it waited;
     ``on_sent`` is told when it is on its way.
-    ``look_up`` raises when nobody wants the answer any more.
+    ``raise_if_abandoned`` raises when nobody wants the answer any more.
     """
 
     timeouts: Timeouts
     acquire: Callable[[], bool] = acquire_at_once
     on_sent: Callable[[], None] = do_nothing
-    look_up: Callable[[], None] = do_nothing
+    raise_if_abandoned: Callable[[], None] = do_nothing
     on_sending: Callable[[], None] = do_nothing
     deadline: float = inf
     asked_at: datetime = field(default_factory=clock.now)
     sent: bool = False
 
-    def leave(self) -> None:
+    def mark_sent(self) -> None:
         self.deadline = monotonic() + self.timeouts.total
         self.asked_at = clock.now()
         self.sent = True
@@ -108,11 +108,11 @@ class _DeadlineReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         silent_until = monotonic() + self._attempt.timeouts.read
         while True:
-            self._attempt.look_up()
+            self._attempt.raise_if_abandoned()
             patience = min(silent_until, self._attempt.deadline) - monotonic()
             if patience <= 0:
                 raise TimeoutError("the answer took too long")
-            self._sock.settimeout(min(patience, LOOK_UP_SECONDS))
+            self._sock.settimeout(min(patience, POLL_SECONDS))
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError:
@@ -165,7 +165,7 @@ class _PacedMixin:
             while not attempt.acquire():
                 if not self.is_connected:
                     raise ConnectionResetError("the server hung up before the request left")
-            attempt.leave()
+            attempt.mark_sent()
         super().send(data)  # type: ignore[misc]
 
     def _ensure_connected(self: Any) -> None:

@@ -55,7 +55,7 @@ class Request:
     form: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def shown(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """The request as it may be stored: method, host, path, and parameters without secrets."""
         parts = urlsplit(self.url)
         shown: dict[str, Any] = {
@@ -130,14 +130,14 @@ Classifier = Callable[[Reply], Response | None]
 on, which holds the decoded page; else with None."""
 
 
-def _whole(digits: str) -> float:
+def _parse_integer(digits: str) -> float:
     """A JSON integer; one that is too long for any count (Python refuses 4,301 digits) as a float."""
     return int(digits) if len(digits) <= 4300 else float(digits)
 
 
 def load_json(text: str) -> Any:
     """JSON however long its numbers are."""
-    return json.loads(text, parse_int=_whole)
+    return json.loads(text, parse_int=_parse_integer)
 
 
 def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:

@@ -21,7 +21,7 @@ from itertools import takewhile
 from math import inf
 from time import monotonic
 
-from dagster_project.transport.connection import LOOK_UP_SECONDS
+from dagster_project.transport.connection import POLL_SECONDS
 from dagster_project.transport.exchange import Abandoned
 
 MAX_SENDING = 2
@@ -150,7 +150,7 @@ class Permit:
         with changed:
             self._window.waiting += 1
             try:
-                while not changed.wait_for(may_enter, LOOK_UP_SECONDS):
+                while not changed.wait_for(may_enter, POLL_SECONDS):
                     if self._stop.is_set():
                         raise Abandoned("the exchange was given up")
                     if monotonic() > give_up:

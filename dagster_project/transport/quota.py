@@ -52,9 +52,9 @@ class QuotaClaim:
         points = calls * self._cost
         granted, spent, held = self._store.reserve(*self._key(day), points, self._daily)
         if not granted:
-            raise self._spent(day, calls, spent, held)
+            raise self._refusal(day, calls, spent, held)
 
-    def before_call(self) -> date:
+    def spend_call(self) -> date:
         """Count a call as spent; answers with the day on which it counts, for ``refund``.
 
         Raises:
@@ -63,7 +63,7 @@ class QuotaClaim:
         day = self._today()
         granted, spent, held = self._store.spend(*self._key(day), self._cost, self._daily)
         if not granted:
-            raise self._spent(day, 1, spent, held)
+            raise self._refusal(day, 1, spent, held)
         return day
 
     def refund(self, day: date) -> None:
@@ -77,7 +77,7 @@ class QuotaClaim:
         left = "" if self._daily is None else f" of {self._daily}"
         return (
             f"Counted here for {day}: {spent}{left} points spent, {held} set aside; "
-            f"the budget resets at {self._reset(day)}."
+            f"the budget resets at {self._resets_at(day)}."
         )
 
     def settle(self) -> None:
@@ -93,20 +93,20 @@ class QuotaClaim:
     def _today(self) -> date:
         return self._now().astimezone(self._account.time_zone).date()
 
-    def _reset(self, day: date) -> str:
+    def _resets_at(self, day: date) -> str:
         return f"{day + timedelta(days=1)} 00:00 {self._account.time_zone.key}"
 
     def _key(self, day: date) -> tuple[UUID, str, str, date]:
         return self._reservation, self._account.source, self._account.label, day
 
-    def _spent(self, day: date, calls: int, spent: int, held: int) -> QuotaSpent:
+    def _refusal(self, day: date, calls: int, spent: int, held: int) -> QuotaSpent:
         daily = self._daily or 0
         calls_text = "1 call" if calls == 1 else f"{calls} calls"
         held_text = f", {held} are set aside by other windows" if held else ""
         refusal = QuotaSpent(
             f"{calls_text} ({calls * self._cost} points) do not fit: of {daily} points for {day} "
             f"{spent} are spent{held_text}, {max(daily - spent - held, 0)} are left; "
-            f"the budget resets at {self._reset(day)}.",
+            f"the budget resets at {self._resets_at(day)}.",
             source=self._account.source,
             account=self._account.label,
             hint=f"run again after that, or raise {self._setting}.",

@@ -41,7 +41,7 @@ from dagster_project.errors import TryLater
 from dagster_project.model.vendor_store import LimitStore, SlotStore
 from dagster_project.model.window import Account
 from dagster_project.transport.quota import QuotaClaim
-from dagster_project.transport.session import interruptible_pause
+from dagster_project.transport.session import sleep_unless_stopped
 
 MARGIN = 0.04
 SLACK = 0.01
@@ -72,7 +72,7 @@ class ClockMap:
     def is_known(self) -> bool:
         return bool(self._samples)
 
-    def ours(self, theirs: datetime) -> float:
+    def to_monotonic(self, theirs: datetime) -> float:
         return theirs.timestamp() - self._offset()
 
     def _offset(self) -> float:
@@ -107,7 +107,7 @@ class SlotRequest:
             self._slot = self._queue.move(self._slot) or self._queue.take(self._stop)
         else:
             return True
-        interruptible_pause(max(self._slot.due - time.monotonic(), 0.0), self._stop)
+        sleep_unless_stopped(max(self._slot.due - time.monotonic(), 0.0), self._stop)
         return False
 
     def on_sent(self) -> None:
@@ -130,23 +130,23 @@ class _HostQueue:
     def take(self, stop: threading.Event | None) -> Slot:
         """The next slot, as soon as it is near enough to be given."""
         while not self._turn.acquire(timeout=0.25):
-            interruptible_pause(0.0, stop)
+            sleep_unless_stopped(0.0, stop)
         try:
             if not self._clock.is_known:
                 self._learn_clock()
             while True:
                 answer = self._store.next_slot(self._limiter, self._burst, self._period, HORIZON)
-                slot, granted = self._read(*answer)
+                slot, granted = self._read_slot(*answer)
                 if granted:
                     return slot
-                interruptible_pause(max(slot.due - HORIZON - time.monotonic(), 0.002), stop)
+                sleep_unless_stopped(max(slot.due - HORIZON - time.monotonic(), 0.002), stop)
         finally:
             self._turn.release()
 
     def move(self, slot: Slot, sent: bool = False) -> Slot | None:
         """The slot moved to this moment; None where it had to be forfeited."""
         answer = self._store.move_slot(self._limiter, self._burst, self._period, slot.given, sent)
-        moved, granted = self._read(*answer)
+        moved, granted = self._read_slot(*answer)
         return moved if granted else None
 
     def _learn_clock(self) -> None:
@@ -157,11 +157,11 @@ class _HostQueue:
             if received - asked <= SLACK / 2:
                 return
 
-    def _read(
+    def _read_slot(
         self, due: datetime, clock: datetime, granted: bool, asked: float, received: float
     ) -> tuple[Slot, bool]:
         self._clock.observe(clock, asked, received)
-        return Slot(due, self._clock.ours(due)), granted
+        return Slot(due, self._clock.to_monotonic(due)), granted
 
 
 class RateLimiter:
@@ -182,7 +182,7 @@ class RateLimiter:
         """A 429 was drawn: nobody sends for so long (at least a second)."""
         self._store.hold_slots(limiter, max(seconds or 0.0, SHORTEST_HOLD))
 
-    def points(
+    def claim_points(
         self,
         account: Account,
         daily_points: int | None,

@@ -25,7 +25,7 @@ LONGEST_HOST, LONGEST_TARGET = 100, 200
 
 _TOKEN = re.compile(r"(?=.*\d)(?:.{20,}|\+?[\d() .-]{7,})", re.DOTALL)
 
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+_DESCRIPTIONS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "the TLS certificate was not accepted"),
     (urllib3.exceptions.NameResolutionError, "the host's name was not resolved"),
     (ConnectionRefusedError, "connection refused"),
@@ -47,21 +47,21 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 def reveal(value: Any) -> Any:
     """The value with its secrets in clear: for the wire alone."""
-    return _walk(value, lambda secret: secret.get_secret_value())
+    return _replace_secrets(value, lambda secret: secret.get_secret_value())
 
 
 def hide(value: Any) -> Any:
     """The value as it may be stored and shown."""
-    return _walk(value, lambda _: HIDDEN)
+    return _replace_secrets(value, lambda _: HIDDEN)
 
 
-def _walk(value: Any, of_secret: Any) -> Any:
+def _replace_secrets(value: Any, of_secret: Any) -> Any:
     if isinstance(value, SecretStr):
         return of_secret(value)
     if isinstance(value, Mapping):
-        return {key: _walk(item, of_secret) for key, item in value.items()}
+        return {key: _replace_secrets(item, of_secret) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_walk(item, of_secret) for item in value]
+        return [_replace_secrets(item, of_secret) for item in value]
     return value
 
 
@@ -106,7 +106,7 @@ def _shown_part(part: str, secrets: Collection[str]) -> str:
 def describe(error: BaseException) -> str:
     """What failed, in words of our own: nothing of the exception's text, which may quote headers."""
     chain = list(_causes(error))
-    for kind, words in _WORDS:
+    for kind, words in _DESCRIPTIONS:
         if any(isinstance(link, kind) for link in chain):
             return words
     return f"the transfer failed ({type(error).__name__})"
@@ -128,7 +128,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         todo.extend(item for item in nested if isinstance(item, BaseException))
 
 
-class _Quiet(logging.Filter):
+class _QuietFilter(logging.Filter):
     """urllib3 logs query strings at DEBUG, and at WARNING headers that it could not parse."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -143,5 +143,5 @@ def silence_urllib3() -> None:
     """Make urllib3's loggers safe in this process; a second call changes nothing."""
     for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
         logger = logging.getLogger(f"urllib3.{name}")
-        if not any(isinstance(item, _Quiet) for item in logger.filters):
-            logger.addFilter(_Quiet())
+        if not any(isinstance(item, _QuietFilter) for item in logger.filters):
+            logger.addFilter(_QuietFilter())

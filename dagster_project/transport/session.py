@@ -37,7 +37,7 @@ from requests.cookies import RequestsCookieJar
 
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats, Response
-from dagster_project.transport.attempt import Pause, Single
+from dagster_project.transport.attempt import Pause, SingleAttempt
 from dagster_project.transport.connection import PacedAdapter, Timeouts
 from dagster_project.transport.exchange import (
     Abandoned,
@@ -79,7 +79,7 @@ class RetryPolicy:
         return max(wait, min(demanded, self.longest_retry_after))
 
 
-def interruptible_pause(seconds: float, stop: threading.Event | None) -> None:
+def sleep_unless_stopped(seconds: float, stop: threading.Event | None) -> None:
     """Sleep, unless and until ``stop`` is set; then raise ``Abandoned``."""
     if stop is None:
         time.sleep(seconds)
@@ -104,7 +104,7 @@ class Session:
         pool_size: int = 12,
         keeps_cookies: bool = False,
         max_bytes: int = MAX_BYTES,
-        pause: Pause = interruptible_pause,
+        pause: Pause = sleep_unless_stopped,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         silence_urllib3()
@@ -115,7 +115,7 @@ class Session:
         self._http = _DirectSession()
         self._http.headers.clear()
         self._http.headers.update(HEADERS)
-        self._http.auth = _leave_alone
+        self._http.auth = _add_no_auth
         if not keeps_cookies:
             policy = DefaultCookiePolicy(allowed_domains=[])
             self._http.cookies = RequestsCookieJar(policy=policy)
@@ -155,7 +155,7 @@ class Session:
             Exception: whatever else ``classify_response`` or ``gate`` raised.
         """
         attempts = attempts or self.retry.attempts
-        single = Single(
+        single = SingleAttempt(
             http=self._http,
             request=request,
             stats=stats,
@@ -223,6 +223,6 @@ class _DirectSession(requests.Session):
         return merged
 
 
-def _leave_alone(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+def _add_no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     """An ``auth`` that adds nothing: with none at all, requests would look into ``.netrc``."""
     return prepared

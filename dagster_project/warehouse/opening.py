@@ -30,7 +30,7 @@ from dagster_project.errors import (
 )
 from dagster_project.text import remedies
 from dagster_project.warehouse.pg_errors import condition_name, safe_errors
-from dagster_project.warehouse.session import ENCODING, settle, through_a_pooler
+from dagster_project.warehouse.session import ENCODING, apply_settings, pooler_error
 
 SECONDS = 5.0
 
@@ -93,13 +93,13 @@ def open_session(
     """A session with all its settings; ``setting`` is the one that names the server.
 
     Raises:
-        SettingsError, TryLater: as ``why_refused`` and ``settle``.
+        SettingsError, TryLater: as ``explain_refusal`` and ``apply_settings``.
     """
     parameters = {**KEEPALIVES, **parameters, "client_encoding": ENCODING}
     connection = _try_connect(parameters, setting)
     try:
         with safe_errors("beginning a session"):
-            settle(connection, target_of(parameters), setting)
+            apply_settings(connection, target_of(parameters), setting)
             connection.autocommit = autocommit
     except BaseException:
         connection.close()
@@ -113,7 +113,7 @@ def _try_connect(
     # Outside of the handler, so that the driver's own error is not its context.
     with suppress(psycopg.Error):
         return psycopg.connect(**parameters, autocommit=True)
-    raise why_refused(parameters, setting)
+    raise explain_refusal(parameters, setting)
 
 
 def target_of(parameters: Mapping[str, Any]) -> str:
@@ -123,12 +123,14 @@ def target_of(parameters: Mapping[str, Any]) -> str:
     return f"database {parameters['dbname']} at {where} as {who}"
 
 
-def why_refused(parameters: Mapping[str, Any], setting: str = "WAREHOUSE_URL") -> WarehouseError:
+def explain_refusal(
+    parameters: Mapping[str, Any], setting: str = "WAREHOUSE_URL"
+) -> WarehouseError:
     """What to tell of a connection that was refused; names no password."""
     target = target_of(parameters)
-    found = _try_again(parameters)
+    found = _trace_attempt(parameters)
     if found.sqlstate is not None:
-        return _by_sqlstate(found.sqlstate, target, setting)
+        return _error_of_sqlstate(found.sqlstate, target, setting)
     if found.asked:
         return SettingsError(f"{target}: no password is set.", hint=f"put one into {setting}.")
     if found.tls == "N":
@@ -144,9 +146,9 @@ def why_refused(parameters: Mapping[str, Any], setting: str = "WAREHOUSE_URL") -
     return TryLater(f"{target}: no connection.", hint=AWAY)
 
 
-def _by_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
+def _error_of_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
     if sqlstate == _PROTOCOL_VIOLATION:
-        return through_a_pooler(target, setting)
+        return pooler_error(target, setting)
     if sqlstate in _BY_SQLSTATE:
         reason, hint = _BY_SQLSTATE[sqlstate]
         kind = _KINDS.get(sqlstate, SettingsError)
@@ -163,7 +165,7 @@ def _by_sqlstate(sqlstate: str, target: str, setting: str) -> WarehouseError:
     return SettingsError(what, hint="ask the server's administrator.")
 
 
-def _try_again(parameters: Mapping[str, Any]) -> Refusal:
+def _trace_attempt(parameters: Mapping[str, Any]) -> Refusal:
     given = {name: value for name, value in parameters.items() if value is not None}
     with tempfile.TemporaryFile() as trace:
         connection = pq.PGconn.connect_start(make_conninfo("", **given).encode())

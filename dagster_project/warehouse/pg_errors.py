@@ -36,11 +36,11 @@ PASSING = (
 )
 
 # Their messages quote names of tables, columns, functions and roles, never a value.
-SPEAKABLE = ("42501", "42P01", "42703", "42883", "42704", "42P07", "42710", "42723", "3F000")
+SAFE_MESSAGES = ("42501", "42P01", "42703", "42883", "42704", "42P07", "42710", "42723", "3F000")
 
 
 # What the whole server suffers from, and the way out.
-OF_THE_SERVER: Mapping[str, tuple[str, str]] = {
+SERVER_TROUBLE: Mapping[str, tuple[str, str]] = {
     "53100": (
         "the disk of Postgres is full",
         "free some of it, or let it grow; then run again.",
@@ -74,10 +74,10 @@ def safe_error(error: DriverError, doing: str = "") -> WarehouseError:
     """What may be told about ``error``: its SQLSTATE and the names of the things concerned."""
     what = f"{doing}: {describe(error)}" if doing else describe(error)
     sqlstate = sqlstate_of(error)
-    if sqlstate is None and _is_about_the_connection(error):
+    if sqlstate is None and _is_connection_error(error):
         return TryLater(what, hint="see that Postgres runs and can be reached; run again.")
-    if sqlstate is not None and sqlstate in OF_THE_SERVER:
-        meaning, hint = OF_THE_SERVER[sqlstate]
+    if sqlstate is not None and sqlstate in SERVER_TROUBLE:
+        meaning, hint = SERVER_TROUBLE[sqlstate]
         return TryLater(f"{what} ({meaning}).", hint=hint)
     if sqlstate is not None and sqlstate.startswith(PASSING):
         return TryLater(what)
@@ -99,12 +99,12 @@ def describe(error: DriverError) -> str:
     """``SQLSTATE 23505 unique_violation on warehouse.some_table (constraint …)``."""
     sqlstate = sqlstate_of(error)
     if sqlstate is None:
-        if _is_about_the_connection(error):
+        if _is_connection_error(error):
             return "the connection to Postgres was lost"
         return f"the driver raised {type(error).__name__}"
     diagnosis = error.diag
     text = f"SQLSTATE {sqlstate} {condition_name(sqlstate)}"
-    if sqlstate in SPEAKABLE and diagnosis.message_primary:
+    if sqlstate in SAFE_MESSAGES and diagnosis.message_primary:
         return f"{text}: {diagnosis.message_primary}"
     if diagnosis.table_name:
         text += f" on {diagnosis.schema_name}.{diagnosis.table_name}"
@@ -123,7 +123,7 @@ def sqlstate_of(error: DriverError) -> str | None:
     return error.sqlstate if isinstance(error, psycopg.Error) else error.pgcode
 
 
-def _is_about_the_connection(error: DriverError) -> bool:
+def _is_connection_error(error: DriverError) -> bool:
     """By class names that PEP 249 gives to the errors of both drivers."""
     return bool({"OperationalError", "InterfaceError"} & {c.__name__ for c in type(error).__mro__})
 

@@ -32,10 +32,10 @@ def read_url(url: str, setting: str = "WAREHOUSE_URL") -> dict[str, str]:
     ports = parameters.get("port", "5432").split(",")
     if not parameters.get("dbname") or not all(port.isdecimal() for port in ports):
         raise SettingsError(f"{setting} is not the URL of a Postgres database.", hint=FORM)
-    return with_tls(parameters)
+    return add_tls(parameters)
 
 
-def with_tls(parameters: Mapping[str, str]) -> dict[str, str]:
+def add_tls(parameters: Mapping[str, str]) -> dict[str, str]:
     """``parameters`` with verified TLS where they say nothing of it and leave this machine."""
     host = parameters.get("host", "")
     stays_here = not host or host.startswith(("/", "@", "127.")) or host in ("localhost", "::1")

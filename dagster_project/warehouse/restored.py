@@ -16,7 +16,7 @@ from dagster_project.warehouse.connection import Connection, Warehouse, safe_err
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.seen_erasures import SeenErasures
 
-WHAT = (
+RESTORED_DUMP = (
     "this warehouse is a restored dump: who was erased after the dump was made may stand in it;"
     " loads are refused and BI is closed."
 )
@@ -59,7 +59,7 @@ def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
         warehouse.connect(what="restored", autocommit=True, patience=patience) as connection,
     ):
         if close_restored(connection, warehouse.seen_erasures):
-            raise SettingsError(WHAT, hint=APPLY_ERASURES)
+            raise SettingsError(RESTORED_DUMP, hint=APPLY_ERASURES)
 
 
 def note_applied(connection: Connection, seen: SeenErasures | None) -> None:
@@ -84,7 +84,7 @@ def warehouse_id(connection: Connection) -> str:
     return str(fetch_value(connection, "SELECT warehouse_id::text FROM ops.privacy"))
 
 
-def changed_timeline(connection: Connection) -> bool:
+def has_changed_timeline(connection: Connection) -> bool:
     """Whether the server recovered, or another one took over, since the list was last applied."""
     return bool(
         fetch_value(connection, "SELECT timeline <> ops.timeline() FROM ops.suppression_applied")

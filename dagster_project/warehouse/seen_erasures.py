@@ -14,7 +14,7 @@ from pathlib import Path
 from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
 from dagster_project.warehouse.server.home import (
-    locked,
+    hold_lock,
     private_home,
     read_private,
     refuse_others_folders,
@@ -48,7 +48,7 @@ class SeenErasures:
             return
         try:
             home = private_home(self.home)
-            with locked(home / "erasures.lock", f"another process writes in {home}."):
+            with hold_lock(home / "erasures.lock", f"another process writes in {home}."):
                 seen = self._read()
                 seen[warehouse_id] = max(number, seen.get(warehouse_id, 0))
                 write_private(self._file, json.dumps(seen, indent=1, sort_keys=True) + "\n")

@@ -80,7 +80,7 @@ FROM_THE_ENVIRONMENT = ("PGDATESTYLE", "PGTZ", "PGGEQO", "PGCLIENTENCODING", "PG
 # A setting that is right already is left alone. Who replicates synchronously says what a commit waits
 # for; only that it waits for nothing at all is not for a warehouse. Triggers and foreign keys are
 # switched on again where the login may do that; nothing that is loaded hangs on them.
-SETTLE = sql.SQL(
+APPLY_SETTINGS = sql.SQL(
     "SELECT set_config(name, value, false) FROM (VALUES {}) AS s(name, value)"
     " WHERE current_setting(name, true) <> value"
     " UNION ALL SELECT set_config('synchronous_commit', 'on', false)"
@@ -115,7 +115,7 @@ def dagster_options(server_version: int, role: str) -> str:
     return as_options({**STORAGE_SESSION, **late, "role": role})
 
 
-def settle(connection: psycopg.Connection[Any], target: str, setting: str) -> None:
+def apply_settings(connection: psycopg.Connection[Any], target: str, setting: str) -> None:
     """End the making of a session that has just begun, in autocommit.
 
     ``target`` says which session it is, ``setting`` which of ours holds its URL.
@@ -127,15 +127,15 @@ def settle(connection: psycopg.Connection[Any], target: str, setting: str) -> No
     first = (
         "SET transaction_timeout = 0;" if info.server_version >= TRANSACTION_TIMEOUT_SINCE else ""
     )
-    cursor = connection.execute(sql.SQL(first) + SETTLE)
+    cursor = connection.execute(sql.SQL(first) + APPLY_SETTINGS)
     while cursor.nextset():
         pass
     row = cursor.fetchone()
     if row is None or row[0] != info.backend_pid:
-        raise through_a_pooler(target, setting)
+        raise pooler_error(target, setting)
 
 
-def through_a_pooler(target: str, setting: str) -> SettingsError:
+def pooler_error(target: str, setting: str) -> SettingsError:
     return SettingsError(
         f"{target}: a connection pooler answers there, and its sessions keep neither our settings"
         " and role nor our locks.",

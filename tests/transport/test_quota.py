@@ -34,11 +34,11 @@ def test_what_does_not_fit_the_budget_is_refused_with_what_was_spent_and_when_it
     rate_limiter: RateLimiter,
     budget: Budget,
 ) -> None:
-    with rate_limiter.points(SITE, 20, now=lambda: NOON) as points:
+    with rate_limiter.claim_points(SITE, 20, now=lambda: NOON) as points:
         points.reserve(6)
-        points.before_call()
+        points.spend_call()
         with pytest.raises(QuotaSpent) as refusal:
-            rate_limiter.points(
+            rate_limiter.claim_points(
                 SITE, 20, now=lambda: NOON, setting="CALLTOUCH_DAILY_POINTS"
             ).reserve(5)
     assert str(refusal.value) == (
@@ -54,23 +54,23 @@ def test_the_day_of_a_call_is_the_accounts_own(
     rate_limiter: RateLimiter,
 ) -> None:
     late = datetime(2024, 3, 31, 22, 30, tzinfo=UTC)
-    with rate_limiter.points(SITE, 2, now=lambda: late) as points:
-        assert points.before_call() == date(2024, 4, 1)
+    with rate_limiter.claim_points(SITE, 2, now=lambda: late) as points:
+        assert points.spend_call() == date(2024, 4, 1)
     with pytest.raises(QuotaSpent):
-        rate_limiter.points(SITE, 2, now=lambda: late).before_call()
+        rate_limiter.claim_points(SITE, 2, now=lambda: late).spend_call()
 
 
 def test_a_refund_makes_room_again(rate_limiter: RateLimiter) -> None:
-    with rate_limiter.points(SITE, 2, now=lambda: NOON) as points:
-        points.refund(points.before_call())
-        points.before_call()
+    with rate_limiter.claim_points(SITE, 2, now=lambda: NOON) as points:
+        points.refund(points.spend_call())
+        points.spend_call()
         with pytest.raises(QuotaSpent, match="of 2 points for 2024-04-01 2 are spent, 0 are left"):
-            points.before_call()
+            points.spend_call()
 
 
 def test_what_is_left_is_said_in_a_sentence(rate_limiter: RateLimiter) -> None:
-    with rate_limiter.points(SITE, 20, now=lambda: NOON) as points:
-        points.before_call()
+    with rate_limiter.claim_points(SITE, 20, now=lambda: NOON) as points:
+        points.spend_call()
         points.reserve(3)
         assert points.describe() == (
             "Counted here for 2024-04-01: 2 of 20 points spent, 6 set aside;"

@@ -111,7 +111,7 @@ def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
     budget.read_points("calltouch", "101", date(2024, 4, 1))
     time.sleep(0.5)
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(budget._row, "SELECT pg_sleep(0.3)", ())
+        held = pool.submit(budget._fetch_row, "SELECT pg_sleep(0.3)", ())
         time.sleep(0.05)
         pace(RateLimiter(budget), HOST, 1.0)
         held.result()
@@ -172,11 +172,11 @@ def test_the_narrowest_sample_of_the_stores_clock_counts() -> None:
     clock = ClockMap()
     clock.observe(at(100.0), asked=10.0, received=10.002)
     clock.observe(at(100.9), asked=10.0, received=11.0)
-    assert clock.ours(at(101.0)) == pytest.approx(11.001, abs=1e-4)
+    assert clock.to_monotonic(at(101.0)) == pytest.approx(11.001, abs=1e-4)
 
 
 def test_a_stores_clock_that_was_set_is_learnt_anew() -> None:
     clock = ClockMap()
     clock.observe(at(100.0), asked=10.0, received=10.002)
     clock.observe(at(3700.0), asked=11.0, received=11.004)
-    assert clock.ours(at(3701.0)) == pytest.approx(12.002, abs=1e-4)
+    assert clock.to_monotonic(at(3701.0)) == pytest.approx(12.002, abs=1e-4)

@@ -197,7 +197,7 @@ def assert_nothing_leaks(
     expect_failure: bool | None = None,
     **named: Any,
 ) -> None:
-    shown = [repr(request), str(request), str(request.shown())]
+    shown = [repr(request), str(request), str(request.summary())]
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "urllib3.connectionpool", "urllib3.connection", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)

@@ -94,7 +94,7 @@ class CallGate(Gate):
     def before(self) -> None:
         limits = self._limits
         if limits.points is not None:
-            self._spent_on = limits.points.before_call()
+            self._spent_on = limits.points.spend_call()
         limits.count(POINTS_A_CALL)
         if limits.rate_limiter is not None:
             self._slot_request = limits.rate_limiter.slot_request(

@@ -242,7 +242,9 @@ class CalltouchClient:
             yield None
             return
         budget = self._site(account.label).daily_points
-        with self._rate_limiter.points(account, budget, POINTS_A_CALL, self._now, POINTS) as points:
+        with self._rate_limiter.claim_points(
+            account, budget, POINTS_A_CALL, self._now, POINTS
+        ) as points:
             try:
                 yield points
             except QuotaSpent as spent:

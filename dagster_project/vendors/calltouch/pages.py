@@ -436,20 +436,20 @@ def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
         original = as_stored(source[:TEXT_SHOWN]) + f"… ({len(source)} bytes)"
         return Reject("unreadable row: larger than any SMS", original)
     value: Any = None
-    came = None
+    actual = None
     try:
         value = _JSON.decode(source.decode())
         reason = _why_no_sms(value)
     except UnicodeDecodeError:
         reason = "not UTF-8"
-        value, came = _by_other_letters(source)
+        value, actual = _by_other_letters(source)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError:
         raise NotJson from None
     if reason is not None:
-        came = came or _keys_beside(value)
-        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value), came)
+        actual = actual or _keys_beside(value)
+        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value), actual)
     names.update(value.keys() - _OWN_KEYS)
     return _row_of(value)
 

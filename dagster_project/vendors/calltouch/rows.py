@@ -133,10 +133,10 @@ class Unplaceable(ValueError):
     ``came`` tells the form of what cannot be read.
     """
 
-    def __init__(self, reason: str, day: date | None = None, came: str | None = None) -> None:
+    def __init__(self, reason: str, day: date | None = None, actual: str | None = None) -> None:
         super().__init__(reason)
         self.day = day
-        self.came = came
+        self.actual = actual
 
 
 class EncodedRow(NamedTuple):
@@ -156,7 +156,7 @@ def encode_one(row: Row, window: Window, keys: PseudonymKeys, counts: Counter[st
     sent = read_sent(row.dateSent, zone)
     if sent is None:
         raise Unplaceable(
-            "unreadable dateSent", came=f"as {form_of(row.dateSent)} instead of {DOCUMENTED}"
+            "unreadable dateSent", actual=f"as {form_of(row.dateSent)} instead of {DOCUMENTED}"
         )
     wall = sent.wall
     day = wall.date()
@@ -247,7 +247,7 @@ def _add_others(
         except Unplaceable as reason:
             sources = sources or decode_row_by_row(body).sources
             batch.rejects.append(
-                Reject(str(reason), as_stored(sources[place]), reason.day, reason.came)
+                Reject(str(reason), as_stored(sources[place]), reason.day, reason.actual)
             )
             _take_back(batch, page.rows[place], sources[place])
     records = [row.record for row in encoded]

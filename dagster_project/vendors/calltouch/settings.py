@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr
 
-from dagster_project.config.given import Given
+from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import (
     PER_ACCOUNT,
     Ids,
@@ -93,7 +93,7 @@ class CalltouchSettings(VendorSettings):
     sites: tuple[CalltouchSite, ...] = ()
 
     @classmethod
-    def missing(cls, given: Given) -> tuple[str, ...]:
+    def missing(cls, given: RawSettings) -> tuple[str, ...]:
         sites = _Sites.read(given).site_ids
         without = [f"{TOKEN}_{site}" for site in sites if not given.get(f"{TOKEN}_{site}")]
         if given.get(TOKEN):
@@ -109,7 +109,7 @@ class CalltouchSettings(VendorSettings):
         return tuple(without)
 
     @classmethod
-    def read(cls, given: Given, *, account: str | None = None) -> Self:
+    def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         section = super().read(given, account=account)
         sites = [
             _site(super(CalltouchSettings, cls).read(given, account=str(one)), one)

@@ -55,7 +55,7 @@ class TellodySettings(VendorSettings):
 
     @field_validator("payments_url", mode="before")
     @classmethod
-    def _the_same(cls, url: str, info: ValidationInfo) -> str:
+    def _default_to_base_url(cls, url: str, info: ValidationInfo) -> str:
         return url or info.data.get("base_url", url)
 
 

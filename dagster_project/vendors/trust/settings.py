@@ -8,19 +8,26 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from dagster_project.config.given import Given
-from dagster_project.config.section import Ids, Unfit, Url, VendorSettings, WholeNumber, Zone
+from dagster_project.config.raw_settings import RawSettings
+from dagster_project.config.section import (
+    Ids,
+    InvalidSetting,
+    Url,
+    VendorSettings,
+    WholeNumber,
+    Zone,
+)
 
 RANGE_PARAMS: Final = "TRUST_RANGE_PARAMS"
 COMPANIES: Final = "TRUST_COMPANY_IDS"
 
 
-def _two_names(text: Any) -> Any:
+def _parse_two_names(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     names = tuple(part.strip() for part in text.split(","))
     if len(names) != 2 or not all(names):
-        raise Unfit(" is not two names.", "write it as start_date,end_date")
+        raise InvalidSetting(" is not two names.", "write it as start_date,end_date")
     return names
 
 
@@ -42,7 +49,7 @@ class TrustSettings(VendorSettings):
         validation_alias="TRUST_TIMEZONE",
         description="the companies' calendar",
     )
-    range_params: Annotated[tuple[str, str], NoDecode, BeforeValidator(_two_names)] = Field(
+    range_params: Annotated[tuple[str, str], NoDecode, BeforeValidator(_parse_two_names)] = Field(
         default=("start_date", "end_date"),
         validation_alias=RANGE_PARAMS,
         description="names of the date range's parameters, which the vendor does not document",
@@ -64,7 +71,7 @@ class TrustSettings(VendorSettings):
     )
 
     @classmethod
-    def missing(cls, given: Given) -> tuple[str, ...]:
+    def missing(cls, given: RawSettings) -> tuple[str, ...]:
         companies = [part for part in given.get(COMPANIES, "").split(",") if part.strip()]
         return (
             super().missing(given)

@@ -63,7 +63,7 @@ class Budget:
         At most ``burst`` slots lie in any ``period`` seconds. One further ahead than ``horizon``
         seconds is told, but not given.
         """
-        (due, clock, granted), asked, received = self._timed(
+        (due, clock, granted), asked, received = self._fetch_timed(
             "SELECT due, clock, granted FROM ops.next_slot(%s, %s, %s, %s)",
             (limiter, burst, timedelta(seconds=period), timedelta(seconds=horizon)),
         )
@@ -76,7 +76,7 @@ class Budget:
 
         ``sent``: the request left late, and the store has to know. Answers as ``next_slot``.
         """
-        (due, clock, granted), asked, received = self._timed(
+        (due, clock, granted), asked, received = self._fetch_timed(
             "SELECT due, clock, granted FROM ops.move_slot(%s, %s, %s, %s, %s)",
             (limiter, burst, timedelta(seconds=period), given, sent),
             again=not sent,
@@ -85,12 +85,12 @@ class Budget:
 
     def read_clock(self) -> tuple[datetime, float, float]:
         """The server's clock, and the monotonic instants between which it was read."""
-        row, asked, received = self._timed("SELECT clock_timestamp()", ())
+        row, asked, received = self._fetch_timed("SELECT clock_timestamp()", ())
         return row[0], asked, received
 
     def hold_slots(self, limiter: str, seconds: float) -> None:
         """Give no slot to anybody for so long."""
-        self._row("SELECT ops.hold_slots(%s, %s)", (limiter, timedelta(seconds=seconds)))
+        self._fetch_row("SELECT ops.hold_slots(%s, %s)", (limiter, timedelta(seconds=seconds)))
 
     def reserve(
         self,
@@ -123,7 +123,7 @@ class Budget:
     def refund(self, reservation: UUID, source: str, account: str, day: date, points: int) -> None:
         """Take back a call that the vendor certainly did not charge."""
         try:
-            self._row(
+            self._fetch_row(
                 "SELECT ops.refund_points(%s, %s, %s, %s, %s)",
                 (reservation, source, account, day, points),
                 again=False,
@@ -136,13 +136,13 @@ class Budget:
     def release(self, reservation: UUID) -> None:
         """End a reservation; without a server to tell, it ends with this process."""
         try:
-            self._row("SELECT ops.release_points(%s)", (reservation,))
+            self._fetch_row("SELECT ops.release_points(%s)", (reservation,))
         except TryLater:
             log.warning("a reservation of points could not be ended, the ledger is away")
 
     def read_points(self, source: str, account: str, day: date) -> tuple[int, int]:
         """Points spent that day, and points set aside."""
-        spent, held = self._row(
+        spent, held = self._fetch_row(
             "SELECT coalesce((SELECT points FROM ops.point_ledger"
             " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
             " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
@@ -152,7 +152,7 @@ class Budget:
 
     def close(self) -> None:
         with self._lock:
-            self._drop()
+            self._drop_connection()
 
     def _decide(
         self,
@@ -164,7 +164,7 @@ class Budget:
         points: int,
         budget: int | None,
     ) -> tuple[bool, int, int]:
-        granted, spent, held = self._row(
+        granted, spent, held = self._fetch_row(
             statement,
             (
                 reservation,
@@ -179,11 +179,11 @@ class Budget:
         )
         return granted, spent, held
 
-    def _row(self, statement: str, parameters: Any, again: bool = True) -> Row:
+    def _fetch_row(self, statement: str, parameters: Any, again: bool = True) -> Row:
         """The one row of a statement, over a connection that is made again as long as it breaks."""
-        return self._timed(statement, parameters, again)[0]
+        return self._fetch_timed(statement, parameters, again)[0]
 
-    def _timed(
+    def _fetch_timed(
         self, statement: str, parameters: Any, again: bool = True
     ) -> tuple[Row, float, float]:
         """The row, and the instants between which it was asked for alone and came."""
@@ -194,7 +194,7 @@ class Budget:
                 try:
                     return self._execute(statement, parameters)
                 except TryLater:
-                    self._drop()
+                    self._drop_connection()
                     if not again or time.monotonic() + wait > deadline:
                         raise
                 time.sleep(wait)
@@ -221,7 +221,7 @@ class Budget:
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (HOLDER_CLASS, self._holder))
         return connection
 
-    def _drop(self) -> None:
+    def _drop_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -39,12 +39,12 @@ def prune(
     old = clock.now() - timedelta(days=retention.raw_days)
     for source, account in _accounts(connection):
         kept_from = personal_until.get((source, account), date.min)
-        ids = _disposable(connection, source, account, kept_from, old.isoformat())
+        ids = _disposable_extractions(connection, source, account, kept_from, old.isoformat())
         counts["raw.response"] += _delete_responses(connection, ids)
-    counts["raw.response"] += _delete(connection, _EARLIER_ATTEMPTS, old.isoformat())
+    counts["raw.response"] += _delete_in_batches(connection, _EARLIER_ATTEMPTS, old.isoformat())
     old = clock.now() - timedelta(days=retention.receipt_days)
-    for table, statement in _OLD_BOOKS:
-        counts[table] += _delete(connection, statement, old.isoformat())
+    for table, statement in _OLD_LEDGER_ROWS:
+        counts[table] += _delete_in_batches(connection, statement, old.isoformat())
     counts["mart.rare_template"] += _forget_rare_templates(connection, retention.pii_days)
     return +counts
 
@@ -61,7 +61,7 @@ def _accounts(connection: Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
-def _disposable(
+def _disposable_extractions(
     connection: Connection, source: str, account: str, kept_from: date, old: str
 ) -> list[int]:
     """Extractions whose responses no loaded day needs: old ones, and those of days past the limit.
@@ -107,7 +107,7 @@ def _delete_responses(connection: Connection, extractions: Sequence[int]) -> int
     return deleted
 
 
-def _delete(connection: Connection, statement: sql.SQL, old: str) -> int:
+def _delete_in_batches(connection: Connection, statement: sql.SQL, old: str) -> int:
     deleted = 0
     while True:
         gone = connection.execute(statement, {"old": old, "limit": ROWS_AT_ONCE}).rowcount
@@ -123,7 +123,7 @@ _EARLIER_ATTEMPTS = sql.SQL(
     " WHERE n.extraction_id = r.extraction_id AND n.attempt > r.attempt) LIMIT %(limit)s)"
 )
 
-_OLD_BOOKS = (
+_OLD_LEDGER_ROWS = (
     (
         "ops.load_receipt",
         sql.SQL(

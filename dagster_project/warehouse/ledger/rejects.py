@@ -37,16 +37,16 @@ class NewRejects:
 
     dated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     undated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    came: Mapping[str, Counter[str]] = field(default_factory=dict)
+    actual: Mapping[str, Counter[str]] = field(default_factory=dict)
 
-    def told(self, reasons: Counter[str]) -> str:
+    def describe(self, reasons: Counter[str]) -> str:
         """``unreadable dateSent: 500, as 9999/99/99 instead of dd-mm-yyyy``."""
         return "; ".join(
             f"{reason}: {count:,}{self._form(reason)}" for reason, count in reasons.most_common()
         )
 
     def _form(self, reason: str) -> str:
-        forms = [form for form, _ in self.came.get(reason, Counter()).most_common(FORMS_SHOWN)]
+        forms = [form for form, _ in self.actual.get(reason, Counter()).most_common(FORMS_SHOWN)]
         return f", {' or '.join(forms)}" if forms else ""
 
 
@@ -62,11 +62,11 @@ def new_rejects(
     A record is known by its characters. Where those do not tell it from others (it came several times,
     or stands under another day), as many of its reason are known as the day's receipt counts.
     """
-    came: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    actual: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for reject in rejects:
-        if reject.came:
-            came[reject.reason][reject.came] += 1
-    found = NewRejects(came=came)
+        if reject.actual:
+            actual[reject.reason][reject.actual] += 1
+    found = NewRejects(actual=actual)
     times = Counter((r.day, digest_of(r.original), r.reason) for r in rejects)
     stored = _days_of_stored(connection, extraction, {digest for _, digest, _ in times})
     unlike: defaultdict[date | None, Counter[str]] = defaultdict(Counter)
@@ -129,7 +129,7 @@ def rejected_days(
         "SELECT source, account, day, reason, sum(times_in_window)::bigint, max(last_seen_at),"
         f" max(last_extraction_id){_OPEN_REJECTS} GROUP BY 1, 2, 3, 4"
         " ORDER BY source, account, day DESC NULLS FIRST, 5 DESC, reason",
-        _scope(sources, accounts, first, last),
+        _query_values(sources, accounts, first, last),
     )
     return [RejectedDay(*row) for row in rows]
 
@@ -146,13 +146,13 @@ def rejected_originals(
         cursor.execute(
             f"SELECT source, account, day::text, reason, original{_OPEN_REJECTS}"
             " ORDER BY source, account, day DESC NULLS FIRST, reason, record_sha256",
-            _scope(sources, accounts, first, last),
+            _query_values(sources, accounts, first, last),
         )
         for row in cursor:
             yield dict(zip(("source", "account", "day", "reason", "original"), row, strict=True))
 
 
-def _scope(
+def _query_values(
     sources: Sequence[str], accounts: Sequence[str], first: date | None, last: date | None
 ) -> dict[str, object]:
     return {"sources": list(sources), "accounts": list(accounts), "first": first, "last": last}

@@ -17,7 +17,7 @@ from dagster_project.warehouse.load.row_index import ExistingRows, Identities
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_TRAILER = b"\xff\xff"
-_STANDING_ROW = np.dtype(
+_EXISTING_ROW = np.dtype(
     [
         ("fields", ">i2"),
         ("day_size", ">i4"),
@@ -61,7 +61,7 @@ def read_existing_rows(
                 pending.clear()
     if len(pending) > len(COPY_TRAILER):
         parts.append(_whole_rows(pending, first=not parts))
-    rows = np.concatenate(parts) if parts else np.empty(0, _STANDING_ROW)
+    rows = np.concatenate(parts) if parts else np.empty(0, _EXISTING_ROW)
     days = rows["day"].astype(np.int32)
     keys = np.ascontiguousarray(rows["key"]).tobytes()
     return ExistingRows(
@@ -74,8 +74,8 @@ def read_existing_rows(
 
 def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
     start = len(COPY_HEADER) if first else 0
-    count = (len(data) - start) // _STANDING_ROW.itemsize
-    return np.frombuffer(bytes(data), _STANDING_ROW, count=count, offset=start)
+    count = (len(data) - start) // _EXISTING_ROW.itemsize
+    return np.frombuffer(bytes(data), _EXISTING_ROW, count=count, offset=start)
 
 
 def window_condition(table: Table, window: Window) -> sql.Composable:

@@ -48,7 +48,7 @@ class ShrinkGuard:
     from_rows: int
     keep_share: float
 
-    def objects(self, before: int, after: int) -> bool:
+    def is_exceeded(self, before: int, after: int) -> bool:
         return before >= self.from_rows and after < before * self.keep_share
 
 
@@ -59,7 +59,7 @@ class RejectGuard:
     above_records: int = 10
     above_share: float = 0.01
 
-    def objects(self, rejected: int, received: int) -> bool:
+    def is_exceeded(self, rejected: int, received: int) -> bool:
         if not rejected:
             return False
         many = rejected > self.above_records and rejected > received * self.above_share
@@ -104,7 +104,7 @@ class HoldChecks:
     lost: Mapping[date, Sequence[str]]
     moves: Collection[tuple[int, int]]
 
-    def held(self) -> dict[date, Held]:
+    def find_held(self) -> dict[date, Held]:
         """The days that are held, each with its reasons."""
         found: dict[date, Held] = {}
         for number, counts in sorted(self.by_day.items()):
@@ -121,17 +121,17 @@ class HoldChecks:
         for what in self.lost.get(day, ()):
             held.add("rejects", what)
         new = self._new_of(day)
-        considerable = counts.before and self.rejects.objects(
+        considerable = counts.before and self.rejects.is_exceeded(
             self.new.dated[day].total(), counts.received
         )
         if new and (counts.vanished or considerable):
-            held.add("rejects", self._told_rejects(day, counts, new))
+            held.add("rejects", self._describe_rejects(day, counts, new))
 
-    def _told_rejects(self, day: date, counts: DayCounts, new: Counter[str]) -> str:
+    def _describe_rejects(self, day: date, counts: DayCounts, new: Counter[str]) -> str:
         together = "" if new == self.new.dated[day] else ", in all days asked together"
         return (
             f"has {pluralize(new.total(), 'record')} that cannot be read and that the load before did"
-            f" not reject ({self.new.told(new)}{together}), and would delete"
+            f" not reject ({self.new.describe(new)}{together}), and would delete"
             f" {counts.vanished:,} of {pluralize(counts.before, 'row')}"
         )
 
@@ -146,7 +146,7 @@ class HoldChecks:
                     f"had {pluralize(counts.before, 'row')}, {counts.vanished:,} of which the vendor"
                     " no longer lists under any date",
                 )
-        elif self.shrink.objects(counts.before, counts.after + self._new_of(day).total()):
+        elif self.shrink.is_exceeded(counts.before, counts.after + self._new_of(day).total()):
             held.add("shrink", f"had {counts.before} rows, came back with {counts.after}")
 
     def _new_of(self, day: date) -> Counter[str]:
@@ -175,7 +175,7 @@ class HoldChecks:
         return found
 
 
-def doubt(
+def doubt_reason(
     guard: RejectGuard | None,
     day: date,
     counts: DayCounts,
@@ -191,12 +191,12 @@ def doubt(
     if guard is None or counts.before:
         return ""
     dated, undated = new.dated[day], new.undated[day]
-    if guard.objects(dated.total(), counts.received):
-        return f"{dated.total():,} of {pluralize(counts.received, 'record')} rejected: {new.told(dated)}"
-    if guard.objects(undated.total(), received):
+    if guard.is_exceeded(dated.total(), counts.received):
+        return f"{dated.total():,} of {pluralize(counts.received, 'record')} rejected: {new.describe(dated)}"
+    if guard.is_exceeded(undated.total(), received):
         return (
             f"{undated.total():,} of {pluralize(received, 'record')} of all days asked together"
-            f" rejected: {new.told(undated)}"
+            f" rejected: {new.describe(undated)}"
         )
     if absent and counts.after:
         return f"no record has {', '.join(absent)}: loaded as NULL"
@@ -223,16 +223,16 @@ class ShapeWatch:
         self._connection, self._table, self._window = connection, table, window
         self._rows, self._nulls, self._absent, self._came = rows, nulls, absent, came
         self._before: dict[str, dict[date, int]] = {}
-        summarize = sum(rows.values())
+        total = sum(rows.values())
         for name, column in table.fields:
             missing = nulls[name] + absent[name]
             days = [day for day, n in rows.items() if n and n <= missing]
-            if missing < summarize:
+            if missing < total:
                 days = [] if not table.identity_has_day else [d for d in days if rows[d] > FEW]
             if days:
                 self._before[name] = self._values(column, days)
 
-    def lost(self) -> dict[date, list[str]]:
+    def find_lost(self) -> dict[date, list[str]]:
         """By day, once the rows are changed: the fields whose values are gone, in words."""
         found: dict[date, list[str]] = {}
         columns = dict(self._table.fields)
@@ -241,7 +241,7 @@ class ShapeWatch:
                 continue
             after = self._values(columns[name], list(before))
             for day in before.keys() - after.keys():
-                found.setdefault(day, []).append(self._told(name, day, before[day]))
+                found.setdefault(day, []).append(self._describe_loss(name, day, before[day]))
         return found
 
     def _values(self, column: str, days: Sequence[date]) -> dict[date, int]:
@@ -261,7 +261,7 @@ class ShapeWatch:
         ).fetchall()
         return {row[0]: int(row[1]) for row in rows}
 
-    def _told(self, name: str, day: date, before: int) -> str:
+    def _describe_loss(self, name: str, day: date, before: int) -> str:
         nulls, absent = self._nulls[name], self._absent[name]
         came = "is null" if not absent else "is missing" if not nulls else "is null or missing"
         return (
@@ -276,7 +276,7 @@ def find_absent_names(table: Table, rows: int, absent: Counter[str]) -> list[str
     return [name for name, _ in table.fields if rows and absent[name] >= rows]
 
 
-def names_that_came(counts: Mapping[str, int]) -> str:
+def undocumented_names(counts: Mapping[str, int]) -> str:
     """Keys that nobody documented, a few of them: what a renamed field is called now."""
     names = [name.partition(":")[2] for name in counts if name.startswith("unknown_key:")]
     return ", ".join(sorted(names)[:NAMES_SHOWN])

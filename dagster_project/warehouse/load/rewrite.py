@@ -63,15 +63,15 @@ def rewrite_day(
 
 def _rewrite_numbered(connection: Connection, table: Table, window: Window, change: Change) -> int:
     """All rows of a day at once, where their keys may change and equal ones are told apart by number."""
-    _make_room(connection, table)
+    _create_temp_table(connection, table)
     changed = 0
-    for rows in _portions(connection, table, window):
-        changed += _collect(connection, table, rows, change)
+    for rows in _read_portions(connection, table, window):
+        changed += _copy_changed(connection, table, rows, change)
     if changed:
         connection.execute("CREATE INDEX ON rewritten_row (old_key, old_occurrence)")
         connection.execute("ANALYZE rewritten_row")
-        connection.execute(_renumber(table, window))
-        connection.execute(_apply(table, window))
+        connection.execute(_renumber_query(table, window))
+        connection.execute(_update_all_query(table, window))
     connection.execute("DROP TABLE rewritten_row")
     return changed
 
@@ -79,16 +79,16 @@ def _rewrite_numbered(connection: Connection, table: Table, window: Window, chan
 def _rewrite_each(connection: Connection, table: Table, window: Window, change: Change) -> int:
     """Row by row, where there are few and each keeps its key."""
     changed = 0
-    for row in [row for rows in _portions(connection, table, window) for row in rows]:
+    for row in [row for rows in _read_portions(connection, table, window) for row in rows]:
         new = change(row)
         if new is not None:
             content_hash = _content_hash(encode_record(table, new, Counter()))
-            connection.execute(_update_one(table), {**new, "content_hash": content_hash})
+            connection.execute(_update_one_query(table), {**new, "content_hash": content_hash})
             changed += 1
     return changed
 
 
-def _update_one(table: Table) -> sql.Composed:
+def _update_one_query(table: Table) -> sql.Composed:
     changing = [column for column in table.columns if column.name not in table.key_columns]
     sets = [
         sql.SQL("{} = {}::{}").format(
@@ -110,19 +110,21 @@ def _content_hash(record: bytes) -> int:
     return int.from_bytes(xxhash.xxh3_64_intdigest(record).to_bytes(8, "big"), "big", signed=True)
 
 
-def _make_room(connection: Connection, table: Table) -> None:
+def _create_temp_table(connection: Connection, table: Table) -> None:
     connection.execute(
         sql.SQL(
             "CREATE TEMP TABLE rewritten_row ON COMMIT DROP AS SELECT {key} AS old_key,"
             " occurrence AS old_occurrence, {columns}, content_hash, occurrence"
             " FROM warehouse.{table} WITH NO DATA"
         ).format(
-            key=sql.SQL(table.key_sql), columns=_names(table), table=sql.Identifier(table.name)
+            key=sql.SQL(table.key_sql),
+            columns=_column_names(table),
+            table=sql.Identifier(table.name),
         )
     )
 
 
-def _portions(
+def _read_portions(
     connection: Connection, table: Table, window: Window
 ) -> Iterator[list[dict[str, Any]]]:
     names = [column.name for column in table.columns]
@@ -144,7 +146,7 @@ def _portions(
             yield [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _collect(
+def _copy_changed(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], change: Change
 ) -> int:
     head = (len(table.columns) + 4).to_bytes(2, "big")
@@ -167,7 +169,7 @@ def _collect(
     return len(lines)
 
 
-def _renumber(table: Table, window: Window) -> sql.Composed:
+def _renumber_query(table: Table, window: Window) -> sql.Composed:
     """Rows that come to equal others are numbered after those that stand."""
     return sql.SQL(
         "UPDATE rewritten_row r SET occurrence = n.number FROM ("
@@ -181,11 +183,11 @@ def _renumber(table: Table, window: Window) -> sql.Composed:
     ).format(
         key=sql.Identifier(table.key_sql),
         table=sql.Identifier(table.name),
-        where=_of_table(table, window),
+        where=_day_condition(table, window),
     )
 
 
-def _apply(table: Table, window: Window) -> sql.Composed:
+def _update_all_query(table: Table, window: Window) -> sql.Composed:
     names = [column.name for column in table.columns]
     changing = [n for n in names if n not in (table.day_column, table.account_column)]
     return sql.SQL(
@@ -197,12 +199,12 @@ def _apply(table: Table, window: Window) -> sql.Composed:
             sql.SQL("{0} = r.{0}").format(sql.Identifier(name))
             for name in (*changing, "content_hash", "occurrence")
         ),
-        where=_of_table(table, window),
+        where=_day_condition(table, window),
         key=sql.Identifier(table.key_sql),
     )
 
 
-def _of_table(table: Table, window: Window) -> sql.Composed:
+def _day_condition(table: Table, window: Window) -> sql.Composed:
     return sql.SQL("t.{day} = {first} AND t.{account} = {label}").format(
         day=sql.Identifier(table.day_column),
         first=sql.Literal(window.first_day),
@@ -211,5 +213,5 @@ def _of_table(table: Table, window: Window) -> sql.Composed:
     )
 
 
-def _names(table: Table) -> sql.Composed:
+def _column_names(table: Table) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)

@@ -229,7 +229,7 @@ class RowWriter:
                 " WHERE {where} AND {day} = old_day AND {key} = old_key AND {occurrence}"
             ).format(
                 name=name,
-                sets=sql.SQL(", ").join(self._sets(new)),
+                sets=sql.SQL(", ").join(self._set_clauses(new)),
                 where=window_condition(self.table, self.window),
                 day=sql.Identifier(self.table.day_column),
                 key=sql.SQL(self.table.key_sql),
@@ -239,7 +239,7 @@ class RowWriter:
             )
         )
 
-    def _sets(self, new: dict[str, sql.Identifier]) -> list[sql.Composable]:
+    def _set_clauses(self, new: dict[str, sql.Identifier]) -> list[sql.Composable]:
         kept = {"first_loaded_at", "occurrence", self.table.observed_column}
         if self.table.identity_has_day:
             kept |= set(self.table.key_columns)

@@ -45,9 +45,9 @@ from dagster_project.warehouse.load.holds import (
     RejectGuard,
     ShapeWatch,
     ShrinkGuard,
-    doubt,
+    doubt_reason,
     find_absent_names,
-    names_that_came,
+    undocumented_names,
 )
 from dagster_project.warehouse.load.row_index import (
     ExistingRows,
@@ -123,7 +123,7 @@ class WindowLoad:
         self._seen = SeenIdentities()
         self._updates: dict[int, _Incoming] = {}
         self._close: dict[tuple[int, int], list[_Incoming]] = defaultdict(list)
-        self._standing: ExistingRows
+        self._existing: ExistingRows
         self._writer: RowWriter
 
     def begin(self) -> None:
@@ -143,8 +143,8 @@ class WindowLoad:
             if state.extraction_id > self.extraction.extraction_id:
                 self.superseded[day] = state.observed_at
         self.skip |= self.superseded.keys()
-        self._standing = read_existing_rows(self.connection, self.table, self.window, self.skip)
-        for number, rows in _by_day(self._standing.days, ~self._standing.matched):
+        self._existing = read_existing_rows(self.connection, self.table, self.window, self.skip)
+        for number, rows in _by_day(self._existing.days, ~self._existing.matched):
             self._by_day[number].before = rows
         self._writer = RowWriter(
             self.connection,
@@ -163,14 +163,14 @@ class WindowLoad:
         self._absent.update(batch.absent)
         self._take_elsewhere(batch)
         observed = np.array(batch.observed or [False] * len(batch), np.bool_)
-        wanted = self._wanted(batch)
+        wanted = self._wanted_rows(batch)
         if not wanted.any():
             return
         identities = Identities.from_keys(
             batch.keys, batch.days, with_day=self.table.identity_has_day
         )
         self._count_rows(batch, identities, observed, wanted)
-        positions, alone, close = self._standing.find(identities)
+        positions, alone, close = self._existing.find(identities)
         fresh = wanted & ~alone & ~close
         again = np.zeros(len(batch), np.bool_)
         fresh_at = np.flatnonzero(fresh)
@@ -189,7 +189,7 @@ class WindowLoad:
             DaysHeld: days of the answer are held back.
         """
         for identity, incoming in self._close.items():
-            self._settle_equals(identity, incoming)
+            self._match_equals(identity, incoming)
         for position, row in self._updates.items():
             self._update(position, row)
         self._delete_vanished()
@@ -200,7 +200,7 @@ class WindowLoad:
         )
         watch = self._shape_watch()
         self._writer.finish()
-        self._hold(new, watch)
+        self._raise_if_held(new, watch)
         receipts = self._receipts(new)
         zone = self.window.account.time_zone.key
         load_receipts.write_receipts(self.connection, receipts, run_id, zone)
@@ -234,7 +234,7 @@ class WindowLoad:
         found = Identities.from_keys(batch.elsewhere, days, with_day=self.table.identity_has_day)
         self._elsewhere.update(found.exact(at) for at in range(len(found)))
 
-    def _wanted(self, batch: Batch) -> Flags:
+    def _wanted_rows(self, batch: Batch) -> Flags:
         first, last = day_number(self.window.first_day), day_number(self.window.last_day)
         inside = (batch.days >= first) & (batch.days <= last)
         if not self.skip:
@@ -270,7 +270,7 @@ class WindowLoad:
         at = np.flatnonzero(known)
         if not len(at):
             return
-        standing = self._standing
+        standing = self._existing
         where = positions[at]
         first_here = np.zeros(len(at), np.bool_)
         first_here[np.unique(where, return_index=True)[1]] = True
@@ -284,24 +284,24 @@ class WindowLoad:
         for n in np.flatnonzero(second):
             self._close[identities.exact(int(at[n]))].append(_incoming(batch, observed, int(at[n])))
 
-    def _settle_equals(self, identity: tuple[int, int], incoming: list[_Incoming]) -> None:
+    def _match_equals(self, identity: tuple[int, int], incoming: list[_Incoming]) -> None:
         """Rows of one identity, old against new, as multisets: what is equal stays, the rest is changed, added or removed."""
-        positions = self._standing.positions_of(*identity)
+        positions = self._existing.positions_of(*identity)
         if not self.table.has_occurrence and len(incoming) + (not positions) > 1:
             raise AnswerNotTrusted("the answer holds a row twice whose key allows it once.")
         if not positions:
             # Unless its words are shared with a standing row, the first was written as it came.
-            first = 1 if self._standing.shares_mixed(*identity) else 2
+            first = 1 if self._existing.shares_mixed(*identity) else 2
             for number, row in enumerate(incoming, start=first):
                 self._insert(row, number)
             return
-        if len(positions) == 1 and self._standing.matched[positions[0]]:
+        if len(positions) == 1 and self._existing.matched[positions[0]]:
             incoming = self._recall_first(positions[0], incoming)
         keep = positions[: len(incoming)]
         left = list(incoming)
         unequal = []
         for position in keep:
-            content_hash = int(self._standing.hashes[position])
+            content_hash = int(self._existing.hashes[position])
             equal = next((row for row in left if row.content_hash == content_hash), None)
             if equal is None:
                 unequal.append(position)
@@ -310,7 +310,7 @@ class WindowLoad:
                 self._keep(position)
         for position, row in zip(unequal, left, strict=False):
             self._updates[position] = row
-            self._standing.matched[position] = True
+            self._existing.matched[position] = True
         for number, row in enumerate(left[len(unequal) :], start=len(positions) + 1):
             self._insert(row, number)
 
@@ -319,25 +319,25 @@ class WindowLoad:
         changed = self._updates.pop(position, None)
         if changed is not None:
             return [changed, *incoming]
-        day = int(self._standing.days[position])
+        day = int(self._existing.days[position])
         self._by_day[day].unchanged -= 1
-        unchanged = _Incoming(day, int(self._standing.hashes[position]), b"", False)
+        unchanged = _Incoming(day, int(self._existing.hashes[position]), b"", False)
         return [unchanged, *incoming]
 
     def _keep(self, position: int) -> None:
-        self._standing.matched[position] = True
-        self._by_day[int(self._standing.days[position])].unchanged += 1
+        self._existing.matched[position] = True
+        self._by_day[int(self._existing.days[position])].unchanged += 1
 
     def _insert(self, row: _Incoming, occurrence: int) -> None:
         self._writer.copy_one(row.day, row.record, row.content_hash, row.observed, occurrence)
         self._by_day[row.day].inserted += 1
 
     def _update(self, position: int, row: _Incoming) -> None:
-        old_day = int(self._standing.days[position])
+        old_day = int(self._existing.days[position])
         self._writer.update(
             old_day,
-            self._standing.identities.exact(position),
-            int(self._standing.occurrences[position]),
+            self._existing.identities.exact(position),
+            int(self._existing.occurrences[position]),
             (row.day, row.record, row.content_hash, row.observed),
         )
         if old_day == row.day:
@@ -350,10 +350,10 @@ class WindowLoad:
         self._by_day[old_day].notes[MOVED_OUT] += 1
 
     def _delete_vanished(self) -> None:
-        for position in np.flatnonzero(~self._standing.matched):
-            day = int(self._standing.days[position])
-            identity = self._standing.identities.exact(int(position))
-            self._writer.delete(day, identity, int(self._standing.occurrences[position]))
+        for position in np.flatnonzero(~self._existing.matched):
+            day = int(self._existing.days[position])
+            identity = self._existing.identities.exact(int(position))
+            self._writer.delete(day, identity, int(self._existing.occurrences[position]))
             self._by_day[day].deleted += 1
             if identity in self._elsewhere:
                 self._by_day[day].notes[MOVED_OUT] += 1
@@ -381,10 +381,10 @@ class WindowLoad:
             {day_of(day): c.received - c.rejected for day, c in self._by_day.items()},
             self._nulls,
             self._absent,
-            names_that_came(self.counts),
+            undocumented_names(self.counts),
         )
 
-    def _hold(self, new: NewRejects, watch: ShapeWatch) -> None:
+    def _raise_if_held(self, new: NewRejects, watch: ShapeWatch) -> None:
         """Refuse to go on where days of the answer are to be held back."""
         held = HoldChecks(
             self.guard,
@@ -392,9 +392,9 @@ class WindowLoad:
             self.lock_whole,
             self._by_day,
             new,
-            watch.lost() if self.reject_guard is not None else {},
+            watch.find_lost() if self.reject_guard is not None else {},
             self._moves,
-        ).held()
+        ).find_held()
         if not held:
             return
         for day, figures in figures_of(
@@ -411,7 +411,7 @@ class WindowLoad:
         for day in filter(self._owes_receipt, self.window.days):
             counts = self._by_day[day_number(day)]
             if not self.held:  # of a held answer it is said already
-                counts.doubt = doubt(self.reject_guard, day, counts, new, received, absent)
+                counts.doubt = doubt_reason(self.reject_guard, day, counts, new, received, absent)
             receipt = self._receipt(day)
             receipt.settled = self.is_settled(receipt)
             receipts.append(receipt)

@@ -20,7 +20,7 @@ def code_version() -> str:
         return "not installed"
 
 
-def recorded(connection: Connection) -> dict[str, str]:
+def read_applied(connection: Connection) -> dict[str, str]:
     """The checksum of each file as applied, by revision; empty for a database without a schema."""
     found = connection.execute("SELECT to_regclass('ops.migration')").fetchone()
     if found is None or found[0] is None:
@@ -29,7 +29,7 @@ def recorded(connection: Connection) -> dict[str, str]:
     return {str(revision): str(sha256) for revision, sha256 in rows}
 
 
-def record(connection: Connection, file: SqlFile) -> None:
+def record_applied(connection: Connection, file: SqlFile) -> None:
     """Note that a file was applied, in the transaction that applied it."""
     connection.execute(
         "INSERT INTO ops.migration (revision, name, sha256, code_version) VALUES (%s, %s, %s, %s)"
@@ -39,6 +39,6 @@ def record(connection: Connection, file: SqlFile) -> None:
     )
 
 
-def forget(connection: Connection, revision: str) -> None:
+def delete_record(connection: Connection, revision: str) -> None:
     """Note that what a file made was dropped."""
     connection.execute("DELETE FROM ops.migration WHERE revision = %s", (revision,))

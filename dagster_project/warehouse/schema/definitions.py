@@ -21,7 +21,7 @@ from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.text import remedies
 from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER
 from dagster_project.warehouse.pg_errors import PASSING, describe
-from dagster_project.warehouse.schema.bookkeeping import forget, record, recorded
+from dagster_project.warehouse.schema.bookkeeping import delete_record, read_applied, record_applied
 from dagster_project.warehouse.schema.migration_files import Definition, SqlFile, SqlFiles
 
 Connection = psycopg.Connection[Any]
@@ -92,7 +92,7 @@ WHERE given.schema::regnamespace::text = ANY (%(schemas)s) AND pg_get_userbyid(g
 SCHEMAS = ("ops", "mart", "bi", "bi_pii")
 
 
-def make_equal(
+def apply_definitions(
     connection: Connection, files: SqlFiles, due: Sequence[Definition], removed: Sequence[str] = ()
 ) -> None:
     """Apply these files, drop what ``removed`` names (``functions/schema.name``), and record both.
@@ -113,18 +113,18 @@ def make_equal(
     connection.execute("RESET ROLE")
     connection.execute("RESET client_min_messages")
     for definition in due:
-        record(connection, definition)
+        record_applied(connection, definition)
     for revision in removed:
-        forget(connection, revision)
+        delete_record(connection, revision)
 
 
-def make_missing(connection: Connection, files: SqlFiles, grants: set[str]) -> None:
+def remake_dropped(connection: Connection, files: SqlFiles, grants: set[str]) -> None:
     """What a numbered file dropped to change a table comes back from its file, with the rights it had."""
     exists = {name for name, _ in _objects(connection).values()}
-    here = recorded(connection)
+    here = read_applied(connection)
     gone = [d for d in files.definitions if d.name not in exists and d.revision in here]
     if gone:
-        make_equal(connection, files, gone)
+        apply_definitions(connection, files, gone)
         for statement in grants - grants_of_others(connection):
             connection.execute(statement.encode())
 
@@ -142,7 +142,7 @@ def lock_views(connection: Connection, names: Sequence[str]) -> None:
     """
     connection.execute(SHORT_WAITS)
     connection.execute(f"SET LOCAL statement_timeout = '{LOCK_SECONDS}s'")
-    wanted = [half for name in names for half in (name, *_halves(name))]
+    wanted = [half for name in names for half in (name, *_half_names(name))]
     views = connection.execute(VIEWS, (wanted, OWNER)).fetchall()
     changes = "".join(f"ALTER VIEW {view} OWNER TO {OWNER}; " for (view,) in views)
     try:
@@ -163,7 +163,7 @@ def run_file(connection: Connection, file: SqlFile) -> None:
         if error.sqlstate is None or error.sqlstate.startswith(PASSING):
             raise
         raise DatabaseFailed(
-            f"sql/{file}.sql, line {_line(file.text, error)}: {describe(error)}"
+            f"sql/{file}.sql, line {_line_number(file.text, error)}: {describe(error)}"
         ) from error
 
 
@@ -205,9 +205,9 @@ def _drop(connection: Connection, files: SqlFiles, name: str) -> set[str]:
         SettingsError: something that is not of our files depends on it.
     """
     makers = {definition.name: definition.name for definition in files.definitions} | {name: name}
-    makers |= {half: maker for maker in makers for half in _halves(maker)}
+    makers |= {half: maker for maker in makers for half in _half_names(maker)}
     before = _objects(connection)
-    for dropped in (name, *_halves(name)):
+    for dropped in (name, *_half_names(name)):
         _drop_named(connection, dropped)
     left = _objects(connection)
     lost = [about for key, about in before.items() if key not in left]
@@ -236,12 +236,12 @@ def _objects(connection: Connection) -> dict[tuple[int, int], tuple[str | None, 
     return {(int(catalog), int(oid)): (name, about) for catalog, oid, name, about in rows}
 
 
-def _halves(name: str) -> tuple[str, ...]:
+def _half_names(name: str) -> tuple[str, ...]:
     """What ``mart.publish`` makes of a view for BI."""
     schema, short = name.split(".")
     return (f"mart.all_{short}", f"mart.own_{short}") if schema.startswith("bi") else ()
 
 
-def _line(text: str, error: psycopg.Error) -> int | str:
+def _line_number(text: str, error: psycopg.Error) -> int | str:
     position = error.diag.statement_position
     return text.count("\n", 0, int(position)) + 1 if position else "unknown"

@@ -18,7 +18,11 @@ import psycopg
 from dagster_project.errors import NoSuchDatabase
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse, safe_errors
-from dagster_project.warehouse.schema.migrate import database_exists, one_at_a_time, when_not_busy
+from dagster_project.warehouse.schema.migrate import (
+    database_exists,
+    hold_migration_lock,
+    retry_while_busy,
+)
 from dagster_project.warehouse.schema.migration_files import SqlFiles, read_files
 from dagster_project.warehouse.schema.plan import Step, make_plan
 
@@ -69,7 +73,7 @@ class TriedStep:
         for mode, waiting in WAITING.items():
             names = [name for name, held in self.locks.items() if held == mode]
             if names:
-                told.append(f"    locks {_words(mode)} ({waiting}): {', '.join(names)}")
+                told.append(f"    locks {_sql_lock_name(mode)} ({waiting}): {', '.join(names)}")
         if not self.locks:
             told.append("    locks nothing that readers or loads use")
         rewritten = [f"{name} ({size / 2**20:.1f} MB)" for name, size in self.rewritten.items()]
@@ -94,17 +98,17 @@ def try_out(
     """
     with safe_errors("trying out the migration"):
         files = read_files(folder)
-        if not _is_there(warehouse):
-            return [_of_nothing(warehouse, files)]
+        if not _is_reachable(warehouse):
+            return [_new_database_step(warehouse, files)]
         with (
             warehouse.connect_admin(what="migrate") as connection,
-            one_at_a_time(connection, report),
+            hold_migration_lock(connection, report),
         ):
             steps = make_plan(connection, files).steps()
-            return when_not_busy(lambda: _try_all(warehouse, steps), "the trial", report)
+            return retry_while_busy(lambda: _try_all(warehouse, steps), "the trial", report)
 
 
-def _is_there(warehouse: Warehouse) -> bool:
+def _is_reachable(warehouse: Warehouse) -> bool:
     if not database_exists(warehouse):
         return False
     try:
@@ -114,7 +118,7 @@ def _is_there(warehouse: Warehouse) -> bool:
     return True
 
 
-def _of_nothing(warehouse: Warehouse, files: SqlFiles) -> TriedStep:
+def _new_database_step(warehouse: Warehouse, files: SqlFiles) -> TriedStep:
     count = len(files.migrations) + len(files.definitions)
     name = f"creates database {warehouse.database} and applies {count} files to it"
     return TriedStep(name, {}, {}, {}, 0.0)
@@ -123,12 +127,12 @@ def _of_nothing(warehouse: Warehouse, files: SqlFiles) -> TriedStep:
 def _try_all(warehouse: Warehouse, steps: Sequence[Step]) -> list[TriedStep]:
     with warehouse.connect_admin(autocommit=False, what="migrate") as connection:
         try:
-            return [_try(connection, step) for step in steps]
+            return [_try_step(connection, step) for step in steps]
         finally:
             connection.rollback()
 
 
-def _try(connection: Connection, step: Step) -> TriedStep:
+def _try_step(connection: Connection, step: Step) -> TriedStep:
     before, held = _relations(connection), _locks(connection)
     began = time.monotonic()
     step.apply(connection)
@@ -163,7 +167,7 @@ def _locks(connection: Connection) -> set[tuple[int, str]]:
     return {(int(oid), str(mode)) for oid, mode in connection.execute(LOCKS).fetchall()}
 
 
-def _words(mode: str) -> str:
+def _sql_lock_name(mode: str) -> str:
     """``AccessExclusiveLock`` as it is written in SQL: ``ACCESS EXCLUSIVE``."""
     words = "".join(f" {letter}" if letter.isupper() else letter for letter in mode)
     return words.removesuffix(" Lock").strip().upper()

@@ -40,12 +40,12 @@ def make_databases(warehouse: Warehouse, report: Report) -> None:
     """
     if not warehouse.is_embedded:
         _make_where_absent(warehouse, report)
-    with _server(warehouse) as connection:
+    with _connect_server(warehouse) as connection:
         refuse_unfit(connection)
         if warehouse.is_embedded:
             _make_database(connection, warehouse.database, report)
             for shared in (MAINTENANCE, "template1"):
-                _close(connection, shared)
+                _revoke_public(connection, shared)
         if warehouse.dagster is None:
             _make_database(connection, warehouse.dagster_database, report)
 
@@ -60,7 +60,7 @@ def make_logins(warehouse: Warehouse, report: Report, database: str = MAINTENANC
     """
     if not warehouse.is_embedded:
         return
-    with _server(warehouse, database) as connection:
+    with _connect_server(warehouse, database) as connection:
         try:
             with connection.transaction():
                 _make_each(connection, warehouse, report)
@@ -76,7 +76,7 @@ def _make_each(connection: Connection, warehouse: Warehouse, report: Report) -> 
         if not _may_sign_in(connection, name, password):
             report(f"making login {name}")
             _set_password(connection, name, password)
-    _allow(connection, warehouse)
+    _grant_roles(connection, warehouse)
 
 
 def _make_where_absent(warehouse: Warehouse, report: Report) -> None:
@@ -93,11 +93,11 @@ def _make_where_absent(warehouse: Warehouse, report: Report) -> None:
     except (SettingsError, InsufficientPrivilege):
         raise SettingsError(
             f"database {warehouse.database} does not exist, and this login may not create it.",
-            hint=f"as an administrator: {_line_that_creates(warehouse)}",
+            hint=f"as an administrator: {_create_statement(warehouse)}",
         ) from None
 
 
-def _line_that_creates(warehouse: Warehouse) -> str:
+def _create_statement(warehouse: Warehouse) -> str:
     owner = f' OWNER "{warehouse.admin.user}"' if warehouse.admin.user else ""
     return (
         f"CREATE DATABASE \"{warehouse.database}\"{owner} ENCODING '{ENCODING}' TEMPLATE template0;"
@@ -105,7 +105,7 @@ def _line_that_creates(warehouse: Warehouse) -> str:
 
 
 @contextmanager
-def _server(warehouse: Warehouse, database: str = MAINTENANCE) -> Iterator[Connection]:
+def _connect_server(warehouse: Warehouse, database: str = MAINTENANCE) -> Iterator[Connection]:
     if not warehouse.is_embedded:
         with warehouse.connect_admin(what="migrate") as connection:
             yield connection
@@ -133,7 +133,7 @@ def _make_database(
             )
             return
         report(f"created database {name}")
-    _close(connection, name)
+    _revoke_public(connection, name)
 
 
 def _create_database(connection: Connection, name: str) -> sql.Composed:
@@ -145,7 +145,7 @@ def _create_database(connection: Connection, name: str) -> sql.Composed:
     return sql.SQL("CREATE DATABASE {}" + ("" if is_usual else other)).format(sql.Identifier(name))
 
 
-def _close(connection: Connection, database: str) -> None:
+def _revoke_public(connection: Connection, database: str) -> None:
     """Only the owner and who is granted it may connect; left as it is where we may not say so."""
     query = "SELECT has_database_privilege('public', %s, 'CONNECT, TEMPORARY')"
     row = connection.execute(query, (database,)).fetchone()
@@ -165,7 +165,7 @@ def _may_sign_in(connection: Connection, name: str, password: SecretStr) -> bool
         return False
     query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
     row = connection.execute(query, (name,)).fetchone()
-    return row is not None and _fits(password.get_secret_value(), str(row[0]))
+    return row is not None and _matches_verifier(password.get_secret_value(), str(row[0]))
 
 
 def _set_password(connection: Connection, name: str, password: SecretStr) -> None:
@@ -181,7 +181,7 @@ def _set_password(connection: Connection, name: str, password: SecretStr) -> Non
     connection.execute(statement)
 
 
-def _fits(password: str, verifier: str) -> bool:
+def _matches_verifier(password: str, verifier: str) -> bool:
     """Whether ``SCRAM-SHA-256$rounds:salt$stored:server`` was made from this password (RFC 5802)."""
     try:
         method, rounds_and_salt, keys = verifier.split("$")
@@ -198,7 +198,7 @@ def _fits(password: str, verifier: str) -> bool:
     )
 
 
-def _allow(connection: Connection, warehouse: Warehouse) -> None:
+def _grant_roles(connection: Connection, warehouse: Warehouse) -> None:
     """The pipeline's login inherits nothing: what it may do, it does as ``warehouse_loader``."""
     names = {
         "app": APP,

@@ -21,7 +21,7 @@ from psycopg import sql
 from dagster_project.errors import TryLater
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
-from dagster_project.warehouse.restored import WHAT, close_restored
+from dagster_project.warehouse.restored import RESTORED_DUMP, close_restored
 from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migration_files import read_files
 from dagster_project.warehouse.schema.plan import Step, make_plan
@@ -62,15 +62,15 @@ def migrate(
         make_databases(warehouse, report)
         with (
             warehouse.connect_admin(what="migrate") as connection,
-            one_at_a_time(connection, report),
+            hold_migration_lock(connection, report),
         ):
             plan = make_plan(connection, read_files(folder))
             for step in plan.steps():
                 report(f"applying {step.name}")
-                when_not_busy(partial(_apply, warehouse, step, report), step.name, report)
+                retry_while_busy(partial(_apply, warehouse, step, report), step.name, report)
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:
-                report(f"{WHAT} Way out: {APPLY_ERASURES}")
+                report(f"{RESTORED_DUMP} Way out: {APPLY_ERASURES}")
             make_logins(warehouse, report)
             if plan.names or is_restored or not _is_secured(connection):
                 connection.execute("SELECT ops.secure_database()")
@@ -112,7 +112,7 @@ def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
         return [(str(gap), str(mend)) for gap, mend in rows]
 
 
-def when_not_busy(work: Callable[[], T], what: str, report: Callable[[str], None]) -> T:
+def retry_while_busy(work: Callable[[], T], what: str, report: Callable[[str], None]) -> T:
     """DDL that waits for a lock makes readers queue behind it: wait briefly, let them pass, try again."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -136,7 +136,7 @@ def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> N
 
 
 @contextmanager
-def one_at_a_time(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
+def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of migrations.
 
     Raises:

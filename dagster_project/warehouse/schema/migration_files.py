@@ -124,17 +124,17 @@ def read_files(folder: Path | None = None) -> SqlFiles:
         SettingsError: a file is misnamed, a number stands twice, or files name one another in a circle.
     """
     folder = folder or sql_folder()
-    migrations = tuple(_numbered(folder.glob("*.sql"), _migration))
-    upgrade = tuple(_numbered((folder / UPGRADE_FOLDER).glob("*.sql"), _upgrade_step))
+    migrations = tuple(_read_numbered(folder.glob("*.sql"), _read_migration))
+    upgrade = tuple(_read_numbered((folder / UPGRADE_FOLDER).glob("*.sql"), _read_upgrade_step))
     definitions = [
-        _definition(path)
+        _read_definition(path)
         for kind in DEFINITION_FOLDERS
         for path in sorted((folder / kind).glob("*.sql"))
     ]
-    return SqlFiles(migrations, tuple(_in_order(definitions)), upgrade)
+    return SqlFiles(migrations, tuple(_sort_by_dependency(definitions)), upgrade)
 
 
-def _numbered(paths: Iterable[Path], read: Callable[[Path], Migration]) -> list[Migration]:
+def _read_numbered(paths: Iterable[Path], read: Callable[[Path], Migration]) -> list[Migration]:
     found = [read(path) for path in sorted(paths)]
     revisions = [migration.revision for migration in found]
     twice = {revision for revision in revisions if revisions.count(revision) > 1}
@@ -143,30 +143,30 @@ def _numbered(paths: Iterable[Path], read: Callable[[Path], Migration]) -> list[
     return found
 
 
-def _migration(path: Path) -> Migration:
+def _read_migration(path: Path) -> Migration:
     match = MIGRATION_NAME.fullmatch(path.name)
     if match is None:
         raise SettingsError(f"{path} is not named NNNN_name.sql.", hint="rename it.")
-    return Migration(match[1], match[2], _text(path))
+    return Migration(match[1], match[2], _read_text(path))
 
 
-def _upgrade_step(path: Path) -> Migration:
+def _read_upgrade_step(path: Path) -> Migration:
     number, _, name = path.stem.partition("_")
-    return Migration(f"{UPGRADE_FOLDER}/{number}", name, _text(path))
+    return Migration(f"{UPGRADE_FOLDER}/{number}", name, _read_text(path))
 
 
-def _definition(path: Path) -> Definition:
+def _read_definition(path: Path) -> Definition:
     match = DEFINITION_NAME.fullmatch(path.name)
     if match is None:
         raise SettingsError(f"{path} is not named schema.name.sql.", hint="rename it.")
-    return Definition(f"{path.parent.name}/{match[1]}", match[1], _text(path))
+    return Definition(f"{path.parent.name}/{match[1]}", match[1], _read_text(path))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     return path.read_bytes().decode().replace("\r\n", "\n")
 
 
-def _in_order(definitions: Iterable[Definition]) -> list[Definition]:
+def _sort_by_dependency(definitions: Iterable[Definition]) -> list[Definition]:
     by_name = {definition.name: definition for definition in definitions}
     graph = {
         name: sorted((definition.mentions & by_name.keys()) - {name})

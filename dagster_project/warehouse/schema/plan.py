@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse.schema.bookkeeping import record, recorded
+from dagster_project.warehouse.schema.bookkeeping import read_applied, record_applied
 from dagster_project.warehouse.schema.definitions import (
     SHORT_WAITS,
+    apply_definitions,
     grants_of_others,
-    make_equal,
-    make_missing,
+    remake_dropped,
     run_file,
 )
 from dagster_project.warehouse.schema.migration_files import Definition, Migration, SqlFiles
@@ -61,27 +61,27 @@ class Plan:
         if self.due or self.removed:
             named = [str(file) for file in self.due] + [f"drop {name}" for name in self.removed]
             what = ", ".join(named) if len(named) <= 3 else f"{len(named)} functions and views"
-            steps.append(Step(what, self._make_equal))
+            steps.append(Step(what, self._apply_definitions))
         return steps
 
     def _move_into_baseline(self, connection: Connection) -> None:
         move_into_baseline(connection, self.files)
 
     def _migrate(self, connection: Connection, migration: Migration) -> None:
-        due = self.files.due(recorded(connection))
+        due = self.files.due(read_applied(connection))
         needed = [file for file in self.files.needed_by(migration) if file in due]
         if needed:
-            make_equal(connection, self.files, needed)
+            apply_definitions(connection, self.files, needed)
         grants = grants_of_others(connection)
         connection.execute(SHORT_WAITS)
         run_file(connection, migration)
         connection.execute("RESET ROLE")
-        make_missing(connection, self.files, grants)
-        record(connection, migration)
+        remake_dropped(connection, self.files, grants)
+        record_applied(connection, migration)
 
-    def _make_equal(self, connection: Connection) -> None:
-        due = self.files.due(recorded(connection))
-        make_equal(connection, self.files, due, self.removed)
+    def _apply_definitions(self, connection: Connection) -> None:
+        due = self.files.due(read_applied(connection))
+        apply_definitions(connection, self.files, due, self.removed)
 
 
 def make_plan(connection: Connection, files: SqlFiles) -> Plan:
@@ -90,16 +90,16 @@ def make_plan(connection: Connection, files: SqlFiles) -> Plan:
         SettingsError: the schema is newer than this program, too old for it, or a file was changed
             after it was applied.
     """
-    applied = recorded(connection)
+    applied = read_applied(connection)
     layer = layer_of(applied)
     definitions = {file.revision for file in files.definitions}
     numbered = {name: sha256 for name, sha256 in applied.items() if "/" not in name}
-    migrations = _waiting(files.migrations, numbered)
+    migrations = _find_unapplied(files.migrations, numbered)
     removed = sorted(name for name in applied if "/" in name and name not in definitions)
     return Plan(files, layer, migrations, files.due(applied), removed)
 
 
-def _waiting(files: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
+def _find_unapplied(files: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
     known = {migration.revision: migration for migration in files}
     newer = sorted(applied.keys() - known.keys() - set(LAYERS))
     if newer:

@@ -13,8 +13,13 @@ from typing import Any
 import psycopg
 
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse.schema.bookkeeping import record
-from dagster_project.warehouse.schema.definitions import OWNER, lock_views, make_equal, run_file
+from dagster_project.warehouse.schema.bookkeeping import record_applied
+from dagster_project.warehouse.schema.definitions import (
+    OWNER,
+    apply_definitions,
+    lock_views,
+    run_file,
+)
 from dagster_project.warehouse.schema.migration_files import SqlFiles
 
 Connection = psycopg.Connection[Any]
@@ -84,6 +89,6 @@ def move_into_baseline(connection: Connection, files: SqlFiles) -> None:
             run_file(connection, migration)
         else:
             connection.execute(f"SET ROLE {OWNER};\n{migration.comments}\nRESET ROLE".encode())
-        record(connection, migration)
-    make_equal(connection, files, files.definitions)
+        record_applied(connection, migration)
+    apply_definitions(connection, files, files.definitions)
     run_file(connection, rows)

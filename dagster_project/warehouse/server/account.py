@@ -36,12 +36,12 @@ class ServerAccount:
     def is_us(self) -> bool:
         return self.uid == os.geteuid()
 
-    def may(self, path: Path, user_bits: int) -> bool:
+    def has_permission(self, path: Path, user_bits: int) -> bool:
         """Whether ``path`` gives this account all of ``user_bits`` (``stat.S_IXUSR`` …)."""
-        bits = self._own_bits(path, user_bits)
+        bits = self._bits_for_us(path, user_bits)
         return path.stat().st_mode & bits == bits
 
-    def _own_bits(self, path: Path, user_bits: int) -> int:
+    def _bits_for_us(self, path: Path, user_bits: int) -> int:
         found = path.stat()
         if found.st_uid == self.uid:
             return user_bits
@@ -50,9 +50,9 @@ class ServerAccount:
     def let_through(self, folders: Iterable[Path]) -> None:
         """Add search permission where one of these folders refuses it."""
         for folder in folders:
-            if not self.may(folder, stat.S_IXUSR):
+            if not self.has_permission(folder, stat.S_IXUSR):
                 mode = stat.S_IMODE(folder.stat().st_mode)
-                folder.chmod(mode | self._own_bits(folder, stat.S_IXUSR))
+                folder.chmod(mode | self._bits_for_us(folder, stat.S_IXUSR))
                 log.warning(
                     "Search permission added on %s: Postgres runs as %s and passes through it.",
                     folder,
@@ -61,7 +61,9 @@ class ServerAccount:
 
     def let_read(self, tree: Path, probe: Path) -> None:
         """Make a tree of programs readable, if ``probe`` in it is not (installed under umask 077)."""
-        if self.may(probe, stat.S_IRUSR) and self.may(probe.parent, stat.S_IRUSR | stat.S_IXUSR):
+        if self.has_permission(probe, stat.S_IRUSR) and self.has_permission(
+            probe.parent, stat.S_IRUSR | stat.S_IXUSR
+        ):
             return
         for path in (tree, *tree.rglob("*")):
             if not path.is_symlink():

@@ -28,15 +28,15 @@ START_SECONDS = 600
 
 
 class StartFailed(Exception):
-    """``initdb`` or ``pg_ctl start`` gave up; ``said`` holds what Postgres wrote while it tried."""
+    """``initdb`` or ``pg_ctl start`` gave up; ``output`` holds what Postgres wrote while it tried."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, output: str) -> None:
+        super().__init__(output)
+        self.output = output
 
     @property
     def reason(self) -> str:
-        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
         fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
         return (fatal or lines or ["it gives no reason"])[-1]
 
@@ -89,7 +89,7 @@ class Cluster:
         self.data.mkdir(mode=0o700)
         self.data.chmod(0o700)
         os.chown(self.data, self.account.uid, self.account.gid)
-        self._open_ways()
+        self._grant_access()
         with tempfile.NamedTemporaryFile("w", dir=self.data.parent, prefix=".pw-") as file:
             file.write(password)
             file.flush()
@@ -119,7 +119,7 @@ class Cluster:
             StartFailed: Postgres gave up.
             TryLater: it is still recovering after ``START_SECONDS``.
         """
-        self._open_ways()
+        self._grant_access()
         self._write("pg_hba.conf", HBA)
         reserving = RESERVING if int(self.version()) >= 16 else {}
         settings = {**reserving, **self.settings, "port": str(port)}
@@ -137,8 +137,8 @@ class Cluster:
                 f"--log={self.log_file}",
             )
         except subprocess.CalledProcessError as error:
-            said = self._said()[before:]
-            raise StartFailed(said.decode(errors="replace") or error.stderr) from None
+            output = self._read_startup_log()[before:]
+            raise StartFailed(output.decode(errors="replace") or error.stderr) from None
         running = self.running()
         if running is None or not running.ready:
             raise TryLater(
@@ -248,7 +248,7 @@ class Cluster:
             file.write(text)
         (self.data / new).replace(self.data / name)
 
-    def _said(self) -> bytes:
+    def _read_startup_log(self) -> bytes:
         """What Postgres wrote before its own log took over."""
         with (
             suppress(OSError),
@@ -260,7 +260,7 @@ class Cluster:
     def _open(self, name: str, flags: int) -> int:
         return os.open(self.data / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
-    def _open_ways(self) -> None:
+    def _grant_access(self) -> None:
         """As root: let the server's account reach its data and its programs."""
         if self.account.is_us:
             return

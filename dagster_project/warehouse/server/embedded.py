@@ -22,11 +22,11 @@ from pydantic import SecretStr
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.server.cluster import SUPERUSER, Cluster, Postmaster, StartFailed
 from dagster_project.warehouse.server.home import (
-    claimed,
+    hold_home,
     host_name,
+    read_or_make_secret,
     read_private,
     refuse_link,
-    secret,
     write_private,
 )
 from dagster_project.warehouse.server.settings import LOOPBACK
@@ -64,47 +64,47 @@ def ensure_running(home: Path) -> EmbeddedServer:
         SettingsError: the home is somebody else's, or Postgres cannot start; says the way out.
         TryLater: another process is starting it, or it is still recovering.
     """
-    home = _real(home)
-    with claimed(home):
-        keeper = _Keeper(home)
-        keeper.refuse_other_hosts()
-        passwords = keeper.passwords()
-        keeper.create_if_absent(passwords[SUPERUSER])
-        port = keeper.running_port(passwords[SUPERUSER]) or keeper.start()
+    home = _real_path(home)
+    with hold_home(home):
+        manager = _ServerManager(home)
+        manager.refuse_other_hosts()
+        passwords = manager.passwords()
+        manager.create_if_absent(passwords[SUPERUSER])
+        port = manager.running_port(passwords[SUPERUSER]) or manager.start()
         return EmbeddedServer(home, port, passwords)
 
 
 def exists(home: Path) -> bool:
     """Whether a warehouse was made in ``home``; nothing is started or made."""
-    return (_real(home) / "postgres").exists()
+    return (_real_path(home) / "postgres").exists()
 
 
 def stop(home: Path) -> bool:
     """Stop the server of ``home``; whether it ran."""
-    home = _real(home)
+    home = _real_path(home)
     if not exists(home):
         return False
-    with claimed(home):
-        keeper = _Keeper(home)
-        keeper.refuse_other_hosts()
-        ran = keeper.cluster.running() is not None
-        keeper.cluster.stop()
+    with hold_home(home):
+        manager = _ServerManager(home)
+        manager.refuse_other_hosts()
+        ran = manager.cluster.running() is not None
+        manager.cluster.stop()
         return ran
 
 
 def pii_hash_key(home: Path) -> SecretStr:
     """The key of the embedded warehouse's pseudonyms: made once, readable by its owner only."""
-    home = _real(home)
-    with claimed(home):
-        return secret(home / "secrets" / "pii_hash_key")
+    home = _real_path(home)
+    with hold_home(home):
+        return read_or_make_secret(home / "secrets" / "pii_hash_key")
 
 
-def _real(home: Path) -> Path:
+def _real_path(home: Path) -> Path:
     refuse_link(home)
     return home.resolve()
 
 
-class _Keeper:
+class _ServerManager:
     """Creates and starts the server of a home whose lock is held."""
 
     def __init__(self, home: Path) -> None:
@@ -137,7 +137,7 @@ class _Keeper:
                 f"the passwords of the Postgres in {self.home} are gone ({folder}).",
                 hint="restore that folder from a backup, or set WAREHOUSE_HOME to a new folder.",
             )
-        made = {login: secret(folder / f"{login}_password") for login in LOGINS}
+        made = {login: read_or_make_secret(folder / f"{login}_password") for login in LOGINS}
         lines = [f"{LOOPBACK}:*:*:{login}:{p.get_secret_value()}\n" for login, p in made.items()]
         write_private(folder / "pgpass", "".join(lines))
         return made
@@ -182,7 +182,7 @@ class _Keeper:
         if running is None:
             return None
         if not self._is_recorded(running):
-            self._prove_ours(running, password)
+            self._refuse_foreign_server(running, password)
             self._write_record(running)
         return running.port
 
@@ -198,15 +198,15 @@ class _Keeper:
                 self._write_record(self.cluster.start(port))
                 return port
             except StartFailed as failure:
-                if not self._may_pass(failure, port) or time.monotonic() > deadline:
+                if not self._is_passing(failure, port) or time.monotonic() > deadline:
                     raise SettingsError(
                         f"the Postgres in {self.home} does not start: {failure.reason}",
                         hint=f"see {self.cluster.log_file}.",
                     ) from None
 
-    def _may_pass(self, failure: StartFailed, port: int) -> bool:
+    def _is_passing(self, failure: StartFailed, port: int) -> bool:
         """Backends of a killed postmaster live on; a port may be taken under our eyes."""
-        if "shared memory block" in failure.said:
+        if "shared memory block" in failure.output:
             self.cluster.end_orphans()
             time.sleep(0.1)
             return True
@@ -217,7 +217,7 @@ class _Keeper:
         known = (record.get("pid"), record.get("started"), record.get("port"))
         return known == (running.pid, running.started, running.port)
 
-    def _prove_ours(self, running: Postmaster, password: SecretStr) -> None:
+    def _refuse_foreign_server(self, running: Postmaster, password: SecretStr) -> None:
         """A server that nobody recorded: ours if the starter died before, or somebody's own."""
         with (
             suppress(psycopg.Error),

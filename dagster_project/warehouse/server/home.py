@@ -32,7 +32,7 @@ PARENT_MODE = 0o755
 
 
 @contextmanager
-def claimed(home: Path) -> Iterator[None]:
+def hold_home(home: Path) -> Iterator[None]:
     """Hold the home's lock; a home that is absent is made.
 
     Raises:
@@ -42,7 +42,9 @@ def claimed(home: Path) -> Iterator[None]:
     with refuse_others_folders(home):
         home = private_home(home)
         private_folder(home / "secrets")
-        with locked(home / "embedded.lock", f"another process is starting the Postgres in {home}."):
+        with hold_lock(
+            home / "embedded.lock", f"another process is starting the Postgres in {home}."
+        ):
             yield
 
 
@@ -76,7 +78,7 @@ def private_home(home: Path) -> Path:
     if owner != 0:
         refuse_other_owner(home)
     if owner == os.geteuid():
-        _close(home, _home_mode())
+        _restrict(home, _home_mode())
     for name in (*FOLDERS, *FILES):
         _check_part(home / name)
     return home
@@ -89,12 +91,12 @@ def private_folder(folder: Path) -> Path:
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     refuse_other_owner(folder)
-    _close(folder, 0o700)
+    _restrict(folder, 0o700)
     return folder
 
 
 @contextmanager
-def locked(path: Path, refusal: str) -> Iterator[None]:
+def hold_lock(path: Path, refusal: str) -> Iterator[None]:
     """Hold a lock on this file, which is made if it is absent.
 
     Raises:
@@ -103,14 +105,14 @@ def locked(path: Path, refusal: str) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = _open(path, flags)
     try:
-        _close_file(descriptor)
+        _restrict_file(descriptor)
         _lock(descriptor, refusal)
         yield
     finally:
         os.close(descriptor)
 
 
-def secret(path: Path) -> SecretStr:
+def read_or_make_secret(path: Path) -> SecretStr:
     """What the file holds; a new random text if it is absent."""
     held = (read_private(path) or "").strip()
     if not held:
@@ -144,7 +146,7 @@ def write_private(path: Path, text: str) -> None:
     new.unlink(missing_ok=True)
     descriptor = _open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(descriptor, "w") as file:
-        _close_file(descriptor)
+        _restrict_file(descriptor)
         file.write(text)
         file.flush()
         os.fsync(descriptor)
@@ -156,9 +158,9 @@ def refuse_link(path: Path) -> None:
     try:
         is_link = path.is_symlink()
     except OSError as error:
-        raise _no_home(path, error.strerror) from error
+        raise _home_error(path, error.strerror) from error
     if is_link:
-        raise _link(path)
+        raise _link_error(path)
 
 
 def refuse_other_owner(path: Path) -> None:
@@ -203,11 +205,11 @@ def _make_home(home: Path) -> None:
     except PermissionError:
         raise
     except OSError as error:
-        raise _no_home(home, error.strerror) from error
-    raise _no_home(home, os.strerror(errno.ENOTDIR))
+        raise _home_error(home, error.strerror) from error
+    raise _home_error(home, os.strerror(errno.ENOTDIR))
 
 
-def _no_home(path: Path, reason: str | None) -> SettingsError:
+def _home_error(path: Path, reason: str | None) -> SettingsError:
     return SettingsError(
         f"{path} cannot be the warehouse's home: {reason}.",
         hint="set WAREHOUSE_HOME to a folder of your own.",
@@ -231,10 +233,10 @@ def _check_part(path: Path) -> None:
         return
     refuse_other_owner(path)
     if path.name != SERVER_DATA:
-        _close(path, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+        _restrict(path, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
 
 
-def _close(path: Path, most: int) -> None:
+def _restrict(path: Path, most: int) -> None:
     """Take from others what is more than ``most``; the owner has it all."""
     mode = stat.S_IMODE(path.stat().st_mode)
     wanted = mode & most | most & 0o700
@@ -242,7 +244,7 @@ def _close(path: Path, most: int) -> None:
         path.chmod(wanted)
 
 
-def _close_file(descriptor: int) -> None:
+def _restrict_file(descriptor: int) -> None:
     os.fchmod(descriptor, 0o600)
 
 
@@ -251,11 +253,11 @@ def _open(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise _link(path) from None
+            raise _link_error(path) from None
         raise
 
 
-def _link(path: Path) -> SettingsError:
+def _link_error(path: Path) -> SettingsError:
     return SettingsError(
         f"{path} is a symbolic link, and none is followed in the warehouse's home.",
         hint="put the file or folder itself in its place, or set WAREHOUSE_HOME to the real folder.",

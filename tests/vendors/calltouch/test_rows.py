@@ -324,7 +324,7 @@ def test_an_offset_decides_day_and_hour_where_the_wall_clock_does_not() -> None:
 
 def test_what_came_instead_of_a_date_is_told_by_its_form_alone() -> None:
     [reject] = batch_of(ROW | {"dateSent": "Апр 1, 2024 15:05 +7 920 938-36-54"}).rejects
-    assert reject.came == "as aaa 9, 9999 99:99 +9 999 999-99-99 instead of dd-mm-yyyy HH:MM:SS"
+    assert reject.actual == "as aaa 9, 9999 99:99 +9 999 999-99-99 instead of dd-mm-yyyy HH:MM:SS"
 
 
 def test_a_row_in_windows_1251_has_its_day_and_names_its_fields() -> None:
@@ -333,7 +333,7 @@ def test_a_row_in_windows_1251_has_its_day_and_names_its_fields() -> None:
     batch = to_batch(replace(page, body=recoded), APRIL, RowContext.from_secret(SECRET))
     [reject] = batch.rejects
     assert (reject.reason, reject.day) == ("unreadable row: not UTF-8", date(2024, 4, 1))
-    assert reject.came == "in smsStatusDetail, smsMessage"
+    assert reject.actual == "in smsStatusDetail, smsMessage"
     assert len(batch) == 1
 
 
@@ -341,7 +341,7 @@ def test_a_date_under_another_name_is_told_with_the_name() -> None:
     renamed = {("sentAt2" if key == "dateSent" else key): text for key, text in ROW.items()}
     [reject] = batch_of(renamed).rejects
     assert reject.reason == "unreadable row: dateSent is missing"
-    assert reject.came == "beside sentAt#"
+    assert reject.actual == "beside sentAt#"
 
 
 def test_a_page_that_was_decoded_is_not_decoded_again() -> None:

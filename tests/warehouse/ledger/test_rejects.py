@@ -54,7 +54,7 @@ def test_only_what_the_standing_load_did_not_meet_is_new(warehouse: Warehouse) -
         write_rejects(connection, begin(connection), [BAD], [DAY])
         found = new_rejects(connection, begin(connection), [BAD, OTHER], [DAY], {})
     assert found.dated[DAY] == {"unreadable dateSent": 1}
-    assert found.told(found.dated[DAY]) == "unreadable dateSent: 1"
+    assert found.describe(found.dated[DAY]) == "unreadable dateSent: 1"
 
 
 def test_what_a_record_becomes_takes_its_place(warehouse: Warehouse) -> None:

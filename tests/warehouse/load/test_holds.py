@@ -173,10 +173,10 @@ def test_a_first_load_of_which_nothing_can_be_read_is_doubted(warehouse: Warehou
 
 def test_more_than_ten_of_very_many_are_no_considerable_part() -> None:
     guard = RejectGuard()
-    assert not guard.objects(11, 1100)
-    assert guard.objects(12, 1100)
-    assert guard.objects(1, 1)
-    assert not guard.objects(0, 0)
+    assert not guard.is_exceeded(11, 1100)
+    assert guard.is_exceeded(12, 1100)
+    assert guard.is_exceeded(1, 1)
+    assert not guard.is_exceeded(0, 0)
 
 
 def nulled(rows: Sequence[Sms], *, absent: bool = False) -> Batch:

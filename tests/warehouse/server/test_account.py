@@ -61,4 +61,4 @@ def test_programs_become_readable_where_they_are_not(tmp_path: Path) -> None:
     STRANGER.let_read(folder, program)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, program, notes)]
     assert modes == [0o755, 0o755, 0o644]
-    assert STRANGER.may(program, stat.S_IRUSR | stat.S_IXUSR)
+    assert STRANGER.has_permission(program, stat.S_IRUSR | stat.S_IXUSR)

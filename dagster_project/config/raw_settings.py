@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-class Given(dict[str, str]):
+class RawSettings(dict[str, str]):
     """Texts by the names of their settings.
 
     ``places`` says of a setting where it stands, such as ``.env, line 7``; one that the environment
@@ -17,7 +17,7 @@ class Given(dict[str, str]):
         self.places = dict(places or {})
         self.unknown: list[str] = []
 
-    def named(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """The setting's name, with its place: ``RAW_RETENTION_DAYS (.env, line 7)``."""
         place = self.places.get(name)
         return f"{name} ({place})" if place else name
