@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from dagster_project.model.receipt import DOUBT, Extraction
-from dagster_project.warehouse.ledger.load_receipts import REJECTED, REJECTED_UNDATED
+from dagster_project.model.receipt import DOUBT, REJECTED, Extraction
+from dagster_project.warehouse.ledger.load_receipts import REJECTED_UNDATED
 from dagster_project.warehouse.load.day_counts import MOVED_OUT, DayCounts, rejected_figures
 
 DAY = date(2024, 5, 1)
