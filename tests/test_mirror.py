@@ -28,7 +28,6 @@ ONLY_DECLARES = {
 """Modules that declare data; the functions in them are its defaults and conversions."""
 
 TESTED_IN = {
-    "cli/metrics.py": "monitoring/test_logs.py",
     "cli/server.py": "cli/test_main.py",
     "cli/stack.py": "docker/test_inside.py",
     "cli/ui.py": "orchestration/test_webserver.py",
@@ -39,7 +38,7 @@ TESTED_IN = {
     "orchestration/dagster_log.py": "orchestration/test_retention.py",
     "orchestration/instance.py": "orchestration/test_storage.py",
     "orchestration/instance_checks.py": "cli/test_doctor.py",
-    "orchestration/run_metrics.py": "monitoring/test_logs.py",
+    "orchestration/run_metrics.py": "cli/test_metrics.py",
     "pipeline/calls_left.py": "pipeline/test_due_days.py",
     "pipeline/forecast.py": "cli/test_plan.py",
     "privacy/rekey.py": "cli/test_rekey.py",

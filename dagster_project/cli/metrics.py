@@ -6,17 +6,21 @@ run anywhere. A scrape that cannot read answers 503, so that the target shows as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import click
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.registry import Collector
 
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.monitoring.logs import Metric, exposition
 from dagster_project.monitoring.metrics import account_metrics, last_day_metrics, point_metrics
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import opened_instance
@@ -27,23 +31,24 @@ PATH = "/metrics"
 
 def metrics(*, port: int | None, host: str) -> int:
     """Print the figures once, or serve them until interrupted."""
-    with _reader() as read:
+    with _reader() as reader:
         if port is None:
-            click.echo(read(), nl=False)
+            click.echo(exposition(reader), nl=False)
             return 0
-        serve(read, host, port)
+        serve(reader, host, port)
     return 0
 
 
-class Reader:
-    """Answers with the text; one scrape reads at a time, on connections that are kept."""
+class Reader(Collector):
+    """Reads all figures anew for each scrape; one scrape reads at a time, on connections that are kept."""
 
-    def __init__(self, settings: Settings, read_runs: Callable[[], list[Metric]]) -> None:
+    def __init__(self, settings: Settings, read_runs: Callable[[], list[Gauge]]) -> None:
         self._settings = settings
         self._read_runs = read_runs
         self._lock = Lock()
 
-    def __call__(self) -> str:
+    def collect(self) -> Iterable[Gauge]:
+        """Metrics without values are left out."""
         with (
             self._lock,
             services.warehouse().connect(
@@ -56,7 +61,19 @@ class Reader:
                 *point_metrics(connection, self._settings),
                 *self._read_runs(),
             ]
-        return exposition(found)
+        return [metric for metric in found if metric.samples]
+
+
+def exposition(collector: Collector) -> str:
+    """What a scrape answers with, in the text format."""
+    return generate_latest(_registry(collector)).decode()
+
+
+def _registry(collector: Collector) -> CollectorRegistry:
+    """Of these metrics alone: nothing of this process, nothing read before a scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return registry
 
 
 @contextmanager
@@ -66,33 +83,36 @@ def _reader() -> Iterator[Reader]:
         yield Reader(settings, partial(run_metrics, instance))
 
 
-def serve(read: Reader, host: str, port: int) -> None:
+def serve(collector: Collector, host: str, port: int) -> None:
     """Serve ``/metrics`` until interrupted."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = 404, f"see {PATH}\n"
-            if self.path == PATH:
-                try:
-                    status, text = 200, read()
-                except WarehouseError as error:
-                    status, text = 503, f"{type(error).__name__}\n"
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = make_server(host, port, _application(collector), ThreadingWSGIServer, _Handler)
     except OSError as error:
         raise SettingsError(
             f"{host}:{port} cannot be listened on.", hint="use --port 0 for a free port."
         ) from error
-    click.echo(f"metrics: http://{host}:{server.server_address[1]}{PATH}  (Ctrl-C ends it)")
+    click.echo(f"metrics: http://{host}:{server.server_port}{PATH}  (Ctrl-C ends it)")
     with server:
         server.serve_forever()
+
+
+def _application(collector: Collector) -> WSGIApplication:
+    answer: WSGIApplication = make_wsgi_app(_registry(collector))
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            status, text = "404 Not Found", f"see {PATH}\n"
+        else:
+            try:
+                return answer(environ, start_response)
+            except WarehouseError as error:
+                status, text = "503 Service Unavailable", f"{type(error).__name__}\n"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [text.encode()]
+
+    return application
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass

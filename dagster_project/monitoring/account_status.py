@@ -1,7 +1,7 @@
 """How things stand, read from the ledger: for every source and account what is good, and what is red.
 
-Grain: one ``AccountStatus`` a source and account. A *gap* is a day between the first loaded and the last
-expected day that has no receipt. A day is *red* for a reason: it is a gap, it was asked for in vain, a
+Grain: one ``AccountStatus`` a source and account. A *gap* is a due day after the first loaded one that has no
+receipt (``lateness.py``). A day is *red* for a reason: it is a gap, it was asked for in vain, a
 newer answer is held, the last attempt failed, its records did not add up, some were rejected, or it is dated in the
 future. Each reason names where it is
 told: the receipt, the extraction.
@@ -146,7 +146,11 @@ def _asked_in_vain(connection: Connection, expected: Expected) -> set[date]:
         " WHERE e.source = %(source)s AND e.account = %(account)s AND e.outcome = 'failed'"
         " AND e.failure_kind IS DISTINCT FROM 'QuotaSpent' AND NOT EXISTS (SELECT FROM ops.day_state s"
         " WHERE s.source = e.source AND s.account = e.account AND s.day = asked.day)",
-        {"source": expected.source, "account": expected.account, "until": expected.due},
+        {
+            "source": expected.source,
+            "account": expected.account,
+            "until": expected.ended or expected.due,
+        },
     ).fetchall()
     return {row[0] for row in rows}
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from dagster_project import clock
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_value
 
 CHANGES = ("received", "inserted", "updated", "deleted", "unchanged", "rejected")
 
@@ -38,13 +40,32 @@ def read_loads(connection: Connection) -> Mapping[Key, AccountLoads]:
     return {(row[0], row[1]): AccountLoads(*row[2:]) for row in found}
 
 
+def first_asked(connection: Connection) -> Mapping[Key, datetime]:
+    """When the vendor was first asked for an account, by source and account."""
+    found = connection.execute(
+        "SELECT source, account, min(started_at) FROM ops.extraction GROUP BY source, account"
+    )
+    return {(row[0], row[1]): row[2] for row in found}
+
+
+def last_asked(connection: Connection) -> datetime:
+    """When any vendor was asked last; before the first time, when the warehouse was made."""
+    found: datetime = fetch_value(
+        connection,
+        "SELECT coalesce((SELECT max(started_at) FROM ops.extraction),"
+        " (SELECT min(applied_at) FROM ops.migration))",
+    )
+    return found
+
+
 def asked(connection: Connection) -> list[tuple[str, str, str, int, int, int, int]]:
     """Source, account, outcome: windows of the last day, their requests, points and answers of 429."""
     return connection.execute(
         "SELECT source, account, outcome, count(*), sum(requests), sum(points),"
         " sum(coalesce((notes ->> 'answers_429')::int, 0))"
-        " FROM ops.extraction WHERE started_at > clock_timestamp() - interval '1 day'"
-        " GROUP BY source, account, outcome"
+        " FROM ops.extraction WHERE started_at > clock_timestamp() + %s - interval '1 day'"
+        " GROUP BY source, account, outcome",
+        (clock.shift(),),
     ).fetchall()
 
 

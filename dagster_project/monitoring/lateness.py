@@ -1,17 +1,17 @@
 """Whether an account is late: the one place that decides which days should be loaded and are not.
 
-Grain: a source and account. A day is *missing* when it has ended and has no receipt, counted from the
-first loaded day; where one answer tells of all days (the whole history), from the day of the last
-answer. An account is *late* when its newest day that is due is missing. A day is due ``patience`` after
-the midnight from which a night may ask for it; status and metrics have none, the check ``fresh`` waits
-until the morning, the alarm as long as ``ALARM_OVERDUE_HOURS`` says.
+Grain: a source and account. A day is *due* once a night could have loaded it: ``DUE_AFTER`` its end.
+Due days from the first loaded one on that have no receipt are *missing*; where one answer tells of all
+days (the whole history), from the day of the last answer. An account is *late* when its newest due day
+is missing. Status, metrics, the check ``fresh`` and Prometheus' alerts go by this, ``bi`` by the same in
+SQL (``mart.due_until``); the alarm waits longer, as ``ALARM_OVERDUE_HOURS`` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,18 +22,19 @@ from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
-FRESH_BY: Final = 6
-"""The hour of the next morning until which the check ``fresh`` waits for a day."""
+DUE_AFTER: Final = timedelta(hours=6)
+"""How long after its end a day is due: the nights begin in the third hour, and take their time."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The newest day that an account should have by now."""
+    """The newest day that an account should have by now; ``ended``: the newest that is over, due or not."""
 
     source: str
     account: str
     due: date
     whole_history: bool = False
+    ended: date | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -53,9 +54,15 @@ class Lateness:
         return self.newest is None or self.newest < self.due
 
 
-def expect_ended(feed: Feed, account: str, zone: ZoneInfo) -> Expected:
-    """An account of which every ended day is due."""
-    return _expected(feed, account, clock.today(zone) - ONE_DAY)
+def due_until(zone: ZoneInfo, at: datetime) -> date:
+    """The newest day of a zone that is due at an instant."""
+    return (at - DUE_AFTER).astimezone(zone).date() - ONE_DAY
+
+
+def expect_due(feed: Feed, account: str, zone: ZoneInfo) -> Expected:
+    """An account that should have every day which a night could have loaded by now."""
+    expected = _expected(feed, account, due_until(zone, clock.now()))
+    return replace(expected, ended=clock.today(zone) - ONE_DAY)
 
 
 def expect_askable(

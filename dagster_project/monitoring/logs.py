@@ -1,4 +1,4 @@
-"""Logs and metrics in forms that other programs read: JSON lines, Prometheus' text format.
+"""Logs in a form that other programs read: JSON lines.
 
 What is told has a place in no other program's schema, so it is kept small and flat: one line an
 event, with run, source, account and window where they are known. Counts, days and labels only: no
@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,43 +115,6 @@ def log_problem(run: str, source: str, problem: WarehouseError) -> None:
         "recovery": problem.recovery,
     }
     log.error(problem.what, extra={FIELDS: fields})
-
-
-@dataclass
-class Metric:
-    """One gauge of Prometheus' text format, and its values by labels."""
-
-    name: str
-    help: str
-    values: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
-
-    def add(self, value: float, **labels: str) -> None:
-        self.values.append((labels, value))
-
-    def lines(self) -> Iterator[str]:
-        yield f"# HELP {self.name} {_escaped(self.help)}"
-        yield f"# TYPE {self.name} gauge"
-        for labels, value in self.values:
-            shown = ",".join(f'{k}="{_escaped(v, quote=True)}"' for k, v in labels.items())
-            yield (
-                f"{self.name}{{{shown}}} {_number(value)}"
-                if shown
-                else f"{self.name} {_number(value)}"
-            )
-
-
-def exposition(metrics: Iterable[Metric]) -> str:
-    """The text that a scrape answers with; metrics without values are left out."""
-    return "".join(f"{line}\n" for metric in metrics if metric.values for line in metric.lines())
-
-
-def _escaped(text: str, *, quote: bool = False) -> str:
-    shown = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return shown.replace('"', '\\"') if quote else shown
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def window_of(days: Sequence[Any]) -> str:

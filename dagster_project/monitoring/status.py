@@ -15,11 +15,11 @@ from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.model.window import Account, each_day
+from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.account_status import AccountStatus, Red, read_account_status
 from dagster_project.monitoring.alarm_outbox import Alarm
-from dagster_project.monitoring.lateness import expect_ended
+from dagster_project.monitoring.lateness import expect_due
 from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.reconcile import months_of_account
 from dagster_project.text.day_runs import runs_of
@@ -121,7 +121,7 @@ def _account_health(
     feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection, account: Account
 ) -> AccountHealth:
     today = clock.today(account.time_zone)
-    expected = expect_ended(feed, account.label, account.time_zone)
+    expected = expect_due(feed, account.label, account.time_zone)
     standing = read_account_status(connection, expected)
     askable = set(feed.night_days(settings, WarehouseStore(warehouse), today, standing.gaps))
     lost = [day for day in standing.gaps if day not in askable]
@@ -140,7 +140,7 @@ def _account_health(
     return AccountHealth(
         status=standing,
         points=_points(feed, settings, connection, account),
-        requested_left=_requested_left(connection, standing, account, expected.due),
+        requested_left=_requested_left(connection, standing, account, today - ONE_DAY),
         red_days=tuple(_group_red(standing, red)),
         notices=tuple(notices),
     )

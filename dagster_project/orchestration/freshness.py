@@ -18,14 +18,14 @@ import dagster as dg
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.monitoring.lateness import FRESH_BY, expect_askable, lateness
+from dagster_project.monitoring.lateness import DUE_AFTER, expect_askable, lateness
 from dagster_project.orchestration import services
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
 
 NAME: Final = "fresh"
 DESCRIPTION: Final = (
-    f"The newest ended day is loaded for every account, by {FRESH_BY} o'clock of the next morning."
+    f"The newest ended day is loaded for every account, {DUE_AFTER // timedelta(hours=1)} hours after its end."
     " Loading an old day changes nothing here."
 )
 INTERVAL_SECONDS: Final = 300
@@ -57,8 +57,7 @@ def freshness(
     accounts = feed.accounts(settings)
     if not any(owed_days.started_on(connection, account) for account in accounts):
         return None
-    patience = timedelta(hours=FRESH_BY)
-    expected = [expect_askable(feed, settings, warehouse, one, patience) for one in accounts]
+    expected = [expect_askable(feed, settings, warehouse, one, DUE_AFTER) for one in accounts]
     # The zones of accounts differ: the source is as far as the one whose day ends last.
     day = min(one.due for one in expected)
     found = lateness(connection, [replace(one, due=day) for one in expected])

@@ -5,20 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-
-from dagster_project.monitoring.logs import Metric
+from prometheus_client.core import GaugeMetricFamily as Gauge
 
 UNDER_WAY = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
-def run_metrics(instance: dg.DagsterInstance) -> list[Metric]:
+def run_metrics(instance: dg.DagsterInstance) -> list[Gauge]:
     """Runs of Dagster: those under way, and those that ended in 24 hours."""
-    now = Metric("warehouse_runs", "Runs under way, by status.")
-    ended = Metric("warehouse_runs_1d", "Runs that ended in 24 hours, by status.")
+    now = Gauge("warehouse_runs", "Runs under way, by status.", labels=["status"])
+    ended = Gauge("warehouse_runs_1d", "Runs that ended in 24 hours, by status.", labels=["status"])
     since = datetime.now(UTC) - timedelta(days=1)
     for names, metric, after in ((UNDER_WAY, now, None), (ENDED, ended, since)):
         for name in names:
             wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus(name)], updated_after=after)
-            metric.add(instance.get_runs_count(wanted), status=name.lower())
+            metric.add_metric([name.lower()], instance.get_runs_count(wanted))
     return [now, ended]

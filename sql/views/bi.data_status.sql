@@ -7,7 +7,7 @@ SELECT e.source, e.vendor, e.account, e.label AS account_label, e.day,
 FROM mart.expected_day e
 LEFT JOIN ops.day_state s ON s.source = e.source AND s.account = e.account AND s.day = e.day;
 
-COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to yesterday. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Source: the pipeline''s receipts.';
+COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to the newest that is due: yesterday, from 06:00 on, in the account''s time zone. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Source: the pipeline''s receipts.';
 COMMENT ON COLUMN bi.data_status.source IS 'calltouch, tellody_activity, tellody_purchases or trust.';
 COMMENT ON COLUMN bi.data_status.vendor IS 'calltouch, tellody or trust.';
 COMMENT ON COLUMN bi.data_status.account IS 'Calltouch site, Tellody account label or Trust company, as text.';

@@ -1,4 +1,4 @@
--- A calendar day of an account that has ended, since the first day that was ever loaded. Of a source
+-- A calendar day of an account that is due, since the first day that was ever loaded, and what was loaded after it. Of a source
 -- whose every answer tells all days, a day without rows is told up to the day before the last answer
 -- that stands, whichever days that load gave receipts to.
 CREATE OR REPLACE VIEW mart.expected_day WITH (security_barrier) AS
@@ -14,12 +14,12 @@ CROSS JOIN LATERAL (
         SELECT x.extraction_id FROM ops.day_state x
         WHERE x.source = s.source AND x.account = a.account)) told
 JOIN mart.date_day d ON d.day >= was_loaded.first
-    AND d.day <= greatest(was_loaded.last, (now() AT TIME ZONE a.time_zone)::date - 1)
+    AND d.day <= greatest(was_loaded.last, mart.due_until(a.time_zone, now()))
 WHERE NOT s.tells_all_days OR d.day > told.until OR EXISTS (
     SELECT FROM ops.day_state x
     WHERE x.source = s.source AND x.account = a.account AND x.day = d.day);
 
-COMMENT ON VIEW mart.expected_day IS 'The days that should be loaded: from an account''s first loaded day to yesterday.';
+COMMENT ON VIEW mart.expected_day IS 'The days that should be loaded: from an account''s first loaded day to the newest that is due.';
 COMMENT ON COLUMN mart.expected_day.source IS 'Source.';
 COMMENT ON COLUMN mart.expected_day.vendor IS 'Its vendor.';
 COMMENT ON COLUMN mart.expected_day.account IS 'Account.';

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from dagster_project.monitoring.account_status import read_account_status
-from dagster_project.monitoring.lateness import Expected
+from dagster_project.monitoring.lateness import Expected, due_until
 from tests.bi.conftest import DAY, NEXT, ZONES, Loads, Readers, sms
 
 FACT = (
@@ -141,8 +141,8 @@ def test_a_gap_is_a_row_of_nulls_that_says_so(loads: Loads, readers: Readers) ->
 def test_data_status_and_data_until_tell_gaps_and_unsettled_days(
     loads: Loads, readers: Readers
 ) -> None:
-    today = datetime.now(UTC).date()
-    first, last = today - timedelta(days=6), today - timedelta(days=2)
+    due = due_until(ZONES["calltouch"], datetime.now(UTC))
+    first, last = due - timedelta(days=5), due - timedelta(days=1)
     loads.sms(first, OUTCOMES, settled=True)
     loads.sms(last, OUTCOMES)
     states = readers.ask(
@@ -194,7 +194,7 @@ def test_days_that_an_answer_of_all_purchases_has_told_are_no_gaps(
     loads: Loads, readers: Readers
 ) -> None:
     """As ``warehouse status`` has it: what decides is the last answer, not the days it was loaded for."""
-    today = datetime.now(ZONES["tellody"]).date()
+    today = due_until(ZONES["tellody"], datetime.now(UTC)) + timedelta(days=1)
     loads.rows("tellody_purchases", "main", DAY, [])
     gaps = "SELECT count(*) FROM bi.data_status WHERE is_gap"
     since = (today - DAY).days - 1

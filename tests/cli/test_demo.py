@@ -13,6 +13,8 @@ import pytest
 
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.server import embedded
+from tests.support.programs import need
+from tests.support.prometheus import Scrape, firing
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -31,10 +33,10 @@ def home(scratch: Path) -> Iterator[Path]:
     embedded.stop(scratch / "home-demo")
 
 
-def run_demo(home: Path) -> str:
+def run_demo(home: Path, *arguments: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CALLTOUCH_")}
     done = subprocess.run(
-        [PROGRAM, "demo"],
+        [PROGRAM, *(arguments or ["demo"])],
         env={**environment, "WAREHOUSE_HOME": str(home), "CALLTOUCH_SITE_IDS": "1"},
         capture_output=True,
         text=True,
@@ -66,11 +68,21 @@ def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> No
     for secret in embedded.ensure_running(home.with_name("home-demo")).passwords.values():
         assert secret.get_secret_value() not in first
 
+    trip_no_alert(home)
+
     second = run_demo(home)
     assert row_versions(warehouse) == versions
     assert "nothing changed: every day stands as the vendors answer it" in second
     assert not home.exists(), "the real home is not touched"
     check_special_days(warehouse)
+
+
+def trip_no_alert(home: Path) -> None:
+    """However long it stands like this, none of the alerts that are shipped fires."""
+    (promtool,) = need("promtool")
+    scrape = Scrape(run_demo(home, "--demo", "metrics"))
+    assert len([name for name, _ in scrape.values if name == "warehouse_gap_days"]) == 7
+    assert firing(promtool, home.parent, [scrape] * 30, 60) == set()
 
 
 def check_special_days(warehouse: Warehouse) -> None:

@@ -14,10 +14,12 @@ from dagster_project.config.settings import load_settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import Account
 from dagster_project.monitoring.lateness import (
+    DUE_AFTER,
     Expected,
     Lateness,
+    due_until,
     expect_askable,
-    expect_ended,
+    expect_due,
     lateness,
 )
 from dagster_project.warehouse.connection import Warehouse
@@ -104,7 +106,8 @@ def test_a_day_is_due_when_it_has_ended_and_the_patience_is_over(
     def due(**hours: float) -> date:
         return expect_askable(SMS, settings, warehouse, account, timedelta(**hours)).due
 
-    assert expect_ended(SMS, "101", MOSCOW).due == yesterday
+    found = expect_due(SMS, "101", MOSCOW)
+    assert (found.due, found.ended) == (yesterday - timedelta(days=1), yesterday)
     assert due(hours=0) == yesterday
     assert due(hours=2) == yesterday
     assert due(hours=3) == yesterday - timedelta(days=1)
@@ -118,3 +121,40 @@ def test_today_is_due_where_the_vendor_answers_for_today_alone(
     today = clock.today(COMPANY.time_zone)
     due = expect_askable(TRUST, trust_settings(), warehouse, COMPANY, timedelta(0)).due
     assert due == today
+
+
+# Clocks go back and forth at midnight, and in the hours of the nights.
+CHANGES = {
+    "Europe/Moscow": date(2024, 5, 10),
+    "Europe/Athens": date(2024, 3, 31),
+    "Europe/Paris": date(2024, 10, 27),
+    "America/Santiago": date(2024, 9, 8),
+    "America/Havana": date(2024, 11, 3),
+    "Pacific/Apia": date(2011, 12, 30),
+}
+
+
+@pytest.mark.parametrize(("name", "day"), CHANGES.items(), ids=CHANGES)
+def test_a_day_is_due_six_hours_after_its_end_and_bi_says_so_too(
+    warehouse: Warehouse, name: str, day: date
+) -> None:
+    zone = ZoneInfo(name)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    moments = [midnight + timedelta(minutes=30 * n) for n in range(-60, 120)]
+    here = [due_until(zone, moment) for moment in moments]
+    assert here == sorted(here)
+    for moment, due in zip(moments, here, strict=True):
+        at = moment.astimezone(zone)
+        assert due == (moment - DUE_AFTER).astimezone(zone).date() - timedelta(days=1)
+        assert due < at.date(), "a day that has not ended is never due"
+        if at.hour < 5:
+            assert due < at.date() - timedelta(days=1), "no night could have loaded it"
+        if at.hour >= 7:
+            assert due == at.date() - timedelta(days=1)
+    with warehouse.connect_admin() as connection:
+        there = connection.execute(
+            "SELECT mart.due_until(%s, m.at) FROM unnest(%s::timestamptz[]) WITH ORDINALITY"
+            " AS m(at, n) ORDER BY m.n",
+            (name, moments),
+        ).fetchall()
+    assert [due for (due,) in there] == here

@@ -6,9 +6,6 @@ import json
 import logging
 import re
 import subprocess
-import threading
-import urllib.error
-import urllib.request
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -18,13 +15,14 @@ import pytest
 from dagster_project.cli import metrics
 from dagster_project.errors import AnswerNotTrusted, SettingsError
 from dagster_project.monitoring import logs
-from dagster_project.monitoring.logs import JsonLines, Metric, exposition
+from dagster_project.monitoring.logs import JsonLines
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.run_metrics import run_metrics
 from dagster_project.sandbox.server import running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import SITE, days_back, operating
 from tests.support.programs import need
+from tests.support.prometheus import Scrape
 
 LINE = re.compile(r'^warehouse_[a-z0-9_]+(\{(\w+="[^"]*",?)+\})? -?[0-9.e+-]+$')
 
@@ -71,15 +69,6 @@ def test_a_format_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         logs.configure_logs()
 
 
-def test_labels_are_escaped_and_empty_metrics_left_out() -> None:
-    metric = Metric("warehouse_rows", "Rows.")
-    metric.add(2, account='a"b\\c\nd')
-    assert exposition([metric, Metric("warehouse_none", "None.")]) == (
-        "# HELP warehouse_rows Rows.\n# TYPE warehouse_rows gauge\n"
-        'warehouse_rows{account="a\\"b\\\\c\\nd"} 2\n'
-    )
-
-
 def test_windows_are_written_as_days_or_spans() -> None:
     assert logs.window_of([date(2024, 4, 1)]) == "2024-04-01"
     assert logs.window_of([date(2024, 4, 3), date(2024, 4, 1)]) == "2024-04-01..2024-04-03"
@@ -105,20 +94,20 @@ def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
             rows = house.rows("SELECT count(*) FROM warehouse.calltouch_sms")[0][0]
             phones = house.rows("SELECT DISTINCT phone FROM warehouse.calltouch_sms")
             with opened_instance(house.settings, house.warehouse) as instance:
-                text = metrics.Reader(house.settings, partial(run_metrics, instance))()
+                reader = metrics.Reader(house.settings, partial(run_metrics, instance))
+                text = metrics.exposition(reader)
 
-    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    who = f'{{source="calltouch",account="{SITE}"}}'
-    assert samples[f"warehouse_lag_days{who}"] == "0"
-    assert samples[f"warehouse_gap_days{who}"] == "0"
-    assert samples[f"warehouse_rows{who}"] == str(rows)
-    asked = f'{{source="calltouch",account="{SITE}",outcome="complete"}}'
-    assert samples[f"warehouse_answers_429_1d{asked}"] == "1"
-    assert int(samples[f"warehouse_requests_1d{asked}"]) >= 2
-    assert samples[f"warehouse_points_budget{who}"] == "500"
-    assert int(samples[f"warehouse_points_spent{who}"]) >= 2
-    assert samples['warehouse_runs_1d{status="success"}'] == "1"
-    assert samples['warehouse_runs{status="started"}'] == "0"
+    who = {"source": "calltouch", "account": SITE}
+    scraped = Scrape(text)
+    assert scraped.value("warehouse_lag_days", **who) == 0
+    assert scraped.value("warehouse_gap_days", **who) == 0
+    assert scraped.value("warehouse_rows", **who) == rows
+    assert scraped.value("warehouse_answers_429_1d", **who, outcome="complete") == 1
+    assert scraped.value("warehouse_requests_1d", **who, outcome="complete") >= 2
+    assert scraped.value("warehouse_points_budget", **who) == 500
+    assert scraped.value("warehouse_points_spent", **who) >= 2
+    assert scraped.value("warehouse_runs_1d", status="success") == 1
+    assert scraped.value("warehouse_runs", status="started") == 0
     assert all(LINE.match(line) for line in text.splitlines() if not line.startswith("#"))
 
     lines = told(caplog)
@@ -129,20 +118,3 @@ def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
     (promtool,) = need("promtool")
     checked = subprocess.run([promtool, "check", "metrics"], input=text.encode())
     assert checked.returncode in (0, 3), "3 is its taste in names (days, not seconds)"
-
-
-def test_a_scrape_that_cannot_read_answers_503(capsys: pytest.CaptureFixture[str]) -> None:
-    def read() -> str:
-        raise AnswerNotTrusted("nothing to read")
-
-    threading.Thread(
-        target=metrics.serve, args=(read, "127.0.0.1", 0), daemon=True, name="metrics"
-    ).start()
-    told_port = None
-    while told_port is None:
-        told_port = re.search(r"127\.0\.0\.1:(\d+)", capsys.readouterr().out)
-    url = f"http://127.0.0.1:{told_port[1]}"
-    with pytest.raises(urllib.error.HTTPError, match="503"):
-        urllib.request.urlopen(f"{url}/metrics", timeout=10)  # noqa: S310
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{url}/", timeout=10)  # noqa: S310
