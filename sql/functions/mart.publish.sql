@@ -57,7 +57,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', own);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', own, reader);
 
-    SELECT string_agg(CASE WHEN a.attname = day_column THEN 'd.day' ELSE format('o.%I', a.attname) END,
+    SELECT string_agg(CASE WHEN a.attname IN (day_column, CASE WHEN day_column IS NOT NULL THEN 'day' END) THEN 'd.day' ELSE format('o.%I', a.attname) END,
         ', ' ORDER BY a.attnum) INTO columns
     FROM pg_attribute a WHERE a.attrelid = view AND a.attnum > 0;
     EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT * FROM %s WHERE mart.sees_all() AND mart.still_sees_all()'

@@ -9,12 +9,14 @@ BEGIN
     -- So that those who have not seen that number know it from now on, too.
     DELETE FROM ops.suppression_applied;
     IF has_schema_privilege('warehouse_bi', 'bi', 'USAGE')
+       OR has_schema_privilege('warehouse_bi_detail', 'bi_detail', 'USAGE')
        OR has_schema_privilege('warehouse_bi_pii', 'bi_pii', 'USAGE') THEN
         REVOKE USAGE ON SCHEMA bi FROM warehouse_bi;
+        REVOKE USAGE ON SCHEMA bi_detail FROM warehouse_bi_detail;
         REVOKE USAGE ON SCHEMA bi_pii FROM warehouse_bi_pii;
     END IF;
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION ops.close_restored IS 'Closes schemas bi and bi_pii to readers where ops.is_restored(), or where an erasure with a higher number than this database knows was seen; answers whether it is so.';
+COMMENT ON FUNCTION ops.close_restored IS 'Closes schemas bi, bi_detail and bi_pii to readers where ops.is_restored(), or where an erasure with a higher number than this database knows was seen; answers whether it is so.';
 GRANT EXECUTE ON FUNCTION ops.close_restored TO warehouse_loader;

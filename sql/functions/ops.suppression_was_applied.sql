@@ -10,6 +10,9 @@ BEGIN
     -- Its own xmin, which within a savepoint is not the transaction's id.
     UPDATE ops.suppression_applied SET written_by = xmin::text::bigint;
     GRANT USAGE ON SCHEMA bi TO warehouse_bi;
+    IF to_regnamespace('bi_detail') IS NOT NULL THEN  -- the baseline calls this before that schema is made
+        GRANT USAGE ON SCHEMA bi_detail TO warehouse_bi_detail;
+    END IF;
     GRANT USAGE ON SCHEMA bi_pii TO warehouse_bi_pii;
 END
 $$;

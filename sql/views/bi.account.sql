@@ -1,5 +1,6 @@
 CREATE OR REPLACE VIEW bi.account WITH (security_barrier) AS
-SELECT vendor, account, site_id, label AS account_label, time_zone, currency
+SELECT vendor, account, site_id, label AS account_label, time_zone, currency,
+    vendor || ':' || account AS account_key
 FROM mart.visible_account;
 
 COMMENT ON VIEW bi.account IS 'Every vendor account that was ever loaded. Source: the pipeline''s settings; labels: the user''s CSV.';
@@ -9,5 +10,6 @@ COMMENT ON COLUMN bi.account.site_id IS 'The same as a number, for Calltouch; NU
 COMMENT ON COLUMN bi.account.account_label IS 'Name given by the user, or else the account itself.';
 COMMENT ON COLUMN bi.account.time_zone IS 'Time zone whose calendar days the account''s days are (tz database name).';
 COMMENT ON COLUMN bi.account.currency IS 'Currency of the account''s amounts; NULL: not set, unknown.';
+COMMENT ON COLUMN bi.account.account_key IS 'Vendor and account in one: calltouch:101. One row of this view each; every fact has it.';
 
 SELECT mart.publish('bi.account', 'warehouse_bi', 'account');

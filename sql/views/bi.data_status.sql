@@ -3,11 +3,12 @@ SELECT e.source, e.vendor, e.account, e.label AS account_label, e.day,
     CASE WHEN s.day IS NULL THEN 'missing' WHEN s.settled THEN 'settled' ELSE 'unsettled' END AS state,
     s.day IS NULL AS is_gap, coalesce(s.settled, false) AS is_settled,
     s.held IS NOT NULL AS is_held, s.rows,
-    (s.observed_at AT TIME ZONE e.time_zone)::date AS asked_on
+    (s.observed_at AT TIME ZONE e.time_zone)::date AS asked_on,
+    e.vendor || ':' || e.account AS account_key
 FROM mart.expected_day e
 LEFT JOIN ops.day_state s ON s.source = e.source AND s.account = e.account AND s.day = e.day;
 
-COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to the newest that is due: yesterday, from 06:00 on, in the account''s time zone. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Source: the pipeline''s receipts.';
+COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to the newest that is due: yesterday, from 06:00 on, in the account''s time zone. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Tellody has two sources: a join to a fact by account and day multiplies its rows unless it names one source. Source: the pipeline''s receipts.';
 COMMENT ON COLUMN bi.data_status.source IS 'calltouch, tellody_activity, tellody_purchases or trust.';
 COMMENT ON COLUMN bi.data_status.vendor IS 'calltouch, tellody or trust.';
 COMMENT ON COLUMN bi.data_status.account IS 'Calltouch site, Tellody account label or Trust company, as text.';
@@ -19,5 +20,6 @@ COMMENT ON COLUMN bi.data_status.is_settled IS 'Whether the day no longer change
 COMMENT ON COLUMN bi.data_status.is_held IS 'Whether a newer answer was held back, because it would lose too many rows or can no longer be read; the old figures stand.';
 COMMENT ON COLUMN bi.data_status.rows IS 'Rows that stand for the day; NULL: not loaded.';
 COMMENT ON COLUMN bi.data_status.asked_on IS 'Day on which the vendor was asked for what stands, in the account''s time zone.';
+COMMENT ON COLUMN bi.data_status.account_key IS 'Vendor and account in one, as in bi.account: calltouch:101. Joins a fact to bi.account, many rows to one.';
 
 SELECT mart.publish('bi.data_status', 'warehouse_bi', 'account');

@@ -1,6 +1,7 @@
 CREATE OR REPLACE VIEW bi.trust_day WITH (security_barrier) AS
 SELECT t.stats_on, t.company_id, a.label AS account_label, t.total, t.sent, t.pending, t.failed,
-    t.received, t.pressed, t.closed, t.unknown, t.campaigns
+    t.received, t.pressed, t.closed, t.unknown, t.campaigns,
+    t.stats_on AS day, 'trust:' || t.company_id AS account_key
 FROM warehouse.trust_campaign_statistics t
 JOIN mart.visible_account a ON a.vendor = 'trust' AND a.account = t.company_id::text
 WHERE t.is_daily;
@@ -18,5 +19,7 @@ COMMENT ON COLUMN bi.trust_day.pressed IS 'Messages seen whose action button was
 COMMENT ON COLUMN bi.trust_day.closed IS 'Messages seen that were closed with the button (CLOSED). 0 where the vendor''s actions leave the key out. NULL: the vendor said null, or told no actions.';
 COMMENT ON COLUMN bi.trust_day.unknown IS 'Messages that failed to render on the device, or another unknown error on arrival (UNKNOWN). 0 where the vendor''s actions leave the key out. NULL: the vendor said null, or told no actions.';
 COMMENT ON COLUMN bi.trust_day.campaigns IS 'Vendor''s campaign, probably the number of distinct campaigns: does not add up over days. NULL: not reported.';
+COMMENT ON COLUMN bi.trust_day.day IS 'The same as stats_on, under the name that all facts share: joins to bi.date_day.';
+COMMENT ON COLUMN bi.trust_day.account_key IS 'Vendor and account in one, as in bi.account: calltouch:101. Joins a fact to bi.account, many rows to one.';
 
 SELECT mart.publish('bi.trust_day', 'warehouse_bi', 'trust');

@@ -1,6 +1,7 @@
 CREATE OR REPLACE VIEW bi.trust_window WITH (security_barrier) AS
 SELECT t.stats_on AS asked_on, t.company_id, a.label AS account_label, t.window_from, t.window_to,
-    t.total, t.sent, t.pending, t.failed, t.received, t.pressed, t.closed, t.unknown, t.campaigns
+    t.total, t.sent, t.pending, t.failed, t.received, t.pressed, t.closed, t.unknown, t.campaigns,
+    t.stats_on AS day, 'trust:' || t.company_id AS account_key
 FROM warehouse.trust_campaign_statistics t
 JOIN mart.visible_account a ON a.vendor = 'trust' AND a.account = t.company_id::text
 WHERE NOT t.is_daily;
@@ -20,5 +21,7 @@ COMMENT ON COLUMN bi.trust_window.pressed IS 'Messages seen whose action button 
 COMMENT ON COLUMN bi.trust_window.closed IS 'Messages seen that were closed with the button (CLOSED). 0 where the vendor''s actions leave the key out. NULL: the vendor said null, or told no actions.';
 COMMENT ON COLUMN bi.trust_window.unknown IS 'Messages that failed to render on the device, or another unknown error on arrival (UNKNOWN). 0 where the vendor''s actions leave the key out. NULL: the vendor said null, or told no actions.';
 COMMENT ON COLUMN bi.trust_window.campaigns IS 'Vendor''s campaign, probably the number of distinct campaigns: does not add up over days. NULL: not reported.';
+COMMENT ON COLUMN bi.trust_window.day IS 'The same as asked_on, under the name that all facts share: joins to bi.date_day.';
+COMMENT ON COLUMN bi.trust_window.account_key IS 'Vendor and account in one, as in bi.account: calltouch:101. Joins a fact to bi.account, many rows to one.';
 
 SELECT mart.publish('bi.trust_window', 'warehouse_bi', 'trust');

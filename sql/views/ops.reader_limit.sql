@@ -14,7 +14,9 @@ CREATE OR REPLACE VIEW ops.reader_limit AS
         ('idle_in_transaction_session_timeout', '60s', false),
         ('default_transaction_read_only', 'on', false),
         ('search_path', CASE WHEN pg_has_role(r.oid, 'warehouse_bi_pii', 'MEMBER')
-                             THEN 'bi, bi_pii' ELSE 'bi' END, false)
+                             THEN 'bi, bi_detail, bi_pii'
+                             WHEN pg_has_role(r.oid, 'warehouse_bi_detail', 'MEMBER')
+                             THEN 'bi, bi_detail' ELSE 'bi' END, false)
     ) AS limits (name, value, holds)
     LEFT JOIN LATERAL unnest(r.rolconfig) AS given (setting) ON split_part(given.setting, '=', 1) = limits.name
     WHERE ops.is_reader(r.oid);

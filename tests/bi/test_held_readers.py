@@ -244,7 +244,7 @@ def views_of_accounts(admin: Connection) -> Iterator[tuple[str, str, Any]]:
         "SELECT format('%I.%I', n.nspname, c.relname), array_agg(a.attname::text)"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
-        " WHERE n.nspname IN ('bi', 'bi_pii') AND c.relname <> 'date_day' GROUP BY 1 ORDER BY 1"
+        " WHERE n.nspname IN ('bi', 'bi_detail', 'bi_pii') AND c.relname <> 'date_day' GROUP BY 1 ORDER BY 1"
     ).fetchall()
     for view, columns in rows:
         [account] = [name for name in ("site_id", "company_id", "account") if name in columns][:1]
@@ -332,7 +332,7 @@ def test_every_view_of_accounts_is_published_in_two_halves(warehouse: Warehouse)
     with warehouse.connect_admin() as connection:
         rows = connection.execute(
             "SELECT c.oid::regclass::text, pg_get_viewdef(c.oid) FROM pg_class c"
-            " WHERE c.relnamespace IN ('bi'::regnamespace, 'bi_pii'::regnamespace)"
+            " WHERE c.relnamespace::regnamespace::text IN ('bi', 'bi_detail', 'bi_pii')"
             " AND c.relkind = 'v' AND c.relname <> 'date_day'"
         ).fetchall()
     assert len(rows) >= 16

@@ -28,7 +28,7 @@ def filled(loads: Loads) -> Warehouse:
 
 
 def fill(loads: Loads) -> None:
-    """Rows behind every view of schemas bi and bi_pii."""
+    """Rows behind every view of schemas bi, bi_detail and bi_pii."""
     people = [sms(f"+7916{n:07}", outcome=("failed", "delivered")[n % 2]) for n in range(30)]
     for day in (DAY, DAY + timedelta(days=1)):
         loads.sms(day, [*people, sms("+79160000001", outcome="failed", reason="absent")])

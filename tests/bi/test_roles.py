@@ -91,10 +91,10 @@ def test_bi_reads_the_views_of_bi_and_nothing_else(readers: Readers) -> None:
 @pytest.mark.usefixtures("private")
 def test_detail_and_pii_add_their_own_views(readers: Readers) -> None:
     bi, detail, pii = (set(views(readers, role)) for role in BI_ROLES)
-    assert detail - bi == {"bi.sms_detail"}
+    assert detail - bi == {"bi_detail.sms_detail"}
     assert pii - detail == {"bi_pii.sms"}
     assert bi < detail < pii
-    assert readers.one("SELECT count(*) FROM bi.sms_detail", "warehouse_bi_detail") == 2
+    assert readers.one("SELECT count(*) FROM bi_detail.sms_detail", "warehouse_bi_detail") == 2
     assert readers.one("SELECT phone FROM bi_pii.sms LIMIT 1", "warehouse_bi_pii") == PHONE
 
 
@@ -124,7 +124,7 @@ def test_what_a_reader_must_not_do(readers: Readers) -> None:
 @pytest.mark.usefixtures("private")
 def test_bi_and_detail_stay_out_of_the_views_above_them(readers: Readers) -> None:
     for user, view in (
-        ("warehouse_bi", "bi.sms_detail"),
+        ("warehouse_bi", "bi_detail.sms_detail"),
         ("warehouse_bi", "bi_pii.sms"),
         ("warehouse_bi_detail", "bi_pii.sms"),
     ):
@@ -154,7 +154,7 @@ def test_every_function_of_ours_is_closed_to_everybody(readers: Readers) -> None
     """PUBLIC, and so any reader, may execute none."""
     open_to_all = readers.ask(
         "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-        " WHERE n.nspname IN ('raw', 'warehouse', 'ops', 'mart', 'bi', 'bi_pii')"
+        " WHERE n.nspname IN ('raw', 'warehouse', 'ops', 'mart', 'bi', 'bi_detail', 'bi_pii')"
         " AND has_function_privilege('public', p.oid, 'EXECUTE')"
     )
     assert open_to_all == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dagster_project.warehouse.connection import Warehouse
 
-SCHEMAS = ("raw", "warehouse", "ops", "mart", "bi", "bi_pii", "public")
+SCHEMAS = ("raw", "warehouse", "ops", "mart", "bi", "bi_detail", "bi_pii", "public")
 LINES = """
 WITH ours AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = ANY (%(schemas)s)),
     months AS (SELECT inhrelid AS oid FROM pg_inherits)

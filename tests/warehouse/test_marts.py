@@ -384,7 +384,7 @@ def test_what_the_vendor_does_not_tell_stands_apart_from_what_is_empty(
     ]
     assert readers.ask("SELECT * FROM bi.sms_bad_numbers") == []
     found = readers.ask(
-        "SELECT DISTINCT template_id::text, country, recipient IS NULL, segments FROM bi.sms_detail",
+        "SELECT DISTINCT template_id::text, country, recipient IS NULL, segments FROM bi_detail.sms_detail",
         "warehouse_bi_detail",
     )
     assert {row for row in found if row[0] == NO_TEXT_ID} == {
@@ -453,7 +453,7 @@ def test_one_id_is_shown_for_one_text_of_a_site_and_counts_what_the_others_had(
     ]
     hours = "SELECT sum(messages) FROM bi.sms_hour WHERE category = 'service'"
     assert readers.one(hours) == 61
-    detail = "SELECT count(DISTINCT template_id) FROM bi.sms_detail WHERE sent_on = %s"
+    detail = "SELECT count(DISTINCT template_id) FROM bi_detail.sms_detail WHERE sent_on = %s"
     assert readers.one(detail, "warehouse_bi_detail", values=(NEXT,)) == 3
     other = pseudonym(masked(texts[1]))
     assert label(loads, f"{other},Ready,service,") == 1, (

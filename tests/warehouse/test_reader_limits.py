@@ -43,6 +43,15 @@ CLOSED = (
     "SELECT pg_current_xact_id()",
     "SELECT lo_open(1, 131072)",
 )
+PATHS = {
+    "warehouse_bi": "bi",
+    "warehouse_bi_detail": "bi, bi_detail",
+    "warehouse_bi_pii": "bi, bi_detail, bi_pii",
+}
+VISIBLE = (
+    " WHERE relkind = 'v' AND pg_table_is_visible(oid)"
+    " AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')"
+)
 WRITING = "-c default_transaction_read_only=off"
 
 
@@ -50,8 +59,15 @@ def test_a_login_that_reads_bi_begins_with_these_limits(warehouse: Warehouse) ->
     for login in BI_ROLES:
         with signed_in(warehouse, login) as connection:
             assert {name: told(connection, f"SHOW {name}") for name in DEFAULTS} == DEFAULTS
-            path = "bi, bi_pii" if login == "warehouse_bi_pii" else "bi"
-            assert told(connection, "SHOW search_path") == path
+            assert told(connection, "SHOW search_path") == PATHS[login]
+            shown = "SELECT bool_and(has_table_privilege(oid, 'SELECT')) FROM pg_class" + VISIBLE
+            assert told(connection, shown), "\\dv shows what it may not read"
+            hidden = (
+                "SELECT count(*) FROM pg_class WHERE relkind = 'v' AND relnamespace::regnamespace::text"
+                " IN ('bi', 'bi_detail', 'bi_pii') AND has_schema_privilege(relnamespace, 'USAGE')"
+                " AND has_table_privilege(oid, 'SELECT') AND NOT pg_table_is_visible(oid)"
+            )
+            assert told(connection, hidden) == 0, "\\dv does not show all that it may read"
             assert told(connection, "SELECT count(*) FROM sms_day") == 0
             limit = "SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user"
             assert told(connection, limit) == 20

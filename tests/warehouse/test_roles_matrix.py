@@ -41,7 +41,7 @@ EVERYBODY = " ".join(ROLES)
 MATRIX: dict[str, str] = {
     # reading
     "each of bi: SELECT FROM {} LIMIT 1": f"{READERS} owner",
-    "SELECT FROM bi.sms_detail LIMIT 1": "held detail pii owner",
+    "each of bi_detail: SELECT FROM {} LIMIT 1": "held detail pii owner",
     "each of bi_pii: SELECT FROM {} LIMIT 1": "held pii owner",
     "each of warehouse: SELECT FROM {} LIMIT 1": OURS,
     "each of raw: SELECT FROM {} LIMIT 1": OURS,
@@ -55,6 +55,7 @@ MATRIX: dict[str, str] = {
     "SELECT FROM pg_authid": NOBODY,
     # writing
     "each of bi: DELETE FROM {}": "owner",
+    "each of bi_detail: DELETE FROM {}": "owner",
     "each of bi_pii: DELETE FROM {}": "owner",
     "UPDATE bi.date_day SET year = year": "owner",
     "each table of mart: DELETE FROM {} WHERE false": "owner",
@@ -68,6 +69,7 @@ MATRIX: dict[str, str] = {
     "SELECT mart.refresh_month(1, '2024-04-01')": OURS,
     "SELECT mart.renew_statistics()": OURS,
     "SELECT FROM mart.own_sms(current_user, '2024-04-01')": "owner",
+    "SELECT FROM mart.own_sms_detail(current_user, '2024-04-01')": "owner",
     "SELECT FROM mart.own_account(current_user)": "owner",
     "SELECT mart.sees_all()": "owner",
     "SELECT ops.secure_database()": "owner",
@@ -195,7 +197,7 @@ def statements(warehouse: Warehouse, thing: str) -> list[str]:
         rows = connection.execute(
             "SELECT oid::regclass::text FROM pg_class"
             " WHERE relnamespace = %s::regnamespace AND relkind::text = ANY(%s)"
-            " AND relname NOT IN ('sms_detail', 'date_day')",
+            " AND relname <> 'date_day'",
             (kind.rpartition(" ")[2], relkinds),
         ).fetchall()
     assert rows, thing

@@ -89,7 +89,7 @@ FROM (
 ) AS given, aclexplode(given.acl) AS g
 WHERE given.schema::regnamespace::text = ANY (%(schemas)s) AND pg_get_userbyid(g.grantee) <> ALL (%(ours)s)
 """
-SCHEMAS = ("ops", "mart", "bi", "bi_pii")
+SCHEMAS = ("ops", "mart", "bi", "bi_detail", "bi_pii")
 
 
 def apply_definitions(

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from dagster_project.warehouse.connection import Connection
 
-SCHEMAS = ("bi", "bi_pii", "warehouse", "raw", "ops")
+SCHEMAS = ("bi", "bi_detail", "bi_pii", "warehouse", "raw", "ops")
 
 COMMENTS = """
 SELECT n.nspname, c.relname, c.relkind = 'v', obj_description(c.oid, 'pg_class'), a.attname,
@@ -26,7 +26,7 @@ ORDER BY array_position(%s, n.nspname::text), c.relname, a.attnum
 BI_COLUMNS = """
 SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname), format_type(a.atttypid, a.atttypmod)
 FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('bi', 'bi_pii')
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('bi', 'bi_detail', 'bi_pii')
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind = 'v' ORDER BY n.nspname, c.relname, a.attnum
 """

@@ -33,7 +33,7 @@ FROM warehouse.calltouch_sms
 """
 PROBES: dict[str, tuple[str, ...]] = {
     BI: (whole("bi.sms_day"), AGREEMENT, PURCHASES),
-    DETAIL: (whole("bi.sms_detail"), whole("bi.sms_hour")),
+    DETAIL: (whole("bi_detail.sms_detail"), whole("bi.sms_hour")),
     PII: ("SELECT count(*), count(DISTINCT phone), min(sent_on), max(sent_on) FROM bi_pii.sms",),
     LOADER: (ROWS, whole("ops.day_state")),
 }

@@ -69,13 +69,15 @@ def test_the_database_has_the_functions_and_views_of_the_files_and_no_others(
             "SELECT pronamespace::regnamespace || '.' || proname FROM pg_proc WHERE pronamespace IN"
             " ('ops'::regnamespace, 'mart'::regnamespace, 'bi'::regnamespace, 'warehouse'::regnamespace)"
             " UNION ALL SELECT relnamespace::regnamespace || '.' || relname FROM pg_class"
-            " WHERE relkind = 'v' AND relnamespace::regnamespace::text IN ('ops', 'mart', 'bi', 'bi_pii')"
+            " WHERE relkind = 'v' AND relnamespace::regnamespace::text IN ('ops', 'mart', 'bi', 'bi_detail', 'bi_pii')"
         ).fetchall()
     names = {str(row[0]) for row in rows}
     files = {definition.name for definition in read_files().definitions}
     assert files <= names
     halves = names - files
-    views = {name.split(".")[1] for name in files if name.startswith(("bi.", "bi_pii."))}
+    views = {
+        name.split(".")[1] for name in files if name.startswith(("bi.", "bi_detail.", "bi_pii."))
+    }
     assert halves == {
         f"mart.{half}_{view}" for half in ("all", "own") for view in views - {"date_day"}
     }
@@ -206,7 +208,10 @@ def test_what_makes_views_makes_them_again_when_it_changed(
 
     applied = migrate(warehouse, folder=folder)
 
-    published = {f"views/{name}" for name in ("bi.sms_day", "bi.account", "bi_pii.sms")}
+    published = {
+        f"views/{name}"
+        for name in ("bi.sms_day", "bi.account", "bi_detail.sms_detail", "bi_pii.sms")
+    }
     assert published < set(applied)
     assert len(applied) == 1 + 16
     says = one(warehouse, "SELECT obj_description('mart.own_account'::regproc, 'pg_proc')")

@@ -16,7 +16,7 @@ from dagster_project.warehouse.connection import APP, BI_ROLES, DAGSTER, Warehou
 from dagster_project.warehouse.schema.logins import make_logins
 from dagster_project.warehouse.schema.migrate import migrate, security_gaps
 
-SCHEMAS = ["raw", "warehouse", "ops", "bi", "bi_pii"]
+SCHEMAS = ["raw", "warehouse", "ops", "bi", "bi_detail", "bi_pii"]
 
 
 @pytest.mark.both_servers
