@@ -2,7 +2,7 @@
 
 Each part builds a scratch warehouse of its own on loopback and removes it; all of them together take
 about 20 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
-are smaller (10 million rows of memory, 50 million of standing rows), ``--rows`` for another size.
+are smaller (10 million rows of memory, 50 million of standing rows, 1,000 sites), ``--rows`` for another size.
 """
 
 from __future__ import annotations
@@ -13,24 +13,30 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks import first_load, nights, sizes, startup, under_limit, values
+from benchmarks import first_load, nights, sites, sizes, startup, under_limit, values
 from benchmarks.table import Line, show
 
 Options = argparse.Namespace
 
 PARTS: dict[str, Callable[[Options], Iterator[Line]]] = {
-    "load": lambda o: first_load.first_load(o.rows, o.rounds, o.peer_rows, o.peer_rounds),
+    "load": lambda o: first_load.first_load(o.rows, max(o.rounds, 5), o.peer_rows, o.peer_rounds),
     "rerun": lambda o: first_load.rerun(o.rows, o.rounds),
-    "limit": lambda o: under_limit.under_limit(o.pages),
+    "limit": lambda o: under_limits((100, 300, 1000) if o.full else (100, 300)),
     "memory": lambda o: sizes.memory(10_000_000 if o.full else 3_000_000),
     "startup": lambda o: startup.startup(o.rounds),
     "values": lambda o: values.values(),
     "scale": lambda o: sizes.scale(50_000_000 if o.full else 6_000_000, o.rounds),
+    "sites": lambda o: sites.sites(1000 if o.full else 100),
     "night": lambda o: nights.night(o.rounds),
     "readers": lambda o: nights.readers(o.rounds),
 }
+
+
+def under_limits(sizes: Sequence[int]) -> Iterator[Line]:
+    for pages in sizes:
+        yield from under_limit.under_limit(pages)
 
 
 def main() -> int:
@@ -40,7 +46,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-rows", type=int, default=200_000, help="SMS that dlt loads")
     parser.add_argument("--peer-rounds", type=int, default=2)
-    parser.add_argument("--pages", type=int, default=100, help="pages under the vendor's limit")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # scratch servers are stopped even then

@@ -4,7 +4,7 @@
 
 Modes: ``default`` (its REST source as documented), ``tuned`` (dicts from a plain generator, columns
 told, CSV files, two workers), ``merge`` (tuned, merged on the day), ``arrow`` (an expert's pages of
-Arrow with instant, key and day computed by columns; CSV files). Its table is neither partitioned nor
+Arrow with instant, key and day computed by columns; CSV files), ``adbc`` (the same; Parquet files, by ADBC). Its table is neither partitioned nor
 keyed, no response is stored, no completeness proved: it has less to do. Imports are not timed.
 """
 
@@ -147,6 +147,7 @@ def main() -> None:
         "tuned": lambda: dict_resource(url, *days, merged=False),
         "merge": lambda: dict_resource(url, *days, merged=True),
         "arrow": lambda: arrow_resource(url, *days),
+        "adbc": lambda: arrow_resource(url, *days),
     }[mode]()
     pipeline = dlt.pipeline(
         f"bench_{mode}",
@@ -154,7 +155,8 @@ def main() -> None:
         destination=dlt.destinations.postgres(postgres),
         dataset_name=f"peer_{mode}",
     )
-    more = {} if mode == "default" else {"loader_file_format": "csv"}
+    form = "parquet" if mode == "adbc" else "csv"
+    more = {} if mode == "default" else {"loader_file_format": form}
     info = pipeline.run(source, **more)
     info.raise_on_failed_jobs()
     print(

@@ -19,6 +19,8 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
+
 from dagster_project.feeds import FEEDS
 from dagster_project.model.batch import RowEncoder
 from dagster_project.model.copy_binary import NULL, encode
@@ -26,6 +28,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import build, launch, report, services
 from dagster_project.orchestration.instance import opened_instance
+from dagster_project.orchestration.nights import plan_night
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TailMemory
 from dagster_project.vendors.calltouch.rows import to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -98,6 +101,17 @@ class Product:
             seconds, cpu = time.perf_counter() - begun, used() - cpu
         return {"seconds": seconds, "cpu": cpu, "peak_mb": peak_mb(), "success": success, **told}
 
+    def tick(self, name: str) -> dict[str, Any]:
+        """One tick of a sensor, or what a night is due to ask."""
+        begun = time.perf_counter()
+        if name == "due":
+            plan_night(self.feeds["calltouch"], self.settings, services.warehouse())
+        else:
+            sensor = self.definitions.resolve_sensor_def(name)
+            with dg.build_sensor_context(self.instance, sensor_name=name) as context:
+                sensor.evaluate_tick(context)
+        return {"seconds": time.perf_counter() - begun}
+
 
 def _add(told: Counter[str], receipts: list[Any]) -> None:
     for receipt in receipts:
@@ -121,6 +135,8 @@ def main() -> None:
             answer = product.load(order)
             profile.disable()
             pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(35)
+        elif order["do"] == "tick":
+            answer = product.tick(order["sensor"])
         else:
             answer = product.load(order)
         print(json.dumps(answer), flush=True)

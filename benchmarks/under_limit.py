@@ -15,9 +15,16 @@ from benchmarks.scene import FIRST_DAY, product, sms_scene
 from benchmarks.table import Line
 
 PER_SECOND = 5
-LATENCY_OF_THE_GOAL = 1.0
-LATENCIES = (LATENCY_OF_THE_GOAL, 2.0)
+LATENCIES = (1.0, 2.0)
 PAGES_A_DAY = 10
+MANY_PAGES = 300
+
+
+def goal_of(pages: int, latency: float) -> float:
+    """The share of the bound to reach."""
+    if latency > 1:
+        return 0.85
+    return 0.95 if pages >= MANY_PAGES else 0.9
 
 
 def under_limit(pages: int) -> Iterator[Line]:
@@ -34,14 +41,14 @@ def under_limit(pages: int) -> Iterator[Line]:
             asked = counted["pages"]
             bound = asked / (asked / PER_SECOND + latency)
             rate = asked / run.seconds
-            has_goal = latency == LATENCY_OF_THE_GOAL
+            goal = goal_of(pages, latency)
             yield Line(
                 f"{asked} pages, {latency:.0f} s latency, {PER_SECOND} requests a second",
                 f"{rate:.2f} pages/s, {counted['refused']} answers of 429",
                 f"bound: {bound:.2f} pages/s",
                 f"{rate / bound:.0%} of it",
-                ">= 95 %, no 429" if has_goal else "no 429",
-                not counted["refused"] and (rate / bound >= 0.95 or not has_goal),
+                f">= {goal:.0%}, no 429",
+                not counted["refused"] and rate / bound >= goal,
                 f"most in a second: {counted['most_in_a_second']}",
                 f"{run.cpu:.1f} + {run.server_cpu:.1f} s",
                 f"{run.peak_mb:.0f} MB",

@@ -4,9 +4,10 @@
 
 Every day of every site holds ``pages_a_day`` pages of 10,000 SMS. A few pages are drawn at the start;
 a page asked for is one of those with its day and three digits of each phone set by NumPy, and kept
-while there is room. Two versions of each exist: in the second, 2 % of the statuses have matured.
+while there is room. Two versions of each exist: in the second, 2 % of the statuses have matured. Shuffled,
+the same rows come in another order, and pages end elsewhere.
 
-``POST /_set {"version": 1, "latency": 0.5, "limit": 5}`` changes it on the way and answers what was
+``POST /_set {"version": 1, "latency": 0.5, "limit": 5, "shuffled": true}`` changes it on the way and answers what was
 counted since the last time: pages, answers of 429, and the largest number in any second.
 It prints its port, and ends when its standard input does.
 """
@@ -31,6 +32,8 @@ DRAWN = 10
 SHARE_CHANGED = 0.02
 SHARE_REPEATED = 0.001
 KEPT = 120
+SHIFT = 3_333
+"""Rows by which pages end later where they are shuffled."""
 PENDING = ("sent", "Передано оператору")
 STATUSES = (
     (("delivered", "Доставлено"), 87),
@@ -105,13 +108,14 @@ class Vendor:
 
     def __init__(self, pages_a_day: int, latency: float, limit: float | None) -> None:
         self.pages_a_day = pages_a_day
-        self.settings = {"version": 0, "latency": latency, "limit": limit}
+        self.settings = {"version": 0, "latency": latency, "limit": limit, "shuffled": False}
         self.drawn = {
             (number, version): DrawnPage(number, version)
             for number in range(min(DRAWN, pages_a_day))
             for version in (0, 1)
         }
         self.page_of = lru_cache(maxsize=KEPT)(self._page_of)
+        self.shuffled_page = lru_cache(maxsize=KEPT)(self._shuffled_page)
         self.recent: deque[float] = deque()
         self.forget()
 
@@ -122,6 +126,15 @@ class Vendor:
     def _page_of(self, day: date, number: int, version: int) -> bytes:
         group, drawn = divmod(number, min(DRAWN, self.pages_a_day))
         return self.drawn[drawn, version].of(day, group)
+
+    def _shuffled_page(self, first: date, number: int, pages: int, version: int) -> bytes:
+        """The rows from a few thousand behind the page's beginning on, backwards; the last page ends with the first rows."""
+        parts = []
+        for of_window in (number, number % pages + 1):
+            ahead, of_day = divmod(of_window - 1, self.pages_a_day)
+            parts.append(self.page_of(first + timedelta(days=ahead), of_day, version))
+        own, following = (part[1:-1].split(b"},{") for part in parts)
+        return b"{" + b"},{".join([*own[SHIFT:], *following[:SHIFT]][::-1]) + b"}"
 
     def page(self, asked: dict[str, object]) -> bytes:
         first, last = (
@@ -134,7 +147,10 @@ class Vendor:
         rows = b""
         if number <= pages:
             version = int(self.settings["version"] or 0)
-            rows = self.page_of(first + timedelta(days=ahead), of_day, version)
+            if self.settings["shuffled"]:
+                rows = self.shuffled_page(first, number, pages, version)
+            else:
+                rows = self.page_of(first + timedelta(days=ahead), of_day, version)
         self.counts["pages"] += 1
         tail = f'],"totalCountSms":{pages * ROWS},"pageOfResult":{number}}}}}'.encode()
         return b"".join((b'{"data":{"smsDetails":[', rows, tail))
