@@ -81,7 +81,7 @@ class SingleAttempt:
     def __call__(self) -> Reply:
         prepared = self._prepare()
         self._raise_if_abandoned()
-        self.gate.before()
+        self.gate.before_attempt()
         attempt = Attempt(
             timeouts=self.timeouts,
             acquire=self.gate.acquire,
@@ -103,7 +103,7 @@ class SingleAttempt:
             demanded = retry_after(reply.headers, datetime.now(UTC)) if reply else None
             if isinstance(error, Transient):
                 error.retry_after = demanded
-            self.gate.after(ExchangeResult(attempt.sent, reply, error, demanded))
+            self.gate.after_attempt(ExchangeResult(attempt.sent, reply, error, demanded))
 
     def _raise_if_abandoned(self) -> None:
         if self.stop is not None and self.stop.is_set():

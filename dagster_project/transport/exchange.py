@@ -109,7 +109,7 @@ class Gate:
     be read stands still meanwhile. ``after`` always follows a ``before`` that returned.
     """
 
-    def before(self) -> None:
+    def before_attempt(self) -> None:
         return None
 
     def acquire(self) -> bool:
@@ -121,7 +121,7 @@ class Gate:
     def on_headers(self) -> None:
         return None
 
-    def after(self, outcome: ExchangeResult) -> None:
+    def after_attempt(self, outcome: ExchangeResult) -> None:
         return None
 
 

@@ -85,7 +85,7 @@ class Remembering(Gate):
         self.calls: list[str] = []
         self.outcomes: list[ExchangeResult] = []
 
-    def before(self) -> None:
+    def before_attempt(self) -> None:
         self.calls.append("before")
 
     def acquire(self) -> bool:
@@ -95,7 +95,7 @@ class Remembering(Gate):
     def on_sent(self) -> None:
         self.calls.append("left")
 
-    def after(self, outcome: ExchangeResult) -> None:
+    def after_attempt(self, outcome: ExchangeResult) -> None:
         self.calls.append("after")
         self.outcomes.append(outcome)
 
@@ -196,7 +196,7 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
 
 def test_a_gate_that_refuses_stops_the_exchange_before_anything_is_sent() -> None:
     class Shut(Gate):
-        def before(self) -> None:
+        def before_attempt(self) -> None:
             raise RequestRefused("not today")
 
     with serving(reply(GOOD)) as server, pytest.raises(RequestRefused):

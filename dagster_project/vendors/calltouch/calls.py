@@ -48,10 +48,12 @@ def page_request(
     }
     if page > 1:
         asked["pageOfResult"] = page
-    return request(settings, site, asked)
+    return result_request(settings, site, asked)
 
 
-def request(settings: CalltouchSettings, site: CalltouchSite, asked: dict[str, Any]) -> Request:
+def result_request(
+    settings: CalltouchSettings, site: CalltouchSite, asked: dict[str, Any]
+) -> Request:
     return Request(
         method="POST",
         url=f"{settings.base_url}/{settings.result_path.lstrip('/')}",
@@ -91,7 +93,7 @@ class CallGate(Gate):
         self._slot_request: SlotRequest | None = None
         self._spent_on: date | None = None
 
-    def before(self) -> None:
+    def before_attempt(self) -> None:
         limits = self._limits
         if limits.points is not None:
             self._spent_on = limits.points.spend_call()
@@ -114,7 +116,7 @@ class CallGate(Gate):
         if self._permit is not None:
             self._permit.on_headers()
 
-    def after(self, outcome: ExchangeResult) -> None:
+    def after_attempt(self, outcome: ExchangeResult) -> None:
         if self._permit is not None:
             self._permit.on_sent()  # it may not have left, and is about to be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
@@ -134,7 +136,7 @@ def is_certain_error(outcome: ExchangeResult) -> bool:
     return isinstance(outcome.error, REFUSALS) or outcome.reply.status in STATUS_OF_AN_ERROR
 
 
-def clamped(window: Window, today: date) -> tuple[date, date]:
+def clamp_days(window: Window, today: date) -> tuple[date, date]:
     """The days to ask for: the vendor refuses a bound after its own today.
 
     Raises:

@@ -40,9 +40,9 @@ from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.calls import (
     POINTS_A_CALL,
     CallLimits,
-    clamped,
+    clamp_days,
     page_request,
-    request,
+    result_request,
 )
 from dagster_project.vendors.calltouch.completeness import (
     ROWS_PER_PAGE,
@@ -53,7 +53,7 @@ from dagster_project.vendors.calltouch.envelope import (
     SOURCE,
     ParametersRefused,
     classify_response,
-    unknown_form,
+    unknown_form_error,
 )
 from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsResponse, decode_page
 from dagster_project.vendors.calltouch.settings import (
@@ -72,11 +72,11 @@ MAX_REQUESTED = 12
 """Calls under way at once, of all windows together: a vendor of two seconds is used at five a second."""
 MAX_HELD = 7
 """Answers whose bodies exist at once, of all windows together: a page of SMS takes megabytes."""
-READINGS = 3
+MAX_READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
 
-def one_page(_: Window) -> int:
+def expect_one_page(_: Window) -> int:
     return 1
 
 
@@ -94,7 +94,7 @@ class CalltouchClient:
         settings: CalltouchSettings,
         rate_limiter: RateLimiter | None,
         *,
-        expected_pages: Callable[[Window], int] = one_page,
+        expected_pages: Callable[[Window], int] = expect_one_page,
         now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
         rows_a_page: int = ROWS_PER_PAGE,
@@ -116,22 +116,22 @@ class CalltouchClient:
             QuotaSpent: the window does not fit what is left of the day's points.
             CredentialsRefused, AccessDenied, RequestRefused, TryLater: see ``errors``.
         """
-        with self._located(window), self._claim(window.account) as points:
-            site = self._site(window.account.label)
-            days = clamped(window, self._today(window.account))
+        with self._error_context(window), self._claim(window.account) as points:
+            site = self._find_site(window.account.label)
+            days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats)
             if points is not None:
                 points.reserve(max(self._expected_pages(window), 1))
             reasons: list[str] = []
             while True:
                 try:
-                    yield from self._reading(site, days, limits)
+                    yield from self._read_pages(site, days, limits)
                     return
                 except InconsistentPages as contradiction:
                     reasons.append(contradiction.reason)
-                if len(reasons) == READINGS:
+                if len(reasons) == MAX_READINGS:
                     raise AnswerNotTrusted(
-                        f"read {READINGS} times, and each time its pages contradicted each other: "
+                        f"read {MAX_READINGS} times, and each time its pages contradicted each other: "
                         f"{'; '.join(reasons)}. The rows loaded before stay.",
                         hint="run again when the day has settled.",
                     )
@@ -141,15 +141,15 @@ class CalltouchClient:
 
     def count(self, window: Window, stats: ExtractStats | None = None) -> int:
         """How many SMS the vendor counts in the window: one call, nothing loaded."""
-        with self._located(window), self._claim(window.account) as points:
-            site = self._site(window.account.label)
-            days = clamped(window, self._today(window.account))
+        with self._error_context(window), self._claim(window.account) as points:
+            site = self._find_site(window.account.label)
+            days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats or ExtractStats())
             if points is not None:
                 points.reserve(1)
             try:
                 check = CompletenessCheck(self._rows_a_page)
-                check.take(_decoded(self._ask(site, days, limits, 1)).page, 1)
+                check.take(_decode(self._ask(site, days, limits, 1)).page, 1)
             except InconsistentPages as contradiction:
                 raise AnswerNotTrusted(f"{contradiction.reason}.") from contradiction
             return check.total
@@ -160,14 +160,14 @@ class CalltouchClient:
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
-        with self._located(account=account):
-            self._ask_for_nothing(self._site(account.label), stats or ExtractStats())
+        with self._error_context(account=account):
+            self._ask_for_nothing(self._find_site(account.label), stats or ExtractStats())
 
     def _ask_for_nothing(self, site: CalltouchSite, stats: ExtractStats) -> None:
         limits = CallLimits(self._settings, self._rate_limiter, None, stats)
         with suppress(ParametersRefused):
             self._session.send(
-                request(self._settings, site, {}),
+                result_request(self._settings, site, {}),
                 stats=limits.stats,
                 classify_response=classify_response,
                 gate=limits.gate(),
@@ -178,13 +178,13 @@ class CalltouchClient:
         if self._rate_limiter is not None:
             self._rate_limiter.close()
 
-    def _reading(
+    def _read_pages(
         self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
     ) -> Iterator[SmsResponse]:
         """One reading of the window, from page 1 to the check that it is whole."""
         stats, check = limits.stats, CompletenessCheck(self._rows_a_page)
         stats.pages = 0
-        first = _decoded(self._ask(site, days, limits, 1))
+        first = _decode(self._ask(site, days, limits, 1))
         check.take(first.page, 1)
         stats.vendor_total, stats.pages = check.total, 1
         yield first
@@ -198,7 +198,7 @@ class CalltouchClient:
             closing(fetch_concurrently(fetch, pages, THREADS, permits)) as answers,
         ):
             for answer in answers:
-                decoded = _decoded(answer)
+                decoded = _decode(answer)
                 del answer  # a page takes megabytes: none is kept while the next one is waited for
                 check.take(decoded.page, decoded.sequence)
                 stats.pages += 1
@@ -224,7 +224,7 @@ class CalltouchClient:
             stop=stop,
         )
 
-    def _site(self, label: str) -> CalltouchSite:
+    def _find_site(self, label: str) -> CalltouchSite:
         for site in self._settings.sites:
             if str(site.site_id) == label:
                 return site
@@ -241,7 +241,7 @@ class CalltouchClient:
         if self._rate_limiter is None:
             yield None
             return
-        budget = self._site(account.label).daily_points
+        budget = self._find_site(account.label).daily_points
         with self._rate_limiter.claim_points(
             account, budget, POINTS_A_CALL, self._now, POINTS
         ) as points:
@@ -252,7 +252,7 @@ class CalltouchClient:
                 raise
 
     @contextmanager
-    def _located(
+    def _error_context(
         self, window: Window | None = None, account: Account | None = None
     ) -> Iterator[None]:
         """Errors from inside say for which site and window."""
@@ -261,15 +261,15 @@ class CalltouchClient:
             yield
         except WarehouseError as error:
             if isinstance(error, CredentialsRefused) and account is not None:
-                error.hint = self._hints(account)
+                error.hint = self._credentials_hint(account)
             error.add_context(
                 source=SOURCE, account=account.label if account else None, window=window
             )
             raise
 
-    def _hints(self, account: Account) -> str:
+    def _credentials_hint(self, account: Account) -> str:
         """What to correct where a site's token is refused: the site's number, if others let the token in."""
-        site = self._site(account.label)
+        site = self._find_site(account.label)
         for other in self._settings.sites:
             if other.site_id == site.site_id or other.token != site.token:
                 continue
@@ -283,7 +283,7 @@ class CalltouchClient:
         return f"correct {TOKEN}; if it is right, the number {site.site_id} in {SITES}."
 
 
-def _decoded(answer: Response) -> SmsResponse:
+def _decode(answer: Response) -> SmsResponse:
     """An answer that is a page, with its rows decoded.
 
     Raises:
@@ -295,10 +295,10 @@ def _decoded(answer: Response) -> SmsResponse:
     except NotJson:
         found = stray_text(answer.body)
         if found is not None:
-            raise unknown_form(f"other text stands {found} the JSON") from None
+            raise unknown_form_error(f"other text stands {found} the JSON") from None
         raise InconsistentPages(f"page {answer.sequence} is not whole JSON") from None
     except NotSmsPage as other:
-        raise unknown_form(str(other)) from None
+        raise unknown_form_error(str(other)) from None
     if page.doubt:
-        raise unknown_form(page.doubt)
+        raise unknown_form_error(page.doubt)
     return SmsResponse(**answer.values(), page=page)

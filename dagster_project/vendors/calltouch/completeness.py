@@ -63,7 +63,7 @@ class CompletenessCheck:
             raise InconsistentPages(
                 f"page {number} holds {page.received} records where {due} are due"
             )
-        self._refuse_twin(page, number)
+        self._refuse_duplicate(page, number)
         self.received += page.received
         self.taken += 1
 
@@ -78,17 +78,17 @@ class CompletenessCheck:
                 f"{self.received} records came where the vendor counts {self.total}"
             )
 
-    def _refuse_twin(self, page: SmsPage, number: int) -> None:
+    def _refuse_duplicate(self, page: SmsPage, number: int) -> None:
         if not page.rows:
             return
         mark = (
-            _sum([row.phoneNumber for row in page.rows]),
-            _sum([row.dateSent for row in page.rows]),
+            _sum_hashes([row.phoneNumber for row in page.rows]),
+            _sum_hashes([row.dateSent for row in page.rows]),
         )
         twin = self.seen.setdefault(mark, number)
         if twin != number:
             raise InconsistentPages(f"page {number} holds the rows of page {twin}")
 
 
-def _sum(texts: Sequence[str | None]) -> int:
+def _sum_hashes(texts: Sequence[str | None]) -> int:
     return int(np.fromiter(map(hash, texts), np.int64, len(texts)).sum())

@@ -109,7 +109,7 @@ class StatusMemory(dict[Pair, tuple[bytes, bool, bool]]):
         return fields
 
 
-def count_strange(pairs: Iterable[Pair], counts: Counter[str]) -> None:
+def count_unknown_pairs(pairs: Iterable[Pair], counts: Counter[str]) -> None:
     """Report pairs that the table of outcomes does not know, and that went by their status."""
     for pair, times in Counter(pairs).items():
         name = " + ".join("null" if part is None else part[:STATUS_SHOWN] for part in pair)
@@ -141,7 +141,7 @@ class TailMemory(dict[bytes, bytes]):
             self[levelled] = fields
         return fields
 
-    def of(self, messages: Iterable[bytes]) -> list[bytes]:
+    def look_up(self, messages: Iterable[bytes]) -> list[bytes]:
         zeroed = [message.translate(_TO_ZEROS) for message in messages]
         levelled = [_level_links(text) if _SLASH in text else text for text in zeroed]
         return list(map(self.__getitem__, levelled))
@@ -167,6 +167,6 @@ def _level_links(text: bytes) -> bytes:
 def template_id(message: str, template_key: bytes) -> bytes:
     """A keyed pseudonym of the text as it is shown: a short one could be guessed."""
     # Its patterns take a twentieth of a second to compile: most processes mask no text.
-    from dagster_project.vendors.calltouch.people import masked_text
+    from dagster_project.vendors.calltouch.people import mask_text
 
-    return pseudonym(template_key, masked_text(message).encode())
+    return pseudonym(template_key, mask_text(message).encode())

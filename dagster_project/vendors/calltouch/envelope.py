@@ -59,8 +59,8 @@ def classify_response(reply: Reply) -> None:
         try:
             decode_page(reply.body)
         except NotJson:
-            document = _lenient(reply.body)
-            failure = error_of(document, reply) if document else _spoilt(reply)
+            document = _read_leniently(reply.body)
+            failure = error_of(document, reply) if document else _error_of_broken_body(reply)
         except NotSmsPage as other:
             failure = error_of(other.document, reply, str(other))
         if failure is not None:
@@ -78,17 +78,23 @@ def error_of(document: Any, reply: Reply, found: str = "") -> WarehouseError | T
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict):
         if data.get("type") == "validationError":
-            return ParametersRefused(f"the vendor refuses the parameters: {_violations(data)}.")
+            return ParametersRefused(
+                f"the vendor refuses the parameters: {_describe_violations(data)}."
+            )
         if data.get("type") == "apiError":
-            return ParametersRefused(f"the vendor refuses the request: {_api_error(data)}.")
+            return ParametersRefused(
+                f"the vendor refuses the request: {_describe_api_error(data)}."
+            )
         if isinstance(data.get("message"), str):
-            return _told(data["message"], reply.status)
+            return _error_of_message(data["message"], reply.status)
     if isinstance(document, dict) and isinstance(document.get("message"), str):
-        return _told(document["message"], reply.status)
-    return _by_status(reply.status, "") or unknown_form(found or "neither a page nor an error")
+        return _error_of_message(document["message"], reply.status)
+    return _error_of_status(reply.status, "") or unknown_form_error(
+        found or "neither a page nor an error"
+    )
 
 
-def unknown_form(found: str) -> AnswerNotTrusted:
+def unknown_form_error(found: str) -> AnswerNotTrusted:
     """The error behind a success of a form that the document does not know: asking again helps nobody."""
     return AnswerNotTrusted(
         f"the vendor answers in an unknown form: {found}. The rows loaded before stay.",
@@ -96,9 +102,9 @@ def unknown_form(found: str) -> AnswerNotTrusted:
     )
 
 
-def _told(message: str, status: int) -> WarehouseError | Transient:
+def _error_of_message(message: str, status: int) -> WarehouseError | Transient:
     """The error behind a text: the documented ones first, then the words of the undocumented."""
-    text = shown(message)
+    text = quote_vendor(message)
     if BAD_CREDENTIALS.search(message):
         return CredentialsRefused(
             f"the vendor does not accept the token: {text}",
@@ -116,10 +122,10 @@ def _told(message: str, status: int) -> WarehouseError | Transient:
         return Transient("too many requests")
     if POINTS_SPENT.search(message):
         return QuotaSpent(f"the vendor says that the day's points are spent: {text}")
-    return _by_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
+    return _error_of_status(status, text) or RequestRefused(f"the vendor refuses: {text}")
 
 
-def _lenient(body: bytes) -> Any:
+def _read_leniently(body: bytes) -> Any:
     """An error's JSON with a comma too many, as the document prints one; None if it is none."""
     if len(body) > LARGEST_ERROR:
         return None
@@ -131,20 +137,20 @@ def _lenient(body: bytes) -> Any:
     return document if isinstance(document, dict) else None
 
 
-def _spoilt(reply: Reply) -> WarehouseError | Transient:
+def _error_of_broken_body(reply: Reply) -> WarehouseError | Transient:
     """The error that a body stands for which is not JSON."""
     body = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not body:
-        return _by_status(reply.status, "") or Transient("the body is empty")
+        return _error_of_status(reply.status, "") or Transient("the body is empty")
     said = "an HTML page" if body.startswith(b"<") else "a body that is not whole JSON"
-    if failure := _by_status(reply.status, said):
+    if failure := _error_of_status(reply.status, said):
         return failure
     if where := stray_text(reply.body):
-        return unknown_form(f"other text stands {where} the JSON")
+        return unknown_form_error(f"other text stands {where} the JSON")
     return Transient(f"{said} came")
 
 
-def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
+def _error_of_status(status: int, text: str) -> WarehouseError | Transient | None:
     """What the status alone says; None where it says nothing bad."""
     what = f"HTTP {status}" + (f": {text}" if text else "")
     if status in (408, 425, 429) or status >= 500:
@@ -166,16 +172,16 @@ def _by_status(status: int, text: str) -> WarehouseError | Transient | None:
     return None
 
 
-def shown(text: str) -> str:
+def quote_vendor(text: str) -> str:
     """A vendor's text as it may be shown, without the account's name in the no-access text."""
     return quote_text(NAMED_USER.sub(r"\1…\2", text))
 
 
-def _violations(data: dict[str, Any]) -> str:
+def _describe_violations(data: dict[str, Any]) -> str:
     details = data.get("validationErrorData")
     listed = details.get("violations") if isinstance(details, dict) else None
     told = [
-        f"{shown(str(one.get('fieldPath')))} {shown(str(one.get('message')))}"
+        f"{quote_vendor(str(one.get('fieldPath')))} {quote_vendor(str(one.get('message')))}"
         for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, dict)
     ]
@@ -183,12 +189,12 @@ def _violations(data: dict[str, Any]) -> str:
     return ", ".join(told[:VIOLATIONS_SHOWN]) + more or "no reason is given"
 
 
-def _api_error(data: dict[str, Any]) -> str:
+def _describe_api_error(data: dict[str, Any]) -> str:
     details = data.get("apiErrorData")
     if not isinstance(details, dict):
         return "no reason is given"
     code = details.get("errorCode")
     return (
-        f"error {code if type(code) is int else shown(str(code))}"
-        f" {shown(str(details.get('errorMessage')))}"
+        f"error {code if type(code) is int else quote_vendor(str(code))}"
+        f" {quote_vendor(str(details.get('errorMessage')))}"
     )

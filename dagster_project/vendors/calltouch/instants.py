@@ -64,10 +64,10 @@ def read_sent(written: str, zone: ZoneInfo) -> SentAt | None:
     Fractions of a second are cut off, so that a moment has one key however it is written.
     """
     if (match := _DAY_FIRST.fullmatch(written)) is not None:
-        wall = _checked(match)
+        wall = _read_match(match)
         return SentAt(wall) if wall else None
     if (match := _YEAR_FIRST.fullmatch(written)) is not None:
-        wall = _checked(match)
+        wall = _read_match(match)
         return SentAt(wall, form="yyyy-mm-dd HH:MM:SS") if wall else None
     moment = _read_iso(written)
     if moment is None:
@@ -81,7 +81,7 @@ def read_sent(written: str, zone: ZoneInfo) -> SentAt | None:
     return SentAt(local.replace(tzinfo=None), moment, "ISO 8601 with an offset")
 
 
-def _checked(match: re.Match[str]) -> datetime | None:
+def _read_match(match: re.Match[str]) -> datetime | None:
     try:
         return datetime.fromisoformat("{y}-{m}-{d}T{time}".format_map(match.groupdict()))
     except ValueError:
@@ -165,7 +165,7 @@ class LocalClock:
     def to_utc(self, wall: NDArray[np.int64], counts: Counter[str]) -> NDArray[np.int64]:
         """Instants of wall times; the readings that were a choice are added to ``counts``."""
         hours, hour_of_row, rows = np.unique(wall // HOUR, return_inverse=True, return_counts=True)
-        readings = [self._of_hour(hour) for hour in hours.tolist()]
+        readings = [self._reading_of_hour(hour) for hour in hours.tolist()]
         offsets = np.array([reading[0] if reading else 0 for reading in readings], np.int64)
         utc = wall - offsets[hour_of_row]
         for number, reading in enumerate(readings):
@@ -178,19 +178,19 @@ class LocalClock:
 
     def read(self, wall: int, counts: Counter[str]) -> int:
         """One wall second, read by itself."""
-        offset, choice = self._reading(wall)
+        offset, choice = self._reading_at(wall)
         if choice:
             counts[choice] += 1
         return wall - offset
 
-    def _of_hour(self, hour: int) -> _Reading | None:
+    def _reading_of_hour(self, hour: int) -> _Reading | None:
         """What holds for all of a local hour; ``None`` where the clock changes inside it."""
         if hour not in self._hours:
-            first, last = self._reading(hour * HOUR), self._reading(hour * HOUR + HOUR - 1)
+            first, last = self._reading_at(hour * HOUR), self._reading_at(hour * HOUR + HOUR - 1)
             self._hours[hour] = first if first == last else None
         return self._hours[hour]
 
-    def _reading(self, wall: int) -> _Reading:
+    def _reading_at(self, wall: int) -> _Reading:
         moment = EPOCH + timedelta(seconds=wall)
         before, after = (
             int((self.zone.utcoffset(moment.replace(fold=fold)) or timedelta()).total_seconds())

@@ -16,14 +16,14 @@ AT_MOST: Final = 20
 _DIGIT: Final = re.compile(r"\d")
 
 
-def masked(name: str) -> str:
+def mask_digits(name: str) -> str:
     """The name as it may be told."""
     return _DIGIT.sub("#", sanitize(hide_secrets(name), Counter()))
 
 
 def count_name(counts: Counter[str], kind: str, name: str, *, times: int = 1) -> None:
     """Add to ``kind:name``, or to ``kind_more`` once ``AT_MOST`` names of the kind are known."""
-    label = f"{kind}:{masked(name)}"
+    label = f"{kind}:{mask_digits(name)}"
     if label not in counts and sum(known.startswith(f"{kind}:") for known in counts) >= AT_MOST:
         label = f"{kind}_more"
     counts[label] += times

@@ -80,17 +80,17 @@ def outcome_of(status: str | None, detail: str | None) -> SmsOutcome:
     """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
     if status is None:
         return NO_STATUS
-    by_status = STATUSES.get(_plain(status))
+    by_status = STATUSES.get(_normalize(status))
     if detail is None and by_status is not None:
         return _failed("no_detail") if by_status.outcome == "failed" else by_status
-    found = PAIRS.get((_plain(status), _plain(detail or "")))
+    found = PAIRS.get((_normalize(status), _normalize(detail or "")))
     return found or (by_status or UNDETERMINED)._replace(known=False)
 
 
 def is_known(text: str) -> bool:
     """Whether a status or a detail is one of the vendor's own wordings, which say nothing of a person."""
-    return _plain(text) in _WORDINGS
+    return _normalize(text) in _WORDINGS
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return text.casefold().replace("ё", "е").strip(" \t\r\n.")

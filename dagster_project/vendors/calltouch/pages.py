@@ -30,11 +30,11 @@ from dagster_project.model.response import Response
 from dagster_project.text import raw_json
 from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.instants import read_wall_time
-from dagster_project.vendors.calltouch.names import count_name, masked
+from dagster_project.vendors.calltouch.names import count_name, mask_digits
 
 BOM: Final = b"\xef\xbb\xbf"
 KEY_SHOWN: Final = 40
-KEYS_TOLD: Final = 3
+KEYS_SHOWN: Final = 3
 LONGEST_TEXT: Final = 1_500_000
 """Characters; each may take four bytes, in each of several copies."""
 PROBE, BETWEEN_PROBES = 1 << 16, 1 << 20
@@ -178,14 +178,14 @@ def decode_page(body: bytes) -> SmsPage:
     page = _decode_at_once(body)
     if page is None:
         return decode_row_by_row(body)
-    return _without_endless(page) if _may_be_endless(body) else page
+    return _reject_overlong_rows(page) if _may_be_overlong(body) else page
 
 
 def _decode_at_once(body: bytes) -> SmsPage | None:
     clean = b"\\u0000" not in body
     try:
         data = _decode_whole(body).data
-        doubt = _doubt(b"%d" % data.totalCountSms)
+        doubt = _doubt_total(b"%d" % data.totalCountSms)
         return SmsPage(data.totalCountSms, data.pageOfResult, data.smsDetails, clean, doubt=doubt)
     except _UNREADABLE:
         pass
@@ -193,7 +193,7 @@ def _decode_at_once(body: bytes) -> SmsPage | None:
         partial = _decode_partial(body).data
     except _UNREADABLE:
         return None
-    rows, nulls, absent = _completed(partial.smsDetails)
+    rows, nulls, absent = _complete_rows(partial.smsDetails)
     return SmsPage(
         partial.totalCountSms,
         partial.pageOfResult,
@@ -201,11 +201,11 @@ def _decode_at_once(body: bytes) -> SmsPage | None:
         clean,
         nulls=nulls,
         absent=absent,
-        doubt=_doubt(b"%d" % partial.totalCountSms),
+        doubt=_doubt_total(b"%d" % partial.totalCountSms),
     )
 
 
-def _may_be_endless(body: bytes) -> bool:
+def _may_be_overlong(body: bytes) -> bool:
     """Whether a text may be too long: then a probe lies inside of it, and meets the key of no row.
 
     Within a text that key cannot stand, since its quotation marks would be escaped.
@@ -214,16 +214,16 @@ def _may_be_endless(body: bytes) -> bool:
     return any(body.find(b'"phoneNumber"', at, at + PROBE) < 0 for at in probes)
 
 
-def _without_endless(page: SmsPage) -> SmsPage:
+def _reject_overlong_rows(page: SmsPage) -> SmsPage:
     """A large page without the rows whose text is too long to be handled: they are set aside."""
-    rejects = [_endless(row) for row in page.rows]
+    rejects = [_reject_overlong(row) for row in page.rows]
     if not any(rejects):
         return page
     kept = [row for row, reject in zip(page.rows, rejects, strict=True) if reject is None]
     return replace(page, rows=kept, rejects=page.rejects + [one for one in rejects if one])
 
 
-def _endless(row: Row) -> Reject | None:
+def _reject_overlong(row: Row) -> Reject | None:
     """A row with a text that no SMS has; its original is cut, to be kept at all."""
     texts = {key: getattr(row, key) for key in KEYS}
     name = next((key for key, text in texts.items() if text and len(text) > LONGEST_TEXT), None)
@@ -239,7 +239,9 @@ def _endless(row: Row) -> Reject | None:
     return Reject(f"unreadable row: {name} is longer than any SMS", original, _day(texts))
 
 
-def _completed(rows: Sequence[_Received]) -> tuple[list[PartialSms], Counter[str], Counter[str]]:
+def _complete_rows(
+    rows: Sequence[_Received],
+) -> tuple[list[PartialSms], Counter[str], Counter[str]]:
     """The rows with ``None`` for what is null or absent, and how often either is, by the field."""
     columns: list[list[Any]] = []
     nulls: Counter[str] = Counter()
@@ -260,19 +262,25 @@ _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def decode_row_by_row(body: bytes) -> SmsPage:
     """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
     body = body.removeprefix(BOM)
-    levelled = _LONE_SURROGATE.sub(_stand_in, body)
+    levelled = _LONE_SURROGATE.sub(_replace_surrogate, body)
     (total, number), elements = _open_envelope(levelled, body)
     rows: list[Row] = []
-    page = SmsPage(_whole(total), _whole(number), rows, clean=False, doubt=_doubt(total))
+    page = SmsPage(
+        _read_whole_number(total),
+        _read_whole_number(number),
+        rows,
+        clean=False,
+        doubt=_doubt_total(total),
+    )
     names: Counter[str] = Counter()
-    may_be_endless = _may_be_endless(body)
-    for element, source in _with_sources(elements, levelled, body):
+    may_be_overlong = _may_be_overlong(body)
+    for element, source in _pair_with_sources(elements, levelled, body):
         try:
             sms = _decode_row(element) if element == source else _decode_slowly(source, names)
         except _UNREADABLE:
             sms = _decode_leniently(source, names)
-        if not isinstance(sms, Reject) and may_be_endless:
-            sms = _endless(sms) or sms
+        if not isinstance(sms, Reject) and may_be_overlong:
+            sms = _reject_overlong(sms) or sms
         if isinstance(sms, Reject):
             page.rejects.append(sms)
             continue
@@ -285,14 +293,14 @@ def decode_row_by_row(body: bytes) -> SmsPage:
     return page
 
 
-def places_of_rows(body: bytes) -> list[tuple[int, int]]:
+def row_spans(body: bytes) -> list[tuple[int, int]]:
     """Where the elements of ``data.smsDetails`` begin and end in a body without a BOM, in order.
 
     Raises:
         NotSmsPage: it has none.
     """
-    levelled = _LONE_SURROGATE.sub(_stand_in, body)
-    return list(_places(_open_envelope(levelled, body)[1], levelled))
+    levelled = _LONE_SURROGATE.sub(_replace_surrogate, body)
+    return list(_find_spans(_open_envelope(levelled, body)[1], levelled))
 
 
 _LONE_SURROGATE: Final = re.compile(
@@ -301,7 +309,7 @@ _LONE_SURROGATE: Final = re.compile(
 """Lone surrogates; and what has to be stepped over to see them: whole pairs, and backslashes."""
 
 
-def _stand_in(match: re.Match[bytes]) -> bytes:
+def _replace_surrogate(match: re.Match[bytes]) -> bytes:
     """As long as what it stands for: the places of all else stay the same."""
     return match[0] if match[1] is None else b"\\ufffd"
 
@@ -312,7 +320,7 @@ Buffer = bytes | msgspec.Raw
 
 def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
     """``totalCountSms`` and ``pageOfResult`` as they stand there, and the rows."""
-    if found := _what_else_is_there(body):
+    if found := _describe_other_form(body):
         raise NotSmsPage(_load(original), found)
     try:
         data = raw_json.members(raw_json.members(body)["data"])
@@ -322,7 +330,7 @@ def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
     return (data.get("totalCountSms"), data.get("pageOfResult")), rows
 
 
-def _what_else_is_there(body: bytes) -> str:
+def _describe_other_form(body: bytes) -> str:
     """Where a body of JSON leaves the documented form; empty where it does not. Copies nothing large."""
     value: Buffer = body
     for name, inner in (("the answer", "data"), ("data", "smsDetails")):
@@ -360,9 +368,9 @@ def _load(body: bytes) -> Any:
         raise NotJson from None
 
 
-def _doubt(total: bytes | None) -> str:
+def _doubt_total(total: bytes | None) -> str:
     """Why a total cannot be the number of a window's SMS; empty where it can."""
-    number = _whole(total)
+    number = _read_whole_number(total)
     if total is None:
         return "data.totalCountSms is missing"
     if number is None:
@@ -373,20 +381,22 @@ def _doubt(total: bytes | None) -> str:
     return f"data.totalCountSms is a number of {len(total)} digits" if number > MOST_SMS else ""
 
 
-def _whole(source: bytes | None) -> int | None:
+def _read_whole_number(source: bytes | None) -> int | None:
     try:
         return msgspec.json.decode(source or b"", type=int)
     except msgspec.MsgspecError:
         return None
 
 
-def _with_sources(rows: list[bytes], levelled: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _pair_with_sources(
+    rows: list[bytes], levelled: bytes, body: bytes
+) -> Iterator[tuple[bytes, bytes]]:
     """Each row beside what stands at its place in the body as received."""
-    for row, (start, end) in zip(rows, _places(rows, levelled), strict=True):
+    for row, (start, end) in zip(rows, _find_spans(rows, levelled), strict=True):
         yield row, body[start:end]
 
 
-def _places(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]:
+def _find_spans(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]:
     end = max(levelled.find(b"smsDetails"), 0)
     for row in rows:
         start = levelled.find(row, end)
@@ -404,7 +414,7 @@ def count_incomplete(
             (nulls if key in present else absent)[key] += 1
 
 
-def _row_of(texts: Mapping[str, Any]) -> Row:
+def _build_row(texts: Mapping[str, Any]) -> Row:
     values: list[Any] = [texts.get(key) for key in KEYS]
     return PartialSms(*values) if None in values else Sms(*values)
 
@@ -416,7 +426,7 @@ def _decode_leniently(source: bytes, names: Counter[str]) -> Row | Reject:
         names.update(_decode_names(source).keys() - _OWN_KEYS)
     except _UNREADABLE:
         return _decode_slowly(source, names)
-    return _row_of({key: text for key, text in asdict(received).items() if text is not UNSET})
+    return _build_row({key: text for key, text in asdict(received).items() if text is not UNSET})
 
 
 _OWN_KEYS: Final = frozenset(KEYS)
@@ -433,28 +443,28 @@ _JSON: Final = json.JSONDecoder(strict=False, parse_int=_read_integer)
 
 def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
     if len(source) > LARGEST_ROW:
-        original = as_stored(source[:TEXT_SHOWN]) + f"… ({len(source)} bytes)"
+        original = stored_text(source[:TEXT_SHOWN]) + f"… ({len(source)} bytes)"
         return Reject("unreadable row: larger than any SMS", original)
     value: Any = None
     actual = None
     try:
         value = _JSON.decode(source.decode())
-        reason = _why_no_sms(value)
+        reason = _rejection_reason(value)
     except UnicodeDecodeError:
         reason = "not UTF-8"
-        value, actual = _by_other_letters(source)
+        value, actual = _decode_with_replacement(source)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError:
         raise NotJson from None
     if reason is not None:
-        actual = actual or _keys_beside(value)
-        return Reject(f"unreadable row: {reason}", as_stored(source), _day(value), actual)
+        actual = actual or _undocumented_keys(value)
+        return Reject(f"unreadable row: {reason}", stored_text(source), _day(value), actual)
     names.update(value.keys() - _OWN_KEYS)
-    return _row_of(value)
+    return _build_row(value)
 
 
-def _by_other_letters(source: bytes) -> tuple[Any, str | None]:
+def _decode_with_replacement(source: bytes) -> tuple[Any, str | None]:
     """A row that is not UTF-8, as far as its ASCII goes: its day is; and which of its fields are not."""
     try:
         value = _JSON.decode(source.decode("utf-8", "replace"))
@@ -465,15 +475,15 @@ def _by_other_letters(source: bytes) -> tuple[Any, str | None]:
     return value, f"in {', '.join(fields)}" if fields else None
 
 
-def _keys_beside(value: Any) -> str | None:
+def _undocumented_keys(value: Any) -> str | None:
     """Of a row that lacks its date, the keys that nobody documented: one of them may be its new name."""
     if not isinstance(value, dict) or "dateSent" in value:
         return None
-    names = sorted(masked(key)[:KEY_SHOWN] for key in value.keys() - _OWN_KEYS)[:KEYS_TOLD]
+    names = sorted(mask_digits(key)[:KEY_SHOWN] for key in value.keys() - _OWN_KEYS)[:KEYS_SHOWN]
     return f"beside {', '.join(names)}" if names else None
 
 
-def _why_no_sms(value: Any) -> str | None:
+def _rejection_reason(value: Any) -> str | None:
     if not isinstance(value, dict):
         return f"not an object but {_kind(value)}"
     if "dateSent" not in value:
@@ -495,6 +505,6 @@ def _day(value: Any) -> date | None:
     return wall.date() if wall else None
 
 
-def as_stored(source: bytes) -> str:
+def stored_text(source: bytes) -> str:
     """A reject's original: the vendor's characters, as far as Postgres can keep them."""
     return sanitize(source.decode("utf-8", "replace"), Counter())

@@ -1,6 +1,6 @@
 """What is shown of a text, and what its ``template_id`` is made of: its template without names.
 
-``masked_text`` is the one rule for both, so that an id tells no more than the text beside it: texts that
+``mask_text`` is the one rule for both, so that an id tells no more than the text beside it: texts that
 differ in a name alone have one id. Names become ``{name}``. They are known
 
 - by a list: first names that are common in Russia, in every case and also written in Latin letters, with
@@ -131,7 +131,7 @@ _SPELLINGS: Final = (
 )
 
 
-def _forms(name: str) -> Iterator[str]:
+def _name_forms(name: str) -> Iterator[str]:
     """The name in every case, and in Latin letters, all in lower case."""
     name = name.lower()
     ending, endings = next((end, all_) for end, all_ in _ENDINGS if name.endswith(end))
@@ -145,11 +145,11 @@ def _forms(name: str) -> Iterator[str]:
     yield from (latin.replace(usual, other) for usual, other in _SPELLINGS)
 
 
-_NAMES: Final = frozenset(form for name in _COMMON.split() for form in _forms(name))
-_ALL_NAMES: Final = _NAMES | {form for name in _ALSO_WORDS.split() for form in _forms(name)}
+_NAMES: Final = frozenset(form for name in _COMMON.split() for form in _name_forms(name))
+_ALL_NAMES: Final = _NAMES | {form for name in _ALSO_WORDS.split() for form in _name_forms(name)}
 
 
-def _ranges(letters: Iterator[int]) -> str:
+def _character_ranges(letters: Iterator[int]) -> str:
     """These code points as the inside of a class of characters."""
     shown = ""
     first = last = -2
@@ -161,7 +161,7 @@ def _ranges(letters: Iterator[int]) -> str:
     return f"{shown}{chr(first)}-{chr(last)}"
 
 
-_MARKS: Final = _ranges(
+_MARKS: Final = _character_ranges(
     point for point in range(0x300, 0x20000) if unicodedata.category(chr(point)) in ("Mn", "Mc")
 )
 """Vowels and accents that are written onto letters: to ``re`` they are no part of a word."""
@@ -190,13 +190,13 @@ _PERSONS: Final = (
 _PARTS: Final = re.compile(_LETTERS)
 
 
-def _first_parts(phrases: str) -> frozenset[str]:
+def _first_words(phrases: str) -> frozenset[str]:
     """The first word of each, as ``_PARTS`` finds it: who has none of them need not be looked through."""
     return frozenset(_PARTS.findall(phrase)[0] for phrase in phrases.split("|"))
 
 
-_SALUTING: Final = _first_parts(f"{_GREETINGS}|{_ESTEEM}")
-_FOR_A_PERSON: Final = _first_parts(_PERSONS)
+_SALUTING: Final = _first_words(f"{_GREETINGS}|{_ESTEEM}")
+_FOR_A_PERSON: Final = _first_words(_PERSONS)
 _SALUTED: Final = re.compile(
     rf"\b(?i:{_GREETINGS}|{_ESTEEM})[ ,]{{1,3}}({_SOME_WORDS})"
     r"(?=\s*+(?:[,،，!！?؟.。:;…)—–-]|\n|$))"
@@ -242,7 +242,7 @@ _BESIDE: Final = re.compile(
 )
 
 
-def masked_text(text: str) -> str:
+def mask_text(text: str) -> str:
     """What is shown of a text, and what its ``template_id`` is made of.
 
     Of a birthday the month is masked as its day is.
@@ -274,14 +274,14 @@ def _mask_once(template: str) -> str:
         template = _INITIALS.sub(_mask_initials, template)
     if not words.isdisjoint(_FOR_A_PERSON):
         template = _PERSON.sub(_mask_person, template)
-    if _OTHER_ALPHABET.search(template) and _is_usual(template):
+    if _OTHER_ALPHABET.search(template) and _is_latin_or_cyrillic(template):
         template = _OTHER_WORDS.sub(_mask_other, template)
     if words.isdisjoint(_NAMES) and not any(map(_PATRONYMIC.search, words)):
         return template
     return _RUN.sub(_mask_run, template)
 
 
-def _is_usual(template: str) -> bool:
+def _is_latin_or_cyrillic(template: str) -> bool:
     """Whether most letters of the text itself are Latin or Cyrillic."""
     text = _PLACE.sub("", template)
     return len(_USUAL_LETTERS.findall(text)) > len(_OTHER_ALPHABET.findall(text))
@@ -298,7 +298,7 @@ def _is_capital(word: str) -> bool:
     return word[0].isupper() or "ა" <= word[0] <= "ჿ" or unicodedata.category(word[0]) == "Lo"
 
 
-def _may_be_one(word: str) -> bool:
+def _may_be_name(word: str) -> bool:
     return _is_capital(word) and word.lower() not in _NOT_ADDRESSED
 
 
@@ -319,7 +319,7 @@ def _may_be_people(words: str) -> bool:
 
 def _mask_saluted(match: re.Match[str]) -> str:
     """Whoever is addressed by capitalised words; an ordinary word leaves the salutation as it is."""
-    if not all(map(_may_be_one, match[1].split(" "))):
+    if not all(map(_may_be_name, match[1].split(" "))):
         return match[0]
     return match[0][: match.start(1) - match.start()] + "{name}"
 
@@ -329,7 +329,7 @@ def _mask_head(match: re.Match[str]) -> str:
     is_known = " " not in words and _is_name(words, _ALL_NAMES)
     if not is_known and not _begins_with_people(words, match.start() == 0):
         return match[0]
-    if not is_known and _goes_on(words, mark, after):
+    if not is_known and _begins_enumeration(words, mark, after):
         return match[0]
     return match[0][: match.start(1) - match.start()] + "{name}"
 
@@ -340,7 +340,7 @@ def _begins_with_people(words: str, of_text: bool) -> bool:
     return is_typed or _may_be_people(words)
 
 
-def _goes_on(words: str, mark: str, after: str | None) -> bool:
+def _begins_enumeration(words: str, mark: str, after: str | None) -> bool:
     """Whether an enumeration begins here (``Москва, Казань``), not a sentence to somebody."""
     return (
         mark not in "!！"
@@ -393,7 +393,7 @@ def _mask_run(match: re.Match[str]) -> str:
         if at and words[at - 1][0].isupper() and _BESIDE.search(words[at - 1]):
             masked[at - 1] = True
         for beside in (at + 1, at + 2):
-            if beside == len(words) or not _may_be_one(words[beside]):
+            if beside == len(words) or not _may_be_name(words[beside]):
                 break
             masked[beside] = True
     shown: list[str] = []

@@ -154,10 +154,10 @@ def erase_row(
     """
     changed = dict(values)
     if _is_own(values, rules.suppression, gone):
-        changed |= _erased(values, account, keys)
+        changed |= _erased_values(values, account, keys)
     elif values["message"] is not None:
-        changed |= _without_mentions(values, account, keys, rules.suppression)
-    changed |= _status_without(values, rules.suppression)
+        changed |= _mask_mentions(values, account, keys, rules.suppression)
+    changed |= _mask_status(values, rules.suppression)
     if values["phone"] == REDUCED and changed["phone"] == ERASED:
         changed |= reduce_row(changed, rules.reduction_key) or {}
     return None if changed == values else changed
@@ -173,9 +173,9 @@ def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) ->
     return bool(own_phones([phone], suppression))
 
 
-def _erased(values: Values, account: Account, keys: PseudonymKeys) -> Values:
+def _erased_values(values: Values, account: Account, keys: PseudonymKeys) -> Values:
     """What becomes of a row whose number was erased; a reduced one has to be reduced again."""
-    wall = _wall(values, account).replace(minute=0, second=0)
+    wall = _wall_time(values, account).replace(minute=0, second=0)
     message = values["message"]
     text, segments = None, values["segments"]
     if message is not None:
@@ -194,15 +194,15 @@ def _erased(values: Values, account: Account, keys: PseudonymKeys) -> Values:
     }
 
 
-def _without_mentions(
+def _mask_mentions(
     values: Values, account: Account, keys: PseudonymKeys, suppression: Suppression
 ) -> Values:
     """What becomes of a row to somebody else, whose text holds suppressed numbers."""
     message = suppression.mask_numbers(values["message"])
     if message == values["message"]:
         return {}
-    wall = _wall(values, account)
-    phone, received = as_received(values, wall)
+    wall = _wall_time(values, account)
+    phone, received = recover_original(values, wall)
     return {
         "message": message,
         "template_id": _template(message, keys),
@@ -211,7 +211,7 @@ def _without_mentions(
     }
 
 
-def _status_without(values: Values, suppression: Suppression) -> Values:
+def _mask_status(values: Values, suppression: Suppression) -> Values:
     """Status and detail, and what is read from them, without suppressed numbers."""
     old = values["status"], values["status_detail"]
     status, detail = (None if text is None else suppression.mask_numbers(text) for text in old)
@@ -227,7 +227,7 @@ def _status_without(values: Values, suppression: Suppression) -> Values:
     }
 
 
-def as_received(values: Values, wall: datetime) -> tuple[str | None, str]:
+def recover_original(values: Values, wall: datetime) -> tuple[str | None, str]:
     """Phone and text of a row as the vendor wrote them, which its key was made of.
 
     Postgres cannot hold NUL and lone surrogates: the key tells which of them stood in the text.
@@ -250,7 +250,7 @@ def as_received(values: Values, wall: datetime) -> tuple[str | None, str]:
     return phone, message
 
 
-def _wall(values: Values, account: Account) -> datetime:
+def _wall_time(values: Values, account: Account) -> datetime:
     wall: datetime = values["sent_at"].astimezone(account.time_zone).replace(tzinfo=None)
     return wall
 
@@ -293,9 +293,9 @@ def _recipient(phone: str | None, keys: PseudonymKeys) -> UUID | None:
 
 def shown_template(text: str) -> str | None:
     """What is shown of a text, the rule for all: loads, recounts, labels; None: it was taken out."""
-    from dagster_project.vendors.calltouch.people import masked_text  # as in ``context``
+    from dagster_project.vendors.calltouch.people import mask_text  # as in ``context``
 
-    return None if text.startswith((ERASED, REDUCED)) else masked_text(text)
+    return None if text.startswith((ERASED, REDUCED)) else mask_text(text)
 
 
 PERSONAL: Final = Personal(

@@ -33,7 +33,7 @@ from dagster_project.vendors.calltouch.pages import (
     SmsPage,
     SmsResponse,
     decode_page,
-    places_of_rows,
+    row_spans,
 )
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.suppressed_phones import own_phones
@@ -62,31 +62,31 @@ def erased_text(segments: int) -> str:
 def redact(answer: Response, suppression: Suppression) -> Response:
     """The answer without suppressed numbers; itself, where it has none."""
     page = answer.page if isinstance(answer, SmsResponse) else None
-    body = _redacted(answer.body, page, suppression)
+    body = _redact_page(answer.body, page, suppression)
     return answer if body is None else replace(Response(**answer.values()), body=body)
 
 
 def redact_body(body: bytes, suppression: Suppression) -> bytes | None:
     """A page without suppressed numbers; None, where it has none."""
-    return _redacted(body, None, suppression)
+    return _redact_page(body, None, suppression)
 
 
-def _redacted(body: bytes, page: SmsPage | None, suppression: Suppression) -> bytes | None:
+def _redact_page(body: bytes, page: SmsPage | None, suppression: Suppression) -> bytes | None:
     try:
         page = page or decode_page(body)
     except NotSmsPage as error:
         if isinstance(error, NotJson):
-            redacted = _bytes(suppression.mask_numbers(_text(body)))
+            redacted = _to_bytes(suppression.mask_numbers(_to_text(body)))
         else:
             redacted = _redact_rest(body, suppression)
         return None if redacted == body else redacted
     body = body.removeprefix(BOM)
-    suspects = _suspects(page, suppression)
-    if not (suspects or page.rejects or suppression.occurs_in(*_around(body))):
+    suspects = _find_suspects(page, suppression)
+    if not (suspects or page.rejects or suppression.occurs_in(*_texts_around(body))):
         return None
     if page.sources or page.rejects:
-        suspects = _places(page, suspects, body)
-    return _rewritten(
+        suspects = _element_numbers(page, suspects, body)
+    return _rewrite_elements(
         body,
         lambda source: _redact_source(source, suppression),
         suspects,
@@ -94,7 +94,7 @@ def _redacted(body: bytes, page: SmsPage | None, suppression: Suppression) -> by
     )
 
 
-def _suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
+def _find_suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
     """Which of the page's rows hold a suppressed number; all, where they have more than their texts."""
     rows = page.rows
     if any(name.startswith("unknown_key") for name in page.counts):
@@ -112,10 +112,10 @@ def _suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
     return suspects
 
 
-def _places(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
+def _element_numbers(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
     """Where among the page's elements these rows are, and all that could not be read."""
     found, number = set(), 0
-    for place, (start, end) in enumerate(places_of_rows(body)):
+    for place, (start, end) in enumerate(row_spans(body)):
         if number < len(page.sources) and body[start:end] == page.sources[number]:
             if number in suspects:
                 found.add(place)
@@ -125,7 +125,7 @@ def _places(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
     return found
 
 
-def _around(body: bytes) -> list[str]:
+def _texts_around(body: bytes) -> list[str]:
     """What stands before the list of a page, and after the last key of its last element."""
     last_key = max(body.rfind(b'"%b"' % key.encode()) for key in KEYS)
     texts = body[: body.find(b"smsDetails")], body[last_key:]
@@ -134,15 +134,15 @@ def _around(body: bytes) -> list[str]:
 
 def _redact_rest(body: bytes, suppression: Suppression) -> bytes:
     """What is no element of a page, without suppressed numbers in its texts; totals stay."""
-    return _bytes(_without(_text(body), suppression, _JSON_TEXT))
+    return _to_bytes(_mask_tokens(_to_text(body), suppression, _JSON_TEXT))
 
 
-def _without(written: str, suppression: Suppression, tokens: re.Pattern[str]) -> str:
+def _mask_tokens(written: str, suppression: Suppression, tokens: re.Pattern[str]) -> str:
     """JSON, whole or in part, without suppressed numbers in these tokens; all else as it was written."""
-    return tokens.sub(lambda match: _token_without(match[0], suppression), written)
+    return tokens.sub(lambda match: _mask_token(match[0], suppression), written)
 
 
-def _token_without(written: str, suppression: Suppression) -> str:
+def _mask_token(written: str, suppression: Suppression) -> str:
     try:
         value = _JSON.decode(written)
     except ValueError:
@@ -153,23 +153,23 @@ def _token_without(written: str, suppression: Suppression) -> str:
     if changed == value:
         return written
     lone = _NO_BYTE if _SURROGATE.search(written) else _SURROGATE
-    return lone.sub(_escaped, json.dumps(changed, ensure_ascii=False))
+    return lone.sub(_escape, json.dumps(changed, ensure_ascii=False))
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-def _text(source: bytes) -> str:
+def _to_text(source: bytes) -> str:
     """The characters of a source; a byte that is not UTF-8 is a lone surrogate, and a byte again later."""
     return source.decode("utf-8", "surrogateescape")
 
 
-def _bytes(text: str) -> bytes:
+def _to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _rewritten(
+def _rewrite_elements(
     body: bytes,
     change: _Change,
     suspects: Collection[int] | None = None,
@@ -180,7 +180,7 @@ def _rewritten(
     ``around`` has what stands before the first and after the last element.
     """
     body = body.removeprefix(BOM)
-    places = places_of_rows(body)
+    places = row_spans(body)
     first, last = (places[0][0], places[-1][1]) if places else (len(body), len(body))
     parts: list[bytes] = [around(body[:first])]
     kept_until = first
@@ -198,17 +198,17 @@ def _redact_source(source: bytes, suppression: Suppression) -> bytes | None:
 
     Of an element that cannot be read nothing is left where it is the person's own, or no JSON.
     """
-    text = _text(source)
-    value, is_readable = _read(source), True
+    text = _to_text(source)
+    value, is_readable = _parse_utf8_json(source), True
     if value is None:
-        value, is_readable = _decoded(text), False
+        value, is_readable = _parse_json(text), False
     if value is None:
         plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
-        return _written(ERASED) if suppression.occurs_in(plain) else None
+        return _dump_json(ERASED) if suppression.occurs_in(plain) else None
     if _is_own(value, suppression):
-        return _written(_erased(value, suppression) if is_readable else ERASED)
-    changed = _without(text, suppression, _JSON_TOKEN)
-    return None if changed == text else _bytes(changed)
+        return _dump_json(_erase_element(value, suppression) if is_readable else ERASED)
+    changed = _mask_tokens(text, suppression, _JSON_TOKEN)
+    return None if changed == text else _to_bytes(changed)
 
 
 def _is_own(value: Any, suppression: Suppression) -> bool:
@@ -218,8 +218,8 @@ def _is_own(value: Any, suppression: Suppression) -> bool:
     return isinstance(number, str) and bool(own_phones([number], suppression))
 
 
-def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
-    kept = {key: _scrubbed(value[key], suppression) for key in KEYS if key in value}
+def _erase_element(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
+    kept = {key: _mask_value(value[key], suppression) for key in KEYS if key in value}
     kept["phoneNumber"] = ERASED if isinstance(value["phoneNumber"], str) else 0
     sent = value.get("dateSent")
     hour = cut_to_hour(sent) if isinstance(sent, str) else None
@@ -232,9 +232,9 @@ def _erased(value: dict[str, Any], suppression: Suppression) -> dict[str, Any]:
     return kept
 
 
-def _scrubbed(value: Any, suppression: Suppression) -> Any:
+def _mask_value(value: Any, suppression: Suppression) -> Any:
     written = json.dumps(value)
-    changed = _without(written, suppression, _JSON_TOKEN)
+    changed = _mask_tokens(written, suppression, _JSON_TOKEN)
     return value if changed == written else _JSON.decode(changed)
 
 
@@ -245,22 +245,22 @@ def _digits_of(value: float) -> str:
     return str(value)
 
 
-def _read(source: bytes) -> Any:
+def _parse_utf8_json(source: bytes) -> Any:
     """The element as JSON; None where it is no such thing, or not UTF-8."""
     try:
-        return _decoded(source.decode())
+        return _parse_json(source.decode())
     except UnicodeDecodeError:
         return None
 
 
-def _decoded(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return _JSON.decode(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _written(value: Any) -> bytes:
+def _dump_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
@@ -273,7 +273,7 @@ def _day_of(value: Any) -> date | None:
 def redact_reject(original: str, suppression: Suppression) -> str | None:
     """A rejected record as the redacted page would have it; None where it holds no such number."""
     changed = _redact_source(original.encode("utf-8", "surrogatepass"), suppression)
-    return None if changed is None else _text(changed)
+    return None if changed is None else _to_text(changed)
 
 
 def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
@@ -283,12 +283,12 @@ def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
     except NotSmsPage:
         return Occurrences([], int(redact_body(body, suppression) is not None))
     body = body.removeprefix(BOM)
-    suspects = _suspects(page, suppression)
+    suspects = _find_suspects(page, suppression)
     if page.sources or page.rejects:
-        suspects = _places(page, suspects, body)
-    places = places_of_rows(body) if suspects else []
-    return _all_found(
-        _found(body[start:end], suppression)
+        suspects = _element_numbers(page, suspects, body)
+    places = row_spans(body) if suspects else []
+    return _add_up(
+        _find_in_element(body[start:end], suppression)
         for place, (start, end) in enumerate(places)
         if place in suspects
     )
@@ -296,17 +296,17 @@ def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
 
 def find_in_reject(original: str, suppression: Suppression) -> Occurrences:
     """What a rejected record holds of the numbers."""
-    return _found(original.encode("utf-8", "surrogatepass"), suppression)
+    return _find_in_element(original.encode("utf-8", "surrogatepass"), suppression)
 
 
-def _found(source: bytes, suppression: Suppression) -> Occurrences:
-    value = _decoded(_text(source))
+def _find_in_element(source: bytes, suppression: Suppression) -> Occurrences:
+    value = _parse_json(_to_text(source))
     if _is_own(value, suppression):
         return Occurrences([value], 0)
     return Occurrences([], int(_redact_source(source, suppression) is not None))
 
 
-def _all_found(parts: Iterable[Occurrences]) -> Occurrences:
+def _add_up(parts: Iterable[Occurrences]) -> Occurrences:
     own: list[Any] = []
     mentions = 0
     for part in parts:
@@ -327,10 +327,10 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
     """
 
     def change(source: bytes) -> bytes | None:
-        value = _read(source)
+        value = _parse_utf8_json(source)
         day = _day_of(value)
         if day is None:
-            return _written(REDUCED)
+            return _dump_json(REDUCED)
         if day >= before or value.get("phoneNumber") == REDUCED:
             return None
         kept = {"dateSent": value["dateSent"]}
@@ -339,9 +339,9 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
             # A status that is no text stays one, so that the record is set aside as it was.
             kept[key] = reduced_status(status) if isinstance(status, str | None) else 0
         text = None if value.get("smsMessage") is None else REDUCED
-        return _written({"phoneNumber": REDUCED, **kept, "smsMessage": text})
+        return _dump_json({"phoneNumber": REDUCED, **kept, "smsMessage": text})
 
     try:
-        return _rewritten(body, change)
+        return _rewrite_elements(body, change)
     except NotSmsPage:
         return None

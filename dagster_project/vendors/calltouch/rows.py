@@ -40,7 +40,7 @@ from dagster_project.text.sanitize import sanitize
 from dagster_project.vendors.calltouch.context import (
     NO_TEXT,
     RowContext,
-    count_strange,
+    count_unknown_pairs,
     template_id,
 )
 from dagster_project.vendors.calltouch.instants import (
@@ -57,10 +57,10 @@ from dagster_project.vendors.calltouch.pages import (
     Row,
     SmsPage,
     SmsResponse,
-    as_stored,
     count_incomplete,
     decode_page,
     decode_row_by_row,
+    stored_text,
 )
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -214,7 +214,7 @@ def _status(row: Row, counts: Counter[str]) -> dict[str, Any]:
     pair = row.smsStatus, row.smsStatusDetail
     outcome = outcome_of(*pair)
     if not outcome.known:
-        count_strange([pair], counts)
+        count_unknown_pairs([pair], counts)
     return {
         "status": row.smsStatus,
         "status_detail": row.smsStatusDetail,
@@ -247,9 +247,9 @@ def _add_others(
         except Unplaceable as reason:
             sources = sources or decode_row_by_row(body).sources
             batch.rejects.append(
-                Reject(str(reason), as_stored(sources[place]), reason.day, reason.actual)
+                Reject(str(reason), stored_text(sources[place]), reason.day, reason.actual)
             )
-            _take_back(batch, page.rows[place], sources[place])
+            _uncount_incomplete(batch, page.rows[place], sources[place])
     records = [row.record for row in encoded]
     hashes = np.array([xxhash.xxh3_64_intdigest(record) for record in records], np.uint64)
     batch.days = np.append(batch.days, np.array([row.day for row in encoded], np.int32))
@@ -259,7 +259,7 @@ def _add_others(
     batch.observed = (batch.observed or []) + [row.is_final for row in encoded]
 
 
-def _take_back(batch: Batch, row: Row, source: bytes) -> None:
+def _uncount_incomplete(batch: Batch, row: Row, source: bytes) -> None:
     """What a rejected row has no text for does not count: it is not among the loaded rows."""
     if isinstance(row, PartialSms):
         nulls: Counter[str] = Counter()

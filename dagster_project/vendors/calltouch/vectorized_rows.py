@@ -24,7 +24,7 @@ from dagster_project.model.batch import Batch
 from dagster_project.model.window import Window, day_number
 from dagster_project.text.pseudonyms import PSEUDONYM_SIZE, pseudonyms
 from dagster_project.text.sanitize import is_sanitized
-from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_strange
+from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_unknown_pairs
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
 from dagster_project.vendors.calltouch.pages import Row, SmsPage
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
@@ -101,7 +101,7 @@ def encode_plain(page: SmsPage, window: Window, context: RowContext) -> tuple[Ba
 
 
 def _choose(page: SmsPage, window: Window) -> tuple[PlainRows, list[int]]:
-    rows, others = _with_usual_texts(page)
+    rows, others = _choose_usual_texts(page)
     seconds = _matrix("".join([row.dateSent for row in rows]), SECOND)
     wall, plain = read_wall_times(seconds)
     plain &= wall >= day_number(window.first_day) * DAY
@@ -123,7 +123,7 @@ def _choose(page: SmsPage, window: Window) -> tuple[PlainRows, list[int]]:
     ), others
 
 
-def _with_usual_texts(page: SmsPage) -> tuple[Sequence[Row], list[int]]:
+def _choose_usual_texts(page: SmsPage) -> tuple[Sequence[Row], list[int]]:
     """Rows with a second of the usual length and storable texts; and where the others are."""
     if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
         return page.rows, []
@@ -143,20 +143,20 @@ def _is_storable(row: Row) -> bool:
 def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
     counts: Counter[str] = Counter()
     days = (plain.wall // DAY).astype(np.int32)
-    numbers, keyed_phones = _numbers(plain, context)
+    numbers, keyed_phones = _phone_fields(plain, context)
     keys = _keys(keyed_phones, plain.messages)
     pairs = zip(plain.statuses, plain.details, strict=True)
     statuses = list(map(context.statuses.__getitem__, pairs))
     known = [is_known for _, _, is_known in statuses]
     if not all(known):
         pairs = zip(plain.statuses, plain.details, strict=True)
-        count_strange(compress(pairs, map(not_, known)), counts)
+        count_unknown_pairs(compress(pairs, map(not_, known)), counts)
     fields = zip(
-        _heads(plain, days, keys, window, context, counts),
+        _head_fields(plain, days, keys, window, context, counts),
         numbers,
         [encoded for encoded, _, _ in statuses],
-        *_texts(plain),
-        context.tails.of(plain.messages),
+        *_message_fields(plain),
+        context.tails.look_up(plain.messages),
         strict=True,
     )
     records = list(map(b"".join, fields))
@@ -170,7 +170,7 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
     )
 
 
-def _heads(
+def _head_fields(
     plain: PlainRows,
     days: NDArray[np.int32],
     keys: bytes,
@@ -180,31 +180,31 @@ def _heads(
 ) -> list[bytes]:
     """The encoded fields ``sent_on`` to ``sent_at`` of each row."""
     clock = context.clock(window.account.time_zone)
-    heads = _sized(_HEAD, len(days))
+    heads = _new_structures(_HEAD, len(days))
     heads["sent_on"] = days
     heads["site_id"] = int(window.account.label)
     heads["sms_key"] = _matrix(keys, KEY)
     heads["sent_at"] = clock.to_utc(plain.wall, counts) * MICROSECONDS
-    return _pieces(heads)
+    return _to_bytes_list(heads)
 
 
-def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
+def _phone_fields(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
     """The encoded fields ``phone`` to ``recipient``; and phone and second as they enter the key."""
     phones = _phone_characters(plain)
     e164 = np.empty((len(phones), E164), np.uint8)
     e164[:, :2] = _PLUS_SEVEN
     e164[:, 2:] = phones[:, 1:]
     recipients = pseudonyms(context.keys.recipient, e164.view(f"V{E164}").ravel().tolist())
-    numbers = _sized(_NUMBER, len(phones))
+    numbers = _new_structures(_NUMBER, len(phones))
     numbers["phone"] = phones
     numbers["phone_e164"] = e164
     numbers["country"] = _COUNTRIES[phones[:, 1]]
     numbers["recipient"] = _matrix(b"".join(recipients), PSEUDONYM_SIZE)
-    keyed = _sized(_KEYED_PHONE, len(phones))
+    keyed = _new_structures(_KEYED_PHONE, len(phones))
     keyed["phone"] = phones
     keyed["second"] = plain.seconds
     keyed["second"][:, [2, 5]] = _DASH
-    fields, keyed_phones = _pieces(numbers), _pieces(keyed)
+    fields, keyed_phones = _to_bytes_list(numbers), _to_bytes_list(keyed)
     is_plain = (phones - _ZERO < 10).all(axis=1) & _BEGINS_PLAIN[phones[:, 0], phones[:, 1]]
     for place in np.flatnonzero(~is_plain).tolist():
         phone, fields[place] = context.phones[plain.phones[place]]
@@ -212,10 +212,10 @@ def _numbers(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[b
     return fields, keyed_phones
 
 
-def _texts(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
+def _message_fields(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
     """The encoded field ``message``: lengths, and what they are the lengths of."""
     sizes = np.fromiter(map(len, plain.messages), ">i4", len(plain.messages))
-    absent = _without_text(plain)
+    absent = _rows_without_text(plain)
     sizes[absent] = NULL_SIZE
     texts = plain.messages
     if absent:
@@ -224,7 +224,7 @@ def _texts(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
     return lengths, texts
 
 
-def _without_text(plain: PlainRows) -> list[int]:
+def _rows_without_text(plain: PlainRows) -> list[int]:
     if plain.complete:
         return []
     return [place for place, text in enumerate(plain.texts) if text is None]
@@ -253,7 +253,7 @@ def _matrix(characters: str | bytes, width: int) -> Characters:
     return np.frombuffer(characters, np.uint8).reshape(-1, width)
 
 
-def _sized(layout: np.dtype[np.void], count: int) -> Structures:
+def _new_structures(layout: np.dtype[np.void], count: int) -> Structures:
     """``count`` structures whose ``…_size`` fields hold what they have to."""
     structures = np.empty(count, layout)
     names = layout.names or ()
@@ -264,6 +264,6 @@ def _sized(layout: np.dtype[np.void], count: int) -> Structures:
     return structures
 
 
-def _pieces(structures: Structures) -> list[bytes]:
+def _to_bytes_list(structures: Structures) -> list[bytes]:
     pieces: list[bytes] = structures.view(f"V{structures.itemsize}").tolist()
     return pieces

@@ -63,13 +63,13 @@ def to_batch(answer: Response, window: Window) -> Batch:
     Raises:
         AnswerNotTrusted: the answer is no object of totals, or one of the six is missing.
     """
-    day = day_asked(answer.request)
+    day = requested_day(answer.request)
     if day not in window:
         return encode_batch(TABLE, [], _key)
     try:
         totals = read_totals(answer.body)
     except ValueUnreadable as error:
-        return _set_aside(answer.body, day, error)
+        return _reject_answer(answer.body, day, error)
     except AnswerNotTrusted as error:
         error.add_context(source=SOURCE, account=window.account.label, window=day)
         raise
@@ -83,7 +83,9 @@ def to_batch(answer: Response, window: Window) -> Batch:
     batch.nulls.update(key for key, total in totals.values.items() if total is None)
     batch.absent.update(TOTALS.keys() - totals.values.keys())
     unknown = totals.unknown
-    batch.counts.update(f"{UNKNOWN_KEY}{_shown(key)}" for key in list(unknown)[:MOST_KEYS_NAMED])
+    batch.counts.update(
+        f"{UNKNOWN_KEY}{_shown_key(key)}" for key in list(unknown)[:MOST_KEYS_NAMED]
+    )
     if len(unknown) > MOST_KEYS_NAMED:
         batch.counts[f"{UNKNOWN_KEY}(others)"] += len(unknown) - MOST_KEYS_NAMED
     return batch
@@ -111,16 +113,16 @@ def read_totals(body: bytes) -> Totals:
     try:
         slices = members(body)
     except NotJson as error:
-        raise _untrusted("it is no JSON object") from error
+        raise _untrusted_error("it is no JSON object") from error
     values = {key: _total(key, slices.pop(key)) for key in TOTALS if key in slices}
     if not values:
-        raise _untrusted(f"none of {', '.join(TOTALS)} is in it")
+        raise _untrusted_error(f"none of {', '.join(TOTALS)} is in it")
     if not all(map(is_json, slices.values())):
-        raise _untrusted("a key that is not documented holds no JSON")
+        raise _untrusted_error("a key that is not documented holds no JSON")
     return Totals(values, slices)
 
 
-def day_asked(request: Mapping[str, Any]) -> date:
+def requested_day(request: Mapping[str, Any]) -> date:
     """The day that the client wrote into the stored request."""
     try:
         return date.fromisoformat(request["day"])
@@ -140,7 +142,7 @@ def _total(key: str, value: bytes) -> int | None:
     return total
 
 
-def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
+def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
     """No row, and the answer among the rejects."""
     batch = encode_batch(TABLE, [], _key)
     batch.received = 1
@@ -154,7 +156,7 @@ def _as_object(slices: Mapping[str, bytes]) -> str | None:
     return "{" + ", ".join(f"{json.dumps(k)}: {v.decode()}" for k, v in slices.items()) + "}"
 
 
-def _shown(key: str) -> str:
+def _shown_key(key: str) -> str:
     return json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]
 
 
@@ -162,7 +164,7 @@ def _key(_: Mapping[str, Any]) -> bytes:
     return ONLY_ROW_OF_ITS_DAY
 
 
-def _untrusted(what: str) -> AnswerNotTrusted:
+def _untrusted_error(what: str) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"Tellody answered the day's totals in an unknown form: {what}.",
         hint="run again; if it repeats, look at the stored response.",

@@ -31,7 +31,7 @@ _CALENDAR_FIELDS = frozenset(
 )
 
 
-def derived(wall: datetime) -> dict[str, int]:
+def derive_fields(wall: datetime) -> dict[str, int]:
     """What Joda's ISO chronology derives from a wall time of the years 0001 to 9999."""
     weekyear, week, weekday = wall.isocalendar()
     minute = wall.hour * 60 + wall.minute
@@ -82,12 +82,12 @@ def check_fields(
     wrong = wrong_fields(blob, right)
     if wrong and is_marked_not_iso(blob.get("chronology")):
         return tuple(name for name in wrong if name not in _CALENDAR_FIELDS), ()
-    if "year" in wrong and not wrong_fields(blob, _buddhist(right)):
+    if "year" in wrong and not wrong_fields(blob, _to_buddhist(right)):
         return (), (NOT_ISO,)
     return wrong, ()
 
 
-def _buddhist(iso: Mapping[str, int]) -> dict[str, int]:
+def _to_buddhist(iso: Mapping[str, int]) -> dict[str, int]:
     year = iso["year"] + _BUDDHIST_YEARS
     return {
         **iso,

@@ -82,10 +82,8 @@ def read_history(ask: Ask) -> History:
     for _ in range(MOST_RESTARTS):
         reading = _Reading()
         try:
-            _read(ask, reading)
-            return History(
-                _without_superseded(reading), reading.count, reads + len(reading.answers)
-            )
+            _read_pages(ask, reading)
+            return History(_drop_superseded(reading), reading.count, reads + len(reading.answers))
         except _Shrank:
             reads += len(reading.answers) + 1
     raise AnswerNotTrusted(
@@ -94,13 +92,13 @@ def read_history(ask: Ask) -> History:
     )
 
 
-def _read(ask: Ask, reading: _Reading) -> None:
+def _read_pages(ask: Ask, reading: _Reading) -> None:
     newest = reading.take(ask(0, ALL_AT_ONCE))
     size = len(newest.records)
     number, topping_up = 1, False
     while not reading.is_whole:
         if not size or len(reading.answers) > MOST_PASSES * (1 + reading.count // size):
-            raise _incomplete(reading)
+            raise _incomplete_error(reading)
         if number * size >= reading.count:
             number = 0
         known = len(reading.holders)
@@ -109,15 +107,15 @@ def _read(ask: Ask, reading: _Reading) -> None:
         if number == 0:
             newest, topping_up = page, gained
         elif page.identities == newest.identities and page.count == newest.count:
-            raise _paging_does_not_work(number)
+            raise _paging_error(number)
         elif not page.records:
-            raise _incomplete(reading)
+            raise _incomplete_error(reading)
         # What arrived lies on top: once that is read up, the top is looked at again. Where the top
         # holds nothing new, what is missing lies deeper.
         number = 0 if topping_up and not gained else number + 1
 
 
-def _without_superseded(reading: _Reading) -> list[PaymentResponse]:
+def _drop_superseded(reading: _Reading) -> list[PaymentResponse]:
     """The answers that still hold something, numbered; each names what another holds newer."""
     answers: list[PaymentResponse] = []
     for number, answer in enumerate(reading.answers):
@@ -134,14 +132,14 @@ def _without_superseded(reading: _Reading) -> list[PaymentResponse]:
     return answers
 
 
-def _incomplete(reading: _Reading) -> AnswerNotTrusted:
+def _incomplete_error(reading: _Reading) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"{reading.count} purchases are counted, {len(reading.holders)} distinct ones came.",
         hint="run again; if it repeats, look at the vendor's payment history.",
     )
 
 
-def _paging_does_not_work(number: int) -> AnswerNotTrusted:
+def _paging_error(number: int) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"page {number} of the purchases equals page 0: paging does not work.",
         hint="ask Tellody to answer all purchases at once, or to page them.",

@@ -35,7 +35,7 @@ from zoneinfo import ZoneInfo
 from dagster_project.vendors.tellody.chronologies import (
     NOT_ISO,
     check_fields,
-    derived,
+    derive_fields,
     wrong_fields,
 )
 from dagster_project.vendors.tellody.zones import (
@@ -127,7 +127,7 @@ def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
             return _from_iso(value, default_zone)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             own = Zone(str(default_zone), default_zone, (ZONE_MISSING,))
-            return _at(_bare_millis(value) * 1000, own, default_zone)
+            return _instant_at(_read_millis(value) * 1000, own, default_zone)
         if isinstance(value, Sequence):
             return _from_array(value, default_zone)
         raise _CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(value)}")
@@ -142,13 +142,13 @@ def _from_blob(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Instant:
     millis = blob.get("millis")
     if millis is None:
         return _from_fields(blob, zone, default_zone)
-    whole = _whole(millis, "millis")
-    instant = _at(whole * 1000, zone, default_zone)
+    whole = _read_whole(millis, "millis")
+    instant = _instant_at(whole * 1000, zone, default_zone)
     wrong: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if zone.clock is not None:
-        wrong, notes = check_fields(blob, derived(wall_at(instant.utc, zone.clock)))
-    if not _YEARS.isdisjoint(wrong) and (doubt := another_reading(whole)):
+        wrong, notes = check_fields(blob, derive_fields(wall_at(instant.utc, zone.clock)))
+    if not _YEARS.isdisjoint(wrong) and (doubt := other_unit(whole)):
         raise _CannotDate(doubt)
     if isinstance(millis, str):
         notes = (*notes, MILLIS_AS_TEXT)
@@ -163,11 +163,11 @@ def _from_fields(blob: Mapping[str, Any], zone: Zone, default_zone: ZoneInfo) ->
     wall = _wall_from_fields(blob)
     if NOT_ISO in zone.notes:
         raise _CannotDate("no millis, and fields of another chronology than ISO")
-    if wrong := wrong_fields(blob, derived(wall)):
+    if wrong := wrong_fields(blob, derive_fields(wall)):
         raise _CannotDate(f"no millis, and fields that contradict each other: {', '.join(wrong)}")
     if zone.contradictions:
         raise _CannotDate("no millis, and zones that contradict each other")
-    return _told(wall, zone)
+    return _instant_of_wall(wall, zone)
 
 
 def _wall_from_fields(blob: Mapping[str, Any]) -> datetime:
@@ -180,12 +180,12 @@ def _wall_from_fields(blob: Mapping[str, Any]) -> datetime:
         lacking = "day" if date_parts is None else "time of day"
         raise _CannotDate(f"no millis, and no fields that name a {lacking}")
     millis = sum(
-        _whole(blob[name], name) * unit
+        _read_whole(blob[name], name) * unit
         for name, unit in zip(time_parts, _TIME_PARTS[time_parts], strict=True)
     )
     if not 0 <= millis < 86_400_000:
         raise _CannotDate("no millis, and a time of day beyond 24 hours")
-    numbers = [_whole(blob[name], name) for name in date_parts]
+    numbers = [_read_whole(blob[name], name) for name in date_parts]
     return _midnight(date_parts, numbers) + timedelta(milliseconds=millis)
 
 
@@ -219,20 +219,20 @@ def _from_iso(text: str, default_zone: ZoneInfo) -> Instant:
     clock = zone.clock if offset is None else clock_of(_offset_id(offset))
     if clock is None:
         raise _CannotDate("a text with a zone unknown to the tz database")
-    told = _told(wall, Zone(zone.id, clock, zone.notes + notes))
+    dated = _instant_of_wall(wall, Zone(zone.id, clock, zone.notes + notes))
     if zone.clock is None:
-        return Instant(told.utc, zone.id, wall_at(told.utc, default_zone).date(), (), told.notes)
-    there = wall_at(told.utc, zone.clock)
+        return Instant(dated.utc, zone.id, wall_at(dated.utc, default_zone).date(), (), dated.notes)
+    there = wall_at(dated.utc, zone.clock)
     return Instant(
-        told.utc, zone.id, there.date(), () if there == wall else ("offset",), told.notes
+        dated.utc, zone.id, there.date(), () if there == wall else ("offset",), dated.notes
     )
 
 
 def _from_number_in_zone(number: str, zone_id: str, default_zone: ZoneInfo) -> Instant:
     clock = clock_of(zone_id)
     notes = (MILLIS_AS_TEXT,) if clock else (ZONE_UNKNOWN, MILLIS_AS_TEXT)
-    micros = _bare_millis(Decimal(number)) * 1000
-    return _at(micros, Zone(zone_id, clock, notes), default_zone)
+    micros = _read_millis(Decimal(number)) * 1000
+    return _instant_at(micros, Zone(zone_id, clock, notes), default_zone)
 
 
 def _from_array(parts: Sequence[Any], default_zone: ZoneInfo) -> Instant:
@@ -250,7 +250,7 @@ def _from_array(parts: Sequence[Any], default_zone: ZoneInfo) -> Instant:
     except (ValueError, OverflowError) as error:
         raise _CannotDate("an array that names no calendar day or time") from error
     notes = (ZONE_MISSING, FRACTION_CUT) if nanos % 1000 else (ZONE_MISSING,)
-    return _told(wall, Zone(str(default_zone), default_zone, notes))
+    return _instant_of_wall(wall, Zone(str(default_zone), default_zone, notes))
 
 
 def _zone_of_iso(offset: str | None, bracket: str | None, default_zone: ZoneInfo) -> Zone:
@@ -265,7 +265,7 @@ def _offset_id(offset: str) -> str:
     return "UTC" if offset in "Zz" else offset
 
 
-def _told(wall: datetime, zone: Zone) -> Instant:
+def _instant_of_wall(wall: datetime, zone: Zone) -> Instant:
     """The instant of a wall time: the first reading where clocks were set back over it."""
     assert zone.clock is not None
     first = wall.replace(tzinfo=zone.clock, fold=0).utcoffset() or timedelta(0)
@@ -276,7 +276,7 @@ def _told(wall: datetime, zone: Zone) -> Instant:
     return Instant((wall - first).replace(tzinfo=UTC), zone.id, wall.date(), (), notes)
 
 
-def _at(micros: int, zone: Zone, default_zone: ZoneInfo) -> Instant:
+def _instant_at(micros: int, zone: Zone, default_zone: ZoneInfo) -> Instant:
     utc = EPOCH + micros * MICROSECOND
     day = wall_at(utc, zone.clock or default_zone).date()
     return Instant(utc, zone.id, day, zone.contradictions, zone.notes)
@@ -287,7 +287,7 @@ def wall_at(utc: datetime, clock: tzinfo) -> datetime:
     return utc.astimezone(clock).replace(tzinfo=None)
 
 
-def another_reading(number: int) -> str | None:
+def other_unit(number: int) -> str | None:
     """Why a number need not be milliseconds: the other unit in which it is a day of 2000 to 2099."""
     if 10**12 <= number < 10**13:  # milliseconds of the years 2001 to 2286
         return None
@@ -298,14 +298,14 @@ def another_reading(number: int) -> str | None:
     return IN_DIGITS if _DIGITS.fullmatch(str(number)) else None
 
 
-def _bare_millis(number: float | Decimal) -> int:
+def _read_millis(number: float | Decimal) -> int:
     """A number that nothing names the unit of, as milliseconds."""
-    if abs(float(number)) < 10**18 and (doubt := another_reading(int(number))):
+    if abs(float(number)) < 10**18 and (doubt := other_unit(int(number))):
         raise _CannotDate(doubt)
-    return _whole(number, "the number")
+    return _read_whole(number, "the number")
 
 
-def _whole(value: Any, name: str) -> int:
+def _read_whole(value: Any, name: str) -> int:
     """A JSON number, or its digits as text, that is whole and fits 18 digits."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         if not -(10**18) < float(value) < 10**18:

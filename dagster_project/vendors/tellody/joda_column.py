@@ -22,20 +22,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from dagster_project.vendors.tellody.chronologies import check_fields, derived
+from dagster_project.vendors.tellody.chronologies import check_fields, derive_fields
 from dagster_project.vendors.tellody.joda import (
     EPOCH,
     MICROSECOND,
     Undatable,
-    another_reading,
     normalize,
+    other_unit,
     wall_at,
 )
 from dagster_project.vendors.tellody.zones import Zone, zone_of
 
 Integers = NDArray[np.int64]
 
-FIELD_NAMES = tuple(derived(datetime(1970, 1, 1)))  # noqa: DTZ001 - for its keys
+FIELD_NAMES = tuple(derive_fields(datetime(1970, 1, 1)))  # noqa: DTZ001 - for its keys
 DAY_MILLIS = 86_400_000
 SAMPLE_SECONDS = 2 * 86_400
 FIRST_MILLIS = int((datetime(2, 1, 1, tzinfo=UTC) - EPOCH) / timedelta(milliseconds=1))
@@ -89,15 +89,15 @@ def normalize_column(values: Sequence[Any], default_zone: ZoneInfo) -> DatedColu
     column = DatedColumn(
         np.zeros(len(values), np.int64), np.zeros(len(values), np.int64), [""] * len(values)
     )
-    groups, others = _by_zone(values, default_zone)
+    groups, others = _group_by_zone(values, default_zone)
     for zone, positions in groups:
-        _reckon(column, values, zone, positions)
+        _date_group(column, values, zone, positions)
     for position in others:
-        _one_by_one(column, position, values[position], default_zone)
+        _date_one(column, position, values[position], default_zone)
     return column
 
 
-def _by_zone(
+def _group_by_zone(
     values: Sequence[Any], default_zone: ZoneInfo
 ) -> tuple[list[tuple[Zone, list[int]]], list[int]]:
     """Positions that can be reckoned together, by zone, and the others."""
@@ -117,12 +117,14 @@ def _by_zone(
             zone = zone_of(value, default_zone)
             group = groups[zone] if zone.clock is not None else others
             at_hand = [(named, chronology, group), *at_hand[: MOST_ZONES_AT_HAND - 1]]
-        alone = not FIRST_MILLIS <= millis < END_MILLIS or another_reading(millis) is not None
+        alone = not FIRST_MILLIS <= millis < END_MILLIS or other_unit(millis) is not None
         (others if alone else group).append(position)
     return list(groups.items()), others
 
 
-def _reckon(column: DatedColumn, values: Sequence[Any], zone: Zone, positions: list[int]) -> None:
+def _date_group(
+    column: DatedColumn, values: Sequence[Any], zone: Zone, positions: list[int]
+) -> None:
     assert zone.clock is not None
     at = np.array(positions, np.intp)
     blobs = [values[position] for position in positions]
@@ -136,8 +138,8 @@ def _reckon(column: DatedColumn, values: Sequence[Any], zone: Zone, positions: l
         column.notes.update(dict.fromkeys(positions, zone.notes))
     if zone.contradictions:
         column.contradictions.update(dict.fromkeys(positions, zone.contradictions))
-    right = list(zip(*(part.tolist() for part in _derived(local)), strict=True))
-    given = _given_fields(blobs)
+    right = list(zip(*(part.tolist() for part in _derive_columns(local)), strict=True))
+    given = _reported_fields(blobs)
     if given == right:
         return
     for position, ours, theirs in zip(positions, right, given, strict=True):
@@ -150,7 +152,7 @@ def _reckon(column: DatedColumn, values: Sequence[Any], zone: Zone, positions: l
             column.notes[position] = zone.notes + notes
 
 
-def _given_fields(blobs: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+def _reported_fields(blobs: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """The derived fields as each blob gives them; ``None`` where one is missing.
 
     Blob by blob: field by field took twice as long, since each pass went through all blobs anew.
@@ -161,7 +163,7 @@ def _given_fields(blobs: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(map(blob.get, FIELD_NAMES)) for blob in blobs]
 
 
-def _one_by_one(column: DatedColumn, position: int, value: Any, default_zone: ZoneInfo) -> None:
+def _date_one(column: DatedColumn, position: int, value: Any, default_zone: ZoneInfo) -> None:
     dated = normalize(value, default_zone)
     if isinstance(dated, Undatable):
         column.undatable[position] = dated.reason
@@ -175,7 +177,7 @@ def _one_by_one(column: DatedColumn, position: int, value: Any, default_zone: Zo
         column.notes[position] = dated.notes
 
 
-def _derived(local: Integers) -> list[Integers]:
+def _derive_columns(local: Integers) -> list[Integers]:
     """What ``joda.derived`` gives, in its order, of local milliseconds since 1970."""
     days, millis = np.divmod(local, DAY_MILLIS)
     year, month, month_start, year_start = _calendar(days)
@@ -243,13 +245,13 @@ def _changes(clock: ZoneInfo, year: int) -> list[tuple[int, int]]:
     before = start
     for sample in [*range(start + SAMPLE_SECONDS, end, SAMPLE_SECONDS), end - 1]:
         if (later := _offset_at(clock, sample)) != offset:
-            changes.append((_first_with(later, clock, before, sample), later))
+            changes.append((_first_second_with(later, clock, before, sample), later))
             offset = later
         before = sample
     return [(at * 1000, seconds * 1000) for at, seconds in changes]
 
 
-def _first_with(offset: int, clock: ZoneInfo, low: int, high: int) -> int:
+def _first_second_with(offset: int, clock: ZoneInfo, low: int, high: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _offset_at(clock, middle) == offset else (middle, high)

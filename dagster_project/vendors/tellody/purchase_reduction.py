@@ -57,12 +57,14 @@ _BY_FIELD: Final[Mapping[str, Callable[[str], str]]] = {
 
 def reduce_row(values: Values, key: bytes) -> Values | None:
     """A row without what is personal; None where it has nothing of it."""
-    changed = {name: _unless_null(reduce, values[name]) for name, reduce in _BY_COLUMN.items()}
+    changed = {
+        name: _apply_unless_null(reduce, values[name]) for name, reduce in _BY_COLUMN.items()
+    }
     new = {**values, **changed}
     return None if new == values else new
 
 
-def _unless_null(reduce: Callable[[str], str], value: str | None) -> str | None:
+def _apply_unless_null(reduce: Callable[[str], str], value: str | None) -> str | None:
     return None if value is None else reduce(value)
 
 

@@ -115,13 +115,13 @@ def to_batch(answer: Response, window: Window) -> Batch:
     for n, slices in enumerate(fields):
         original = page.records[current[n]]
         try:
-            day = _day(slices, dates[n], dated.undatable.get(n), days[n])
+            day = _day_or_refuse(slices, dates[n], dated.undatable.get(n), days[n])
             if day not in window:
                 outside.append((day, whole_number(slices.get("paymentId"))))
                 elsewhere += _key_in(slices)
                 continue
             when = {"purchased_at": instants[n], "time_zone": dated.zones[n]}
-            row = _row(slices, counts)
+            row = _read_row(slices, counts)
         except _Refused as reason:
             rejects.append(
                 Reject(
@@ -142,7 +142,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     batch.received = len(current)
     batch.rejects += rejects
     batch.elsewhere = b"".join(elsewhere)
-    batch.counts.update(+counts + _outside(outside, window))
+    batch.counts.update(+counts + _count_outside(outside, window))
     return batch
 
 
@@ -185,7 +185,9 @@ def date_in(slices: Mapping[str, bytes]) -> Any:
         return _UNREADABLE
 
 
-def _day(slices: Mapping[str, bytes], value: Any, undatable: str | None, day: date | None) -> date:
+def _day_or_refuse(
+    slices: Mapping[str, bytes], value: Any, undatable: str | None, day: date | None
+) -> date:
     """The day of a record, or ``_Refused`` with the reason why it has none."""
     if not slices:
         raise _Refused("no object")
@@ -200,7 +202,7 @@ def _day(slices: Mapping[str, bytes], value: Any, undatable: str | None, day: da
     return day
 
 
-def _row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
+def _read_row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
     """The columns that come from a record's own fields.
 
     Raises:
@@ -216,17 +218,17 @@ def _row(slices: Mapping[str, bytes], counts: Counter[str]) -> dict[str, Any]:
         card = b'"' + card + b'"'
     return {
         "payment_id": payment_id,
-        "amount": _read("amount", slices.get("amount"), _money),
-        "credits": _read("credits", slices.get("credits"), _money),
-        "months": _read("months", slices.get("months"), whole_number),
-        "payment_method": _read("paymentMethod", slices.get("paymentMethod"), _text),
-        "card_last_digits": _read("cardLastDigits", card, _text),
-        "account_type": _read("accountType", slices.get("accountType"), _text),
-        "invoice_history": _read("invoiceHistory", slices.get("invoiceHistory"), _own_json),
+        "amount": _read_field("amount", slices.get("amount"), _read_money),
+        "credits": _read_field("credits", slices.get("credits"), _read_money),
+        "months": _read_field("months", slices.get("months"), whole_number),
+        "payment_method": _read_field("paymentMethod", slices.get("paymentMethod"), _read_text),
+        "card_last_digits": _read_field("cardLastDigits", card, _read_text),
+        "account_type": _read_field("accountType", slices.get("accountType"), _read_text),
+        "invoice_history": _read_field("invoiceHistory", slices.get("invoiceHistory"), _read_json),
     }
 
 
-def _read(name: str, slice_: bytes | None, read: Callable[[bytes], Any]) -> Any:
+def _read_field(name: str, slice_: bytes | None, read: Callable[[bytes], Any]) -> Any:
     if slice_ is None or slice_ == b"null":
         return None
     value = read(slice_)
@@ -235,7 +237,7 @@ def _read(name: str, slice_: bytes | None, read: Callable[[bytes], Any]) -> Any:
     return value
 
 
-def _money(slice_: bytes) -> Decimal | None:
+def _read_money(slice_: bytes) -> Decimal | None:
     if not _is_number(slice_):
         return None
     try:
@@ -248,7 +250,7 @@ def _is_number(slice_: bytes) -> bool:
     return _NUMBER.fullmatch(slice_) is not None
 
 
-def _text(slice_: bytes) -> str | None:
+def _read_text(slice_: bytes) -> str | None:
     try:
         value = _decode_text(slice_.decode()) if slice_[:1] == b'"' else None
     except ValueError:
@@ -256,11 +258,11 @@ def _text(slice_: bytes) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _own_json(slice_: bytes) -> str | None:
+def _read_json(slice_: bytes) -> str | None:
     return slice_.decode() if is_json(slice_) else None
 
 
-def _outside(purchases: list[tuple[date, int | None]], window: Window) -> Counter[str]:
+def _count_outside(purchases: list[tuple[date, int | None]], window: Window) -> Counter[str]:
     """Counts of purchases outside of the window, each with its day and its payment."""
     before = [one for one in purchases if one[0] < window.first_day]
     return count_older(before, window) + Counter({AFTER_WINDOW: len(purchases) - len(before)})

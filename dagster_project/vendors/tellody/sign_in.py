@@ -49,7 +49,7 @@ SIGN_IN_ATTEMPTS: Final = 3
 MOST_ROUNDS: Final = 5
 LONGEST_REFUSAL: Final = 2_000
 
-_WAY_OUT = "correct TELLODY_USERNAME and TELLODY_PASSWORD; a lock is lifted by the vendor alone."
+_HINT = "correct TELLODY_USERNAME and TELLODY_PASSWORD; a lock is lifted by the vendor alone."
 
 
 class _SessionLost(Exception):
@@ -66,7 +66,7 @@ class _Attempts(Gate):
     def __init__(self) -> None:
         self.made = 0
 
-    def before(self) -> None:
+    def before_attempt(self) -> None:
         self.made += 1
 
 
@@ -111,7 +111,7 @@ class TellodySession:
                 attempts = _Attempts()
                 try:
                     reply = self._exchange(
-                        self._with_token(request, stats),
+                        self._add_token(request, stats),
                         stats=stats,
                         sequence=sequence,
                         gate=attempts,
@@ -124,7 +124,7 @@ class TellodySession:
                     if attempts.made > 1:
                         continue
                     if renewed:
-                        raise _still_lost(request, lost) from lost
+                        raise _lost_again_error(request, lost) from lost
                     self._signed_in, renewed = False, True
             raise TryLater(f"{request}: the session was lost {MOST_ROUNDS} times in a row.")
 
@@ -141,7 +141,7 @@ class TellodySession:
         if self._refused:
             raise CredentialsRefused(
                 "Tellody refused these credentials before; they are not tried again.",
-                hint=_WAY_OUT,
+                hint=_HINT,
             )
         if self._signed_in:
             return
@@ -160,7 +160,7 @@ class TellodySession:
             attempts = _Attempts()
             try:
                 self._exchange(
-                    self._with_token(login, stats),
+                    self._add_token(login, stats),
                     stats=stats,
                     gate=attempts,
                     classify_response=_classify_sign_in,
@@ -169,11 +169,11 @@ class TellodySession:
                 return
             except _SessionLost as lost:
                 if lost.moved is not None:
-                    raise _moved_away(lost.moved) from lost
+                    raise _redirect_error(lost.moved) from lost
                 if not attempts.made:
-                    raise _no_way_in(lost) from lost
+                    raise _ping_refused_error(lost) from lost
                 if attempts.made == 1:
-                    raise _credentials_refused() from lost
+                    raise _credentials_error() from lost
         raise TryLater(f"{login}: the sign-in was cut off {MOST_ROUNDS} times in a row.")
 
     def _exchange(self, request: Request, **named: Any) -> Reply:
@@ -183,7 +183,7 @@ class TellodySession:
         except Redirected as moved:
             raise _SessionLost(f"HTTP {moved.status}", moved) from moved
 
-    def _with_token(self, request: Request, stats: ExtractStats) -> Request:
+    def _add_token(self, request: Request, stats: ExtractStats) -> Request:
         ping = Request("GET", self.base_url + PING_PATH)
         reply = self._exchange(ping, stats=stats, classify_response=_classify_ping)
         token = SecretStr(remember_secret(reply.headers[TOKEN_HEADER], passing=True))
@@ -207,11 +207,11 @@ def _classify_ping(reply: Reply) -> None:
 
 def _classify_sign_in(reply: Reply) -> None:
     """The body decides: the status of a refusal is not relied on."""
-    said = _small_json(reply)
+    said = _read_short_json(reply)
     if said is not None and said.get("access-denied"):
-        raise _credentials_refused()
+        raise _credentials_error()
     if reply.status == 401:
-        raise _credentials_refused()
+        raise _credentials_error()
     if reply.status == 403:
         raise _SessionLost("HTTP 403")
     _refuse_client_errors(reply, "the sign-in")
@@ -220,7 +220,7 @@ def _classify_sign_in(reply: Reply) -> None:
     if said is None:
         raise Transient("the sign-in was answered with no JSON")
     if said.get("status") != "success":
-        raise _credentials_refused()
+        raise _credentials_error()
 
 
 def _classify_answer(
@@ -236,7 +236,7 @@ def _classify_answer(
         if renewed:
             raise Transient("an HTML page came where JSON was due")
         raise _SessionLost("an HTML page")
-    said = _small_json(reply)
+    said = _read_short_json(reply)
     if said is not None and said.get("access-denied"):
         raise _SessionLost("access denied")
     return classify_response(reply) if classify_response is not None else None
@@ -250,7 +250,7 @@ def _refuse_client_errors(reply: Reply, what: str) -> None:
         )
 
 
-def _small_json(reply: Reply) -> dict[str, Any] | None:
+def _read_short_json(reply: Reply) -> dict[str, Any] | None:
     """What a short answer says, if it is a JSON object: refusals are short, reports need not be."""
     if len(reply.body) > LONGEST_REFUSAL:
         return None
@@ -261,21 +261,21 @@ def _small_json(reply: Reply) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _no_way_in(lost: _SessionLost) -> RequestRefused:
+def _ping_refused_error(lost: _SessionLost) -> RequestRefused:
     return RequestRefused(
         f"Tellody answers the ping before the sign-in with {lost.how.removesuffix(' to a ping')}.",
         hint="check TELLODY_BASE_URL and TELLODY_PAYMENTS_URL.",
     )
 
 
-def _moved_away(moved: Redirected) -> RequestRefused:
+def _redirect_error(moved: Redirected) -> RequestRefused:
     return RequestRefused(
         moved.what,
         hint="check that TELLODY_BASE_URL and TELLODY_PAYMENTS_URL name the host that answers.",
     )
 
 
-def _still_lost(request: Request, lost: _SessionLost) -> Exception:
+def _lost_again_error(request: Request, lost: _SessionLost) -> Exception:
     if lost.moved is not None:
         return AnswerNotTrusted(
             f"{request} is answered with a redirect ({lost.moved.status}) {lost.moved.target},"
@@ -288,5 +288,5 @@ def _still_lost(request: Request, lost: _SessionLost) -> Exception:
     )
 
 
-def _credentials_refused() -> CredentialsRefused:
-    return CredentialsRefused("Tellody refused the credentials; not tried again.", hint=_WAY_OUT)
+def _credentials_error() -> CredentialsRefused:
+    return CredentialsRefused("Tellody refused the credentials; not tried again.", hint=_HINT)

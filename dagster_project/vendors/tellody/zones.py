@@ -74,7 +74,7 @@ def clock_of(zone_id: str) -> tzinfo | None:
     if zone_id in ("UTC", "Z", "UT"):
         return UTC
     if match := _OFFSET_ID.fullmatch(zone_id):
-        return _fixed(*match.groups())
+        return _fixed_offset(*match.groups())
     if _NOT_PLACES.match(zone_id):
         return None
     try:
@@ -89,7 +89,7 @@ def _id_in(zone: Any) -> str | None:
     return None if zone is None else str(zone)
 
 
-def _fixed(
+def _fixed_offset(
     sign: str, hours: str, minutes: str | None, seconds: str | None, fraction: str | None
 ) -> tzinfo | None:
     offset = timedelta(

@@ -47,7 +47,7 @@ class Api:
         """Have a token. Raises CredentialsRefused."""
         self._tokens.current(stats)
 
-    def figures(self, company: int, bounds: Bounds | None, stats: ExtractStats) -> Figures:
+    def fetch_figures(self, company: int, bounds: Bounds | None, stats: ExtractStats) -> Figures:
         """The figures of a range of days, both included, or of the rolling week."""
         return read_figures(self.ask(company, bounds, stats).body)
 
@@ -82,13 +82,13 @@ class Api:
             return self._send(request, token, stats, sequence)
         except _TokenRefused:
             if company in self._denied:
-                raise _access_denied(401) from None
+                raise _access_error(401) from None
         token = self._tokens.current(stats, instead_of=token)
         try:
             return self._send(request, token, stats, sequence)
         except _TokenRefused:
             self._denied.add(company)
-            raise _access_denied(401) from None
+            raise _access_error(401) from None
 
     def _send(self, request: Request, token: Token, stats: ExtractStats, sequence: int) -> Response:
         headers = {"Authorization": token.authorization, "Content-Type": "application/json"}
@@ -120,7 +120,7 @@ def classify_response(reply: Reply) -> None:
     if code == 401:
         raise _TokenRefused
     if code in (403, 404):
-        raise _access_denied(code)
+        raise _access_error(code)
     if code in TRANSIENT_STATUSES:
         raise Transient(f"its code is {code}")
     if 400 <= code < 500:
@@ -130,7 +130,7 @@ def classify_response(reply: Reply) -> None:
         )
 
 
-def _access_denied(code: int) -> AccessDenied:
+def _access_error(code: int) -> AccessDenied:
     return AccessDenied(
         f"the company's statistics are not open to these credentials ({code}).",
         hint="ask Trust for access, or take the company out of TRUST_COMPANY_IDS.",

@@ -75,7 +75,7 @@ class TrustClient:
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         company = int(window.account.label)
-        proof = self._confirmed(company, stats)
+        proof = self._confirm_proof(company, stats)
         self._refuse_unanswerable(window, proof)
         for number, day in enumerate(window.days, start=1):
             if proof.state == "honoured":
@@ -92,30 +92,30 @@ class TrustClient:
                     answer.body
                 )  # stored whatever it says; complete only if it can be read
 
-    def proof(self, stats: ExtractStats) -> RangeProof:
+    def get_proof(self, stats: ExtractStats) -> RangeProof:
         """The proof to go by, noted in the stats; the vendor is asked for it when that is due."""
-        return self._noted(self._prover.proof(stats), stats)
+        return self._note_proof(self._prover.get_proof(stats), stats)
 
-    def _confirmed(self, company: int, stats: ExtractStats) -> RangeProof:
+    def _confirm_proof(self, company: int, stats: ExtractStats) -> RangeProof:
         """The proof to go by before days of a company are filed, confirmed once by this client."""
-        return self._noted(self._prover.confirmed(company, stats), stats)
+        return self._note_proof(self._prover.confirm(company, stats), stats)
 
-    def _noted(self, proof: RangeProof, stats: ExtractStats) -> RangeProof:
+    def _note_proof(self, proof: RangeProof, stats: ExtractStats) -> RangeProof:
         stats.notes["range_proof"] = proof.summary()
         return proof
 
-    def answerable(self, window: Window, stats: ExtractStats) -> list[date]:
+    def find_answerable(self, window: Window, stats: ExtractStats) -> list[date]:
         """The days of a window that the vendor can be asked for now: until today, or today alone."""
         today = self.today
-        if self._confirmed(int(window.account.label), stats).state == "honoured":
+        if self._confirm_proof(int(window.account.label), stats).state == "honoured":
             return [day for day in window.days if day <= today]
         return [day for day in window.days if day == today]
 
     def newest_day(self, stats: ExtractStats) -> date:
         """What a nightly run asks for: yesterday, the last whole day, or today without ranges."""
-        return self.today - ONE_DAY if self.proof(stats).state == "honoured" else self.today
+        return self.today - ONE_DAY if self.get_proof(stats).state == "honoured" else self.today
 
-    def statistics(
+    def fetch_statistics(
         self, company: int, first_day: date, last_day: date, stats: ExtractStats
     ) -> Figures:
         """The figures of a range of days in one call, to hold against the sum of its days.
@@ -123,12 +123,12 @@ class TrustClient:
         Raises:
             VendorCannotAnswer: the server is not proved to honour ranges.
         """
-        proof = self.proof(stats)
+        proof = self.get_proof(stats)
         if proof.state != "honoured":
-            raise self._unanswerable(f"{first_day}..{last_day}", proof).add_context(
+            raise self._unanswerable_error(f"{first_day}..{last_day}", proof).add_context(
                 account=str(company)
             )
-        return self._api.figures(company, (first_day, last_day), stats)
+        return self._api.fetch_figures(company, (first_day, last_day), stats)
 
     def check(self, stats: ExtractStats) -> RangeProof | None:
         """Fetch a token, and say which proof stands, if any; asks for no statistics.
@@ -137,18 +137,20 @@ class TrustClient:
             CredentialsRefused, TryLater: see ``errors``.
         """
         self._api.sign_in(stats)
-        return self._prover.remembered()
+        return self._prover.stored_proof()
 
     def _refuse_unanswerable(self, window: Window, proof: RangeProof) -> None:
         today = self.today
         if proof.state != "honoured" and window.days != [today]:
-            raise self._unanswerable(str(window), proof).add_context(account=window.account.label)
+            raise self._unanswerable_error(str(window), proof).add_context(
+                account=window.account.label
+            )
         if window.last_day > today:
             raise VendorCannotAnswer(
                 f"{window.last_day} has not begun.", source=SOURCE, account=window.account.label
             )
 
-    def _unanswerable(self, days: str, proof: RangeProof) -> TryLater | VendorCannotAnswer:
+    def _unanswerable_error(self, days: str, proof: RangeProof) -> TryLater | VendorCannotAnswer:
         if self._prover.outage is not None and not proof.is_conclusive:
             return TryLater(
                 f"whether it can answer for {days} could not be found out ({proof.reason}).",

@@ -15,7 +15,7 @@ from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.vendors.trust import rows
 from dagster_project.vendors.trust.client import TrustClient
-from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.vendors.trust.range_proof import effective_proof
 from dagster_project.vendors.trust.settings import RANGE_PARAMS, TrustSettings
 
 SOURCE: Final = "trust"
@@ -26,18 +26,18 @@ def list_accounts(section: TrustSettings) -> tuple[Account, ...]:
     return tuple(Account(SOURCE, str(one), section.time_zone) for one in section.company_ids)
 
 
-def statistics(
+def month_figures(
     client: TrustClient, window: Window, stats: ExtractStats
 ) -> Mapping[str, int | None]:
     """A company's counters of a window in one call, where its server is proved to honour ranges."""
     company = int(window.account.label)
-    return client.statistics(company, window.first_day, window.last_day, stats).counters()
+    return client.fetch_statistics(company, window.first_day, window.last_day, stats).counters()
 
 
 def known_proof(section: TrustSettings, store: VendorStore) -> RangeProof | None:
     """What was last learnt of the server's ranges."""
     params = ",".join(section.range_params)
-    return standing(store.proofs.load(SOURCE, section.base_url, params))
+    return effective_proof(store.proofs.load(SOURCE, section.base_url, params))
 
 
 def night_days(
@@ -59,7 +59,7 @@ def answerable(
     client: TrustClient, account: Account, days: Collection[date], stats: ExtractStats
 ) -> list[date]:
     """Of these days what a nightly run may ask for: ended days, or today alone."""
-    known = client.answerable(Window(min(days), max(days), account), stats)
+    known = client.find_answerable(Window(min(days), max(days), account), stats)
     newest = client.newest_day(stats)
     return [day for day in known if day in days and day <= newest]
 
@@ -105,7 +105,7 @@ STATISTICS: Final = Feed(
         calls_a_run=1,  # to confirm that the server still honours ranges
     ),
     whole_month=WholeMonth(
-        statistics,
+        month_figures,
         minute=20,
         doubtful=frozenset({"total"}),
         distinct=frozenset({"campaigns"}),

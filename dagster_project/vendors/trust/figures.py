@@ -55,14 +55,14 @@ class Figures:
     absent: tuple[str, ...] = ()
 
     @property
-    def is_told(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every counter is reported, but for campaigns, which no text describes."""
         return all(name == "campaigns" or n is not None for name, n in self.counters().items())
 
     @property
     def is_empty(self) -> bool:
         """The documented "200 Empty": no documented counter says anything, whatever else there is."""
-        return self.is_told and not any(self.counters().values())
+        return self.is_complete and not any(self.counters().values())
 
     def counters(self) -> dict[str, int | None]:
         named = asdict(self)
@@ -79,17 +79,17 @@ def read_figures(body: bytes) -> Figures:
     data = _object_in(_data_of(_object_in(body, "the answer")), "data")
     actions = _actions_of(data)
     if not DOCUMENTED & data.keys():
-        raise _untrusted(f"none of {', '.join(sorted(DOCUMENTED))} is in it")
+        raise _untrusted_error(f"none of {', '.join(sorted(DOCUMENTED))} is in it")
     slices = {key: data[key] for key in (*COUNTERS, CAMPAIGN) if key in data} | {
         key: actions[key] for key in ACTIONS if key in actions
     }
     named = {**COUNTERS, **ACTIONS, CAMPAIGN: "campaigns"}
-    counted = {ours: _counter(slices, theirs) for theirs, ours in named.items()}
+    counted = {ours: _read_counter(slices, theirs) for theirs, ours in named.items()}
     more = {key: data[key] for key in sorted(data.keys() - DOCUMENTED)}
     more_actions = {key: actions[key] for key in sorted(actions.keys() - ACTIONS.keys())}
     return Figures(
         **counted,
-        extra=_kept(more, more_actions),
+        extra=_undocumented_json(more, more_actions),
         unknown_keys=(*more, *(f"actions.{key}" for key in more_actions)),
         nulls=tuple(key for key, text in slices.items() if text == b"null"),
         absent=tuple(key for key in named if key not in slices),
@@ -109,17 +109,17 @@ def _object_in(text: bytes | None, name: str) -> Slices:
         return members(text or b"")
     except NotJson:
         found = f"{kind_of(text.lstrip())} and " if text else ""
-        raise _untrusted(f"{name} is {found}no JSON object") from None
+        raise _untrusted_error(f"{name} is {found}no JSON object") from None
 
 
 def _data_of(envelope: Slices) -> bytes | None:
     code, resource, message = (envelope.get(key, b"") for key in ("code", "resource", "message"))
     if code != b"200" or resource != b'"Statistics"' or message.lower() != b'"ok"':
-        raise _untrusted("code, resource and message are not 200, Statistics and Ok")
+        raise _untrusted_error("code, resource and message are not 200, Statistics and Ok")
     return envelope.get("data")
 
 
-def _counter(slices: Slices, key: str) -> int | None:
+def _read_counter(slices: Slices, key: str) -> int | None:
     text = slices.get(key)
     if text is None or text == b"null":
         return None
@@ -130,26 +130,26 @@ def _counter(slices: Slices, key: str) -> int | None:
     return counted
 
 
-def _kept(more: Slices, more_actions: Slices) -> str | None:
+def _undocumented_json(more: Slices, more_actions: Slices) -> str | None:
     """Undocumented keys as one JSON object, each value in its own characters."""
     kept = dict(more)
     if more_actions:
-        kept["actions"] = _object(more_actions)
+        kept["actions"] = _join_object(more_actions)
     if not kept:
         return None
-    text = _object(kept)
+    text = _join_object(kept)
     if not is_json(text):
-        raise _untrusted("an undocumented key holds what is no JSON")
+        raise _untrusted_error("an undocumented key holds what is no JSON")
     return text.decode()
 
 
-def _object(slices: Slices) -> bytes:
+def _join_object(slices: Slices) -> bytes:
     return b"{%s}" % b", ".join(
         b"%s: %s" % (json.dumps(key).encode(), value) for key, value in slices.items()
     )
 
 
-def _untrusted(what: str) -> AnswerNotTrusted:
+def _untrusted_error(what: str) -> AnswerNotTrusted:
     return AnswerNotTrusted(
         f"Trust answered in an unknown form: {what}.",
         source="trust",

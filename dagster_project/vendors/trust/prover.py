@@ -26,10 +26,10 @@ from dagster_project.vendors.trust.range_proof import (
     LONG_AGO,
     Observation,
     decide,
+    effective_proof,
     is_due,
-    overturns,
+    overturn_note,
     recent_days,
-    standing,
 )
 from dagster_project.vendors.trust.settings import TrustSettings
 
@@ -52,34 +52,34 @@ class Prover:
         self._confirming: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.outage: TryLater | None = None
 
-    def proof(self, stats: ExtractStats) -> RangeProof:
+    def get_proof(self, stats: ExtractStats) -> RangeProof:
         """The proof to go by; asks the vendor if that is due."""
         with self._lock:
             known = self._known if self._known is not None else self._load()
             if is_due(known, self._now()):
                 known = self._load()
             if is_due(known, self._now()):
-                known = self._attempt(known, stats)
+                known = self._ask_companies(known, stats)
             self._known = known
-            found = standing(known)
+            found = effective_proof(known)
             assert found is not None
             return found
 
-    def confirmed(self, company: int, stats: ExtractStats) -> RangeProof:
+    def confirm(self, company: int, stats: ExtractStats) -> RangeProof:
         """The proof to go by for days of a company; that ranges are honoured is confirmed once.
 
         Raises:
             AccessDenied, AnswerNotTrusted, CredentialsRefused, RequestRefused, TryLater: ranges were
                 honoured, and it could not be found out whether they still are.
         """
-        proof = self.proof(stats)
+        proof = self.get_proof(stats)
         with self._lock:
             confirming = self._confirming[company]
         with confirming:
             if proof.state != "honoured" or company in self._confirmed:
-                return self.proof(stats)
+                return self.get_proof(stats)
             asked_at = self._now()
-            long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), stats)
+            long_ago = self._api.fetch_figures(company, (LONG_AGO, LONG_AGO), stats)
             if long_ago.is_empty:
                 self._confirmed.add(company)
                 return proof
@@ -90,9 +90,9 @@ class Prover:
                     account=str(company),
                     hint="run again; if it repeats, look at the vendor's answers.",
                 )
-            return self._overturned(proof, company, asked_at, Observation(long_ago=long_ago))
+            return self._overturn(proof, company, asked_at, Observation(long_ago=long_ago))
 
-    def _overturned(
+    def _overturn(
         self, proof: RangeProof, company: int, asked_at: datetime, seen: Observation
     ) -> RangeProof:
         """What is known from now on, in the next runs too."""
@@ -104,15 +104,15 @@ class Prover:
             reason=f"for {LONG_AGO}, before the company existed, it answers with something",
             evidence=seen.evidence(),
         )
-        ignored = replace(ignored, reason=ignored.reason + overturns(ignored, proof))
+        ignored = replace(ignored, reason=ignored.reason + overturn_note(ignored, proof))
         with self._lock:
             self._known = [ignored]  # whatever the other proof's clock said
         self._store.save(ignored)
         return ignored
 
-    def remembered(self) -> RangeProof | None:
+    def stored_proof(self) -> RangeProof | None:
         """The proof to go by as it is known; asks nobody but the store."""
-        return standing(self._load())
+        return effective_proof(self._load())
 
     def prove_range(self, company: int, stats: ExtractStats) -> RangeProof:
         """What one company's answers prove; not remembered.
@@ -139,20 +139,20 @@ class Prover:
         )
 
     def _observe(self, company: int, seen: Observation, stats: ExtractStats) -> None:
-        seen.rolling = self._api.figures(company, None, stats)
+        seen.rolling = self._api.fetch_figures(company, None, stats)
         if seen.rolling.is_empty:
             return
-        seen.long_ago = self._api.figures(company, (LONG_AGO, LONG_AGO), stats)
+        seen.long_ago = self._api.fetch_figures(company, (LONG_AGO, LONG_AGO), stats)
         if not seen.long_ago.is_empty:
             return
         today = self._now().astimezone(self._settings.time_zone).date()
         for day in recent_days(today):
-            seen.recent[day] = self._api.figures(company, (day, day), stats)
+            seen.recent[day] = self._api.fetch_figures(company, (day, day), stats)
             if not seen.recent[day].is_empty:
                 break
-        seen.rolling_again = self._api.figures(company, None, stats)
+        seen.rolling_again = self._api.fetch_figures(company, None, stats)
 
-    def _attempt(self, known: list[RangeProof], stats: ExtractStats) -> list[RangeProof]:
+    def _ask_companies(self, known: list[RangeProof], stats: ExtractStats) -> list[RangeProof]:
         """Known proofs with the outcome of asking now, which is remembered.
 
         An attempt that an outage spoilt is remembered in this process alone, so that the next run
@@ -165,7 +165,7 @@ class Prover:
                 asked.append(self.prove_range(company, stats))
             except TryLater as error:
                 self.outage = error
-                asked.append(self._spoilt(company, error))
+                asked.append(self._outage_proof(company, error))
             if asked[-1].is_conclusive:
                 self.outage = None
                 self._confirmed.add(company)
@@ -174,12 +174,12 @@ class Prover:
         if not proof.is_conclusive:
             reasons = [f"company {each.account}: {each.reason}" for each in asked[:REASONS_GIVEN]]
             proof = replace(proof, reason="; ".join(reasons))
-        proof = replace(proof, reason=proof.reason + overturns(proof, standing(known)))
+        proof = replace(proof, reason=proof.reason + overturn_note(proof, effective_proof(known)))
         if self.outage is None:
             self._store.save(proof)
         return [each for each in known if each.state != proof.state] + [proof]
 
-    def _spoilt(self, company: int, error: TryLater) -> RangeProof:
+    def _outage_proof(self, company: int, error: TryLater) -> RangeProof:
         return RangeProof(
             source=SOURCE,
             server=self._settings.base_url,

@@ -72,7 +72,7 @@ def decide(seen: Observation) -> tuple[State, str]:
     """The state that an observation proves, and the reason in words."""
     if seen.failure is not None:
         return "unproven", seen.failure
-    if not all(figures.is_told for figures in seen.answers().values()):
+    if not all(figures.is_complete for figures in seen.answers().values()):
         return "unproven", "it answers with counters that are null or absent, which prove nothing"
     if seen.rolling is None or seen.rolling.is_empty:
         return "unproven", "the company is quiet: without a range it answers with nothing"
@@ -103,7 +103,7 @@ def decide(seen: Observation) -> tuple[State, str]:
     )
 
 
-def standing(proofs: Iterable[RangeProof]) -> RangeProof | None:
+def effective_proof(proofs: Iterable[RangeProof]) -> RangeProof | None:
     """The proof to go by: the latest conclusive one, else the latest attempt."""
     return max(proofs, key=lambda proof: (proof.is_conclusive, proof.asked_at), default=None)
 
@@ -116,7 +116,7 @@ def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
     )
 
 
-def overturns(proof: RangeProof, before: RangeProof | None) -> str:
+def overturn_note(proof: RangeProof, before: RangeProof | None) -> str:
     """What to add to a reason when a server that honoured ranges no longer does."""
     if before is None or before.state != "honoured" or proof.state != "ignored":
         return ""

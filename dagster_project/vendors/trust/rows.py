@@ -117,11 +117,11 @@ def to_batch(answer: Response, window: Window) -> Batch:
     try:
         rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
     except ValueUnreadable as why:
-        return _set_aside(answer.body, coverage.stats_on, why)
+        return _reject_answer(answer.body, coverage.stats_on, why)
     batch = encode_batch(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
-    batch.hashes = np.array([_hash_but_asked_at(row) for row, _ in rows], dtype=np.uint64)
+    batch.hashes = np.array([_hash_without_asked_at(row) for row, _ in rows], dtype=np.uint64)
     for _, figures in rows:
-        batch.counts.update(_noticed(figures))
+        batch.counts.update(_count_oddities(figures))
         batch.nulls.update(figures.nulls)
         batch.absent.update(figures.absent)
         if not coverage.is_daily:
@@ -129,7 +129,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
     return batch
 
 
-def _set_aside(body: bytes, day: date, why: ValueUnreadable) -> Batch:
+def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
     """No row, and the answer among the rejects."""
     batch = encode_batch(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
     batch.received = 1
@@ -156,11 +156,11 @@ def _row(answer: Response, window: Window, coverage: Coverage) -> tuple[dict[str
     return row, figures
 
 
-def _hash_but_asked_at(row: Mapping[str, Any]) -> int:
+def _hash_without_asked_at(row: Mapping[str, Any]) -> int:
     return xxhash.xxh3_64_intdigest(encode_record(TABLE, {**row, "asked_at": None}, Counter()))
 
 
-def _noticed(figures: Figures) -> Counter[str]:
+def _count_oddities(figures: Figures) -> Counter[str]:
     counts = Counter(f"arithmetic: {complaint}" for complaint in _contradictions(figures))
     for key in figures.unknown_keys[:MOST_KEYS_NAMED]:
         counts[f"unknown_key:{json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]}"] += 1

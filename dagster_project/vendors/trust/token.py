@@ -76,7 +76,7 @@ class TokenSource:
     def _fetch(self, stats: ExtractStats) -> Token:
         fingerprint = _fingerprint(self._settings)
         if fingerprint in _refused:
-            raise _credentials_refused()
+            raise _credentials_error()
         asked_at = self._monotonic()
         request = Request(
             "POST",
@@ -103,11 +103,11 @@ class TokenSource:
 
 def _classify_response(reply: Reply) -> None:
     """Let a token pass, and a transient status, which the session tries again."""
-    said, unread = _said(reply)
+    said, unread = _read_object(reply)
     if reply.status in (401, 403) or said.get("code") in (401, 403):
-        raise _credentials_refused()
+        raise _credentials_error()
     if said.get("error") in CREDENTIAL_ERRORS:
-        raise _credentials_refused()
+        raise _credentials_error()
     if reply.status in TRANSIENT_STATUSES:
         return
     if reply.status >= 400:
@@ -123,14 +123,14 @@ def _classify_response(reply: Reply) -> None:
 
 def _token_in(reply: Reply) -> tuple[str, float]:
     """The token, and its life in seconds."""
-    said, _ = _said(reply)
+    said, _ = _read_object(reply)
     token = said.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         raise AnswerNotTrusted("the token service answered without a token.", source="trust")
-    return token, _life(said.get("expires_in"))
+    return token, _lifetime(said.get("expires_in"))
 
 
-def _said(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
+def _read_object(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
     """The body's object (an empty one for anything else), and why it could not be read."""
     try:
         answer = decode_json(reply)
@@ -139,7 +139,7 @@ def _said(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
     return (answer if isinstance(answer, dict) else {}), None
 
 
-def _life(expires_in: Any) -> float:
+def _lifetime(expires_in: Any) -> float:
     """Seconds; the documented two hours where the answer does not say."""
     known = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
     return float(expires_in) if known and 0 < expires_in < 10**9 else DEFAULT_LIFE
@@ -154,7 +154,7 @@ def _fingerprint(settings: TrustSettings) -> bytes:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
 
 
-def _credentials_refused() -> CredentialsRefused:
+def _credentials_error() -> CredentialsRefused:
     return CredentialsRefused(
         "Trust does not accept the client credentials; they are not tried again.",
         source="trust",

@@ -13,7 +13,7 @@ from dagster_project.vendors.calltouch import context as module
 from dagster_project.vendors.calltouch.context import (
     NO_TEXT,
     RowContext,
-    count_strange,
+    count_unknown_pairs,
     template_id,
 )
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -38,13 +38,13 @@ def test_a_remembered_text_has_the_template_and_the_segments_of_the_text_itself(
         for text in texts
     ]
     messages = [text.encode() for text in texts]
-    assert context.tails.of(messages) == expected
-    assert context.tails.of(messages) == expected, "the second time from memory"
+    assert context.tails.look_up(messages) == expected
+    assert context.tails.look_up(messages) == expected, "the second time from memory"
 
 
 def test_what_is_null_has_null_fields() -> None:
     context = RowContext.from_secret(SECRET)
-    assert context.tails.of([NO_TEXT]) == [2 * NULL]
+    assert context.tails.look_up([NO_TEXT]) == [2 * NULL]
     assert context.phones[None] == (NULL, 4 * NULL)
 
 
@@ -77,5 +77,5 @@ def test_equal_secrets_give_equal_pseudonyms_and_others_do_not() -> None:
 
 def test_unknown_pairs_are_counted_with_masked_digits() -> None:
     counts: Counter[str] = Counter()
-    count_strange([("lost", None), ("lost", None), ("code 7", "x")], counts)
+    count_unknown_pairs([("lost", None), ("lost", None), ("code 7", "x")], counts)
     assert counts == {"unknown_status:lost + null": 2, "unknown_status:code # + x": 1}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dagster_project.vendors.calltouch.names import AT_MOST, count_name, masked
+from dagster_project.vendors.calltouch.names import AT_MOST, count_name, mask_digits
 
 
 def test_digits_of_a_name_are_masked() -> None:
-    assert masked("call +7 926 1234567") == "call +# ### #######"
+    assert mask_digits("call +7 926 1234567") == "call +# ### #######"
 
 
 def test_names_are_counted_one_by_one_until_there_are_too_many() -> None:

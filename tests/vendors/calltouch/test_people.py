@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.context import template_id
-from dagster_project.vendors.calltouch.people import mask_names, masked_text
+from dagster_project.vendors.calltouch.people import mask_names, mask_text
 from dagster_project.vendors.calltouch.personal_data import shown_template
 
 
@@ -88,9 +88,9 @@ TEXTS = [
 @pytest.mark.parametrize("name", ELSEWHERE)
 @pytest.mark.parametrize("text", TEXTS)
 def test_names_of_no_list_and_of_any_alphabet_leave_one_text(text: str, name: str) -> None:
-    shown = masked_text(text.format(name))
+    shown = mask_text(text.format(name))
 
-    assert shown == masked_text(text.format("Иван"))
+    assert shown == mask_text(text.format("Иван"))
     assert "{name}" in shown
 
 
@@ -112,7 +112,7 @@ def test_names_of_no_list_and_of_any_alphabet_leave_one_text(text: str, name: st
     ],
 )
 def test_texts_that_differ_in_an_ordinary_word_stay_two(texts: tuple[str, str]) -> None:
-    one, other = map(masked_text, texts)
+    one, other = map(mask_text, texts)
 
     assert one != other
 
@@ -133,7 +133,7 @@ def test_texts_that_differ_in_an_ordinary_word_stay_two(texts: tuple[str, str]) 
 def test_what_is_shown_of_birthdays_and_of_people_with_more_than_a_name(
     text: str, shown: str
 ) -> None:
-    assert masked_text(text) == shown
+    assert mask_text(text) == shown
 
 
 @given(
@@ -152,14 +152,14 @@ def test_what_is_shown_of_birthdays_and_of_people_with_more_than_a_name(
 @example("12 мая мая, с днём рождения")
 @example("Код для входа Иван Код Код Айгерім: Пароль")
 def test_what_is_shown_is_shown_as_it_is_when_it_is_masked_once_more(text: str) -> None:
-    assert masked_text(masked_text(text)) == masked_text(text)
+    assert mask_text(mask_text(text)) == mask_text(text)
 
 
 def test_an_id_is_made_of_the_text_that_is_shown() -> None:
     key, text = sub_key("a secret", "template"), "Айгерім, ваш заказ №12 готов"
 
-    assert template_id(text, key) == pseudonym(key, masked_text(text).encode())
-    assert shown_template(text) == masked_text(text)
+    assert template_id(text, key) == pseudonym(key, mask_text(text).encode())
+    assert shown_template(text) == mask_text(text)
 
 
 def test_what_is_shown_of_a_text_has_neither_digits_nor_names() -> None:

@@ -534,7 +534,7 @@ def test_what_is_remembered_of_a_text_fits_every_text_that_looks_alike(text: str
             expected = encode("uuid", template_id(message, key)) + encode(
                 "smallint", segments_of(message)
             )
-            assert memory.of([message.encode()]) == [expected]
+            assert memory.look_up([message.encode()]) == [expected]
 
 
 def test_long_texts_are_not_remembered() -> None:

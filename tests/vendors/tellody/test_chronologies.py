@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from dagster_project.vendors.tellody.chronologies import (
     NOT_ISO,
     check_fields,
-    derived,
+    derive_fields,
     is_marked_not_iso,
     wrong_fields,
 )
 
 WALL = datetime(2024, 12, 30, 23, 59, 58, 123000, tzinfo=UTC)
-RIGHT = derived(WALL)
+RIGHT = derive_fields(WALL)
 
 
 def test_fields_are_those_of_the_iso_calendar() -> None:

@@ -91,12 +91,12 @@ def test_one_companys_proof_serves_the_quiet_ones_of_the_server(rig: Play) -> No
 
 def test_a_quiet_company_first_in_the_list_does_not_hinder_the_proof(rig: Play) -> None:
     played = rig(companies=[13, 11])
-    assert played.client().proof(ExtractStats()).account == "11"
+    assert played.client().get_proof(ExtractStats()).account == "11"
 
 
 def test_a_server_that_answers_every_range_with_nothing_is_not_believed(rig: Play) -> None:
     played = rig(range_mode="swallow")
-    proof = played.client().proof(ExtractStats())
+    proof = played.client().get_proof(ExtractStats())
     assert proof.state == "ignored"
     assert "each of the last 8 days" in proof.reason
 
@@ -111,16 +111,16 @@ def test_a_server_that_refuses_ranges_is_unproven_and_still_tells_today(rig: Pla
 def test_parameter_names_that_the_server_does_not_know_do_not_make_days(rig: Play) -> None:
     played = rig()
     settings = played.settings(TRUST_RANGE_PARAMS="from,to")
-    assert played.client(settings).proof(ExtractStats()).state == "ignored"
-    assert played.client().proof(ExtractStats()).state == "honoured"
+    assert played.client(settings).get_proof(ExtractStats()).state == "ignored"
+    assert played.client().get_proof(ExtractStats()).state == "honoured"
 
 
 def test_the_proof_is_remembered_and_not_asked_for_twice(rig: Play) -> None:
     played = rig()
-    played.client().proof(ExtractStats())
+    played.client().get_proof(ExtractStats())
     asked = played.requests
     stats = ExtractStats()
-    assert played.client().proof(stats).state == "honoured"
+    assert played.client().get_proof(stats).state == "honoured"
     assert played.requests == asked
     assert stats.requests == 0
 
@@ -128,11 +128,11 @@ def test_the_proof_is_remembered_and_not_asked_for_twice(rig: Play) -> None:
 def test_many_threads_wait_for_one_proof(rig: Play) -> None:
     played = rig()
     alone = ExtractStats()
-    played.client().proof(alone)
+    played.client().get_proof(alone)
     played.proofs.known.clear()
     client, of_each = played.client(), [ExtractStats() for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        states = {proof.state for proof in pool.map(client.proof, of_each)}
+        states = {proof.state for proof in pool.map(client.get_proof, of_each)}
     assert states == {"honoured"}
     assert sum(stats.requests for stats in of_each) == alone.requests
 
@@ -140,11 +140,11 @@ def test_many_threads_wait_for_one_proof(rig: Play) -> None:
 def test_an_old_proof_is_taken_again_and_may_turn_over(rig: Play) -> None:
     played = rig()
     client = played.client()
-    assert client.proof(ExtractStats()).state == "honoured"
+    assert client.get_proof(ExtractStats()).state == "honoured"
     played.trust.config.range_mode = "ignore"
-    assert client.proof(ExtractStats()).state == "honoured"
+    assert client.get_proof(ExtractStats()).state == "honoured"
     played.sandbox.world.clock.shift(timedelta(days=1))
-    turned = client.proof(ExtractStats())
+    turned = client.get_proof(ExtractStats())
     assert turned.state == "ignored"
     assert "in doubt" in turned.reason
 
@@ -162,22 +162,22 @@ def test_a_later_proof_lets_days_be_loaded_afresh(rig: Play, as_row: Play) -> No
 def test_a_week_without_activity_does_not_undo_a_proof(rig: Play) -> None:
     played = rig()
     client = played.client()
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.trust.config.quiet = [11, 12, 13]
     played.sandbox.world.clock.shift(timedelta(days=8))
-    assert client.proof(ExtractStats()).state == "honoured"
+    assert client.get_proof(ExtractStats()).state == "honoured"
     assert played.proofs.states == ["honoured", "unproven"]
 
 
 def test_attempts_without_a_conclusion_are_an_hour_apart(rig: Play) -> None:
     played = rig(quiet=[11, 12, 13])
     client = played.client()
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     asked = played.requests
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     assert played.requests == asked
     played.sandbox.world.clock.shift(timedelta(hours=1, seconds=1))
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     assert played.requests > asked
 
 
@@ -213,14 +213,14 @@ def test_what_can_be_answered_depends_on_the_proof(rig: Play) -> None:
     honouring, ignoring = rig(), rig(range_mode="ignore")
     days = (YESTERDAY - timedelta(days=1), TODAY + timedelta(days=1))
     client = honouring.client()
-    assert client.answerable(honouring.window(BUSY, *days), ExtractStats()) == [
+    assert client.find_answerable(honouring.window(BUSY, *days), ExtractStats()) == [
         days[0],
         YESTERDAY,
         TODAY,
     ]
     assert client.newest_day(ExtractStats()) == YESTERDAY
     client = ignoring.client()
-    assert client.answerable(ignoring.window(BUSY, *days), ExtractStats()) == [TODAY]
+    assert client.find_answerable(ignoring.window(BUSY, *days), ExtractStats()) == [TODAY]
     assert client.newest_day(ExtractStats()) == TODAY
 
 
@@ -233,7 +233,7 @@ def test_today_is_the_vendors_and_not_that_of_utc(rig: Play) -> None:
 def test_a_rolling_answer_that_midnight_overtook_is_not_filed(rig: Play) -> None:
     played = rig(clock="2024-05-15T23:59:00-04:00", range_mode="ignore")
     client = played.client()
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     answers = client.extract(played.window(BUSY, TODAY), ExtractStats())
     asked = client._api.ask
 
@@ -285,7 +285,7 @@ def test_unknown_keys_come_through_the_whole_way(rig: Play) -> None:
 def test_a_passing_fault_costs_a_retry_and_nothing_else(rig: Play, fault: dict[str, Any]) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     [scripted] = played.sandbox.world.faults.script([fault | {"match": {"account": str(BUSY)}}])
     stats = ExtractStats()
     assert played.rows(client, window, stats) == played.truth(window)
@@ -297,7 +297,7 @@ def test_a_passing_fault_costs_a_retry_and_nothing_else(rig: Play, fault: dict[s
 def test_an_odd_transfer_of_a_good_body_is_read(rig: Play, kind: str) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     params = {"seconds": 0.2} if kind == "slow_drip" else {}
     scripted = played.sandbox.world.faults.add(kind, match={"account": str(BUSY)}, **params)
     assert played.rows(client, window) == played.truth(window)
@@ -307,7 +307,7 @@ def test_an_odd_transfer_of_a_good_body_is_read(rig: Play, kind: str) -> None:
 def test_a_fault_that_does_not_pass_is_try_later(rig: Play) -> None:
     played = rig()
     client = played.client()
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.sandbox.world.faults.add("status", status=500, times=None)
     with pytest.raises(TryLater, match=r"trust account 11"):
         played.rows(client, played.window(BUSY, YESTERDAY))
@@ -317,7 +317,7 @@ def test_a_fault_that_does_not_pass_is_try_later(rig: Play) -> None:
 def test_a_passing_error_within_a_200_is_retried(rig: Play, code: int) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     body = f'{{"code": {code}, "resource": "Statistics", "message": "no"}}'
     played.sandbox.world.faults.add("not_json", match={"account": "11"}, body=body)
     assert played.rows(client, window) == played.truth(window)
@@ -326,7 +326,7 @@ def test_a_passing_error_within_a_200_is_retried(rig: Play, code: int) -> None:
 def test_an_envelope_of_another_form_reaches_the_store_and_is_then_refused(rig: Play) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.sandbox.world.faults.add("not_json", match={"account": "11"}, body='{"code": 200}')
     answers = client.extract(window, ExtractStats())
     answer = next(answers)
@@ -341,7 +341,7 @@ def test_an_outage_of_one_company_leaves_the_proof_to_the_others(rig: Play) -> N
     played.sandbox.world.faults.add("status", status=500, times=None, match={"account": "11"})
     client, window = played.client(), played.window(12, YESTERDAY)
     assert played.rows(client, window) == played.truth(window)
-    assert client.proof(ExtractStats()).account == "12"
+    assert client.get_proof(ExtractStats()).account == "12"
 
 
 def test_an_outage_is_not_told_as_something_the_vendor_can_never_answer(rig: Play) -> None:
@@ -358,7 +358,9 @@ def test_an_outage_is_not_told_as_something_the_vendor_can_never_answer(rig: Pla
 def test_a_range_in_one_call_is_the_sum_of_its_days_but_for_campaigns(rig: Play) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, date(2024, 4, 1), date(2024, 4, 30))
-    whole = client.statistics(BUSY, window.first_day, window.last_day, ExtractStats()).counters()
+    whole = client.fetch_statistics(
+        BUSY, window.first_day, window.last_day, ExtractStats()
+    ).counters()
     days = played.rows(client, window)
     summed = {name: sum(day[name] for day in days) for name in whole}
     assert whole["campaigns"] < summed.pop("campaigns")
@@ -368,14 +370,14 @@ def test_a_range_in_one_call_is_the_sum_of_its_days_but_for_campaigns(rig: Play)
 def test_a_range_is_not_asked_of_a_server_that_ignores_it(rig: Play) -> None:
     played = rig(range_mode="ignore")
     with pytest.raises(VendorCannotAnswer):
-        played.client().statistics(BUSY, date(2024, 4, 1), date(2024, 4, 30), ExtractStats())
+        played.client().fetch_statistics(BUSY, date(2024, 4, 1), date(2024, 4, 30), ExtractStats())
 
 
 def test_a_range_that_is_too_long_is_refused_for_good(rig: Play) -> None:
     played = rig(max_range_days=10)
     client = played.client()
     with pytest.raises(RequestRefused, match="422"):
-        client.statistics(BUSY, date(2024, 4, 1), date(2024, 4, 30), ExtractStats())
+        client.fetch_statistics(BUSY, date(2024, 4, 1), date(2024, 4, 30), ExtractStats())
 
 
 def test_a_stored_request_says_what_was_asked_and_holds_no_secret(rig: Play) -> None:
@@ -391,7 +393,7 @@ def test_the_doctors_check_costs_a_token_and_no_statistics(rig: Play) -> None:
     played = rig()
     assert played.client().check(ExtractStats()) is None
     assert played.requests == played.tokens_granted == 1
-    played.client().proof(ExtractStats())
+    played.client().get_proof(ExtractStats())
     proof = played.client().check(ExtractStats())
     assert proof is not None
     assert proof.state == "honoured"
@@ -412,7 +414,7 @@ def test_the_doctors_check_costs_a_token_and_no_statistics(rig: Play) -> None:
 def test_figures_of_an_unknown_form_are_asked_for_once(rig: Play, body: str, said: str) -> None:
     played = rig()
     client, window = played.client(), played.window(BUSY, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.sandbox.world.faults.add("not_json", times=None, match={"account": "11"}, body=body)
     stats = ExtractStats()
     with pytest.raises(AnswerNotTrusted) as failure:

@@ -112,7 +112,7 @@ def test_an_answer_with_a_null_in_it_is_not_the_empty_one(sample: Sample, key: s
     answer = sample("empty")
     answer["data"][key] = None
     assert not read(answer).is_empty
-    assert not read(answer).is_told
+    assert not read(answer).is_complete
 
 
 def test_a_campaign_count_left_out_is_not_reported_rather_than_zero(sample: Sample) -> None:

@@ -14,10 +14,10 @@ from dagster_project.vendors.trust.range_proof import (
     RECENT_DAYS,
     Observation,
     decide,
+    effective_proof,
     is_due,
-    overturns,
+    overturn_note,
     recent_days,
-    standing,
 )
 
 NOW = datetime(2024, 5, 15, 16, tzinfo=UTC)
@@ -91,19 +91,19 @@ def proof(state: Any, age: timedelta) -> RangeProof:
 
 def test_a_conclusion_stands_against_later_attempts_without_one() -> None:
     honoured, unproven = proof("honoured", timedelta(days=30)), proof("unproven", timedelta(0))
-    assert standing([honoured, unproven]) is honoured
+    assert effective_proof([honoured, unproven]) is honoured
 
 
 def test_a_later_conclusion_overturns_an_earlier_one() -> None:
     honoured, ignored = proof("honoured", timedelta(days=2)), proof("ignored", timedelta(days=1))
-    assert standing([ignored, honoured]) is ignored
-    assert "in doubt" in overturns(ignored, honoured)
-    assert overturns(honoured, ignored) == ""
-    assert overturns(ignored, None) == ""
+    assert effective_proof([ignored, honoured]) is ignored
+    assert "in doubt" in overturn_note(ignored, honoured)
+    assert overturn_note(honoured, ignored) == ""
+    assert overturn_note(ignored, None) == ""
 
 
 def test_nothing_stands_where_nothing_was_tried() -> None:
-    assert standing([]) is None
+    assert effective_proof([]) is None
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_life_that_is_not_told_is_the_documented_one(rig: Play, expires_in: An
 def test_a_token_that_is_lost_early_is_renewed_once_and_the_request_repeated(rig: Play) -> None:
     played = rig()
     client, window = played.client(), played.window(11, YESTERDAY)
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.sandbox.world.faults.add("token_lost")
     stats = ExtractStats()
     assert played.rows(client, window, stats) == played.truth(window)
@@ -101,7 +101,7 @@ def test_a_token_that_is_lost_early_is_renewed_once_and_the_request_repeated(rig
 def test_a_token_that_expired_at_the_vendor_is_renewed(rig: Play) -> None:
     played = rig()
     client = played.client()
-    client.proof(ExtractStats())
+    client.get_proof(ExtractStats())
     played.sandbox.world.clock.shift(timedelta(hours=3))
     window = played.window(11, YESTERDAY)
     assert played.rows(client, window) == played.truth(window)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from dagster_project import clock
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.vendors.trust.range_proof import standing
+from dagster_project.vendors.trust.range_proof import effective_proof
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 
@@ -23,7 +23,7 @@ def test_a_proof_by_a_host_whose_clock_is_ahead_is_not_believed_until_time_catch
     proofs = RangeProofs(warehouse)
     proofs.save(proof("ignored", ahead=timedelta(days=2)))
     proofs.save(proof("honoured"))
-    found = standing(proofs.load("trust", "https://t.example", "a,b"))
+    found = effective_proof(proofs.load("trust", "https://t.example", "a,b"))
     assert found is not None
     assert found.state == "honoured"
 
