@@ -31,7 +31,7 @@ TESTED_IN = {
     "cli/server.py": "cli/test_main.py",
     "cli/stack.py": "docker/test_inside.py",
     "cli/ui.py": "orchestration/test_webserver.py",
-    "config/given.py": "config/test_settings.py",
+    "config/raw_settings.py": "config/test_settings.py",
     "config/known_names.py": "config/test_project.py",
     "config/section.py": "config/test_settings.py",
     "orchestration/assets.py": "orchestration/test_nights.py",

@@ -35,7 +35,7 @@ from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import restored
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.fitness import (
     PROBE_BYTES,
     clock_difference,
@@ -43,6 +43,7 @@ from dagster_project.warehouse.fitness import (
     try_to_write,
 )
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_row
 from dagster_project.warehouse.schema.migrate import pending, security_gaps
 from dagster_project.warehouse.vendor_store import WarehouseStore

@@ -27,8 +27,9 @@ from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_ke
 from dagster_project.privacy.reapplication import forget_again
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.server.home import write_private
 
 Erase = Callable[[Warehouse, str, list[PersonalDataScope], Report], Erased]
@@ -84,7 +85,7 @@ def export(file: Path) -> int:
     """Write the list to a file that its owner alone may read, or to standard output."""
     warehouse, key = opened_with_key()
     with safe_errors("exporting"), warehouse.connect(what="forget") as connection:
-        text = suppression_file.export(connection, key)
+        text = suppression_file.export_list(connection, key)
         note_act(connection, "forget --export")
         connection.commit()
     if file == STANDARD:

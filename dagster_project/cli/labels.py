@@ -12,8 +12,8 @@ from dagster_project.orchestration import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts
-from dagster_project.warehouse.connection import safe_errors
 from dagster_project.warehouse.ledger.manual_acts import note_act
+from dagster_project.warehouse.pg_errors import safe_errors
 
 
 def labels(*, files: Sequence[Path]) -> int:

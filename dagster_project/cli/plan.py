@@ -23,7 +23,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window, each_day
 from dagster_project.orchestration import services
-from dagster_project.pipeline.due_days import expectation
+from dagster_project.pipeline.due_days import expect_rows
 from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
 from dagster_project.text import remedies, wording
 from dagster_project.warehouse.connection import Connection, Warehouse
@@ -100,7 +100,7 @@ def _probed(
     """What the vendor counts in days of which there is no receipt; a call a window."""
     assert feed.count is not None
     counted: dict[Window, int] = {}
-    windows = windows_to_probe(feed, account, expectation(connection, account, days))
+    windows = windows_to_probe(feed, account, expect_rows(connection, account, days))
     client = feed.client(settings, WarehouseStore(warehouse))
     try:
         for window in windows:

@@ -22,7 +22,7 @@ from dagster_project.privacy.rekey import rekey as recompute
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.remedies import GENERATE_KEY
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.server.home import read_private, write_private
 

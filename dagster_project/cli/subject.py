@@ -22,8 +22,9 @@ from dagster_project.model.privacy import Identity
 from dagster_project.orchestration import personal_data, services
 from dagster_project.privacy.subject import collect
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 
 ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"

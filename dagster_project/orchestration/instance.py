@@ -16,8 +16,9 @@ from dagster_project.config.known_names import is_setting
 from dagster_project.config.project import ENV_FILE, HOME, settings_file
 from dagster_project.config.settings import Settings
 from dagster_project.orchestration.storage import check_storage
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.dagster_storage import DagsterStorage
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.server.home import (
     private_folder,
     private_home,

@@ -18,9 +18,10 @@ from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_ma
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.schema.migrate import migrate, pending
 from dagster_project.warehouse.server import embedded

@@ -35,9 +35,10 @@ from dagster_project.orchestration.storage_rights import (
 )
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import DAGSTER, Warehouse, safe_errors
+from dagster_project.warehouse.connection import DAGSTER, Warehouse
 from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
 from dagster_project.warehouse.fitness import refuse_other_encodings
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_value
 
 Connection = psycopg.Connection[Any]

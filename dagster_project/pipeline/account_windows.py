@@ -24,7 +24,7 @@ from dagster_project.pipeline.concurrency import (
     WindowConcurrency,
     run_concurrently,
 )
-from dagster_project.pipeline.due_days import expectation, limits_of
+from dagster_project.pipeline.due_days import expect_rows, limits_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import extract_window
 from dagster_project.pipeline.outcomes import WindowResult, no_points_error, vendor_down_error
@@ -74,7 +74,7 @@ def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[W
         first = run.settings.start_date
         return [Window(first, max(*days, clock.today(account.time_zone), first), account)]
     with run.connections.reading() as connection:
-        rows = expectation(connection, account, days)
+        rows = expect_rows(connection, account, days)
     windows = planned_windows(rows, limits_of(run.feed))
     return [Window(window[0], window[-1], account) for window in windows]
 
@@ -100,7 +100,7 @@ class WindowQueue:
         limits = limits_of(run.feed)
         while self._todo:
             with run.connections.reading() as connection:
-                rows = expectation(connection, account, self._todo)
+                rows = expect_rows(connection, account, self._todo)
                 calls = calls_left(run.feed, run.settings, connection, account)
             if self.left:  # the budget has refused a day: no more is spent on days of unknown size
                 rows = {day: each for day, each in rows.items() if each.basis != "unknown"}

@@ -190,7 +190,7 @@ def _hold_days(
         one = held[day]
         load_receipts.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
     spans = [days] if load.lock_whole else _spans_of_kinds(held)
-    return [_held_back(load, span, held, changes) for span in spans]
+    return [_held_back_error(load, span, held, changes) for span in spans]
 
 
 def _spans_of_kinds(held: Mapping[date, Held]) -> list[list[date]]:
@@ -205,7 +205,7 @@ def _spans_of_kinds(held: Mapping[date, Held]) -> list[list[date]]:
     return spans
 
 
-def _held_back(
+def _held_back_error(
     load: WindowLoad,
     days: list[date],
     held: Mapping[date, Held],

@@ -59,8 +59,8 @@ def due_days(
     """What is due tonight for one account."""
     now, today = clock.now(), clock.today(account.time_zone)
     tonight = midnight(today, account.time_zone)
-    states = _states(connection, account)
-    reasons = _reasons(connection, feed, settings, account, today, states)
+    states = _read_states(connection, account)
+    reasons = _find_reasons(connection, feed, settings, account, today, states)
     possible = feed.night_days(settings, WarehouseStore(warehouse), today, reasons)
     due = {}
     for day in sorted(possible, reverse=True):
@@ -76,7 +76,7 @@ def due_days(
     return Due(account, due)
 
 
-def _reasons(
+def _find_reasons(
     connection: Connection,
     feed: Feed,
     settings: Settings,
@@ -103,7 +103,7 @@ def _reasons(
     return {**reasons, **dict.fromkeys(unsettled, UNSETTLED), yesterday: YESTERDAY}
 
 
-def _states(connection: Connection, account: Account) -> dict[date, _State]:
+def _read_states(connection: Connection, account: Account) -> dict[date, _State]:
     rows = connection.execute(
         "SELECT day, rows, settled, observed_at FROM ops.day_state"
         " WHERE source = %s AND account = %s",
@@ -117,11 +117,11 @@ def limits_of(feed: Feed) -> RequestLimits:
     return RequestLimits(feed.rows_a_call, feed.window_rows * 3 // 4, feed.window_days)
 
 
-def expectation(
+def expect_rows(
     connection: Connection, account: Account, days: Collection[date]
 ) -> dict[date, Expected]:
     """Rows that these days are expected to hold, from what stands of the account."""
-    known = {day: state.rows for day, state in _states(connection, account).items()}
+    known = {day: state.rows for day, state in _read_states(connection, account).items()}
     return expected_rows(known, days)
 
 
@@ -136,7 +136,7 @@ def fitting_days(
     if left is None or not due.days:
         return set(due.days), set()
     limits = limits_of(feed)
-    rest = expectation(connection, due.account, due.days)
+    rest = expect_rows(connection, due.account, due.days)
     taken: set[date] = {max(due.days)}
     while rest:
         window, _ = next_window(rest, limits, left)

@@ -21,7 +21,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expectation, limits_of
+from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expect_rows, limits_of
 from dagster_project.pipeline.planner import (
     ENOUGH_OF_A_WEEKDAY,
     Basis,
@@ -96,13 +96,13 @@ def forecast(
     counted: Mapping[Window, int] | None = None,
 ) -> Forecast:
     """What these days would cost; ``counted`` has what a probe was told."""
-    expected = dict(expectation(connection, account, days))
+    expected = dict(expect_rows(connection, account, days))
     spreads = _spreads(connection, account)
     for window, total in (counted or {}).items():
-        expected |= _shared_out(total, window, expected)
+        expected |= _share_out(total, window, expected)
     beside = feed.calls_a_run * len(chunks_of(days, settings.range_days))
-    requests = _requests(feed, expected) + beside
-    low, high = _range(feed, expected, spreads)
+    requests = _count_requests(feed, expected) + beside
+    low, high = _request_range(feed, expected, spreads)
     seconds, timed = _seconds_a_request(connection, feed.source)
     daily = feed.daily_calls(settings, account)
     return Forecast(
@@ -137,7 +137,7 @@ def windows_to_probe(
     return sorted(windows, key=lambda window: len(window.days), reverse=True)[:PROBES]
 
 
-def _requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
+def _count_requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
     if feed.query_scope is QueryScope.HISTORY:
         return 1
     limits = limits_of(feed)
@@ -147,12 +147,12 @@ def _requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
     )
 
 
-def _range(
+def _request_range(
     feed: Feed, expected: Mapping[date, Expected], spreads: Mapping[int, Spread]
 ) -> tuple[int, int | None]:
     """The fewest and the most requests to reckon with."""
     if not feed.rows_a_call:
-        return _requests(feed, expected), _requests(feed, expected)
+        return _count_requests(feed, expected), _count_requests(feed, expected)
     guessed = [day for day, rows in expected.items() if rows.basis in ("weekday", "mean")]
     total = sum(expected[day].rows for day in guessed)
     deviation = SURE * _deviation(Counter(day.weekday() for day in guessed), spreads)
@@ -160,12 +160,12 @@ def _range(
     for rows in (max(total - deviation, 0.0), total + deviation):
         factor = rows / total if total else 1.0
         scaled = {day: Expected(round(expected[day].rows * factor), "mean") for day in guessed}
-        bounds.append(_requests(feed, {**expected, **scaled}))
+        bounds.append(_count_requests(feed, {**expected, **scaled}))
     unknown = any(day.basis == "unknown" for day in expected.values())
     return bounds[0], None if unknown else bounds[1]
 
 
-def _shared_out(
+def _share_out(
     total: int, window: Window, expected: Mapping[date, Expected]
 ) -> dict[date, Expected]:
     """What the vendor counts in the window, over its days as they are expected to share it."""
@@ -241,4 +241,4 @@ def _nightly_calls(
     regular = [day for day, why in due.days.items() if why in (YESTERDAY, UNSETTLED)]
     if not regular:
         return 1
-    return _requests(feed, expectation(connection, account, regular)) + feed.calls_a_run
+    return _count_requests(feed, expect_rows(connection, account, regular)) + feed.calls_a_run

@@ -16,12 +16,8 @@ from typing import NamedTuple
 
 from dagster_project.model.batch import RowEncoder
 from dagster_project.pipeline.concurrency import MAX_CONCURRENT_ENCODERS
-from dagster_project.warehouse.connection import (
-    PATIENCE_SECONDS,
-    Connection,
-    Warehouse,
-    safe_errors,
-)
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 
 
 class ConnectionPair(NamedTuple):

@@ -23,7 +23,7 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.text.remedies import load_command, spread_command
-from dagster_project.warehouse.connection import safe_errors
+from dagster_project.warehouse.pg_errors import safe_errors
 
 
 @dataclass
@@ -144,14 +144,14 @@ def raise_safe_errors(doing: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001
         # A bug: its message may quote a row, so only its kind and place are told.
-        kind = f"unexpected {type(error).__name__} at {_place(error)}."
+        kind = f"unexpected {type(error).__name__} at {_code_location(error)}."
         raise Unexpected(
             f"{doing}: {kind}" if doing else kind,
             hint="this is a defect: report it with the lines above; the old rows stand.",
         ) from None
 
 
-def _place(error: BaseException) -> str:
+def _code_location(error: BaseException) -> str:
     """Files and lines of the innermost frames, without any value."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))

@@ -72,11 +72,11 @@ def planned_windows(expected: Mapping[date, Expected], limits: RequestLimits) ->
 
     At equal cost there are as many windows as can be.
     """
-    windows = [window for run in runs_of(expected) for window in _cut(run, expected, limits)]
+    windows = [window for run in runs_of(expected) for window in _cut_run(run, expected, limits)]
     return sorted(windows, reverse=True)
 
 
-def _cut(
+def _cut_run(
     run: Sequence[date], expected: Mapping[date, Expected], limits: RequestLimits
 ) -> list[list[date]]:
     """One run of neighbouring days, cut where it is cheapest."""

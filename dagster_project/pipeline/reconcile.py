@@ -29,7 +29,7 @@ from dagster_project.model.feed import RECORDS, Feed, VendorClient, WholeMonth
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.due_days import due_days, expectation, limits_of
+from dagster_project.pipeline.due_days import due_days, expect_rows, limits_of
 from dagster_project.pipeline.planner import planned_windows
 from dagster_project.text.remedies import load_commands, spans_text
 from dagster_project.warehouse import reconciliations
@@ -134,10 +134,12 @@ def months_of_account(connection: Connection, feed: Feed, account: Account) -> I
     known = reconciliations.latest_comparisons(connection, account.source, account.label)
     for (first,) in rows:
         last = (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY
-        yield _month(connection, feed, Window(first, last, account), known.get(first))
+        yield _read_month(connection, feed, Window(first, last, account), known.get(first))
 
 
-def _month(connection: Connection, feed: Feed, window: Window, known: Comparison | None) -> Month:
+def _read_month(
+    connection: Connection, feed: Feed, window: Window, known: Comparison | None
+) -> Month:
     account = window.account
     states = load_receipts.day_states(connection, account.source, account.label, window.days)
     newest = max(state.receipt_id for state in states.values())
@@ -150,7 +152,7 @@ def _month(connection: Connection, feed: Feed, window: Window, known: Comparison
             ("not loaded", [day for day in window.days if day not in states]),
             ("not settled", [day for day, state in states.items() if not state.settled]),
             ("held back", [day for day, state in states.items() if state.held is not None]),
-            ("not told singly by the vendor", _not_single(connection, feed, window)),
+            ("not told singly by the vendor", _days_not_single(connection, feed, window)),
         )
         if days
     ]
@@ -164,7 +166,7 @@ def _month(connection: Connection, feed: Feed, window: Window, known: Comparison
     )
 
 
-def _not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
+def _days_not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
     """Days whose row is not of the day alone, such as a rolling week."""
     account = window.account
     receipts = load_receipts.read_receipts(connection, account.source, account.label, window.days)
@@ -210,13 +212,13 @@ class Reconciler:
                 )
                 for account in self.feed.accounts(self.settings):
                     months = list(months_of_account(connection, self.feed, account))
-                    found += self._account(connection, account, months)
+                    found += self._reconcile_account(connection, account, months)
         finally:
             if "_client" in self.__dict__:
                 self._client.close()
         return found
 
-    def _account(
+    def _reconcile_account(
         self, connection: Connection, account: Account, months: Sequence[Month]
     ) -> Iterator[Month]:
         """The account's months; the first that cannot be asked for puts off the others."""
@@ -225,7 +227,7 @@ class Reconciler:
             if month.state != "due":
                 yield month
                 continue
-            put_off = put_off or self._no_room(connection, account)
+            put_off = put_off or self._refusal_reason(connection, account)
             if put_off:
                 yield replace(month, state="not asked", why=put_off)
                 continue
@@ -236,7 +238,7 @@ class Reconciler:
         if put_off:
             self.report(f"account {account.label}: {put_off}")
 
-    def _no_room(self, connection: Connection, account: Account) -> str:
+    def _refusal_reason(self, connection: Connection, account: Account) -> str:
         """Why the vendor may not be asked now; empty: it may."""
         if reconciliations.count_asked_today(connection, account) >= self.settings.reconcile_months:
             return NO_MORE_TODAY
@@ -244,7 +246,7 @@ class Reconciler:
         if left is None:
             return ""
         due = due_days(connection, self.warehouse, self.feed, self.settings, account)
-        limits, rows = limits_of(self.feed), expectation(connection, account, due.days)
+        limits, rows = limits_of(self.feed), expect_rows(connection, account, due.days)
         windows = planned_windows(rows, limits)
         needed = sum(limits.calls(rows[day] for day in window) for window in windows)
         if left > needed:
@@ -258,7 +260,7 @@ class Reconciler:
     def _compare(self, connection: Connection, month: Month) -> Month:
         """Ask the vendor for a month, and remember what came of it."""
         stats, window = ExtractStats(), month.window
-        compared, here = self._as_stored(window)
+        compared, here = self._sum_stored(window)
         try:
             vendor = self.whole_month.figures(self._client, window, stats)
             figures = {
@@ -282,7 +284,7 @@ class Reconciler:
             asked=True,
         )
 
-    def _as_stored(self, window: Window) -> tuple[Comparison, dict[str, int]]:
+    def _sum_stored(self, window: Window) -> tuple[Comparison, dict[str, int]]:
         """What the month comes to in the warehouse, all of it as of one instant."""
         table, account = self.feed.table, window.account
         columns = [
@@ -295,8 +297,8 @@ class Reconciler:
             states = load_receipts.day_states(
                 connection, account.source, account.label, window.days
             )
-            rows, sums = reconciliations.sums_of_days(connection, table, window, columns)
-            rejected, undated = reconciliations.rejects_of_days(connection, window)
+            rows, sums = reconciliations.sum_days(connection, table, window, columns)
+            rejected, undated = reconciliations.count_rejects(connection, window)
         newest = max(state.receipt_id for state in states.values())
         compared = Comparison(window.first_day, newest, "failed", clock.now(), undated=undated)
         return compared, {**sums, RECORDS: rows + rejected}

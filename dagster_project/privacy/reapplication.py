@@ -68,7 +68,7 @@ def forget_again(
         connection.commit()
 
     def find(reading: Connection, part: PersonalDataScope) -> Locations:
-        return _locations(reading, part, suppressed, recipients)
+        return _locate(reading, part, suppressed, recipients)
 
     if suppressed:
         rules = Rules(suppressed, date.min, suppression.reduction_key(master))
@@ -99,7 +99,7 @@ def _known_everywhere(connection: Connection, secret: str) -> list[bytes]:
     return [bytes(row[0]) for row in rows]
 
 
-def _locations(
+def _locate(
     connection: Connection,
     part: PersonalDataScope,
     suppressed: Suppression,
@@ -110,7 +110,7 @@ def _locations(
     days: set[tuple[str, date]] = set()
     for label, day in _all_days(connection, part):
         window = Window(day, day, part.account_of(label))
-        gone |= _gone_of_day(connection, part, window, suppressed, recipients)
+        gone |= _find_suppressed_of_day(connection, part, window, suppressed, recipients)
         if any(
             suppressed.occurs_in(*them) for them in _texts_with_numbers(connection, part, window)
         ):
@@ -120,7 +120,7 @@ def _locations(
     return Locations(frozenset(gone), sorted(days, key=lambda one: (one[1], one[0])))
 
 
-def _gone_of_day(
+def _find_suppressed_of_day(
     connection: Connection,
     part: PersonalDataScope,
     window: Window,

@@ -49,29 +49,29 @@ def collect(
         gone = pseudonyms_in_rows(connection, part, [identity], wanted)
         pseudonyms.append(str(UUID(bytes=part.personal.pseudonym_of(identity, part.keys))))
         report(f"{part.source}: rows …")
-        held["rows"] += list(_rows(connection, part, gone, wanted))
-        others["rows"] += _mentions_in_rows(connection, part, gone, identity, wanted)
+        held["rows"] += list(_find_rows(connection, part, gone, wanted))
+        others["rows"] += _count_mentions_in_rows(connection, part, gone, identity, wanted)
         report(f"{part.source}: stored responses …")
-        for place, found in _responses(connection, part, wanted):
+        for place, found in _find_in_responses(connection, part, wanted):
             others["stored_responses"] += found.mentions
             if found.own:
                 held["stored_responses"].append({**place, "records": found.own})
         report(f"{part.source}: rejected records …")
-        for reject, found in _rejects(connection, part, wanted):
+        for reject, found in _find_in_rejects(connection, part, wanted):
             others["rejected_records"] += found.mentions
             if found.own:
                 held["rejected_records"].append({**reject, "record": found.own[0]})
     return {
         "number": identity.number,
-        "collected_at": _plain(datetime.now(UTC)),
+        "collected_at": _to_json(datetime.now(UTC)),
         "pseudonyms": pseudonyms,
         **held,
         "named_in_records_of_others": others,
-        "erasure": _erasure(connection, secret, identity),
+        "erasure": _read_erasure(connection, secret, identity),
     }
 
 
-def _rows(
+def _find_rows(
     connection: Connection, part: PersonalDataScope, gone: frozenset[bytes], wanted: Suppression
 ) -> Iterator[dict[str, Any]]:
     """The person's rows, every column as it stands; reduced ones are known by their pseudonym alone."""
@@ -85,11 +85,11 @@ def _rows(
         for row in cursor:
             phone = row[part.personal.columns.phone]
             if phone == REDUCED or part.personal.own_phones([phone], wanted):
-                shown = {k: _plain(v) for k, v in row.items() if k not in NOT_ABOUT_THE_PERSON}
+                shown = {k: _to_json(v) for k, v in row.items() if k not in NOT_ABOUT_THE_PERSON}
                 yield {"table": f"warehouse.{part.table.name}", **shown}
 
 
-def _mentions_in_rows(
+def _count_mentions_in_rows(
     connection: Connection,
     part: PersonalDataScope,
     gone: frozenset[bytes],
@@ -110,7 +110,7 @@ def _mentions_in_rows(
         )
 
 
-def _responses(
+def _find_in_responses(
     connection: Connection, part: PersonalDataScope, wanted: Suppression
 ) -> Iterator[tuple[dict[str, Any], Occurrences]]:
     for place in stored_records(connection, part.source):
@@ -128,15 +128,15 @@ def _responses(
         about = {
             "source": part.source,
             "account": account,
-            "first_day": _plain(first_day),
-            "last_day": _plain(last_day),
-            "asked_at": _plain(asked_at),
+            "first_day": _to_json(first_day),
+            "last_day": _to_json(last_day),
+            "asked_at": _to_json(asked_at),
         }
         names = ("extraction_id", "attempt", "sequence")
         yield about | dict(zip(names, place, strict=True)), found
 
 
-def _rejects(
+def _find_in_rejects(
     connection: Connection, part: PersonalDataScope, wanted: Suppression
 ) -> Iterator[tuple[dict[str, Any], Occurrences]]:
     with connection.cursor(name="rejects", row_factory=dict_row) as cursor:
@@ -147,10 +147,10 @@ def _rejects(
         )
         for row in cursor:
             found = part.personal.find_in_reject(row.pop("original"), wanted)
-            yield {name: _plain(value) for name, value in row.items()}, found
+            yield {name: _to_json(value) for name, value in row.items()}, found
 
 
-def _erasure(connection: Connection, secret: str, identity: Identity) -> dict[str, Any]:
+def _read_erasure(connection: Connection, secret: str, identity: Identity) -> dict[str, Any]:
     """Since when the number is kept out, and the erasure that it was given to; None: it never was."""
     row = None
     if suppression.sealed_key(connection) is not None:
@@ -163,10 +163,10 @@ def _erasure(connection: Connection, secret: str, identity: Identity) -> dict[st
             (key.hash_of(identity.number),),
         ).fetchone()
     names = ("kept_out_since", "erasure_id", "requested_at", "finished_at")
-    return dict(zip(names, map(_plain, row or [None] * len(names)), strict=True))
+    return dict(zip(names, map(_to_json, row or [None] * len(names)), strict=True))
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """A value as JSON has it: times in ISO 8601."""
     if isinstance(value, date):
         return value.isoformat()

@@ -44,7 +44,7 @@ class ExportedList(Protocol):
         """What the list says. Raises ``WrongKey``: it hangs on another key, or is damaged."""
 
 
-def export(connection: Connection, secret: str) -> str:
+def export_list(connection: Connection, secret: str) -> str:
     """The list as it stands, as the text of a file."""
     master = suppression.master_key(connection, secret)
     numbers = connection.execute(

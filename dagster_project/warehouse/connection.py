@@ -24,7 +24,6 @@ from dagster_project.errors import TryLater
 from dagster_project.text.scrub import remember_secret
 from dagster_project.warehouse.dagster_storage import DagsterStorage
 from dagster_project.warehouse.opening import open_session
-from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import read_url, write_url
 from dagster_project.warehouse.seen_erasures import SeenErasures
 from dagster_project.warehouse.server import embedded
@@ -35,17 +34,6 @@ Connection = psycopg.Connection[Any]
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-__all__ = [
-    "APP",
-    "BI_ROLES",
-    "DAGSTER",
-    "LOADER",
-    "PATIENCE_SECONDS",
-    "Login",
-    "Warehouse",
-    "safe_errors",
-]
 
 LOADER = "warehouse_loader"
 APP = "warehouse_app"

@@ -103,7 +103,7 @@ def count_asked_today(connection: Connection, account: Account) -> int:
     )
 
 
-def sums_of_days(
+def sum_days(
     connection: Connection, table: Table, window: Window, columns: Sequence[str]
 ) -> tuple[int, dict[str, int]]:
     """Rows that stand in a window, and sums over them; a column with a NULL in it has no sum."""
@@ -123,7 +123,7 @@ def sums_of_days(
     return int(row[0]), {name: int(value) for name, value in known if value is not None}
 
 
-def rejects_of_days(connection: Connection, window: Window) -> tuple[int, int]:
+def count_rejects(connection: Connection, window: Window) -> tuple[int, int]:
     """Rejected records of a window's days, by the receipts that stand, and those of no known day."""
     row = fetch_row(
         connection,

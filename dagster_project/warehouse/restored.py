@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dagster_project.errors import SettingsError
 from dagster_project.text.remedies import APPLY_ERASURES
-from dagster_project.warehouse.connection import Connection, Warehouse, safe_errors
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.seen_erasures import SeenErasures
 

@@ -20,7 +20,7 @@ def test_a_list_is_joined_to_one_that_has_nothing_and_once(warehouse: Warehouse)
     with warehouse.connect_admin() as connection:
         erasure = open_receipt(connection, 1, SECRET, "forget")
         suppression.suppress(connection, [identity_of(NUMBER)], SECRET, erasure)
-        text = suppression_file.export(connection, SECRET)
+        text = suppression_file.export_list(connection, SECRET)
         assert "9261234567" not in text
         connection.execute("DELETE FROM ops.suppressed_number")
         connection.execute("UPDATE ops.privacy SET sealed_key = NULL")
@@ -34,7 +34,7 @@ def test_a_list_of_another_key_or_with_a_changed_byte_is_refused(warehouse: Ware
     with warehouse.connect_admin() as connection:
         erasure = open_receipt(connection, 1, SECRET, "forget")
         suppression.suppress(connection, [identity_of(NUMBER)], SECRET, erasure)
-        file = json.loads(suppression_file.export(connection, SECRET))
+        file = json.loads(suppression_file.export_list(connection, SECRET))
         sealed = file["sealed_list"]
         changed = {
             **file,

@@ -25,7 +25,8 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 from tests.conftest import free_port
 from tests.warehouse.server.homes import wait_until
 

@@ -18,7 +18,8 @@ from dagster_project.errors import (
     TryLater,
     WarehouseError,
 )
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 
 PHONE = "79209383654"
 TEXT = "Ваш код авторизации: 14111"

@@ -20,7 +20,8 @@ from sqlalchemy.pool import NullPool
 
 from dagster_project.cli.main import warehouse as command
 from dagster_project.errors import SettingsError, TryLater, WarehouseError
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.migrate import migrate
 from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder, free_port

@@ -240,7 +240,7 @@ def committed_by_runs(
         ).format(_RECEIPT),
         (source, list(run_ids)),
     ).fetchall()
-    return {(row[1], row[2]): _receipt(row) for row in rows}
+    return {(row[1], row[2]): _build_receipt(row) for row in rows}
 
 
 def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
@@ -254,7 +254,7 @@ def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
     ).fetchall()
     of_run: dict[str, list[Receipt]] = {}
     for *row, run_id in rows:
-        of_run.setdefault(run_id, []).append(_receipt(tuple(row)))
+        of_run.setdefault(run_id, []).append(_build_receipt(tuple(row)))
     return of_run
 
 
@@ -297,7 +297,7 @@ def read_receipts(
         ).format(_RECEIPT),
         (source, account, list(days)),
     ).fetchall()
-    return [_receipt(row) for row in rows]
+    return [_build_receipt(row) for row in rows]
 
 
 _RECEIPT_COLUMNS = (
@@ -308,7 +308,7 @@ _RECEIPT_COLUMNS = (
 _RECEIPT = sql.SQL(", ").join(map(sql.Identifier, _RECEIPT_COLUMNS))
 
 
-def _receipt(row: tuple[Any, ...]) -> Receipt:
+def _build_receipt(row: tuple[Any, ...]) -> Receipt:
     values = dict(zip(_RECEIPT_COLUMNS, row, strict=True))
     values["notes"] = values["notes"] or {}
     return Receipt(**values, already_there=True)

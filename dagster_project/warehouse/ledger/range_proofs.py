@@ -13,7 +13,8 @@ from psycopg.rows import class_row
 
 from dagster_project import clock
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse, safe_errors
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 
 _COLUMNS = "source, server, params, state, account, asked_at, reason, evidence"
 _SAVE = f"""

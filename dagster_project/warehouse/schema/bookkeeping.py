@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psycopg
 
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.schema.migration_files import SqlFile
 
 Connection = psycopg.Connection[Any]
-
-
-def code_version() -> str:
-    """The installed version of this program."""
-    try:
-        return version("messaging-warehouse")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def read_applied(connection: Connection) -> dict[str, str]:
@@ -35,7 +27,7 @@ def record_applied(connection: Connection, file: SqlFile) -> None:
         "INSERT INTO ops.migration (revision, name, sha256, code_version) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (revision) DO UPDATE SET sha256 = excluded.sha256,"
         " applied_at = excluded.applied_at, code_version = excluded.code_version",
-        (file.revision, file.name, file.sha256, code_version()),
+        (file.revision, file.name, file.sha256, CODE_VERSION),
     )
 
 

@@ -49,15 +49,6 @@ def columns_of_bi(connection: Connection) -> list[tuple[str, str]]:
     return [(str(name), str(kind)) for name, kind in connection.execute(BI_COLUMNS).fetchall()]
 
 
-def uncommented(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> list[str]:
-    """Tables, views and columns of these schemas that say nothing of themselves."""
-    names = list(schemas)
-    lines: list[Line] = connection.execute(COMMENTS, (names, names)).fetchall()
-    tables = {f"{line[0]}.{line[1]}" for line in lines if not line[3]}
-    columns = [f"{line[0]}.{line[1]}.{line[4]}" for line in lines if not line[6]]
-    return sorted(tables) + columns
-
-
 def _schema(schema: str, lines: Sequence[Line]) -> str:
     sections = [_table(list(of_table)) for _, of_table in groupby(lines, key=lambda line: line[1])]
     return "\n\n".join([f"## Schema `{schema}`", *sections])

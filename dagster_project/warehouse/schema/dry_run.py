@@ -17,7 +17,8 @@ import psycopg
 
 from dagster_project.errors import NoSuchDatabase
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Warehouse, safe_errors
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.schema.migrate import (
     database_exists,
     hold_migration_lock,

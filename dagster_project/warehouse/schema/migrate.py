@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,9 @@ from psycopg import sql
 
 from dagster_project.errors import TryLater
 from dagster_project.text.remedies import APPLY_ERASURES
-from dagster_project.warehouse.connection import LOADER, Warehouse, safe_errors
+from dagster_project.warehouse.connection import LOADER, Warehouse
+from dagster_project.warehouse.pg_errors import safe_errors
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.restored import RESTORED_DUMP, close_restored
 from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migration_files import read_files
@@ -144,7 +146,7 @@ def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -
     """
     deadline = time.monotonic() + LOCK_SECONDS
     told = False
-    while not _value(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+    while not fetch_value(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
         if time.monotonic() > deadline:
             raise TryLater("another process is still migrating this database.")
         if not told:
@@ -160,7 +162,7 @@ def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -
 
 def _is_secured(connection: Connection) -> bool:
     """Whether the database was closed, and opened to our roles, after the last file: a kill may come between."""
-    return bool(_value(connection, SECURED))
+    return bool(fetch_value(connection, SECURED))
 
 
 def database_exists(warehouse: Warehouse) -> bool:
@@ -169,10 +171,4 @@ def database_exists(warehouse: Warehouse) -> bool:
         return True
     with warehouse.connect_admin(database="postgres", what="migrate") as connection:
         query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)"
-        return bool(_value(connection, query, (warehouse.database,)))
-
-
-def _value(connection: Connection, query: str, parameters: Sequence[Any] = ()) -> Any:
-    row = connection.execute(query, parameters).fetchone()
-    assert row is not None
-    return row[0]
+        return bool(fetch_value(connection, query, (warehouse.database,)))
