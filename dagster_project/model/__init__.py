@@ -1,1 +1,1 @@
-"""The nouns that all rooms share: window, response, batch, table, feed, receipt. No I/O."""
+"""The data types that all rooms share: window, response, batch, table, feed, receipt. No I/O."""

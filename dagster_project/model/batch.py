@@ -1,4 +1,4 @@
-"""Rows of one response, encoded for COPY, and the records that cannot be loaded."""
+"""The rows of one response, encoded for COPY, and the records that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dagster_project.model.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be loaded: kept with its reason and its original.
+    """A record that cannot be loaded, kept with its reason and its original.
 
-    ``came`` says what came instead of what was expected, by form alone: no character of a value.
+    ``actual`` describes what came instead of the expected value, by its form: it quotes no value.
     """
 
     reason: str
@@ -29,14 +29,13 @@ class Reject:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of one answer, encoded for binary COPY; arrays run in parallel.
+    """The rows of one response, encoded for binary COPY; the arrays are parallel.
 
-    ``days`` counts days since 2000-01-01 (Postgres' date), ``keys`` are 16 bytes a row, ``records``
-    the encoded fields of the table's ``columns``, ``hashes`` a 64-bit hash of each record,
-    ``observed`` whether the row has reached the state that the table's ``observed_column`` dates.
-    ``nulls`` and ``absent`` count, by the vendor's field name, the batch's rows whose value is null and
-    those that lack the key. ``elsewhere`` are keys of records that lie outside the window: the vendor
-    has them still.
+    ``days`` counts days since 2000-01-01, as Postgres does. ``keys`` has 16 bytes a row. ``records``
+    has the encoded fields of the table's ``columns``, ``hashes`` a 64-bit hash of each record.
+    ``observed`` says whether a row has reached the state that the table's ``observed_column`` dates.
+    ``nulls`` and ``absent`` count, by the vendor's field name, the rows with a null and those without
+    the key. ``elsewhere`` has the keys of records outside the window: they still exist at the vendor.
     """
 
     days: NDArray[np.int32]
@@ -56,5 +55,5 @@ class Batch:
 
 
 RowEncoder = Callable[[Response, Window], Batch]
-"""Encodes the rows of one response. It may keep memories from one to the next, which change how fast
-rows come out and never which: one thread at a time."""
+"""Encodes the rows of one response. It may cache values between responses; that changes its speed, not its
+rows. One thread at a time."""

@@ -1,11 +1,11 @@
-"""Python values as fields of Postgres' binary COPY, and small feeds' rows as a batch.
+"""Encode Python values as fields of Postgres' binary COPY, and the rows of a small feed as a batch.
 
-A field is a 4-byte length and the type's binary form, as its ``…_recv`` function reads it; NULL is
-the length -1. A record is the fields of a table's ``columns`` in order, without the count of
-fields that opens a tuple on the wire: the loader writes that, since it appends fields of its own.
+A field is a 4-byte length and the type's binary form, as its ``…_recv`` function reads it; NULL has
+the length -1. A record is the fields of a table's ``columns`` in order. The count of fields that
+begins a tuple on the wire is left to the loader, which appends fields of its own.
 
 Nothing is rounded or guessed: a value that Postgres cannot hold exactly raises ``Unencodable``.
-Rows of which there are a million at a time a vendor may lay out by columns itself, to the same bytes.
+A vendor with millions of rows may encode them by columns itself, to the same bytes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Unencodable(ValueError):
 
 
 def encode(type_name: str, value: Any) -> bytes:
-    """One field: the length and the binary form of ``value`` as ``type_name``; ``None`` is NULL.
+    """Encode one field: the length and the binary form of ``value`` as ``type_name``; ``None`` is NULL.
 
     Raises:
         Unencodable: the value is of the wrong kind, or out of the type's range.
@@ -101,7 +101,7 @@ def encode_date(value: date) -> bytes:
 
 
 def encode_timestamptz(value: datetime) -> bytes:
-    """Microseconds since 2000-01-01 00:00 UTC; ``value`` must know its offset."""
+    """Encode as microseconds since 2000-01-01 00:00 UTC; ``value`` must have a UTC offset."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise Unencodable("timestamptz: not an instant with an offset")
     return pack_bigint(8, (value - POSTGRES_EPOCH_INSTANT) // _MICROSECOND)
@@ -115,11 +115,10 @@ def encode_uuid(value: UUID | bytes) -> bytes:
 
 
 def encode_numeric(value: Decimal | int) -> bytes:
-    """Base-10000 digits, the weight of the first, the sign and the digits shown after the point.
+    """Encode as base-10000 digits with weight, sign and scale, exactly, trailing zeros included.
 
-    Exact, trailing zeros included. Postgres holds at most 131,072 digits before the point and
-    16,383 after it. A positive exponent is written out (``1E+3`` is ``1000``); NaN, infinities and
-    binary floats are refused.
+    Postgres holds at most 131,072 digits before the point and 16,383 after it. A positive exponent
+    is written out (``1E+3`` becomes ``1000``). NaN, infinities and binary floats are refused.
     """
     if type(value) is int:
         value = Decimal(value)
@@ -176,11 +175,11 @@ def encode_batch(
     key_of: Callable[[Mapping[str, Any]], bytes],
     originals: Sequence[str] | None = None,
 ) -> Batch:
-    """The batch of a small feed: each row a mapping from the names of ``table.columns``.
+    """Encode the rows of a small feed, each a mapping by the names of ``table.columns``.
 
-    ``key_of`` answers the row's 16-byte key, as ``table.key_sql`` computes it. Texts are made
-    storable. A row that cannot be encoded becomes a reject with its text from ``originals``; where
-    none are given, ``Unencodable`` is raised.
+    ``key_of`` returns the row's 16-byte key, as ``table.key_sql`` computes it. Texts are sanitized.
+    A row that cannot be encoded becomes a reject with its text from ``originals``; without
+    ``originals``, ``Unencodable`` is raised.
     """
     days: list[int] = []
     keys: list[bytes] = []
@@ -210,7 +209,7 @@ def encode_batch(
 
 
 def encode_record(table: Table, row: Mapping[str, Any], counts: Counter[str]) -> bytes:
-    """The fields of ``table.columns``, texts made storable; a complaint names the column."""
+    """Encode the fields of ``table.columns``, texts sanitized; an error names the column."""
     fields: list[bytes] = []
     for column in table.columns:
         value = row[column.name]

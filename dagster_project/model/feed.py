@@ -1,7 +1,7 @@
-"""A feed: one kind of answer of one vendor, and the table that it is loaded into.
+"""A feed: one kind of data of one vendor, and the table that it is loaded into.
 
-Everything that differs from vendor to vendor is said here, by ``vendors/<vendor>/feed.py``; the pipeline
-and all above it know feeds alone. What few vendors need is an object of its own, and absent elsewhere.
+A ``Feed`` holds everything that differs between vendors; ``vendors/<vendor>/feed.py`` fills it in. The
+pipeline and the rooms above it know only feeds. Features that few vendors have are optional objects.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from dagster_project.model.window import Account, Window
 
 
 class QueryScope(Enum):
-    """How much one question to the vendor can cover."""
+    """How much one request to the vendor can cover."""
 
-    RANGE = "any run of days, at a cost by rows"
+    RANGE = "any range of days, at a cost by rows"
     DAY = "one day a call"
-    HISTORY = "everything there ever was, in one answer"
+    HISTORY = "the whole history, in one answer"
 
 
 class VendorClient(Protocol):
-    """Speaks one vendor's HTTP. ``extract`` ends normally only where completeness is proved."""
+    """One vendor's HTTP client. ``extract`` ends normally only if the window is proved complete."""
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]: ...
 
@@ -48,17 +48,17 @@ S = TypeVar("S", bound=VendorSettings, default=Any)
 C = TypeVar("C", bound=VendorClient, default=Any)
 
 RECORDS: Final = "records"
-"""The figure that counts records: rows that stand, and those that were rejected."""
+"""The figure that counts records: loaded rows and rejects."""
 
 
 @dataclass(frozen=True)
 class WholeMonth(Generic[C]):
-    """How the vendor answers for many days in one call, to hold the sum of its days against.
+    """How to ask the vendor for a whole month in one call, to compare with the sum of its days.
 
-    ``figures`` answers with ``RECORDS``, or with sums by column of the feed's table (None: not
-    reported). ``doubtful`` are columns of which nobody has documented that days add up: a difference
-    warns. ``distinct`` count distinct things and need not add up: whether they do is told, no more.
-    ``minute``: past six o'clock, local, when finished months are looked at.
+    ``figures`` returns ``RECORDS``, or sums by column of the feed's table (None: not reported).
+    ``doubtful`` columns are not documented to add up: a difference is a warning. ``distinct`` columns
+    count distinct things and need not add up: a difference is only reported. ``minute``: when finished
+    months are reconciled, in minutes past six o'clock, local time.
     """
 
     figures: Callable[[C, Window, ExtractStats], Mapping[str, int | None]]
@@ -69,7 +69,7 @@ class WholeMonth(Generic[C]):
 
 @dataclass(frozen=True)
 class Quota(Generic[S]):
-    """API points: what a call costs, how many an account has a day (None: not bounded), which setting says so."""
+    """API points: the cost of a call, an account's points a day (None: no limit), and the setting of that limit."""
 
     points_a_call: int
     daily_points: Callable[[S, Account], int | None]
@@ -78,11 +78,11 @@ class Quota(Generic[S]):
 
 @dataclass(frozen=True)
 class DayRule(Generic[S, C]):
-    """Which days the vendor can answer for, where these are not all that have ended.
+    """Which days the vendor can answer for, if not every day that has ended. Today is loaded too.
 
-    ``by_night``: of days that are due those that the vendor can be asked for, by what is known without
-    asking it; ``answerable`` asks it, which costs a run ``calls_a_run`` beside those for its days.
-    ``settles_at_once`` names receipts of days that can never be read again. Today is loaded too.
+    ``by_night`` selects, among the due days, those that can be requested, without asking the vendor.
+    ``answerable`` asks the vendor, which costs a run ``calls_a_run`` extra calls. ``settles_at_once``
+    tells whether a receipt's day can never be read again.
     """
 
     by_night: Callable[[S, VendorStore, date, Collection[date]], Collection[date]]
@@ -93,9 +93,9 @@ class DayRule(Generic[S, C]):
 
 @dataclass(frozen=True)
 class CredentialsCheck(Generic[C]):
-    """How the doctor finds out whether the vendor lets us in, at no cost in points.
+    """How ``warehouse doctor`` checks the credentials, at no cost in points.
 
-    ``each_account``: the vendor refuses by account, so each is asked; else one stands for all.
+    ``each_account``: check every account, since the vendor grants access by account; else one is enough.
     """
 
     ask: Callable[[C, Account, ExtractStats], object]
@@ -104,9 +104,9 @@ class CredentialsCheck(Generic[C]):
 
 @dataclass(frozen=True)
 class SmsMarts:
-    """Rows are single SMS in the columns of the marts of ``bi``, which count them by template and recipient.
+    """Marks a feed whose rows are single SMS, which the marts of ``bi`` count by template and recipient.
 
-    ``shown_template`` is what may be shown of a text (None: it was taken out).
+    ``shown_template`` returns the part of a text that may be shown (None: the text was erased or reduced).
     """
 
     shown_template: Callable[[str], str | None]
@@ -114,19 +114,18 @@ class SmsMarts:
 
 @dataclass(frozen=True)
 class Feed(Generic[S, C]):
-    """One kind of answer of one vendor and the table it is loaded into.
+    """One kind of data of one vendor, and the table that it is loaded into.
 
-    ``list_accounts`` and ``open_client`` are asked where the vendor has credentials. ``row_encoder`` makes,
-    from ``PII_HASH_KEY``, what encodes a response's rows. ``minute``: past two o'clock, local, when the
-    nightly run begins.
+    ``list_accounts`` and ``open_client`` are called only if the vendor has credentials. ``row_encoder``
+    makes a row encoder from ``PII_HASH_KEY``. ``minute``: when the nightly run begins, in minutes past
+    two o'clock, local time.
 
-    ``window_days`` and ``window_rows`` bound what is asked and committed together. ``rows_a_call`` is how
-    many rows a call answers with at most (0: a call costs the same whatever it answers); ``count`` asks
-    how many rows a window holds, at the price of a call. ``whole_month``: finished months are held against
-    the vendor (``pipeline/reconcile.py``). ``personal`` takes people out, where the feed holds any,
-    ``reduction`` what of old days is personal. ``inspect`` is what the doctor says of it beside the
-    credentials, ``metadata`` what runs say of days that stand, ``notices`` what status does. ``currency``: of
-    its amounts.
+    ``window_days`` and ``window_rows`` limit what is requested and committed together. ``rows_a_call`` is
+    the most rows that one call returns (0: a call costs the same however many it returns); ``count`` asks
+    how many rows a window has, for one call. ``whole_month``: finished months are compared with the vendor
+    (``pipeline/reconcile.py``). ``personal`` erases people, ``reduction`` removes personal data of old
+    days. ``inspect`` yields further findings for the doctor; ``metadata`` describes loaded days for runs,
+    ``notices`` for status. ``currency``: the currency of its amounts.
     """
 
     settings: type[S]
@@ -158,14 +157,14 @@ class Feed(Generic[S, C]):
 
     @property
     def vendor(self) -> str:
-        """The vendor's name, as ``bi`` and the settings have it."""
+        """The vendor's name, as used in ``bi`` and in the settings."""
         return self.settings.vendor
 
     def section(self, settings: Settings) -> S:
         """The vendor's settings.
 
         Raises:
-            SettingsError: it has no credentials.
+            SettingsError: the vendor has no credentials.
         """
         section = settings.section(self.settings)
         if section is None:
@@ -178,21 +177,21 @@ class Feed(Generic[S, C]):
         return section
 
     def accounts(self, settings: Settings) -> tuple[Account, ...]:
-        """Whose data is asked for; none where the vendor has no credentials."""
+        """The configured accounts; none if the vendor has no credentials."""
         section = settings.section(self.settings)
         return () if section is None else self.list_accounts(section)
 
     def client(self, settings: Settings, store: VendorStore) -> C:
-        """A client, to be closed by whoever asked for it. Raises SettingsError without credentials."""
+        """A new client, to be closed by the caller. Raises SettingsError without credentials."""
         return self.open_client(self.section(settings), store)
 
     def time_zone(self, settings: Settings) -> ZoneInfo:
-        """The source's time zone; where it has no credentials, the default of its setting."""
+        """The source's time zone; without credentials, the default of its setting."""
         section = settings.section(self.settings)
         return section.time_zone if section else self.settings.default_time_zone()
 
     def settle_days(self, settings: Settings) -> int:
-        """How long a day may still change."""
+        """For how many days a day may still change."""
         section = settings.section(self.settings)
         return section.settle_days if section else self.settings.default_settle_days()
 
@@ -201,7 +200,7 @@ class Feed(Generic[S, C]):
         return self.quota.points_a_call if self.quota else 0
 
     def daily_calls(self, settings: Settings, account: Account) -> int | None:
-        """Calls that fit into the account's points of a day; None: not bounded."""
+        """How many calls the account's points of a day allow; None: no limit."""
         section = settings.section(self.settings)
         if self.quota is None or section is None:
             return None
@@ -211,7 +210,7 @@ class Feed(Generic[S, C]):
     def night_days(
         self, settings: Settings, store: VendorStore, today: date, days: Collection[date]
     ) -> Collection[date]:
-        """Of days that are due those that the vendor can be asked for tonight."""
+        """Those of the due days that can be requested tonight."""
         if self.day_rule is None:
             return [day for day in days if day < today]
         return self.day_rule.by_night(self.section(settings), store, today, days)
@@ -226,5 +225,5 @@ class Feed(Generic[S, C]):
 
     @property
     def calls_a_run(self) -> int:
-        """Calls that a run costs beside those for its days."""
+        """Extra calls that a run costs, besides those for its days."""
         return self.day_rule.calls_a_run if self.day_rule else 0

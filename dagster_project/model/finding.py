@@ -1,4 +1,4 @@
-"""What the doctor finds: a line each."""
+"""A finding of ``warehouse doctor``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: good, worth a note, or wrong with the way to mend it."""
+    """One line of the report: good, a note, or wrong, with a hint at how to mend it."""
 
     about: str
     state: Literal["good", "note", "wrong"]

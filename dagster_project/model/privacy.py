@@ -1,13 +1,15 @@
-"""What loads do for privacy: numbers that were erased stay away, and old days carry no person's data.
+"""Suppression of erased numbers and reduction of old days: the types that loads and erasures share.
 
-A *suppressed* number is known by keyed hashes alone: of its identity (E.164, or its digits), and of its
-digits without the country's code, by which it is found in texts whatever stands before or between them
-(``text/written_numbers.py``). It is taken out of every answer before that is stored.
+A *suppressed* number is known only by keyed hashes: of its identity (E.164, or its digits), and of its
+digits without the country code, by which it is found in texts however it is written there
+(``text/written_numbers.py``). It is removed from every response before the response is stored.
 
-A *reduced* day is older than ``PII_RETENTION_DAYS``: rows of SMS keep outcome, template, pseudonym of the
-recipient, segments and country; number and text are taken out, and statuses of no known wording, and
-``sms_key`` becomes a keyed hash of itself. Purchases lose what tells of a card or an invoice. Both are done by pure functions, the same at the first load, at every later one, at a
-replay, and where what is stored is rewritten: so a rerun of an unchanged day still writes nothing.
+A *reduced* day is older than ``PII_RETENTION_DAYS``. Its SMS keep outcome, template, the recipient's
+pseudonym, segments and country; they lose number, text and any status of unknown wording, and ``sms_key``
+becomes a keyed hash of itself. Purchases lose card digits and invoices.
+
+Both are done by pure functions, which are the same for first loads, reruns, replays and rewrites of stored
+data: so a rerun of an unchanged day writes nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ _LONGEST_TAIL: Final = 10
 
 
 class Identity(NamedTuple):
-    """A number: what its pseudonym is taken of, and the last digits that every way of writing it has.
+    """A telephone number: the text that its pseudonym is computed from, and its common last digits.
 
-    ``tail`` is None where these are too few to look for in texts.
+    ``tail`` has the last digits that every way of writing the number shares; None if they are too few to
+    search for.
     """
 
     number: str
@@ -46,8 +49,8 @@ class Identity(NamedTuple):
 def identity_of(number: str) -> Identity:
     """The identity of a number in E.164, or of digits that are no such number.
 
-    The tail is the number without its country's code: ``8 029 …`` and ``+375 29 …`` have it in common.
-    Where a country writes something into the middle of it at home, it is what stands behind that.
+    The tail is the number without its country code: ``8 029 …`` and ``+375 29 …`` share it. If a
+    country inserts digits into its national form, the tail is what follows them.
     """
     digits = re.sub("[^0-9]", "", number)
     if number.startswith("+"):
@@ -60,7 +63,7 @@ def identity_of(number: str) -> Identity:
 
 
 def _common_end(number: str) -> str:
-    """What the forms of a number for callers from abroad and at home end with."""
+    """The digits in which a number's international and national forms both end."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -85,7 +88,7 @@ class Suppression:
 
     @classmethod
     def from_identities(cls, key: bytes, identities: Iterable[Identity]) -> Suppression:
-        """A list of these numbers alone."""
+        """Make a list of just these numbers."""
         empty = cls(key)
         known = list(identities)
         tails = {one.tail for one in known if one.tail}
@@ -103,12 +106,12 @@ class Suppression:
         return blake2b(_bytes(text), key=self.key, digest_size=HASH_BYTES).digest()
 
     def find_suppressed(self, numbers: Collection[str]) -> set[str]:
-        """Those of many numbers that are on the list."""
+        """Find which of many numbers are on the list."""
         hashes = pseudonyms(self.key, map(_bytes, numbers))
         return {n for n, found in zip(numbers, hashes, strict=True) if found in self.numbers}
 
     def mask_numbers(self, text: str) -> str:
-        """The text with 0 for every digit of a suppressed number, so that its template and length stay."""
+        """Replace every digit of a suppressed number by 0, which keeps the text's template and length."""
         if not self.occurs_in(text):
             return text
         places: set[int] = set()
@@ -118,7 +121,7 @@ class Suppression:
         return written_numbers.zero_digits(text, places)
 
     def occurs_in(self, *texts: str) -> bool:
-        """Whether any number of the list stands in one of the texts."""
+        """Whether one of the texts contains a number of the list."""
         if not self.tails:
             return False
         parts = {
@@ -130,7 +133,7 @@ class Suppression:
         return not self.tails.isdisjoint(pseudonyms(self.key, map(str.encode, parts)))
 
     def _found(self, digits: str) -> Iterator[tuple[int, int]]:
-        """Where suppressed numbers begin in a run of digits, and how long they are."""
+        """Yield the position and length of each suppressed number in a run of digits."""
         for length in self.tail_lengths:
             for start in range(len(digits) - length + 1):
                 if self.hash_of(digits[start : start + length]) in self.tails:
@@ -143,7 +146,7 @@ def _bytes(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a load of one account goes by: days before ``reduced_before`` are reduced."""
+    """The privacy rules of one account's load: days before ``reduced_before`` are reduced."""
 
     suppression: Suppression
     reduced_before: date
@@ -155,7 +158,7 @@ Values = Mapping[str, Any]
 
 
 class Occurrences(NamedTuple):
-    """What a response or a rejected record holds of a number: its own records, and how many others name it."""
+    """A person's records in a response or a reject, and how many other records mention the number."""
 
     own: list[Any]
     mentions: int
@@ -163,11 +166,11 @@ class Occurrences(NamedTuple):
 
 @dataclass(frozen=True)
 class Reduction:
-    """How a feed's answers, rows and rejects of old days are rid of personal data; all functions are pure.
+    """How to remove personal data from a feed's old responses, rows and rejects; all functions are pure.
 
-    They answer with None where nothing is to be taken out. ``reduce_row`` takes a row's values by column and
-    answers with those it is to have; ``reduce_batch`` does the same to what a load is about to write, and
-    ``reduce_body`` to a response, so that what it is replayed to is reduced already.
+    They return None if there is nothing to remove. ``reduce_row`` takes a row's values by column and
+    returns the new ones. ``reduce_batch`` does the same to the rows that a load is about to write, and
+    ``reduce_body`` to a response, so that a replay of it yields reduced rows.
     """
 
     reduce_body: Callable[[bytes, date, Account], bytes | None]
@@ -178,10 +181,10 @@ class Reduction:
 
 @dataclass(frozen=True)
 class PersonalColumns:
-    """Which columns of a feed's table are personal: the phone as written, the person's pseudonym, texts.
+    """The personal columns of a feed's table: the phone as written, the person's pseudonym, texts.
 
-    ``pseudonyms`` are the columns that a new key computes anew, each with its kind in
-    ``ops.rekeyed_pseudonym``; the person's is of the kind ``recipient``.
+    ``pseudonyms`` are the columns that a new key changes, each with its kind in
+    ``ops.rekeyed_pseudonym``; the person's kind is ``recipient``.
     """
 
     phone: str
@@ -192,14 +195,15 @@ class PersonalColumns:
 
 @dataclass(frozen=True)
 class Personal:
-    """How a feed's answers, rows and rejects are rid of personal data; all functions are pure.
+    """How to find and erase a person in a feed's responses, rows and rejects; all functions are pure.
 
-    ``identify`` reads a line that a person typed (None: it is not exactly one full number); ``own_phones`` are
-    those of many phone fields that suppressed numbers have, ``pseudonym_of`` is what a recipient is
-    known by, ``pseudonyms_of`` all that one may be known by. ``redact`` answers with the answer itself where nothing is to be taken out, the others with None.
-    ``find_in_body`` and ``find_in_reject`` find what ``redact_body`` and ``redact_reject`` take out. ``erase_row``
-    takes a row's values by column and answers with those it is to have. ``rekey_row`` computes the
-    pseudonyms anew from what the row still has; it leaves out those that it cannot.
+    ``identify`` reads a line that a person typed (None: not exactly one full number). ``own_phones``
+    returns those of many phone fields that belong to suppressed numbers. ``pseudonym_of`` is the
+    recipient's pseudonym, ``pseudonyms_of`` every pseudonym that rows of the number may have.
+    If there is nothing to remove, ``redact`` returns the same response and the others None.
+    ``find_in_body`` and ``find_in_reject`` find what ``redact_body`` and ``redact_reject`` remove.
+    ``erase_row`` takes a row's values by column and returns the new ones. ``rekey_row`` recomputes the
+    pseudonyms from what the row still holds, and omits those that it cannot compute.
     """
 
     columns: PersonalColumns

@@ -1,4 +1,4 @@
-"""Whether a vendor's server was seen to honour a date range."""
+"""A range proof: evidence of whether a vendor's server honours a date range."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class RangeProof:
-    """Whether a vendor's server was seen to honour a date range whose parameters it does not document.
+    """Whether a vendor's server honours a date range whose parameters are not documented.
 
     ``state``: ``honoured`` or ``ignored``, both conclusive, or ``unproven``. ``account`` is the one
-    that was asked; its proof serves every account of the same ``server`` and ``params`` (the names,
-    separated by a comma). ``evidence`` holds the figures that were compared, as JSON would.
+    that was tested; its proof holds for every account with the same ``server`` and ``params`` (the
+    names, separated by a comma). ``evidence`` has the figures that were compared, as JSON.
     """
 
     source: str
@@ -31,7 +31,7 @@ class RangeProof:
         return self.state != "unproven"
 
     def summary(self) -> dict[str, Any]:
-        """For metadata, notes and the doctor: all but the figures."""
+        """All but the figures, for metadata, notes and the doctor."""
         return {
             "state": self.state,
             "account": self.account,

@@ -1,4 +1,4 @@
-"""The nouns of the ledger: an extraction, the receipt of a load, the state of a day. No I/O."""
+"""The ledger's types: an extraction, the receipt of a load, the state of a day. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REJECTED = "rejected"
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """One window asked of a vendor. ``started_at`` is the server's clock just before the first request."""
+    """One window requested from a vendor. ``started_at``: Postgres' clock just before the first request."""
 
     extraction_id: int
     source: str
@@ -27,7 +27,7 @@ class Extraction:
 
 @dataclass(slots=True)
 class Receipt:
-    """What one load did to one day. ``already_there`` receipts speak of an earlier load."""
+    """What one load did to one day. ``already_there``: the receipt is an earlier load's."""
 
     source: str
     account: str
@@ -50,7 +50,7 @@ class Receipt:
 
     @property
     def rows(self) -> int:
-        """Rows that stand for the day after the load."""
+        """The day's rows after the load."""
         return self.rows_inserted + self.rows_updated + self.rows_unchanged
 
     @property
@@ -71,7 +71,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class DayState:
-    """What stands in the warehouse for one day."""
+    """What the warehouse holds for one day."""
 
     source: str
     account: str

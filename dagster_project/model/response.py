@@ -1,4 +1,4 @@
-"""What a vendor's client hands over: responses as received, and what they cost."""
+"""What a vendor's client returns: responses as received, and what they cost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer as received. ``request`` names method, path and parameters, never a credential.
+    """One HTTP answer as received. ``request`` has method, path and parameters, never a credential.
 
-    ``sequence`` orders the responses of a window (the page number, from 1). A client that had to
-    decode the body hands on a subclass with the decoded page, which spares its rows a second parse;
-    what is read back from ``raw.response`` is always of this class.
+    ``sequence`` orders the responses of a window (the page number, from 1). A client that had to decode
+    the body returns a subclass with the decoded page, so that it is parsed only once. A response that is
+    read back from ``raw.response`` is always of this class.
     """
 
     sequence: int
@@ -26,20 +26,20 @@ class Response:
     body: bytes = field(repr=False)
 
     def values(self) -> dict[str, Any]:
-        """The fields by name, to make a response of another class from."""
+        """The fields by name, for making a response of another class."""
         return {each.name: getattr(self, each.name) for each in fields(Response)}
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A client found its pages untrue to each other: forget what this window has yielded so far."""
+    """The pages contradicted each other: discard what this window has yielded so far."""
 
     reason: str
 
 
 @dataclass(slots=True)
 class ExtractStats:
-    """What a window cost and what the vendor said of it; filled by the client while it extracts."""
+    """What a window cost, and the vendor's own total; filled in by the client as it extracts."""
 
     requests: int = 0
     points: int = 0

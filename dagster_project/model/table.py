@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that rows carry: its name and its Postgres type (``text``, ``bigint``, ``json`` …)."""
+    """A column of the vendor's rows: its name and its Postgres type (``text``, ``bigint``, ``json`` …)."""
 
     name: str
     type: str
@@ -18,14 +18,13 @@ class Column:
 class Table:
     """A warehouse table as the loader sees it.
 
-    ``columns`` are what ``Batch.records`` hold, in order, beginning with day and account column. The
-    loader adds ``content_hash``, ``occurrence`` (where ``has_occurrence``), ``first_loaded_at``,
-    ``changed_at`` and ``observed_column``, which dates when a row was first seen with
-    ``observed_when`` true. ``key_sql`` computes a row's 16-byte key as uuid. Where
-    ``identity_has_day`` is false, a key that turns up on another day is the same row, moved.
-    ``fields`` are the vendor's fields whose disappearance is a change of shape, each with the column
-    that holds its value. ``compared`` are the columns by which a held answer is shown beside what
-    stands: texts by how often each occurs, numbers by their sum.
+    ``columns`` are the fields of ``Batch.records`` in order, beginning with the day and the account. The
+    loader adds ``content_hash``, ``occurrence`` (if ``has_occurrence``), ``first_loaded_at``,
+    ``changed_at`` and ``observed_column``: when a row was first seen with ``observed_when`` true.
+    ``key_sql`` computes a row's 16-byte key as uuid. If ``identity_has_day`` is false, a key that turns
+    up on another day is the same row, moved. ``fields`` are the vendor's fields, each with its column;
+    if one disappears, the days are held. ``compared`` are the columns by which a held answer is compared
+    with the existing rows: texts by how often each occurs, numbers by their sum.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a vendor's client needs kept between runs and shared by processes: handed to it, whoever keeps it."""
+"""Protocols for what a vendor's client keeps between runs and shares with other processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dagster_project.model.range_proof import RangeProof
 from dagster_project.model.window import Window
 
 SlotAnswer = tuple[datetime, datetime, bool, float, float]
-"""When to leave, the store's clock, whether that slot was given; and the (monotonic) instants of this
-process between which the store was asked and answered, without what came before: a connection made, other
-threads that had their turn. They would make the store's clock seem to be ahead, and requests leave early."""
+"""When to send, the store's clock, whether the slot was granted; and the monotonic instants at which this
+process sent the query and received its result. Time spent connecting or waiting for other threads is left
+out: it would make the store's clock seem ahead, and requests would be sent too early."""
 
 
 class PointStore(Protocol):
@@ -45,7 +45,7 @@ class PointStore(Protocol):
 
 
 class SlotStore(Protocol):
-    """Instants at which requests may leave, by limiter."""
+    """Instants at which requests may be sent, by limiter."""
 
     def next_slot(self, limiter: str, burst: int, period: float, horizon: float) -> SlotAnswer: ...
     def move_slot(
@@ -56,28 +56,28 @@ class SlotStore(Protocol):
 
 
 class LimitStore(SlotStore, PointStore, Protocol):
-    """All that the rate limiter needs kept."""
+    """What the rate limiter stores."""
 
     def close(self) -> None: ...
 
 
 class ProofStore(Protocol):
-    """What remembers proofs between runs: the latest of each state."""
+    """Keeps range proofs between runs: the latest of each state."""
 
     def load(self, source: str, server: str, params: str) -> Sequence[RangeProof]: ...
     def save(self, proof: RangeProof) -> None: ...
 
 
 class VendorStore(Protocol):
-    """All that a vendor may ask to have kept."""
+    """Everything that a vendor's client may store."""
 
     def limits(self) -> LimitStore:
-        """A new connection to the limits that all processes share; whoever takes it closes it."""
+        """Open a connection to the limits that all processes share; the caller closes it."""
         ...
 
     @property
     def proofs(self) -> ProofStore: ...
 
     def expected_pages(self, window: Window, rows_a_page: int) -> int:
-        """Pages that the last load of such a window took; at least 1."""
+        """How many pages the last load of such a window took; at least 1."""
         ...

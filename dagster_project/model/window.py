@@ -1,7 +1,7 @@
-"""Accounts, windows of whole local days, and the days and instants they are made of.
+"""Accounts, windows of whole local days, and conversions between days and instants.
 
-A *day* is a calendar day of the account's own time zone, so it may last 23, 24 or 25 hours.
-A *window* is a run of whole days of one account.
+A *day* is a calendar day of the account's time zone, so it may last 23, 24 or 25 hours.
+A *window* is a range of whole days of one account.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose data a vendor answers with. ``label`` is what the warehouse stores: no user name, no secret."""
+    """An account at a vendor. ``label`` is what the warehouse stores: no user name, no secret."""
 
     source: str
     label: str
@@ -60,7 +60,7 @@ class Window:
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a local day in UTC, also where a clock change skips midnight."""
+    """The first instant of a local day, in UTC, even if a clock change skips midnight."""
     wall = datetime.combine(day, time.min)
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:

@@ -1,1 +1,1 @@
-"""Texts and bytes: raw JSON slices, what Postgres can store, binary COPY fields, wording of figures."""
+"""Texts and bytes: raw JSON slices, sanitized texts, secrets, pseudonyms, wording of commands and figures."""

@@ -1,4 +1,4 @@
-"""Days as runs of neighbouring days."""
+"""Group days into runs of consecutive days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 
 def runs_of(days: Iterable[date]) -> list[list[date]]:
-    """Ascending runs of neighbouring days."""
+    """The days as ascending runs of consecutive days."""
     ordered = sorted(days)
     runs = [[ordered[0]]] if ordered else []
     for before, day in pairwise(ordered):

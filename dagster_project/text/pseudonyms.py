@@ -1,9 +1,8 @@
-"""Pseudonyms of personal data, from sub-keys of ``PII_HASH_KEY``: the same input, the same 16 bytes.
+"""Pseudonyms of personal data: keyed hashes under sub-keys of ``PII_HASH_KEY``, 16 bytes each.
 
-Each purpose (``recipient``, ``template`` …) has a sub-key of its own, so that pseudonyms of
-different kinds cannot be matched with each other. Without the key nobody can tell which number a
-pseudonym stands for, although phone numbers are few enough to try them all. The key enters
-neither SQL nor a log; the warehouse knows it by its fingerprint alone.
+Each purpose (``recipient``, ``template`` …) has its own sub-key, so pseudonyms of different kinds
+cannot be matched. Without the key nobody can find the number behind a pseudonym by trying all numbers.
+The key appears in no SQL and no log; the warehouse stores only its fingerprint.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ PSEUDONYM_SIZE: Final = 16
 
 
 def secret_bytes(secret: str) -> bytes:
-    """The secret as it stood in the environment, which need not be UTF-8."""
+    """The secret's bytes as the environment had them; they need not be UTF-8."""
     return secret.encode("utf-8", "surrogateescape")
 
 
@@ -27,29 +26,29 @@ def sub_key(secret: str, purpose: str) -> bytes:
 
 
 class PseudonymKeys(NamedTuple):
-    """The keys of the pseudonyms that rows carry."""
+    """The sub-keys of the pseudonyms in rows."""
 
     recipient: bytes
     template: bytes
 
     @classmethod
     def from_secret(cls, secret: str) -> PseudonymKeys:
-        """From ``PII_HASH_KEY``."""
+        """Derive the keys from ``PII_HASH_KEY``."""
         return cls(sub_key(secret, "recipient"), sub_key(secret, "template"))
 
 
 def fingerprint(secret: str) -> str:
-    """16 hexadecimal digits that tell one ``PII_HASH_KEY`` from another and say nothing else of it."""
+    """16 hexadecimal digits that identify a ``PII_HASH_KEY`` without revealing it."""
     return sub_key(secret, "fingerprint")[:8].hex()
 
 
 def pseudonym(key: bytes, text: bytes) -> bytes:
-    """16 bytes, a uuid in Postgres: BLAKE2b of ``text`` under a sub-key."""
+    """BLAKE2b of ``text`` under a sub-key: 16 bytes, a uuid in Postgres."""
     return blake2b(text, key=key, digest_size=PSEUDONYM_SIZE).digest()
 
 
 def pseudonyms(key: bytes, texts: Iterable[bytes]) -> list[bytes]:
-    """``pseudonym`` of each; a third faster, since the key is digested once."""
+    """The pseudonym of each text; a third faster than one by one, since the key is digested once."""
     copy_keyed = blake2b(key=key, digest_size=PSEUDONYM_SIZE).copy
     found = []
     for text in texts:

@@ -1,12 +1,12 @@
-"""The characters of the values inside a JSON text, as the vendor wrote them.
+"""Raw slices of a JSON text: each value in the vendor's own characters.
 
-A float would lose a price's digits and a decoded object its spelling: what is kept in a ``json``
-column, set aside with its original, or turned into ``Decimal`` starts from these slices. They hold
-no white space around them, and are not checked further down than they have to be.
+A float would lose a price's digits, and a decoded object its spelling. So values for a ``json`` column,
+originals of rejects and ``Decimal`` numbers are made from these slices. They have no white space around
+them; nested values are checked only where necessary.
 
-msgspec cuts well-formed JSON. Where it refuses (a lone surrogate, ``NaN``, a control character
-inside a text, nesting beyond its limit) a reading of brackets, texts and commas cuts the same
-slices, so that one odd record does not take a whole page with it.
+msgspec slices well-formed JSON. If it refuses (a lone surrogate, ``NaN``, a control character in a text,
+nesting beyond its limit), a scan of brackets, texts and commas yields the same slices, so that one odd
+record does not fail the whole page.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import msgspec
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 DEEPEST: Final = 500
-"""Levels of nesting that are kept: Postgres' own parser is bounded by its stack."""
+"""The deepest nesting that is accepted: Postgres' own parser is limited by its stack."""
 BEGINNINGS_TRIED: Final = 3
 
-# No pattern takes a text whole: one of escapes would be kept once more for each of them, to go back to.
+# No pattern matches a whole text: a text full of escapes would need a backtracking state for each.
 _TOKENS = re.compile(rb'\\.|[]["{},:]', re.DOTALL)
 _MARKS: Final = frozenset({b"[", b"]", b"{", b"}", b",", b":"})
 _QUOTES = re.compile(rb'\\.|"', re.DOTALL)
@@ -44,11 +44,11 @@ _COUNT = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 
 class NotJson(ValueError):
-    """Not an object, or not an array, as far as its brackets and texts tell. Quotes nothing."""
+    """The text is no object, or no array, by its brackets and texts. The message quotes nothing."""
 
 
 def members(text: bytes) -> dict[str, bytes]:
-    """The values of an object by key; of a key that stands twice, the last.
+    """The values of an object by key; of a repeated key, the last.
 
     Raises:
         NotJson: the text is no object, or does not end.
@@ -61,7 +61,7 @@ def members(text: bytes) -> dict[str, bytes]:
 
 
 def read_count(value: bytes | None, largest: int) -> int | None:
-    """A JSON integer from 0 to ``largest``, of 19 digits at most and without a sign; else None."""
+    """Read a JSON integer from 0 to ``largest``, of at most 19 digits and without a sign; else None."""
     if value is None or not _COUNT.fullmatch(value) or int(value) > largest:
         return None
     return int(value)
@@ -81,7 +81,7 @@ def elements(text: bytes) -> list[bytes]:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether Postgres' ``json`` takes it: well-formed throughout, in UTF-8, not nested beyond reason."""
+    """Whether Postgres' ``json`` accepts it: well-formed, in UTF-8, not nested too deeply."""
     if _depth(text) > DEEPEST:
         return False
     try:
@@ -92,12 +92,12 @@ def is_json(text: bytes) -> bool:
 
 
 def kind_of(slice_: bytes) -> str:
-    """What a value is, in words."""
+    """The kind of a value, in words."""
     return _KINDS.get(slice_[:1], "a number")
 
 
 def is_whole(text: bytes) -> bool:
-    """Whether a body is one JSON value, whatever it is."""
+    """Whether a body is one whole JSON value of any kind."""
     try:
         _ANY.decode(_strip(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -106,7 +106,7 @@ def is_whole(text: bytes) -> bool:
 
 
 def has_longer_text(body: bytes, longest: int) -> bool:
-    """Whether a text in the JSON, its quotation marks included, takes more bytes; takes no memory itself."""
+    """Whether a text in the JSON, with its quotation marks, has more bytes; needs no memory itself."""
     start: int | None = None
     for token in _QUOTES.finditer(body):
         if start is None:
@@ -120,7 +120,7 @@ def has_longer_text(body: bytes, longest: int) -> bool:
 
 
 def stray_text(body: bytes) -> str | None:
-    """Where other text stands beside a whole JSON object: ``before`` or ``after`` it; else None."""
+    """Where a whole JSON object has other text beside it: ``before`` or ``after``; None if it has none."""
     text = _strip(body)
     if text[:1] == b"{":
         try:
@@ -140,7 +140,7 @@ def stray_text(body: bytes) -> str | None:
 
 
 def as_text(slice_: bytes) -> str:
-    """A slice as text, for a record that is set aside; bytes that are no UTF-8 are replaced."""
+    """A slice as text, for the original of a reject; bytes that are not UTF-8 are replaced."""
     return slice_.decode("utf-8", "replace")
 
 
@@ -162,7 +162,7 @@ def _decode_key(pair: tuple[bytes | None, bytes]) -> tuple[str, bytes]:
 
 
 def _cut(text: bytes, brackets: bytes) -> Iterator[tuple[bytes | None, bytes]]:
-    """Cut between the outermost brackets at each comma; keys come apart from their values."""
+    """Split at each comma between the outermost brackets, keys apart from their values."""
     if text[:1] != brackets[:1] or text[-1:] != brackets[1:]:
         raise NotJson("not what was looked for")
     key: bytes | None = None
@@ -186,7 +186,7 @@ def _cut(text: bytes, brackets: bytes) -> Iterator[tuple[bytes | None, bytes]]:
 
 
 def _marks(text: bytes) -> Iterator[tuple[bytes, int]]:
-    """Brackets, colons and commas outside of texts, each with its place; a backslash there means nothing.
+    """Brackets, colons and commas outside of texts, each with its position; a backslash is ignored there.
 
     Raises:
         NotJson: a text does not end.

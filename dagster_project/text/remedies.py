@@ -1,4 +1,4 @@
-"""The commands that mend what is wrong: every one that a message offers is worded here."""
+"""Remedies: every command that a message offers is worded here."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def load_command(
     verb: Verb = "backfill",
     accept: Iterable[str] = (),
 ) -> str:
-    """The command that loads these days again, from the vendor or (``replay``) from what is stored.
+    """The command that loads these days again, from the vendor or (``replay``) from stored responses.
 
-    ``accept`` are the kinds of a hold, which the command then takes.
+    ``accept``: the kinds of hold that the command accepts.
     """
     who = f" --account {account}" if account else ""
     options = "".join(f" {option}" for option in accept_options(accept))
@@ -76,7 +76,7 @@ def load_commands(
     verb: Verb = "backfill",
     accept: Iterable[str] = (),
 ) -> list[str]:
-    """The commands that load these days again, one for each run of neighbouring days."""
+    """The commands that load these days again, one for each run of consecutive days."""
     kinds = tuple(accept)
     return [
         load_command(source, account, run[0], run[-1], verb=verb, accept=kinds)
@@ -85,7 +85,7 @@ def load_commands(
 
 
 def spread_command(source: str, account: str, first: date, last: date) -> str:
-    """The command that has the nightly runs load these days, within the budget."""
+    """The command that lets the nightly runs load these days, within the budget."""
     return (
         f"warehouse backfill --spread --source {source} --account {account}"
         f" --from {first} --to {last}"
@@ -99,7 +99,7 @@ def show_rejects(source: str, account: str | None, first: date, last: date) -> s
 
 
 def accept_options(kinds: Iterable[str]) -> list[str]:
-    """The options that take a held answer: ``--accept-shrink``, ``--accept-rejects``."""
+    """The options that accept a held answer: ``--accept-shrink``, ``--accept-rejects``."""
     return [f"--accept-{kind}" for kind in kinds]
 
 
@@ -123,7 +123,7 @@ def give_storage_rights(user: str, owner: str) -> str:
 
 
 def accept_hint(source: str, account: str, first: date, last: date, kinds: Iterable[str]) -> str:
-    """What to do about days that are held: look, and the command that takes them."""
+    """What to do about held days: how to look at them, and the command that accepts them."""
     take = load_command(source, account, first, last, accept=kinds)
     return (
         f"look at it with `warehouse held --source {source} --account {account}`;"
@@ -148,7 +148,7 @@ _LOAD_COMMAND = re.compile(
 
 
 def join_commands(commands: Iterable[str]) -> list[str]:
-    """The same commands, those that load neighbouring days joined into one."""
+    """Join commands that load consecutive days into one; the others stay as they are."""
     joined: dict[tuple[str, ...] | str, set[date]] = {}
     for command in commands:
         found = _LOAD_COMMAND.fullmatch(command)

@@ -1,10 +1,10 @@
-"""Text made storable: what JSON can carry and Postgres ``text`` cannot, replaced by a fixed rule.
+"""Sanitize texts: replace the characters that JSON can hold and Postgres ``text`` cannot.
 
 - NUL (U+0000) becomes U+2400, the visible symbol for NUL;
 - a lone surrogate (U+D800 … U+DFFF) becomes U+FFFD, the replacement character.
 
 Each changed text is counted, once for each kind of change. The vendor's original stays in the
-stored response. Every other text comes back as the same object.
+stored response. Any other text is returned as the same object.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def sanitize(text: str, counts: Counter[str]) -> str:
-    """``text`` as Postgres can keep it; what was replaced is added to ``counts``."""
+    """Make ``text`` storable in Postgres, and count the replacements in ``counts``."""
     if NUL in text:
         counts[NUL_REPLACED] += 1
         text = text.replace(NUL, NUL_SYMBOL)

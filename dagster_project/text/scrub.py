@@ -1,15 +1,15 @@
-"""What may be told of a text: no configured secret, no telephone number.
+"""Remove secrets and telephone numbers from texts that are logged, stored or shown.
 
-Every secret that this process is given is remembered here, in the forms in which others write it down
+Every secret of this process is remembered here, in all the forms in which others may write it
 (URL-encoded, base64, escaped for JSON, HTML or Python). Texts pass one of these:
 
-- ``hide_secrets``: whatever is written; figures stay.
-- ``scrub_text``: sentences of ours and texts of exceptions: telephone numbers go as well, dates stay.
-- ``quote_text`` (in a sentence), ``mask_personal`` (a name): what a vendor or a person wrote: seven digits
-  in a row, however they are spaced, are too many.
+- ``hide_secrets``, for any text: hides secrets; numbers stay.
+- ``scrub_text``, for our own sentences and texts of exceptions: hides telephone numbers too; dates stay.
+- ``quote_text`` (in a sentence) and ``mask_personal`` (a name), for what a vendor or a person wrote:
+  hide any seven digits in a row, however they are spaced.
 
 Errors, log records, Dagster's storage, the ledger and the alarms pass their texts through here, so
-that whoever raises or logs something need not think of it.
+whoever raises or logs something need not do it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBER: Final = "…"
 LONGEST_QUOTE: Final = 300
 
 _LEFT_BY_ENCODERS: Final = ("", "/", "!'()*", "!#$%&'()*+,/:;=?@[]~")
-"""What is not URL-encoded: in a value, in a path, by browsers, and by ``requests`` in a whole URL."""
+"""Characters left unencoded in a URL: in a value, in a path, by browsers, and by ``requests``."""
 _SHORTEST: Final = 4
 _SHORTEST_INSIDE_A_WORD: Final = 8
 _PASSING: Final = 64
@@ -67,8 +67,8 @@ _EMAIL: Final = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
 
 
 class _Secrets:
-    """The secrets of this process. Those of settings stay; of those that pass, such as a vendor's
-    token for one request, the latest are known."""
+    """The secrets of this process. Secrets of settings stay; of short-lived ones, such as a vendor's
+    token for one request, the latest are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,9 +110,9 @@ _secrets = _Secrets()
 
 
 def remember_secret(text: str, *, passing: bool = False) -> str:
-    """The secret that this process was given, to be kept out of every text from now on.
+    """Remember a secret, so that it is hidden in every text from now on; return it.
 
-    ``passing``: it is one of many and soon worth nothing, such as the token of one request.
+    ``passing``: it is short-lived, such as the token of one request.
     """
     _secrets.add([text], passing=passing)
     return text
@@ -121,10 +121,11 @@ def remember_secret(text: str, *, passing: bool = False) -> str:
 def remember_settings(
     given: Mapping[str, str], *, vendors: Collection[str] = (), secret: Collection[str] = ()
 ) -> None:
-    """Remember the secrets among these settings: by their names, and passwords within URLs.
+    """Remember the secrets among these settings, by their names, and the passwords in URLs.
 
-    ``vendors``: with whose names settings begin too; ``secret``: names of secrets, known as such. What
-    another setting gives in the open is none, such as a user's name that is an account's label.
+    ``vendors``: vendors' names, with which settings may begin. ``secret``: names of settings known to be
+    secret. A value that another setting shows openly is no secret, such as a user name that is also an
+    account's label.
     """
     names = [
         name
@@ -141,36 +142,36 @@ def remember_settings(
 
 
 def hide_secrets(text: str) -> str:
-    """The text without the secrets that this process knows."""
+    """Hide the secrets of this process in a text."""
     return _secrets.hide(text)
 
 
 def scrub_text(text: str) -> str:
-    """The text without secrets and without what looks like a telephone number."""
+    """Hide secrets, and anything that looks like a telephone number."""
     return _PHONE.sub(lambda match: match["kept"] or NUMBER, hide_secrets(text))
 
 
 def mask_personal(text: str) -> str:
-    """What somebody else wrote, such as the name of a key: no secret, no number, no e-mail address."""
+    """Hide secrets, numbers and e-mail addresses in a text from outside, such as the name of a key."""
     text = "".join(map(_ascii_digit, hide_secrets(text)))
     return _DIGITS.sub(NUMBER, _EMAIL.sub("…", text))
 
 
 def _ascii_digit(character: str) -> str:
-    """``7`` for a seven in a circle, too."""
+    """The ASCII digit for any digit, such as a seven in a circle; other characters as they are."""
     digit = None if character.isascii() else unicodedata.digit(character, None)
     return character if digit is None else str(digit)
 
 
 def quote_text(text: str) -> str:
-    """The same as it may be shown in a sentence: in quotation marks, on one line, shortened."""
+    """Quote a text from outside in a sentence: masked, in quotation marks, on one line, shortened."""
     text = mask_personal(text)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f"«{text[:LONGEST_QUOTE]}…»" if len(text) > LONGEST_QUOTE else f"«{text}»"
 
 
 def scrub_uncaught_exceptions() -> None:
-    """Let an exception that ends a thread or the process be printed scrubbed."""
+    """Scrub the traceback of an exception that ends a thread or the process."""
     sys.excepthook = _print_scrubbed
     threading.excepthook = lambda args: (
         _print_scrubbed(args.exc_type, args.exc_value, args.exc_traceback)
@@ -186,7 +187,7 @@ def _print_scrubbed(
 
 
 def _secrets_in_url(url: str, *, whole: bool) -> Iterator[str]:
-    """A URL's password in clear and as written; of one that is a secret itself, its path too."""
+    """A URL's password, as written and decoded; if the URL is itself a secret, its path too."""
     try:
         parts = urlsplit(url)
         passwords = [parts.password or "", *_URL_PASSWORD.findall(url)]
@@ -201,7 +202,7 @@ def _secrets_in_url(url: str, *, whole: bool) -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as others may write it down."""
+    """All forms in which others may write the secret."""
     forms = {secret, repr(secret)[1:-1], html.escape(secret), secret.replace("/", "\\/")}
     forms |= {quote_plus(secret), *(quote(secret, safe=safe) for safe in _LEFT_BY_ENCODERS)}
     for ascii_only in (True, False):
@@ -217,8 +218,7 @@ _URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 def _base64_cores(secret: str) -> Iterator[str]:
-    """What base64 makes of it wherever it stands in a text: without the characters that depend on
-    what stands around it."""
+    """The base64 forms of a secret at any offset, without the characters that depend on its neighbours."""
     data = secret.encode("utf-8", "surrogatepass")
     for before, spoilt in ((0, 0), (1, 2), (2, 3)):
         core = base64.b64encode(bytes(before) + data).decode().rstrip("=")
@@ -226,13 +226,13 @@ def _base64_cores(secret: str) -> Iterator[str]:
 
 
 def _pattern_of(form: str) -> str:
-    """A short one may be part of a word by chance."""
+    """The pattern of one form; a short one must be a whole word, since it may be part of one by chance."""
     escaped = re.escape(form)
     return escaped if len(form) >= _SHORTEST_INSIDE_A_WORD else rf"(?<!\w){escaped}(?!\w)"
 
 
 def _hide_match(match: re.Match[str]) -> str:
-    """A backslash in front of it escapes its first character: that one is left, or JSON would break."""
+    """The replacement of a match; keeps its first character if a backslash escapes it, or JSON would break."""
     before = match.string[: match.start()]
     is_escaped = (len(before) - len(before.rstrip("\\"))) % 2
     return (match[0][0] if is_escaped else "") + HIDDEN

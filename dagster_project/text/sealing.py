@@ -1,6 +1,6 @@
-"""Texts sealed under a key: encrypted and authenticated, by Fernet of the library ``cryptography``.
+"""Seal texts under a key: encrypted and authenticated, by Fernet of the library ``cryptography``.
 
-The library takes some 50 ms to load, so it is loaded where something is sealed.
+The library takes about 50 ms to import, so it is imported only when something is sealed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ SCRYPT_COST: Final = 1 << 15
 
 
 class WrongKey(Exception):
-    """The sealed text was made under another key, or is damaged."""
+    """The text was sealed under another key, or is damaged."""
 
 
 def seal(text: bytes, key: bytes) -> bytes:
-    """The text, encrypted and authenticated under a key of 32 bytes; printable ASCII."""
+    """Encrypt and authenticate a text under a key of 32 bytes; returns printable ASCII."""
     from cryptography.fernet import Fernet
 
     return Fernet(urlsafe_b64encode(key)).encrypt(text)
 
 
 def unseal(sealed: bytes, key: bytes) -> bytes:
-    """The text that ``seal`` was given.
+    """Decrypt what ``seal`` returned.
 
     Raises:
         WrongKey: it was sealed under another key, or was changed since.
@@ -39,7 +39,7 @@ def unseal(sealed: bytes, key: bytes) -> bytes:
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
-    """A key for one purpose from a secret that is long and random (HKDF, SHA-256)."""
+    """Derive the key of one purpose from a long random secret (HKDF, SHA-256)."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -47,7 +47,7 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 
 def derive_key_from_passphrase(secret: bytes, salt: bytes) -> bytes:
-    """A key from a secret that a person may have chosen (scrypt): each guess takes a tenth of a second."""
+    """Derive a key from a secret that a person may have chosen (scrypt: a guess takes a tenth of a second)."""
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     return Scrypt(salt, KEY_BYTES, n=SCRYPT_COST, r=8, p=1).derive(secret)

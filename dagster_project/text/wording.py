@@ -1,4 +1,4 @@
-"""Figures in sentences, as a person would write them."""
+"""Wording of figures in sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REASONS_SHOWN: Final = 5
 
 
 def pluralize(count: int, noun: str) -> str:
-    """``1 request``, ``12,345 requests``."""
+    """The count with its noun: ``1 request``, ``12,345 requests``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

@@ -19,19 +19,19 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 MOST_BETWEEN: Final = 3
-"""Characters that may stand between two digits of a number."""
+"""The most characters that may separate two digits of a number."""
 FEWEST_DIGITS: Final = 7
-"""No telephone number that is looked for in a text has fewer."""
+"""The fewest digits of a telephone number that is searched for in texts."""
 APART: Final = "x"
-"""Between two texts: no number reaches across a letter."""
+"""The separator of joined texts: no run of digits contains a letter."""
 
 _ODD_DIGITS: Final = (
     "²³¹¼-¾\u1369-\u1371\u19da⁰⁴-⁹₀-₉⅐-⅟↉①-⒛⓪⓫-⓿❶-➓㉑-㉟㊱-㊿"
     "\U00010a40-\U00010a43\U00010e60-\U00010e68\U00011052-\U0001105a\U0001f100-\U0001f10c"
 )
-"""Characters that stand for digits and that ``\\d`` does not know."""
+"""Characters that stand for digits and that ``\\d`` does not match."""
 _FILLERS: Final = "\u115f\u1160\u3164\uffa0"
-"""Letters to Unicode that nobody sees."""
+"""Invisible characters that Unicode counts as letters."""
 _DIGIT: Final = rf"[\d{_ODD_DIGITS}]"
 _ESCAPE: Final = (
     r"\\+u[0-9A-Fa-f]{4}|\\+[nrt]|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
@@ -43,7 +43,7 @@ _RUN: Final = re.compile(
 _PLAIN_RUN: Final = re.compile(
     rf"[0-9](?>(?:[^0-9A-Za-z\u0400-\u0481\u048a-\u052f]*+[0-9]){{{FEWEST_DIGITS - 1},}})"
 )
-"""Letters of further alphabets stand among what is between; ``_cut`` knows them."""
+"""It allows letters of further alphabets as separators; ``_cut`` excludes them."""
 _RARE: Final = re.compile("[^\x00-\xb1\xb4-\xb8\xba-\u052f]")
 """Characters among which digits beyond ASCII are."""
 _UNIT: Final = re.compile(rf"{_ESCAPE}|.", re.DOTALL)
@@ -53,24 +53,24 @@ _NO_DIGIT: Final = re.compile("[^0-9]")
 _INVISIBLE: Final = frozenset({"Cf", "Mn", "Me"})
 _ZERO_OF_ONE_UNIT: Final = "⁰"
 _ZERO_OF_TWO_UNITS: Final = "🄀"
-"""Zeros for characters of which no zero is known: as many units of UTF-16, so that segments stay."""
+"""Zeros for digits that have none of their own, with the same number of UTF-16 units: segments stay the same."""
 _LAST_PLANE_OF_DIGITS: Final = 0x20000
 
 
 class DigitRun(NamedTuple):
-    """Digits that may be of one number, as ASCII, and where in the text each of them stands."""
+    """Digits that may form one number, as ASCII, and the position of each in the text."""
 
     digits: str
     places: list[int]
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Many texts as one to be searched; no run reaches from one into the next."""
+    """Join texts for one search; no run of digits reaches from one into the next."""
     return APART.join(texts)
 
 
 def digit_groups(texts: Iterable[str]) -> set[str]:
-    """The digits of every run in these texts, each group once."""
+    """The digits of every run in these texts, without duplicates."""
     plain: list[str] = []
     escaping: list[str] = []
     for text in texts:
@@ -86,19 +86,19 @@ def digit_groups(texts: Iterable[str]) -> set[str]:
 
 
 def _plain_runs(text: str) -> list[str]:
-    """The runs of a text without escapes, three times as fast where it has digits of ASCII alone."""
+    """The runs of a text without escapes; three times as fast if all of its digits are ASCII."""
     has_other_digits = any(_value(letter) for letter in set(_RARE.findall(text)))
     return (_RUN if has_other_digits else _PLAIN_RUN).findall(text)
 
 
 def digit_runs(text: str) -> Iterator[DigitRun]:
-    """Every run of a text."""
+    """Yield every run of digits in a text."""
     for match in _RUN.finditer(text):
         yield from _cut(match[0], match.start())
 
 
 def zero_digits(text: str, places: Collection[int]) -> str:
-    """The text with a zero of the same script and width in these places."""
+    """Replace the digits at these positions by zeros of the same script and width."""
     letters = list(text)
     for at in places:
         letters[at] = _zero(letters[at])
@@ -106,9 +106,9 @@ def zero_digits(text: str, places: Collection[int]) -> str:
 
 
 def read_one_number(typed: str) -> str | None:
-    """The digits of a line that is one number and nothing else, after ``+`` where that is written.
+    """The digits of a line that holds exactly one number, after ``+`` if that is written.
 
-    None: there is something else beside, or digits stand too far apart to be of one number.
+    None: the line holds something else as well, or its digits are too far apart to be one number.
     """
     digits, between, is_international = "", 0, False
     for letter in typed.strip():
@@ -128,7 +128,7 @@ def read_one_number(typed: str) -> str | None:
 
 
 def non_ascii_digits() -> str:
-    """Every digit beyond ASCII as the inside of a bracket expression, for Postgres' regular expressions."""
+    """All digits beyond ASCII, as the inside of a bracket expression for Postgres' regular expressions."""
     ranges = []
     for n in range(128, _LAST_PLANE_OF_DIGITS):
         if chr(n).isdecimal() and not chr(n - 1).isdecimal():
@@ -140,7 +140,7 @@ def non_ascii_digits() -> str:
 
 
 def _cut(run: str, offset: int) -> Iterator[DigitRun]:
-    """A stretch of digits and what stands between them, cut where that is too much."""
+    """Split a stretch of digits and separators where two digits are too far apart."""
     digits: list[str] = []
     places: list[int] = []
     between = 0
@@ -164,7 +164,7 @@ def _cut(run: str, offset: int) -> Iterator[DigitRun]:
 
 
 def _unescaped(unit: str) -> str:
-    """The character that a unit stands for; a space for white space, marks and what is none."""
+    """The character that a unit stands for; a space for escaped white space."""
     if len(unit) == 1:
         return unit
     if unit[0] == "&":

@@ -23,7 +23,7 @@ def test_bi_stands_first_and_names_column_type_and_meaning(warehouse: Warehouse)
     with warehouse.connect(what="test") as connection:
         text = dictionary.dictionary(connection)
     assert text.startswith("## Schema `bi`\n")
-    assert "| `price_per_credit` | numeric | amount / credits, six decimals;" in text
+    assert "| `price_per_credit` | numeric(18,6) | amount / credits, six decimals;" in text
     assert "calltouch_sms_2" not in text
 
 
