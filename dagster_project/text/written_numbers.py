@@ -1,10 +1,10 @@
-"""Telephone numbers as people write them: the digits of a text, whatever their script and what stands between.
+"""Find telephone numbers as people write them: runs of digits of any script, with separators.
 
-One reading serves for everything that is searched for a number: phone fields, texts, statuses, rejected
-records and stored responses. Two digits belong to one run where at most three characters that are neither
-letters nor digits stand between them. Characters that nobody sees (zero-width ones, marks that combine
-with the character before) are not counted, and an escape such as ``&nbsp;`` counts as the character
-that it stands for. A digit is whatever Unicode says stands for digits: ``٧``, ``７``, ``⁷``, ``⑦``.
+The same rules serve for everything that is searched: phone fields, texts, statuses, rejects and stored
+responses. Two digits belong to one run if at most three characters that are neither letters nor digits
+separate them. Invisible characters (zero-width ones, combining marks) do not count, and an escape such as
+``&nbsp;`` counts as the character that it stands for. A digit is any character that Unicode calls one:
+``٧``, ``７``, ``⁷``, ``⑦``.
 
 Pure: no clock, no environment, no I/O.
 """

@@ -1,1 +1,1 @@
-"""HTTP as every vendor needs it: sessions with timeouts, retries and redaction, and the rate limiter of limits."""
+"""HTTP for all vendors: sessions with timeouts, retries and redaction; rate limiter; quota."""

@@ -1,4 +1,4 @@
-"""A single attempt of an exchange: prepare, send, read whole, have it judged.
+"""A single attempt of an exchange: prepare the request, send it, read the response, classify it.
 
 Exceptions of requests and urllib3 end here. They hold the request with its headers, so they are
 described in our own words and dropped: none of them is the cause or context of what is raised.
@@ -51,7 +51,7 @@ TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
 CHUNK_BYTES = 1 << 16
 LONGEST_TEXT = 8 << 20
-"""As JSON; what is made of a text takes several times its memory."""
+"""Bytes of one text in the JSON; decoding it takes several times its memory."""
 
 Pause = Callable[[float, threading.Event | None], None]
 
@@ -66,7 +66,7 @@ class DirectSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SingleAttempt:
-    """Called without arguments, makes one attempt and answers with its reply."""
+    """One attempt: call it without arguments to make it and get the reply."""
 
     http: DirectSession
     request: Request
@@ -114,7 +114,7 @@ class SingleAttempt:
             self.stats.requests += 1
 
     def _note_429(self) -> None:
-        """None should ever come; the extraction's notes and ``warehouse metrics`` tell of it."""
+        """Count a 429, which should never come, for the extraction's notes and ``warehouse metrics``."""
         with _counting:
             self.stats.notes["answers_429"] = self.stats.notes.get("answers_429", 0) + 1
 
@@ -138,7 +138,7 @@ class SingleAttempt:
         )
 
     def _transfer(self, prepared: requests.PreparedRequest, attempt: Attempt) -> Reply:
-        """Send and read everything; whatever fails comes out in words of our own."""
+        """Send the request and read the whole response; failures are raised in our own words."""
         failure: Exception
         try:
             response = self.http.send(
@@ -177,7 +177,7 @@ class SingleAttempt:
 
     def _read(self, response: requests.Response) -> bytes:
         self._refuse_encodings(response.headers.get("Content-Encoding", ""))
-        body = io.BytesIO()  # hands its bytes out without a second copy of them
+        body = io.BytesIO()  # returns its bytes without copying them
         too_large = ""
         for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
             if body.tell() + len(chunk) > self.max_bytes:
@@ -196,7 +196,7 @@ class SingleAttempt:
         return body.getvalue()
 
     def _refuse_encodings(self, encodings: str) -> None:
-        """Several layers of compression unfold to any size, and none but gzip was asked for."""
+        """Refuse other encodings than gzip: several layers of compression can unfold to any size."""
         if encodings.strip().lower() not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise AnswerNotTrusted(
                 f"{self.request} is answered in an encoding that was not asked for.",

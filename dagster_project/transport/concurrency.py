@@ -1,8 +1,8 @@
-"""Several exchanges under way at once, their results yielded as they come, memory bounded.
+"""Fetch several responses concurrently, and yield each as it completes, in bounded memory.
 
-Each holds a permit (``in_flight.py``), which bounds what several callers request and hold together:
-however slow the consumer is, no more is fetched ahead. When it stops early or one fails, the others are
-given up: their ``stop`` is set, and the threads end.
+Each fetch holds a permit (``in_flight.py``), which limits what all callers together request and hold: a
+slow consumer does not make more be fetched ahead. If the consumer stops early or a fetch fails, the others
+are abandoned: their ``stop`` is set, and the threads end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fetch_concurrently(
     threads: int,
     permits: WindowPermits,
 ) -> Generator[Result, None, None]:
-    """``fetch`` of each, in the order of completion; raises what the first failing one raised."""
+    """Fetch each of ``asked``; yield the results as they complete, and raise the first failure."""
     if not asked:
         return
     stop = threading.Event()
@@ -65,6 +65,6 @@ def _fetch(
     stop: threading.Event,
     permit: Permit,
 ) -> Result:
-    """Fetch once one more may be requested; the permit is released when the consumer comes back."""
+    """Wait for the permit, then fetch; the permit is released when the consumer asks for the next result."""
     permit.acquire()
     return fetch(one, stop, permit)

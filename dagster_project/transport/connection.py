@@ -1,23 +1,22 @@
-"""HTTP connections that leave on time and are read against a clock.
+"""HTTP connections that send at their slot and read until a deadline.
 
-Two needs that ``requests`` has no setting for meet at the connection:
+``requests`` has no setting for two needs:
 
-*   A rate limit counts requests as they reach the vendor. A slot must therefore be taken when the
-    connection already stands: a TCP and TLS handshake between slot and request (the first request
-    of each thread) would shift it by 100 ms or more, into the next ones' second. ``Attempt.acquire``
-    is asked last of all, and the connection looked at again after a wait.
-*   A read timeout bounds the silence between two packets, not the answer: a server that drips a
-    byte a second holds a thread for ever. ``_DeadlineReader`` bounds the answer as a whole (head
-    and body), and leaves within half a second when the extraction was given up.
+*   A rate limit counts requests as they reach the vendor. So a slot must be taken on a connection that
+    is already open: a TCP and TLS handshake between slot and request (the first request of each
+    thread) would delay the request by 100 ms or more, into the next second. ``Attempt.acquire`` is
+    called last of all, and the connection is checked again after a wait.
+*   A read timeout limits the silence between two packets, not the whole response: a server that sends
+    a byte a second would hold a thread for ever. ``_DeadlineReader`` limits the response as a whole
+    (head and body), and stops within half a second when the extraction is abandoned.
 
-A third one has a setting that ``requests`` does not use: a request that was lost on its way is sent
-again by the kernel, for a quarter of an hour. When a link comes back after a while, all that left in
-the meantime would reach the vendor at once, long after their slots. What is not acknowledged within
-``DELIVERY_SECONDS`` is therefore given up (``TCP_USER_TIMEOUT``, Linux), and asked again in a slot
-of its own.
+The third need has a setting that ``requests`` does not use. The kernel sends a lost request again, for a
+quarter of an hour. When a link comes back after a while, all these requests would reach the vendor at once,
+long after their slots. So a request that is not acknowledged within ``DELIVERY_SECONDS`` is abandoned
+(``TCP_USER_TIMEOUT``, Linux), and sent again in a new slot.
 
-The attempt under way is found through a context variable, set by ``session`` in the thread that
-sends. Connections used without one behave as urllib3 made them.
+The current attempt is in a context variable, set in the thread that sends. Without one, connections
+behave as urllib3's do.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ DELIVERY_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, of silence while reading, and of the whole answer once asked."""
+    """Timeouts in seconds: to connect, between two packets, and for the whole response once it is requested."""
 
     connect: float = 10.0
     read: float = 60.0
@@ -62,11 +61,11 @@ def do_nothing() -> None:
 
 @dataclass(slots=True)
 class Attempt:
-    """One HTTP request under way: what to wait for before it leaves, and until when to read.
+    """One HTTP request under way: what to wait for before it is sent, and until when to read.
 
-    ``acquire`` answers True when the request may leave at this instant, False after it waited;
-    ``on_sent`` is told when it is on its way.
-    ``raise_if_abandoned`` raises when nobody wants the answer any more.
+    ``acquire`` returns True if the request may be sent at this instant, False after having waited.
+    ``on_sent`` is called once it is sent. ``raise_if_abandoned`` raises if nobody waits for the
+    response any more.
     """
 
     timeouts: Timeouts
@@ -89,7 +88,7 @@ current_attempt: ContextVar[Attempt | None] = ContextVar("current_attempt", defa
 
 
 class _DeadlineReader(io.RawIOBase):
-    """A socket's bytes, read until the attempt's deadline and no further."""
+    """Reads a socket until the attempt's deadline."""
 
     def __init__(self, raw: Any, sock: socket.socket, attempt: Attempt) -> None:
         self._raw, self._sock, self._attempt = raw, sock, attempt
@@ -129,10 +128,10 @@ class _DeadlineResponse(HTTPResponse):
 
 
 class _PacedMixin:
-    """Sends when ``Attempt.acquire`` says so, on a connection that still stands then.
+    """Sends when ``Attempt.acquire`` allows it, on a connection that is still open then.
 
-    It is asked once the connection stands, and again with the request's bytes in hand: to form them
-    takes a busy process tens of milliseconds, by which a request would be late for its slot.
+    ``acquire`` is called once the connection is open, and again once the request's bytes are ready:
+    preparing them takes a busy process tens of milliseconds, which would make a request miss its slot.
     """
 
     _leaving: Attempt | None = None
@@ -195,7 +194,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class PacedAdapter(HTTPAdapter):
-    """The ``requests`` adapter that makes these connections, through a proxy as well."""
+    """The ``requests`` adapter that uses these connections, through a proxy as well."""
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:
         super().init_poolmanager(*args, **named)

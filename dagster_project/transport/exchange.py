@@ -1,7 +1,4 @@
-"""The nouns of an exchange: what is asked, what comes back, what may go wrong, who is asked on the way.
-
-Nothing here sends; ``session`` does.
-"""
+"""The types of an exchange: request, reply, errors, gate and classifier. ``session`` sends."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from dagster_project.transport.redaction import hide
 
 
 class Transient(Exception):
-    """What went wrong may go right the next time. ``what`` is safe to show: our words, not theirs."""
+    """A failure that another attempt may mend. ``what`` is safe to show: it is in our own words."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -29,7 +26,7 @@ class Transient(Exception):
 
 
 class Redirected(RequestRefused):
-    """The vendor names another place to ask: it is told, and not followed."""
+    """The vendor answered with a redirect, which is reported and not followed."""
 
     def __init__(self, request: Request, status: int, target: str | None) -> None:
         self.status = status
@@ -41,12 +38,12 @@ class Redirected(RequestRefused):
 
 
 class Abandoned(Exception):
-    """Nobody waits for this exchange any more: the ``stop`` it was given is set."""
+    """Nobody waits for this exchange any more: its ``stop`` is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask. At most one of ``json`` and ``form``; headers and form are never shown."""
+    """A request to send. At most one of ``json`` and ``form``; headers and form are never shown."""
 
     method: str
     url: str
@@ -76,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with its headers, which may hold cookies and tokens and therefore do not print."""
+    """A response with its headers, which may hold cookies and tokens and so are not printed."""
 
     answer: Response = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -92,7 +89,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeResult:
-    """What came of one attempt: ``reply`` if a whole answer came, ``error`` if it was not accepted."""
+    """The result of one attempt: ``reply`` if a whole response came, ``error`` if it was not accepted."""
 
     sent: bool
     reply: Reply | None
@@ -101,12 +98,12 @@ class ExchangeResult:
 
 
 class Gate:
-    """What every attempt passes; a vendor with limits overrides it. Called in the sending thread.
+    """Hooks around every attempt; a vendor with limits overrides them. Called in the sending thread.
 
-    ``before`` comes ahead of each attempt and may refuse it by raising. ``acquire`` is asked on the
-    standing connection: True to leave at this instant, False after having waited; ``on_sent`` is told
-    right behind it. ``on_headers`` may wait between an answer's head and its body; the answer's time to
-    be read stands still meanwhile. ``after`` always follows a ``before`` that returned.
+    ``before_attempt`` may refuse the attempt by raising. ``acquire`` is called on the open connection:
+    it returns True to send at this instant, False after having waited. ``on_sent`` is called right after
+    sending. ``on_headers`` may wait between a response's head and its body; the deadline is extended by
+    that wait. ``after_attempt`` always follows a ``before_attempt`` that returned.
     """
 
     def before_attempt(self) -> None:
@@ -126,22 +123,22 @@ class Gate:
 
 
 Classifier = Callable[[Reply], Response | None]
-"""Lets an answer pass, or raises. Where it had to decode the body, it answers with the response to hand
-on, which holds the decoded page; else with None."""
+"""Accepts a reply, or raises. If it had to decode the body, it returns the response with the decoded page;
+else None."""
 
 
 def _parse_integer(digits: str) -> float:
-    """A JSON integer; one that is too long for any count (Python refuses 4,301 digits) as a float."""
+    """A JSON integer; as a float if Python refuses to read it (more than 4,300 digits)."""
     return int(digits) if len(digits) <= 4300 else float(digits)
 
 
 def load_json(text: str) -> Any:
-    """JSON however long its numbers are."""
+    """Read JSON, however long its numbers are."""
     return json.loads(text, parse_int=_parse_integer)
 
 
 def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
-    """The body as JSON, whatever content type it claims; a byte order mark is skipped.
+    """Read the body as JSON, whatever its content type; a byte order mark is skipped.
 
     Raises:
         Transient: the body is empty, an HTML page, or not whole JSON in UTF-8.
@@ -165,7 +162,7 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that a ``Retry-After`` header asks to wait, given as seconds or as an HTTP date."""
+    """The seconds to wait by a ``Retry-After`` header, which has seconds or an HTTP date."""
     value = headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)

@@ -1,13 +1,13 @@
-"""A limit on responses in flight, of several windows together; the window that began first goes first.
+"""Limit the responses in flight, of all windows together; the window that began first goes first.
 
-A response holds a permit: to be requested, until its headers are here, and then to be held, since its
-body takes memory. A vendor that takes seconds to answer is asked for more at once than may be held; a
-response that may not be held yet waits on its connection. Few requests wait for a slot to be sent in at
-once: whoever is first decides late what is asked next, and a new window's first page waits for few.
+A response holds a permit: to be requested, until its headers arrive, and then to be held, since its body
+takes memory. From a slow vendor more is requested at once than may be held; a response that may not be
+held yet waits on its connection. Only few requests wait for a slot at the same time, so that a new window's
+first page need not wait for many.
 
-A window that began later may have one request under way, and two responses held, while one before it
-of the same account still waits for a permit; all that is free when none does. So windows that run
-concurrently end one after another: the pages of the next ones arrive while one commits.
+While a window that began earlier waits for a permit, a later one of the same account may have only one
+request under way and two responses held. So concurrent windows end one after another: the pages of the
+next ones arrive while one commits.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from dagster_project.transport.exchange import Abandoned
 MAX_SENDING = 2
 MAX_REQUESTED_LATER = 1
 MAX_HELD_LATER = 2
-"""Of a window that began later."""
+"""Of a window that began later than one that waits for a permit."""
 PATIENCE = 20.0
-"""Seconds that a response waits on its connection before it is read all the same: a vendor hangs up on
-who does not read, and the call would be lost."""
+"""The most seconds that a response waits on its connection before it is read anyway: a vendor closes a
+connection that is not read, and the call would be lost."""
 
 
 class Stage(Enum):
@@ -41,7 +41,7 @@ class Stage(Enum):
 
 
 class InFlightLimit:
-    """The most that may be requested, and the most that may be held, of all windows together."""
+    """The most responses that may be requested, and held, by all windows together."""
 
     def __init__(self, max_requested: int, max_held: int) -> None:
         self.max_requested, self.max_held = max_requested, max_held
@@ -50,7 +50,7 @@ class InFlightLimit:
 
     @contextmanager
     def open_window(self, account: str) -> Iterator[WindowPermits]:
-        """A window's permits, from now on until its end."""
+        """Open a window's permits until the end of the block."""
         window = WindowPermits(self, account)
         with self.changed:
             self.windows.append(window)
@@ -82,7 +82,7 @@ class WindowPermits:
         return self.taken[Stage.HELD]
 
     def permit(self, stop: threading.Event) -> Permit:
-        """Of one response, not acquired yet; once ``stop`` is set it is waited for no longer."""
+        """A permit for one response, not yet acquired; setting ``stop`` ends the wait for it."""
         return Permit(self, stop)
 
     def may_be_requested(self) -> bool:
@@ -103,9 +103,9 @@ class WindowPermits:
 
 
 class Permit:
-    """One response's: to be requested, then to be held, then released; used by one thread at a time.
+    """One response's permit: to be requested, then held, then released. One thread at a time.
 
-    A response that is requested again, because the first one was spoilt, keeps its permit.
+    A response that is requested again after a failed attempt keeps its permit.
     """
 
     def __init__(self, window: WindowPermits, stop: threading.Event) -> None:
@@ -127,12 +127,12 @@ class Permit:
         self._enter(Stage.SENDING, self._window.may_be_requested)
 
     def on_sent(self) -> None:
-        """The request is on its way, or was given up: another one may wait for a slot."""
+        """Note that the request was sent, or abandoned: another one may wait for a slot."""
         if self._stage is Stage.SENDING:
             self._change_stage(Stage.SENT)
 
     def on_headers(self) -> None:
-        """The headers are here: wait until the response may be held.
+        """Wait, now that the headers have arrived, until the response may be held.
 
         Raises:
             Abandoned: nobody waits for the response any more.
@@ -141,7 +141,7 @@ class Permit:
             self._enter(Stage.HELD, self._window.may_be_held, PATIENCE)
 
     def release(self) -> None:
-        """Give the permit back, at whatever stage it is."""
+        """Give the permit back, at any stage."""
         self._change_stage(Stage.NONE)
 
     def _enter(self, stage: Stage, may_enter: Callable[[], bool], patience: float = inf) -> None:

@@ -1,11 +1,11 @@
 """One window's claim on a day's API points.
 
-Grain of the ledger: source, account and day, the vendor-local day on which a call is sent. Reserve
-before the first call, count each call from just before it is sent, refund what the vendor
-certainly answered with an error, settle at the end. Calls whose outcome is unknown stay spent, and
-so do the calls of a process that died; what it had only reserved falls with it.
+Grain of the ledger: source, account and the vendor-local day on which a call is sent. Points are reserved
+before the first call, spent just before each call, refunded if the vendor certainly answered with an error,
+and released at the end. Calls whose outcome is unknown stay spent, and so do the calls of a process that
+died; its reservation becomes void.
 
-Accounts without a bound keep the ledger too, and are refused nothing.
+Accounts without a limit keep the ledger too, and are never refused.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dagster_project.model.window import Account
 
 
 class QuotaClaim:
-    """The claim; end it with ``settle``, or use it with ``with``.
+    """A claim on an account's points; end it with ``settle``, or use it with ``with``.
 
     Args:
-        daily: the account's budget, or None where it is not bounded: then nothing is refused.
+        daily: the account's points a day; None: no limit.
         cost: points of one call.
-        setting: the setting that bounds the budget, for the way out.
-        now: the clock that tells the account's day.
+        setting: the setting of the limit, for the hint.
+        now: the clock that decides the account's day.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class QuotaClaim:
         self._reservation = uuid4()
 
     def reserve(self, calls: int) -> None:
-        """Set aside what so many calls, yet to be sent, will cost; replaces an earlier figure.
+        """Reserve the points of so many calls still to be sent; replaces an earlier reservation.
 
         Raises:
-            QuotaSpent: they do not fit into what is left of the day.
+            QuotaSpent: the points left today do not suffice.
         """
         day = self._today()
         points = calls * self._cost
@@ -55,10 +55,10 @@ class QuotaClaim:
             raise self._refusal(day, calls, spent, held)
 
     def spend_call(self) -> date:
-        """Count a call as spent; answers with the day on which it counts, for ``refund``.
+        """Spend the points of one call; return the day on which it counts, for ``refund``.
 
         Raises:
-            QuotaSpent: not even this call fits.
+            QuotaSpent: the points left today do not suffice for this call.
         """
         day = self._today()
         granted, spent, held = self._store.spend(*self._key(day), self._cost, self._daily)
@@ -67,11 +67,11 @@ class QuotaClaim:
         return day
 
     def refund(self, day: date) -> None:
-        """The vendor certainly did not charge the call."""
+        """Refund a call that the vendor certainly did not charge."""
         self._store.refund(*self._key(day), self._cost)
 
     def describe(self) -> str:
-        """What the ledger says of this day, in a sentence."""
+        """Describe the day's points in a sentence."""
         day = self._today()
         spent, held = self._store.read_points(self._account.source, self._account.label, day)
         left = "" if self._daily is None else f" of {self._daily}"
@@ -81,7 +81,7 @@ class QuotaClaim:
         )
 
     def settle(self) -> None:
-        """Give back what was set aside and not spent."""
+        """Release what was reserved and not spent."""
         self._store.release(self._reservation)
 
     def __enter__(self) -> QuotaClaim:

@@ -1,18 +1,17 @@
-"""Keeps all processes together within a vendor's limits: requests a second, API points a day.
+"""Keep all processes together within a vendor's limits: requests a second, API points a day.
 
-**Requests.** At most ``n`` requests leave in any ``n / per_second`` + ``MARGIN`` seconds, over all
-threads of all processes that share the store; the limiter is the vendor's host, which counts by
-address. The store gives slots, instants of its own clock; a thread sleeps until its slot and
-leaves if it wakes within ``SLACK`` of it. Later than that, it would fall among the next ones: its
-slot is moved to this moment where the limit allows, else forfeited and another one taken.
-``MARGIN`` less ``SLACK`` is left to the network's own jitter. Only one thread of a process asks at
-a time, and only for slots less than ``HORIZON`` ahead, so that a 429 seen by one process holds
-back all within that time.
+**Requests.** At most ``n`` requests are sent in any ``n / per_second`` + ``MARGIN`` seconds, by all
+threads of all processes that share the store. There is one limiter for each vendor host, since the vendor
+counts by address. The store grants slots, instants of its own clock. A thread sleeps until its slot, and
+sends if it wakes within ``SLACK`` of it. If it wakes later, its slot is moved to this moment if the limit
+allows it; else the slot is lost and another one is taken. ``MARGIN`` less ``SLACK`` is left for the
+network's jitter. Only one thread of a process asks for a slot at a time, and only slots less than
+``HORIZON`` ahead are granted, so that a 429 seen by one process stops all of them within that time.
 
-Why not ``pyrate-limiter`` (4.5.1), which has a Postgres bucket: its answer is a permit, not an
-instant. Nobody notices that the sender woke late or had to connect first, the limit is decided
-under a table lock that fails instead of queueing, and waiting is polling. Four processes of twelve
-threads at 5 a second, 25 s on two cores, 1 s latency, against a sliding second:
+Why not ``pyrate-limiter`` (4.5.1), which has a Postgres bucket: it grants a permit, not an instant. It
+does not notice that the sender woke late or had to connect first; it decides under a table lock that
+fails instead of queueing; and it polls. Four processes of twelve threads at 5 a second, 25 s on two cores,
+1 s latency, measured over a sliding second:
 
 ==================================  ===========  ==========  ====================
 what                                429          a second    requests a process
@@ -54,9 +53,9 @@ READINGS = 5
 class ClockMap:
     """Translates the store's clock into this process's monotonic one.
 
-    Each answer of the store tells what its clock said at some moment between asking and
-    receiving. The narrowest of the latest such moments counts, as in NTP, unless the newest one
-    contradicts it: then the store's clock was set, and what was known before is worth nothing.
+    Each result of the store has its clock's time at some moment between sending the query and receiving
+    the result. As in NTP, the sample with the narrowest such interval counts, among the latest ones. If
+    the newest sample contradicts it, the store's clock was set, and all earlier samples are dropped.
     """
 
     def __init__(self) -> None:
@@ -82,7 +81,7 @@ class ClockMap:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """An instant at which one request may leave: by the store's clock, and by ours (monotonic)."""
+    """An instant at which one request may be sent: by the store's clock, and by ours (monotonic)."""
 
     given: datetime
     due: float
@@ -93,14 +92,14 @@ class Slot:
 
 
 class SlotRequest:
-    """One request's way to its slot: ``acquire`` is asked until it answers True, then ``on_sent`` told."""
+    """One request's wait for its slot: call ``acquire`` until it returns True, send, then call ``on_sent``."""
 
     def __init__(self, queue: _HostQueue, stop: threading.Event | None) -> None:
         self._queue, self._stop = queue, stop
         self._slot: Slot | None = None
 
     def acquire(self) -> bool:
-        """True to leave at this very moment; False after having waited for a slot."""
+        """Return True to send at this moment; False after having waited for a slot."""
         if self._slot is None:
             self._slot = self._queue.take(self._stop)
         elif self._slot.is_missed:
@@ -111,14 +110,14 @@ class SlotRequest:
         return False
 
     def on_sent(self) -> None:
-        """The request is on its way: if that took long, the slots to come have to know."""
+        """Note that the request was sent; if it was late, later slots take that into account."""
         if self._slot is not None and self._slot.is_missed:
             with suppress(TryLater):  # the answer is worth more than the note
                 self._queue.move(self._slot, sent=True)
 
 
 class _HostQueue:
-    """The threads of this process that send to one limiter, one behind the other."""
+    """The queue of this process's threads for one limiter's slots."""
 
     def __init__(self, store: SlotStore, limiter: str, per_second: float) -> None:
         self._store, self._limiter = store, limiter
@@ -128,7 +127,7 @@ class _HostQueue:
         self._clock = ClockMap()
 
     def take(self, stop: threading.Event | None) -> Slot:
-        """The next slot, as soon as it is near enough to be given."""
+        """Take the next slot, as soon as it is near enough to be granted."""
         while not self._turn.acquire(timeout=0.25):
             sleep_unless_stopped(0.0, stop)
         try:
@@ -144,13 +143,13 @@ class _HostQueue:
             self._turn.release()
 
     def move(self, slot: Slot, sent: bool = False) -> Slot | None:
-        """The slot moved to this moment; None where it had to be forfeited."""
+        """Move the slot to this moment; None: it is lost."""
         answer = self._store.move_slot(self._limiter, self._burst, self._period, slot.given, sent)
         moved, granted = self._read_slot(*answer)
         return moved if granted else None
 
     def _learn_clock(self) -> None:
-        """Before the first slot, when one answer that took long would be all that is known."""
+        """Read the store's clock a few times before the first slot, in case one result was slow."""
         for _ in range(READINGS):
             theirs, asked, received = self._store.read_clock()
             self._clock.observe(theirs, asked, received)
@@ -165,7 +164,7 @@ class _HostQueue:
 
 
 class RateLimiter:
-    """The limits of all vendors, over one store."""
+    """The limits of all vendors, kept in one store."""
 
     def __init__(self, store: LimitStore) -> None:
         self._store = store
@@ -175,11 +174,11 @@ class RateLimiter:
     def slot_request(
         self, limiter: str, per_second: float, stop: threading.Event | None = None
     ) -> SlotRequest:
-        """A way to a slot of this limiter, for one request; ``stop`` ends the wait."""
+        """A request for a slot of this limiter; ``stop`` ends its wait."""
         return SlotRequest(self._queue(limiter, per_second), stop)
 
     def cool_down(self, limiter: str, seconds: float | None) -> None:
-        """A 429 was drawn: nobody sends for so long (at least a second)."""
+        """Stop all sending for so long after a 429, at least a second."""
         self._store.hold_slots(limiter, max(seconds or 0.0, SHORTEST_HOLD))
 
     def claim_points(
@@ -190,11 +189,11 @@ class RateLimiter:
         now: Callable[[], datetime] = clock.now,
         setting: str = "the setting of its points",
     ) -> QuotaClaim:
-        """A claim on the account's points, of ``cost`` a call; see ``QuotaClaim``."""
+        """Open a claim on the account's points, ``cost`` for each call; see ``QuotaClaim``."""
         return QuotaClaim(self._store, account, daily_points, cost, now, setting)
 
     def close(self) -> None:
-        """Let go of the store's connection; it is made again by whoever still asks."""
+        """Close the store's connection; a later call opens it again."""
         self._store.close()
 
     def _queue(self, limiter: str, per_second: float) -> _HostQueue:

@@ -1,9 +1,8 @@
-"""Keeps secrets out of logs, errors and stored requests.
+"""Keep secrets out of logs, errors and stored requests.
 
-A secret travels as ``pydantic.SecretStr`` from the settings to the moment a request is prepared;
-what is shown of a request has a placeholder in its stead. Exceptions of ``requests`` and urllib3
-hold the request with its headers, or quote a header in their text: ``describe`` turns them into
-a few words, and they are dropped.
+A secret is a ``pydantic.SecretStr`` from the settings until a request is prepared; a request is shown
+with a placeholder in its place. Exceptions of ``requests`` and urllib3 hold the request with its headers,
+or quote a header: ``describe`` turns them into a few words, and they are dropped.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _DESCRIPTIONS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def reveal(value: Any) -> Any:
-    """The value with its secrets in clear: for the wire alone."""
+    """The value with its secrets in clear, only for sending."""
     return _replace_secrets(value, lambda secret: secret.get_secret_value())
 
 
@@ -66,7 +65,7 @@ def _replace_secrets(value: Any, of_secret: Any) -> Any:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Every text inside, secrets included: what an answer must not be quoted with."""
+    """Every text in the value, secrets included: texts that must not be shown when a response repeats them."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, Mapping):
@@ -80,9 +79,9 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def show_target(location: str, asked: str, secrets: Collection[str]) -> str:
-    """Where a redirect leads, as it may be shown: ``host: URL`` without credentials and query.
+    """The target of a redirect as it may be shown: ``host: URL`` without credentials and query.
 
-    Parts of the path that were sent along, or look like a token or a number of a person, are hidden.
+    Parts of the path that were in the request, or that look like a token or a phone number, are hidden.
     """
     try:
         target = urlsplit(urljoin(asked, location.strip()))
@@ -104,7 +103,7 @@ def _shown_part(part: str, secrets: Collection[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """What failed, in words of our own: nothing of the exception's text, which may quote headers."""
+    """Describe a failure in our own words, without the exception's text, which may quote headers."""
     chain = list(_causes(error))
     for kind, words in _DESCRIPTIONS:
         if any(isinstance(link, kind) for link in chain):
@@ -129,7 +128,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 class _QuietFilter(logging.Filter):
-    """urllib3 logs query strings at DEBUG, and at WARNING headers that it could not parse."""
+    """Drops what urllib3 would log: query strings at DEBUG, unparsable headers at WARNING."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:

@@ -1,22 +1,22 @@
-"""One HTTP exchange as every vendor needs it: bounded in time and size, retried, and discreet.
+"""HTTP exchanges, limited in time and size, with retries, and without secrets in what is kept.
 
-An *exchange* is up to ``RetryPolicy.attempts`` requests that ask the same thing. Each has a
-connect, a read and a total timeout. Retried are: connections that fail, reset or fall silent;
-bodies cut short; the statuses 408, 425, 429 and 5xx; and whatever the caller's ``classify_response`` calls
-``Transient`` (an HTML page with 200, JSON that ends in the middle). Back-off is exponential with
-jitter; ``Retry-After``, in seconds or as a date, is honoured up to a cap. When attempts or time
-are used up: ``errors.TryLater``.
+An *exchange* is up to ``RetryPolicy.attempts`` requests that ask the same thing. Each has a connect, a
+read and a total timeout. Retried are connections that fail, reset or fall silent; bodies cut short; the
+statuses 408, 425, 429 and 5xx; and whatever the caller's ``classify_response`` raises as ``Transient`` (an
+HTML page with 200, JSON that ends in the middle). Back-off is exponential with jitter; ``Retry-After``, in
+seconds or as a date, is honoured up to a maximum. When attempts or time are used up, ``errors.TryLater``
+is raised.
 
-A redirect ends the exchange at once, with its target: ``Redirected``.
+A redirect ends the exchange at once: ``Redirected`` names its target.
 
-Vendors decide by body, so ``classify_response`` sees every other whole answer first, whatever its status: it
-returns the response to hand on (None: as it came), or raises ``Transient``, or an error named by
-recovery, which ends the exchange at once. What it lets pass must still not carry a transient status.
-Without it any other status, a 4xx too, is the caller's to read.
+Vendors report errors in the body, so ``classify_response`` sees every other whole response first, whatever
+its status. It returns the response to use (None: as it came), or raises ``Transient`` or an error that
+ends the exchange. A response that it accepts must still not have a transient status. Without it, the
+caller reads any other status, 4xx included.
 
-Secrets: hand them in as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.
-``Response.request`` shows neither them, nor any header, nor any form. Redirects are not followed,
-since they would carry credentials to another host. TLS is always verified. ``.netrc`` is not read.
+Secrets are passed as ``pydantic.SecretStr``, anywhere in headers, parameters, JSON or form.
+``Response.request`` shows no secret, no header and no form. Redirects are not followed, since they would
+carry credentials to another host. TLS is always verified. ``.netrc`` is not read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from dagster_project.transport.redaction import silence_urllib3
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 32 << 20
-"""Of a body: ten thousand SMS take 3 to 15 MB."""
+"""The largest body: ten thousand SMS take 3 to 15 MB."""
 HEADERS = {
     "User-Agent": "messaging-warehouse",
     "Accept": "application/json",
@@ -62,7 +62,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long, in seconds; ``longest_retry_after`` caps what a vendor may demand."""
+    """How often to try, and how long to wait, in seconds; ``longest_retry_after`` limits a vendor's demand."""
 
     attempts: int = 5
     total: float = 900.0
@@ -88,7 +88,7 @@ def sleep_unless_stopped(seconds: float, stop: threading.Event | None) -> None:
 
 
 class Session:
-    """Sends requests; safe to use from many threads at once.
+    """Sends requests; safe to use from many threads.
 
     Args:
         pool_size: connections kept open to each host: the number of threads that send.
@@ -129,7 +129,7 @@ class Session:
         self._http.close()
 
     def send(self, request: Request, **named: Any) -> Response:
-        """As ``exchange``, without the headers of the answer."""
+        """As ``exchange``, but return the response without its headers."""
         return self.exchange(request, **named).answer
 
     def exchange(
@@ -143,7 +143,7 @@ class Session:
         stop: threading.Event | None = None,
         attempts: int | None = None,
     ) -> Reply:
-        """Ask until there is an answer that the judge accepts.
+        """Send the request until ``classify_response`` accepts a response.
 
         Every request that leaves is counted in ``stats.requests``. Once ``stop`` is set, the
         exchange ends within half a second, asleep or reading, with ``Abandoned``.
@@ -211,7 +211,7 @@ def _log_retry(request: Request, state: tenacity.RetryCallState, attempts: int) 
 
 
 class _DirectSession(requests.Session):
-    """Follows no redirect, and reads no proxy from the environment for this very machine."""
+    """A session of ``requests`` that follows no redirects, and uses no proxy for this machine itself."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
@@ -224,5 +224,5 @@ class _DirectSession(requests.Session):
 
 
 def _add_no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An ``auth`` that adds nothing: with none at all, requests would look into ``.netrc``."""
+    """Add no authentication; with no ``auth`` at all, requests would read ``.netrc``."""
     return prepared
