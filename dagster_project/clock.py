@@ -1,10 +1,10 @@
-"""What time it is: the one place that asks.
+"""The current time; the only module that reads it.
 
-The present decides which day has ended, which days are due, whose points a call spends and what an
-observation is dated with. Time-outs, pacing and locks do not ask here: they run on real time.
+It decides which days have ended and are due, on which day a call's points count, and how observations are
+dated. Time-outs, pacing and locks use real time instead.
 
-``WAREHOUSE_CLOCK_FILE`` is for tests alone: it names a file that holds seconds to be added to real
-time, read anew each time, so that nights can be played to processes that are already running.
+``WAREHOUSE_CLOCK_FILE`` is only for tests: it names a file with seconds to add to real time, read each
+time, so that running processes can be taken through simulated nights.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 CLOCK_FILE = "WAREHOUSE_CLOCK_FILE"
 CLOCKS_MAY_DIFFER = timedelta(minutes=1)
-"""How far the clocks of a host and of its database may be apart without being told of."""
+"""How far the clocks of a host and of its database may differ without a warning."""
 
 
 def shift() -> timedelta:
-    """What is added to real time; nothing, unless a test plays nights."""
+    """The time added to real time; zero, except in tests."""
     path = os.environ.get(CLOCK_FILE)
     if not path:
         return timedelta()
@@ -28,10 +28,10 @@ def shift() -> timedelta:
 
 
 def now() -> datetime:
-    """The present, UTC."""
+    """The current instant, UTC."""
     return datetime.now(UTC) + shift()
 
 
 def today(zone: ZoneInfo) -> date:
-    """The calendar day that it is now in a time zone."""
+    """The current calendar day in a time zone."""
     return now().astimezone(zone).date()

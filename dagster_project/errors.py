@@ -1,8 +1,8 @@
-"""Every exception, named by what the caller can do about it.
+"""The exceptions, each named by what the caller can do about it.
 
-Each says what was attempted, for which source, account and window, and the way out. None
-carries a secret, a phone number or a message text: vendor bodies and Postgres' DETAIL lines
-(which quote rows) never enter a message, and what does passes ``scrub``.
+A message says what was attempted, for which source, account and window, and how to mend it. No message
+holds a secret, a phone number or an SMS's text: vendors' bodies and Postgres' DETAIL lines (which quote
+rows) never enter one, and every text passes ``text/scrub.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dagster_project.text.scrub import hide_secrets, scrub_text
 
 
 class WarehouseError(Exception):
-    """Base of all. ``exit_status`` is what the command line answers with."""
+    """Base of all. ``exit_status`` is the exit status of the command line."""
 
     exit_status: ClassVar[int] = 1
     recovery: ClassVar[str] = "see the message"
@@ -57,7 +57,7 @@ class WarehouseError(Exception):
         account: str | None = None,
         window: object | None = None,
     ) -> WarehouseError:
-        """Fill in where it happened, for what the raiser did not know; answers itself."""
+        """Fill in source, account and window where they are not set yet; return the error itself."""
         self.source = self.source or source
         self.account = self.account or account
         if self.window is None and window is not None:
@@ -66,7 +66,7 @@ class WarehouseError(Exception):
         return self
 
     def days_of_window(self) -> set[date]:
-        """The days that ``window`` names; none where it names none."""
+        """The days of ``window``; empty if it has none."""
         if not self.window:
             return set()
         first, _, last = self.window.partition("..")
@@ -75,7 +75,7 @@ class WarehouseError(Exception):
 
 
 class SettingsError(WarehouseError):
-    """A setting is missing or wrong: nothing was tried."""
+    """A setting is missing or wrong; nothing was attempted."""
 
     exit_status = 2
     recovery = "correct the setting"
@@ -90,7 +90,7 @@ class MayNotConnect(SettingsError):
 
 
 class CredentialsRefused(WarehouseError):
-    """The vendor does not accept who we say we are. Never retried: accounts lock."""
+    """The vendor refuses the credentials. Never retried, since accounts lock."""
 
     recovery = "correct the credentials"
 
@@ -102,45 +102,44 @@ class AccessDenied(WarehouseError):
 
 
 class RequestRefused(WarehouseError):
-    """The vendor calls this very request wrong: the same request will be refused again."""
+    """The vendor refuses this very request; it will refuse it again."""
 
     recovery = "change the request"
 
 
 class TryLater(WarehouseError):
-    """The vendor, the network or the database was not able to; retries are used up."""
+    """The vendor, the network or the database failed for now; retries are used up."""
 
     recovery = "run again later"
 
 
 class QuotaSpent(WarehouseError):
-    """The day's API points do not suffice for this window. ``calls_left``: how many calls they do."""
+    """The day's API points do not suffice for this window. ``calls_left``: how many calls they allow."""
 
     recovery = "run again after the budget resets"
     calls_left: int = 0
 
 
 class AnswerNotTrusted(WarehouseError):
-    """The answer is incomplete, contradicts itself or has an unknown form: old rows stay."""
+    """The answer is incomplete, contradicts itself or has an unknown form. The old rows stay."""
 
     recovery = "run again; if it repeats, look at the stored responses"
 
 
 class AnswerTooLarge(AnswerNotTrusted):
-    """One answer is larger than can be held in memory: old rows stay."""
+    """One response is too large for memory. The old rows stay."""
 
     recovery = "ask for fewer days at once; if a single day is too large, ask the vendor"
 
 
 class ValueUnreadable(AnswerNotTrusted):
-    """An answer of the documented form holds a value of another kind: a record to set aside."""
+    """A response of the documented form has a value of the wrong kind; its record is rejected."""
 
 
 class HeldBack(AnswerNotTrusted):
-    """An answer would delete rows that nobody can say are gone: held until a person takes it.
+    """An answer would delete rows that may still exist; it is held until a person accepts it.
 
-    ``days`` are the days that are held; ``kinds`` the options that take them, as in
-    ``--accept-shrink``.
+    ``days`` are the held days; ``kinds`` the options that accept them, as in ``--accept-shrink``.
     """
 
     recovery = "look, then run again with the option that takes it"
@@ -171,19 +170,19 @@ class HeldBack(AnswerNotTrusted):
     def for_kinds(
         days: Sequence[date], why: str, kinds: Sequence[str], *, source: str, account: str
     ) -> HeldBack:
-        """The error whose name says why."""
+        """Make the error of the class that says why."""
         kind = NoLongerReadable if "rejects" in kinds else SuspiciouslyShrunk
         return kind(days, why, kinds, source=source, account=account)
 
 
 class SuspiciouslyShrunk(HeldBack):
-    """Days came back with far fewer rows than they had, or a ledger without some of its records."""
+    """Days came back with far fewer rows than before, or a ledger without some of its records."""
 
     recovery = f"look, then run again with {accept_options(['shrink'])[0]}"
 
 
 class NoLongerReadable(HeldBack):
-    """Records, or a field of them, that stand can no longer be read: the vendor changed their form."""
+    """Records of loaded days, or one of their fields, can no longer be read: the vendor changed their form."""
 
     recovery = (
         "have the change undone or read it by new code, or run again with"
@@ -192,13 +191,13 @@ class NoLongerReadable(HeldBack):
 
 
 class TooLittleRead(AnswerNotTrusted):
-    """What could be read of a first load is loaded, and it is suspiciously little."""
+    """A first load is committed, but suspiciously little of it could be read."""
 
     recovery = "look at the rejected records; once the code reads them, replay"
 
 
 class NothingStored(WarehouseError):
-    """A replay was asked for a day of which no complete response is stored."""
+    """A replay was asked for a day without a complete stored response."""
 
     recovery = "extract the day from the vendor"
 
@@ -210,12 +209,12 @@ class DatabaseFailed(WarehouseError):
 
 
 class VendorCannotAnswer(WarehouseError):
-    """The vendor's API has no way to answer for this window; nothing is invented."""
+    """The vendor's API cannot answer for this window."""
 
     recovery = "none: the vendor keeps no such history"
 
 
 class Unexpected(WarehouseError):
-    """A defect of this program, told by kind and place alone; the window failed, its old rows stand."""
+    """A defect of this program, shown by its kind and place only. The window failed; its old rows stay."""
 
     recovery = "report it"

@@ -1,1 +1,1 @@
-"""Settings: typed, and where they come from."""
+"""Settings: typed sections, and where their values come from."""

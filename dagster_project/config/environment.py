@@ -1,7 +1,7 @@
-"""Settings as texts: from the environment, the ``.env`` file, and files that hold one setting each.
+"""Read the settings as texts: from the environment, the ``.env`` file, and files with one setting each.
 
-Any setting may be given as ``NAME_FILE``, the path of a file that holds it: a secret that is handed
-to a container this way stands in no environment and in no process list.
+Any setting may be given as ``NAME_FILE``, the path of a file that holds it. So a secret that is passed to
+a container shows in no environment and no process list.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ FILE = "_FILE"
 def read_environment(
     environment: Mapping[str, str] | None = None, dotenv: Path | None = None
 ) -> RawSettings:
-    """The ``.env`` file's settings under the environment's, the files of each read.
+    """Read all settings; the environment wins over the ``.env`` file.
 
-    No environment given: this process's own, and the ``.env`` of its project. A setting that the
-    environment gives, an empty one too, hides the one in ``.env`` however that is given. From now on no
-    text tells the secrets among them.
+    Without ``environment``: this process's own, and the ``.env`` of its project. A setting in the
+    environment, even an empty one, hides the one in ``.env``. The secrets among the settings are
+    hidden in all texts from now on.
 
     Raises:
         SettingsError: a file or a line of it cannot be read, or one place has both ``NAME`` and ``NAME_FILE``.
@@ -57,7 +57,7 @@ def read_environment(
 
 
 def _read_dotenv(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The file's settings, and the line on which each stands.
+    """Read the file's settings, and the line of each.
 
     Raises:
         SettingsError: the file, or a line of it, cannot be read.
@@ -88,7 +88,7 @@ def _parse_lines(path: Path, file: object) -> Iterator[tuple[str, str]]:
 
 
 def _blank_lines_before(text: str) -> int:
-    """A statement's text begins with the empty lines before it."""
+    """The number of empty lines that a statement's text begins with."""
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 

@@ -1,4 +1,4 @@
-"""Names of settings: which there are, and which ones look misspelled."""
+"""The names of all settings, and how to find misspelled ones."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from dagster_project.config.section import Variable
 from dagster_project.config.sections import INTERNAL_NAMES, OWN_SECTIONS, vendor_sections
 
 ALIKE: Final = 0.85
-"""How alike two names are, from 0 to 1, for one to be taken for the other misspelled."""
+"""How similar two names must be, from 0 to 1, for one to count as a misspelling of the other."""
 OWN_PREFIXES: Final = ("WAREHOUSE", "PII", "ALARM")
 _ACCOUNT: Final = re.compile(r"_\d+$")
 
 
 @cache
 def variables() -> Mapping[str, Variable]:
-    """Every variable of every section, by its name."""
+    """All variables of all sections, by name."""
     sections = (*OWN_SECTIONS, *vendor_sections())
     return {one.name: one for section in sections for one in section.variables()}
 
 
 def is_setting(name: str) -> bool:
-    """Whether a section reads this name, of one account alone too."""
+    """Whether a section reads this name, possibly for one account only."""
     return _variable(name) is not None or name in INTERNAL_NAMES
 
 
 def secret_names(given: Iterable[str]) -> frozenset[str]:
-    """Those of these names whose value nobody may read."""
+    """Those of these names whose values are secret."""
     found = {name: _variable(name) for name in given}
     return frozenset(name for name, one in found.items() if one is not None and one.is_secret)
 
 
 @cache
 def vendor_names() -> frozenset[str]:
-    """The names of the vendors, with which their settings begin."""
+    """The vendors' names, which their settings begin with."""
     return frozenset(section.vendor for section in vendor_sections())
 
 
 def find_unknown(given: Iterable[str], places: Mapping[str, str]) -> list[str]:
-    """A sentence for each name that looks like a setting and that nothing reads."""
+    """A sentence for each name that looks like a setting and is not read."""
     found = []
     for name in sorted(given):
         bare = name.removesuffix("_FILE")

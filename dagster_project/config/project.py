@@ -1,8 +1,8 @@
-"""The folder that a command works for, whatever folder it is called in.
+"""Find the project folder, whatever directory a command is called in.
 
-It is the nearest one, from the working directory upwards, that holds a warehouse (``.warehouse``), a ``.env``
-file with settings of ours, or a checkout of this project; else the checkout that the program itself is
-installed from; else the working directory.
+It is the nearest folder, from the working directory upwards, with a warehouse (``.warehouse``), a ``.env``
+file with our settings, or a checkout of this project; else the checkout that the program is installed from;
+else the working directory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 def project_folder(is_setting: Callable[[str], bool]) -> Path:
-    """``is_setting`` knows which names in a ``.env`` are ours: others have such files too."""
+    """The project folder. ``is_setting`` recognizes our names: other projects have ``.env`` files too."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (
@@ -43,7 +43,7 @@ def settings_file(is_setting: Callable[[str], bool]) -> Path | None:
 
 
 def place_home(given: str, dotenv: Path | None, is_setting: Callable[[str], bool]) -> Path:
-    """``WAREHOUSE_HOME`` as a whole path: one in a ``.env`` starts from that file's folder, none given from the project's."""
+    """``WAREHOUSE_HOME`` as an absolute path; relative to the ``.env`` file that sets it; by default in the project."""
     if not given:
         return project_folder(is_setting) / DEFAULT_HOME
     return (dotenv.absolute().parent if dotenv else Path.cwd()) / Path(given).expanduser()

@@ -1,4 +1,4 @@
-"""Settings as texts, each with the place that gave it: what every section is read from."""
+"""Raw settings: texts with the place that each comes from; the sections are read from them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 
 class RawSettings(dict[str, str]):
-    """Texts by the names of their settings.
+    """The settings' texts by name.
 
-    ``places`` says of a setting where it stands, such as ``.env, line 7``; one that the environment
-    gives has no place. ``unknown`` are names, each with its place, that look like settings and are none.
+    ``places`` has where a setting was found, such as ``.env, line 7``; a setting of the environment has no
+    place. ``unknown`` describes names that look like settings and are not.
     """
 
     def __init__(self, texts: Mapping[str, str], places: Mapping[str, str] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""A section of the settings: a typed class whose fields name their variables and their defaults.
+"""Base of the settings' sections: typed classes whose fields have a variable's name and default.
 
-A field's ``validation_alias`` is the name of its variable, its ``description`` what ``.env.example`` and
-``docs/settings.md`` say of it, its ``examples`` what they show where there is no default.
+A field's ``validation_alias`` is its variable's name. ``.env.example`` and ``docs/settings.md`` show its
+``description``, and its ``examples`` if it has no default.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from dagster_project.config.raw_settings import RawSettings
 from dagster_project.errors import SettingsError
 
 LARGEST_ID: Final = 2**63 - 1
-"""What a ``bigint`` holds."""
+"""The largest ``bigint``."""
 LARGEST_NUMBER: Final = 2**31 - 1
 PER_ACCOUNT: Final[dict[str, JsonValue]] = {"per_account": True}
-"""A field's ``json_schema_extra``: its variable may stand once more for each account, ``NAME_101``."""
+"""A field's ``json_schema_extra``: its variable may be set for a single account too, ``NAME_101``."""
 _QUOTED: Final = 40
 
 
 class InvalidSetting(ValueError):
-    """What a text is instead of what its setting wants; ``what`` follows the setting's name."""
+    """A text is not what its setting needs; ``what`` says so, and follows the setting's name."""
 
     def __init__(self, what: str, hint: str | None = None) -> None:
         super().__init__(what)
@@ -45,7 +45,7 @@ class InvalidSetting(ValueError):
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of a section, for documents and for finding misspelled names."""
+    """One variable of a section, for the documents and for finding misspelled names."""
 
     name: str
     default: str | None
@@ -59,12 +59,12 @@ class Variable:
 
 
 def _parsed_by(read: Callable[[str], Any]) -> BeforeValidator:
-    """Reads a text; what is no text is taken as it is."""
+    """A validator that parses texts with ``read``, and accepts other values as they are."""
     return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
 
 
 def _parse_bounded(digits: str) -> int:
-    """A number of any length, as far as it matters that it is too large."""
+    """Parse a number of any length; a very long one is only known to be too large."""
     return int(digits.lstrip("0")[:20] or "0")
 
 
@@ -181,7 +181,7 @@ Hosts = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_hosts)]
 
 
 class Section(BaseSettings):
-    """Base of the sections. Made by ``read`` from texts, or in Python from typed values."""
+    """Base of the sections, made by ``read`` from texts, or in Python from typed values."""
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="forbid")
 
@@ -194,15 +194,15 @@ class Section(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind ``read``'s back."""
+        """Read nothing but what ``read`` passes."""
         return (init_settings,)
 
     @classmethod
     def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
-        """The section as these texts have it; those of an account alone come first.
+        """Read the section from these texts; settings for the given account win.
 
         Raises:
-            SettingsError: a text is not what its setting wants, or a setting that has no default is absent.
+            SettingsError: a text is not what its setting needs, or a setting without a default is absent.
         """
         names = {variable.name: variable.name for variable in cls.variables()}
         if account is not None:
@@ -219,16 +219,15 @@ class Section(BaseSettings):
 
     @classmethod
     def variables(cls) -> Iterator[Variable]:
-        """What the section reads: first what has no default, then in order."""
+        """The section's variables in order, those without a default first."""
         found = [_variable(one) for one in cls.model_fields.values() if one.validation_alias]
         return iter(sorted(found, key=lambda one: one.default is not None))
 
 
 class VendorSettings(Section):
-    """What a vendor needs to be asked. A vendor without credentials is left out everywhere.
+    """A vendor's settings. A vendor without credentials is left out everywhere.
 
-    ``vendor`` is the name by which status and messages speak of it when it is left out; ``title`` its
-    own name.
+    ``vendor`` is its name in status and messages; ``title`` its own name.
     """
 
     vendor: ClassVar[str]
@@ -248,7 +247,7 @@ class VendorSettings(Section):
 
     @classmethod
     def missing(cls, given: RawSettings) -> tuple[str, ...]:
-        """What is not set of that without which nothing can be asked; empty: all is."""
+        """The required settings that are not set; empty: none is missing."""
         required = [f for f in cls.model_fields.values() if f.is_required() and f.validation_alias]
         return tuple(name for name in map(_alias, required) if not given.get(name))
 
@@ -256,7 +255,7 @@ class VendorSettings(Section):
 def _texts_by_alias(
     cls: type[Section], given: RawSettings, names: dict[str, str]
 ) -> dict[str, Any]:
-    """The texts that are given, by the names that the class has for them."""
+    """The texts that are set, by the names that the class has for them."""
     source = EnvSettingsSource(cls, case_sensitive=True, env_ignore_empty=True)
     source.env_vars = {alias: given[name] for alias, name in names.items() if given.get(name)}
     return source()
@@ -265,7 +264,7 @@ def _texts_by_alias(
 def _settings_error(
     error: ValidationError, given: RawSettings, names: dict[str, str]
 ) -> SettingsError:
-    """The first thing that is wrong, without the text itself unless the check quotes it."""
+    """The error of the first wrong setting; it shows the text only if the check quotes it."""
     first = error.errors(include_url=False, include_input=False)[0]
     alias = str(first["loc"][0]) if first["loc"] else ""
     name = given.describe(names.get(alias, alias))
@@ -295,7 +294,7 @@ def _variable(field: FieldInfo) -> Variable:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this very machine."""
+    """Whether a URL's host is this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -306,7 +305,7 @@ PLAIN_HTTP: Final = "ALLOW_PLAIN_HTTP"
 
 
 def refuse_plain_http(given: RawSettings, name: str, parts: SplitResult) -> None:
-    """Without TLS credentials and personal data could be read on their way."""
+    """Refuse ``http://`` to another host, where credentials and personal data could be read on the way."""
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return
     if given.get(PLAIN_HTTP, "").lower() != "yes":
@@ -318,7 +317,7 @@ def refuse_plain_http(given: RawSettings, name: str, parts: SplitResult) -> None
 
 
 def _format_default(default: Any) -> str | None:
-    """A default as a person would write it; None: there is none."""
+    """A default as a person would write it; None: no default."""
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, tuple):

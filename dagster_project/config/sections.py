@@ -314,7 +314,7 @@ INTERNAL_NAMES: Final = frozenset(
         ENV_FILE,
     }
 )
-"""Names that the program, its image or its tests hand on to themselves: nobody's settings."""
+"""Names that the program, its image or its tests set for themselves; they are no settings."""
 
 
 @cache

@@ -1,7 +1,7 @@
-"""Every setting, read once from the environment (or ``.env``), typed and validated.
+"""All settings, read once from the environment (or ``.env``), typed and validated.
 
 A vendor without credentials has no section here and is left out everywhere. Secrets are
-``pydantic.SecretStr``: they do not print, log or pickle as text by accident.
+``pydantic.SecretStr``, so that they are not printed or logged by accident.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ S = TypeVar("S", bound=VendorSettings)
 
 
 class Settings(WarehouseSettings):
-    """All of it: the warehouse's own section, and every other one that was given.
+    """The warehouse's own section, and all other sections.
 
-    ``vendors`` has the sections of the vendors that have credentials, ``missing`` what the others
+    ``vendors`` has the sections of vendors with credentials, ``missing`` the settings that the others
     lack, both by the vendor's name. ``unknown``: sentences about names that look like settings.
     """
 
@@ -60,7 +60,7 @@ class Settings(WarehouseSettings):
         return settings.model_copy(update=found)
 
     def section(self, kind: type[S]) -> S | None:
-        """The vendor's section; None where it has no credentials."""
+        """The vendor's section; None if it has no credentials."""
         found = self.vendors.get(kind.vendor)
         return found if isinstance(found, kind) else None
 
@@ -68,7 +68,7 @@ class Settings(WarehouseSettings):
 def load_settings(
     environment: Mapping[str, str] | None = None, dotenv: Path | None = None
 ) -> Settings:
-    """Read every setting; the environment wins over the ``.env`` file. See ``read_environment``.
+    """Read all settings; the environment wins over the ``.env`` file. See ``read_environment``.
 
     Raises:
         SettingsError: a value is malformed, or ``WAREHOUSE_URL`` is set without ``PII_HASH_KEY``.
