@@ -87,14 +87,17 @@ def lateness(
     """How late these accounts are, by source and account."""
     asked = list(accounts)
     rows = connection.execute(
-        "SELECT x.source, x.account, x.due, greatest(s.newest, s.told_until - 1), ARRAY("
+        # Where as many days stand as lie between, none of them has to be looked for.
+        "SELECT x.source, x.account, x.due, greatest(s.newest, s.told_until - 1), CASE"
+        " WHEN s.told_until IS NULL AND s.until_due = x.due - s.first + 1 THEN '{}' ELSE ARRAY("
         "  SELECT g.day::date FROM generate_series("
         "   coalesce(s.told_until, s.first), x.due, '1 day') AS g(day)"
         "  WHERE NOT EXISTS (SELECT FROM ops.day_state d WHERE d.source = x.source"
-        "   AND d.account = x.account AND d.day = g.day::date) ORDER BY g.day)"
+        "   AND d.account = x.account AND d.day = g.day::date) ORDER BY g.day) END"
         " FROM unnest(%s::text[], %s::text[], %s::date[], %s::boolean[])"
         "  AS x(source, account, due, whole_history),"
-        " LATERAL (SELECT min(d.day) AS first, max(d.day) AS newest, CASE WHEN x.whole_history THEN"
+        " LATERAL (SELECT min(d.day) AS first, max(d.day) AS newest,"
+        "  count(*) FILTER (WHERE d.day <= x.due) AS until_due, CASE WHEN x.whole_history THEN"
         "   (SELECT max(e.last_day) FROM ops.extraction e WHERE e.extraction_id IN"
         "    (SELECT extraction_id FROM ops.day_state WHERE source = x.source"
         "     AND account = x.account)) END AS told_until"

@@ -15,13 +15,14 @@ from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.model.window import ONE_DAY, Account, each_day
+from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.monitoring import alarm_outbox
-from dagster_project.monitoring.account_status import AccountStatus, Red, read_account_status
+from dagster_project.monitoring.account_status import AccountStatus, read_account_statuses
 from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.monitoring.lateness import expect_due
-from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.reconcile import months_of_account
+from dagster_project.monitoring.red_days import Red
+from dagster_project.pipeline.calls_left import calls_within
+from dagster_project.pipeline.reconcile import differing_months
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import load_command, spans_text
 from dagster_project.text.wording import pluralize
@@ -104,10 +105,8 @@ def health(
             continue
         if not feed.accounts(settings):
             left_out[feed.source] = settings.missing.get(feed.vendor, ())
-        accounts += [
-            _account_health(feed, settings, warehouse, connection, account)
-            for account in feed.accounts(settings)
-        ]
+            continue
+        accounts += _health_of_feed(feed, settings, warehouse, connection)
     return Health(
         taken_at=clock.now(),
         accounts=tuple(accounts),
@@ -117,57 +116,67 @@ def health(
     )
 
 
-def _account_health(
-    feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection, account: Account
-) -> AccountHealth:
+def _health_of_feed(
+    feed: Feed, settings: Settings, warehouse: Warehouse, connection: Connection
+) -> Iterator[AccountHealth]:
+    """How a feed's accounts stand: as many queries for a thousand of them as for one."""
+    accounts = feed.accounts(settings)
+    expected = [expect_due(feed, one.label, one.time_zone) for one in accounts]
+    statuses = read_account_statuses(connection, expected)
+    points = _points(feed, settings, connection, accounts)
+    ended = {one.label: clock.today(one.time_zone) - ONE_DAY for one in accounts}
+    requested = owed_days.count_requested_left(connection, feed.source, ended)
+    last_days = {one.account: one.last_day for one in statuses.values() if one.last_day is not None}
+    receipts = load_receipts.read_receipts_of_days(connection, feed.source, last_days)
+    months = differing_months(connection, feed, accounts)
+    for account in accounts:
+        standing = statuses[feed.source, account.label]
+        lost = _lost_days(feed, settings, warehouse, account, standing.gaps)
+        notices = list(feed.notices(receipts.get(account.label, [])))
+        notices += [
+            f"{month.describe()}; way out: {month.hint}" for month in months.get(account.label, ())
+        ]
+        if lost:
+            notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
+        yield AccountHealth(
+            status=standing,
+            points=points.get(account.label),
+            requested_left=requested.get(account.label, 0),
+            red_days=tuple(_group_red(standing, [d for d in standing.red if d.day not in lost])),
+            notices=tuple(notices),
+        )
+
+
+def _lost_days(
+    feed: Feed,
+    settings: Settings,
+    warehouse: Warehouse,
+    account: Account,
+    gaps: Sequence[date],
+) -> list[date]:
+    """Missing days that the vendor can no longer be asked for."""
+    if not gaps:
+        return []
     today = clock.today(account.time_zone)
-    expected = expect_due(feed, account.label, account.time_zone)
-    standing = read_account_status(connection, expected)
-    askable = set(feed.night_days(settings, WarehouseStore(warehouse), today, standing.gaps))
-    lost = [day for day in standing.gaps if day not in askable]
-    receipts = load_receipts.read_receipts(
-        connection, feed.source, account.label, [standing.last_day] if standing.last_day else []
-    )
-    notices = list(feed.notices(receipts))
-    notices += [
-        f"{month.describe()}; way out: {month.hint}"
-        for month in months_of_account(connection, feed, account)
-        if month.state == "differs"
-    ]
-    if lost:
-        notices.append(f"the vendor cannot be asked any more for {spans_text(lost)}.")
-    red = [one for one in standing.red if one.day not in lost]
-    return AccountHealth(
-        status=standing,
-        points=_points(feed, settings, connection, account),
-        requested_left=_requested_left(connection, standing, account, today - ONE_DAY),
-        red_days=tuple(_group_red(standing, red)),
-        notices=tuple(notices),
-    )
+    askable = set(feed.night_days(settings, WarehouseStore(warehouse), today, gaps))
+    return [day for day in gaps if day not in askable]
 
 
 def _points(
-    feed: Feed, settings: Settings, connection: Connection, account: Account
-) -> PointsLeft | None:
+    feed: Feed, settings: Settings, connection: Connection, accounts: Sequence[Account]
+) -> dict[str, PointsLeft]:
     if not feed.points_a_call:
-        return None
-    spent, held = load_receipts.read_points(connection, account, clock.today(account.time_zone))
-    calls = calls_left(feed, settings, connection, account)
-    return PointsLeft(spent, held, None if calls is None else calls * feed.points_a_call)
-
-
-def _requested_left(
-    connection: Connection, standing: AccountStatus, account: Account, until: date
-) -> int:
-    """Days that a person asked the nights for and that no receipt tells of yet."""
-    wishes = owed_days.requested_backfills(connection, account.source, account.label)
-    days = {day for wish in wishes for day in each_day(wish.first_day, min(wish.last_day, until))}
-    if not days:
-        return 0
-    return len(
-        days
-        - load_receipts.day_states(connection, standing.source, standing.account, [*days]).keys()
+        return {}
+    used = load_receipts.read_points_of_accounts(
+        connection, {account: clock.today(account.time_zone) for account in accounts}
     )
+    found = {}
+    for account in accounts:
+        calls = calls_within(feed, settings, account, *used[account])
+        found[account.label] = PointsLeft(
+            *used[account], None if calls is None else calls * feed.points_a_call
+        )
+    return found
 
 
 def _group_red(standing: AccountStatus, red: Sequence[Red]) -> Iterator[RedDays]:

@@ -14,9 +14,18 @@ def calls_left(
     feed: Feed, settings: Settings, connection: Connection, account: Account
 ) -> int | None:
     """Calls that fit into what is left of the account's points today; None: not bounded."""
+    if feed.quota is None:
+        return None
+    used = load_receipts.read_points(connection, account, clock.today(account.time_zone))
+    return calls_within(feed, settings, account, *used)
+
+
+def calls_within(
+    feed: Feed, settings: Settings, account: Account, spent: int, held: int
+) -> int | None:
+    """Calls that fit into the account's points of a day beside what is spent and set aside."""
     section = settings.section(feed.settings)
     budget = feed.quota.daily_points(section, account) if feed.quota and section else None
     if feed.quota is None or budget is None:
         return None
-    spent, held = load_receipts.read_points(connection, account, clock.today(account.time_zone))
     return max(budget - spent - held, 0) // feed.quota.points_a_call

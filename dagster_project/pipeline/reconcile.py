@@ -14,6 +14,7 @@ Erased people count, as rows without number and text; so do records that were re
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -131,10 +132,38 @@ def months_of_account(connection: Connection, feed: Feed, account: Account) -> I
         " WHERE source = %s AND account = %s AND day < %s ORDER BY 1 DESC",
         (account.source, account.label, this_month),
     ).fetchall()
-    known = reconciliations.latest_comparisons(connection, account.source, account.label)
+    known = reconciliations.latest_comparisons(connection, account.source, [account.label])
     for (first,) in rows:
-        last = (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY
-        yield _read_month(connection, feed, Window(first, last, account), known.get(first))
+        window = _whole_month(account, first)
+        yield _read_month(connection, feed, window, known.get((account.label, first)))
+
+
+def differing_months(
+    connection: Connection, feed: Feed, accounts: Sequence[Account]
+) -> dict[str, list[Month]]:
+    """Months that differ from the vendor's, newest first, by account; asks nobody."""
+    if feed.whole_month is None:
+        return {}
+    labels = {account.label: account for account in accounts}
+    known = {
+        key: compared
+        for key, compared in reconciliations.latest_comparisons(
+            connection, feed.source, list(labels)
+        ).items()
+        if severity_of(feed, compared)
+    }
+    newest = load_receipts.newest_of_months(connection, feed.source, list(known))
+    found: dict[str, list[Month]] = defaultdict(list)
+    for (label, first), compared in sorted(known.items(), reverse=True):
+        receipt = newest.get((label, first))
+        if receipt == compared.newest_receipt_id:  # no day of it was loaded since
+            window = _whole_month(labels[label], first)
+            found[label].append(Month(feed, window, "differs", "", compared, receipt))
+    return found
+
+
+def _whole_month(account: Account, first: date) -> Window:
+    return Window(first, (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY, account)
 
 
 def _read_month(

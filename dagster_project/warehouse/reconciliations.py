@@ -67,27 +67,29 @@ def write_comparison(
     )
 
 
-def latest_comparisons(connection: Connection, source: str, account: str) -> dict[date, Comparison]:
-    """The newest comparison of each month that the vendor answered for."""
+def latest_comparisons(
+    connection: Connection, source: str, accounts: Sequence[str]
+) -> dict[tuple[str, date], Comparison]:
+    """The newest comparison of each account and month that the vendor answered for."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (month) month, newest_receipt_id, outcome, asked_at, figures, undated,"
-        " requests, points FROM ops.reconciliation"
-        " WHERE source = %s AND account = %s AND outcome <> 'failed'"
-        " ORDER BY month, reconciliation_id DESC",
-        (source, account),
+        "SELECT DISTINCT ON (account, month) account, month, newest_receipt_id, outcome, asked_at,"
+        " figures, undated, requests, points FROM ops.reconciliation"
+        " WHERE source = %s AND account = ANY(%s) AND outcome <> 'failed'"
+        " ORDER BY account, month, reconciliation_id DESC",
+        (source, list(accounts)),
     ).fetchall()
     return {
-        row[0]: Comparison(
-            month=row[0],
-            newest_receipt_id=row[1],
-            outcome=row[2],
-            asked_at=row[3],
-            figures={name: (pair[0], pair[1]) for name, pair in (row[4] or {}).items()},
-            undated=row[5],
-            requests=row[6],
-            points=row[7],
+        (account, month): Comparison(
+            month=month,
+            newest_receipt_id=row[0],
+            outcome=row[1],
+            asked_at=row[2],
+            figures={name: (pair[0], pair[1]) for name, pair in (row[3] or {}).items()},
+            undated=row[4],
+            requests=row[5],
+            points=row[6],
         )
-        for row in rows
+        for account, month, *row in rows
     }
 
 

@@ -40,14 +40,23 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
 
 def read_points(connection: Connection, account: Account, day: date) -> tuple[int, int]:
     """Points that were spent that day, and points that windows under way have set aside."""
-    row = fetch_row(
-        connection,
-        "SELECT coalesce((SELECT points FROM ops.point_ledger"
-        " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
-        " ops.points_held(%(source)s, %(account)s, %(day)s, NULL)",
-        {"source": account.source, "account": account.label, "day": day},
+    return read_points_of_accounts(connection, {account: day})[account]
+
+
+def read_points_of_accounts(
+    connection: Connection, days: Mapping[Account, date]
+) -> dict[Account, tuple[int, int]]:
+    """The same of several accounts, each of a day of its own."""
+    rows = connection.execute(
+        "SELECT coalesce(l.points, 0), ops.points_held(asked.source, asked.account, asked.day, NULL)"
+        " FROM unnest(%s::text[], %s::text[], %s::date[])"
+        "  WITH ORDINALITY AS asked (source, account, day, place)"
+        " LEFT JOIN ops.point_ledger l ON l.source = asked.source AND l.account = asked.account"
+        "  AND l.spent_on = asked.day ORDER BY place",
+        ([one.source for one in days], [one.label for one in days], list(days.values())),
     )
-    return int(row[0]), int(row[1])
+    found = ((int(spent), int(held)) for spent, held in rows)
+    return dict(zip(days, found, strict=True))
 
 
 def day_states(
@@ -298,6 +307,35 @@ def read_receipts(
         (source, account, list(days)),
     ).fetchall()
     return [_build_receipt(row) for row in rows]
+
+
+def read_receipts_of_days(
+    connection: Connection, source: str, days: Mapping[str, date]
+) -> dict[str, list[Receipt]]:
+    """The receipts that stand for a day of each account, by account."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+            " FROM ops.day_state JOIN unnest(%s::text[], %s::date[]) AS asked (account, day)"
+            " USING (account, day) WHERE source = %s)"
+        ).format(_RECEIPT),
+        (list(days), list(days.values()), source),
+    )
+    return {receipt.account: [receipt] for receipt in map(_receipt, rows)}
+
+
+def newest_of_months(
+    connection: Connection, source: str, months: Sequence[tuple[str, date]]
+) -> dict[tuple[str, date], int]:
+    """The newest receipt that stands in each of these accounts' months, by account and first day."""
+    rows = connection.execute(
+        "SELECT account, month, max(receipt_id) FROM ops.day_state"
+        " JOIN unnest(%s::text[], %s::date[]) AS asked (account, month) USING (account)"
+        " WHERE source = %s AND day >= month AND day < month + interval '1 month'"
+        " GROUP BY account, month",
+        ([account for account, _ in months], [month for _, month in months], source),
+    )
+    return {(account, month): receipt_id for account, month, receipt_id in rows}
 
 
 _RECEIPT_COLUMNS = (

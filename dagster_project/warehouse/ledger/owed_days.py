@@ -7,7 +7,7 @@ and failed. Days that nobody ever asked for are no debt, however many there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -77,6 +77,22 @@ def requested_backfills(connection: Connection, source: str, account: str) -> li
             (source, account),
         )
         return cursor.fetchall()
+
+
+def count_requested_left(
+    connection: Connection, source: str, until: Mapping[str, date]
+) -> dict[str, int]:
+    """Days until a day of each account that a person asked for and that have no receipt yet."""
+    rows = connection.execute(
+        "SELECT account, count(DISTINCT g.day) FROM ops.wanted_range"
+        " JOIN unnest(%s::text[], %s::date[]) AS asked (account, until) USING (account),"
+        " generate_series(first_day, least(last_day, until), '1 day') AS g (day)"
+        " WHERE source = %s AND withdrawn_at IS NULL AND NOT EXISTS (SELECT FROM ops.day_state s"
+        "  WHERE s.source = wanted_range.source AND s.account = wanted_range.account"
+        "  AND s.day = g.day) GROUP BY account",
+        (list(until), list(until.values()), source),
+    )
+    return dict(rows.fetchall())
 
 
 def started_on(connection: Connection, account: Account) -> date | None:
