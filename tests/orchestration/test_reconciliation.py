@@ -86,6 +86,8 @@ def test_a_month_that_the_vendor_changed_late_differs_until_the_named_line_has_l
 
     arguments = line.split()[1:]
     assert CliRunner().invoke(command, arguments, catch_exceptions=False).exit_code == 0
+    status = CliRunner().invoke(command, ["status"], catch_exceptions=False)
+    assert line not in " ".join(status.output.split()), "what was compared was loaded anew since"
     evaluation, told = reconcile(mornings, source)
     assert evaluation.passed, told
     assert "way out" not in told
