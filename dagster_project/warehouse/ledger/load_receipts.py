@@ -321,7 +321,7 @@ def read_receipts_of_days(
         ).format(_RECEIPT),
         (list(days), list(days.values()), source),
     )
-    return {receipt.account: [receipt] for receipt in map(_receipt, rows)}
+    return {receipt.account: [receipt] for receipt in map(_build_receipt, rows)}
 
 
 def newest_of_months(
