@@ -22,6 +22,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
+import bundle
+
 from dagster_project.config.known_names import vendor_names
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
@@ -67,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     settings = chosen_settings(options.demo)
     uri = reader_uri(settings)
-    os.umask(0o077)
     os.umask(0o077)
     home = private_folder(private_home(settings.home) / "superset")
     install()
@@ -149,7 +150,8 @@ def set_up(home: Path, uri: str, password: str) -> dict[str, Any]:
         "uri": uri,
         "options": as_options(READER_SESSION),
         "password": password,
-        "folder": str(PROJECT / "bi" / "dashboard"),
+        "files": bundle.make_bundle(),
+        "metrics": bundle.read_tables()["metrics"],
     }
     log = home / "setup.log"
     write_private(log, "")

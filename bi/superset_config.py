@@ -16,8 +16,7 @@ SQLALCHEMY_DATABASE_URI = f"sqlite:///{HOME / 'superset.db'}?check_same_thread=f
 DATA_DIR = str(HOME)
 
 APP_NAME = "Messaging warehouse"
-# The tiles that compare with the period before are an experimental plug-in, and switched off by default.
-FEATURE_FLAGS = {"CHART_PLUGINS_EXPERIMENTAL": True, "ENABLE_TEMPLATE_PROCESSING": False}
+FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": False}
 
 # What a reader asked five minutes ago may be answered from memory.
 CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 300}
@@ -47,29 +46,5 @@ CONTENT_SECURITY_POLICY_WARNING = False
 BABEL_DEFAULT_LOCALE = "en"
 LANGUAGES = {}
 
-# Bars of unsettled days are hatched: the seven series of "Outcomes by day" are sorted by name, the three
-# settled ones first (bi/dashboard/charts). No other bar chart has so many that it reaches a hatch.
-PLAIN = {"symbol": "none"}
-HATCHED = {
-    "symbol": "rect",
-    "color": "rgba(255, 255, 255, 0.75)",
-    "dashArrayX": [1, 0],
-    "dashArrayY": [2, 5],
-    "rotation": -0.785,
-}
-THEME_DEFAULT = {
-    **BASE,
-    "token": {
-        **BASE["token"],
-        "brandAppName": APP_NAME,
-        "echartsOptionsOverridesByChartType": {
-            "echarts_timeseries_bar": {
-                "aria": {
-                    "enabled": True,
-                    "decal": {"show": True, "decals": [PLAIN] * 3 + [HATCHED] * 4},
-                }
-            }
-        },
-    },
-}
+THEME_DEFAULT = {**BASE, "token": {**BASE["token"], "brandAppName": APP_NAME}}
 THEME_DARK = None

@@ -1,8 +1,8 @@
 """Make Superset's metadata ready: schema, administrator, the warehouse, the dashboard, descriptions.
 
 Runs in Superset's own environment, started by ``start.py``, which writes one JSON object to standard
-input: ``uri`` of the warehouse as the BI role, ``options`` of its sessions, ``password`` for a first administrator, ``folder`` of the
-dashboard's files. Safe to run again; a dashboard edited in Superset is overwritten only when its files
+input: ``uri`` of the warehouse as the BI role, ``options`` of its sessions, ``password`` for a first administrator,
+``files`` of the dashboard (``bundle.py``), ``metrics`` of the views of ``bi``. Safe to run again; a dashboard edited in Superset is overwritten only when its files
 have changed since.
 """
 
@@ -35,12 +35,12 @@ def main() -> None:
     with app.app_context():
         upgrade(directory=str(Path(sys.modules["superset"].__file__).parent / "migrations"))
         made = make_administrator(wish["password"])
-        files = read_bundle(Path(wish["folder"]))
+        files = wish["files"]
         database = register_warehouse(files, wish["uri"], wish["options"])
         imported = import_assets(files, Path(app.config["DATA_DIR"]) / "imported")
         if imported:
             database = register_warehouse(files, wish["uri"], wish["options"])
-        described = describe(database)
+        described = describe(database, wish["metrics"])
     print(json.dumps({"made_administrator": made, "imported": imported, "datasets": described}))
 
 
@@ -58,14 +58,6 @@ def make_administrator(password: str) -> bool:
     ):
         raise SystemExit("Superset did not take the administrator")
     return True
-
-
-def read_bundle(folder: Path) -> dict[str, str]:
-    """The dashboard's files, named as in an archive of Superset's export."""
-    return {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*.yaml"))
-    }
 
 
 def register_warehouse(files: dict[str, str], uri: str, options: str):
@@ -116,8 +108,8 @@ def import_assets(files: dict[str, str], mark: Path) -> bool:
     return True
 
 
-def describe(database) -> int:
-    """A dataset for each view of bi, its columns described as the warehouse's comments describe them."""
+def describe(database, metrics: dict[str, dict[str, list[str]]]) -> int:
+    """A dataset for each view of bi, described as the warehouse's comments do, with its metrics."""
     from sqlalchemy import text
     from superset import db
     from superset.connectors.sqla.models import SqlaTable
@@ -138,12 +130,33 @@ def describe(database) -> int:
         }:
             dataset.fetch_metadata()
         dataset.description = meaning
+        save_metrics(dataset, metrics.get(view, {}))
+    db.session.flush()
     for dataset in db.session.query(SqlaTable).filter_by(database_id=database.id, schema="bi"):
-        view = dataset.table_name.removesuffix("_recent")
         for column in dataset.columns:
-            column.description = columns.get((view, column.column_name), column.description)
+            key = (dataset.table_name, column.column_name)
+            column.description = columns.get(key, column.description)
     db.session.commit()
     return len(views)
+
+
+def save_metrics(dataset, metrics: dict[str, list[str]]) -> None:
+    """Those of the view whose columns it has; a metric that a user made keeps its name."""
+    from superset.connectors.sqla.models import SqlMetric
+
+    columns = {column.column_name for column in dataset.columns}
+    standing = {metric.metric_name for metric in dataset.metrics}
+    for name, (expression, number_format, meaning, *needs) in metrics.items():
+        if name not in standing and columns.issuperset(needs):
+            dataset.metrics.append(
+                SqlMetric(
+                    metric_name=name,
+                    verbose_name=name.replace("_", " "),
+                    expression=expression,
+                    d3format=number_format,
+                    description=meaning,
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The demo has a home of its own (``.warehouse-demo``): its Postgres, its Dagster home and its keys are
 never those of real data. The sandbox's clock stands still at the moment of the first demo, so that
-a second one finds nothing changed.
+a second one finds nothing changed. A demo of more days plays some evenings before it: the days that
+were unfinished then tell how long statuses take. Accounts and templates get names once.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from time import monotonic
 
 import click
 
-from dagster_project.cli import backfill, picture
+from dagster_project.cli import backfill, labels, picture
+from dagster_project.clock import CLOCK_FILE as SHIFT_FILE
 from dagster_project.config.environment import read_environment
 from dagster_project.config.known_names import is_setting
 from dagster_project.config.project import ENV_FILE, HOME
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import services
+from dagster_project.sandbox.names import accounts_csv, templates_csv
 from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.warehouse.server.home import (
     private_home,
@@ -34,16 +37,22 @@ from dagster_project.warehouse.server.home import (
 )
 
 CLOCK_FILE = "demo.json"
+ACCOUNTS_FILE, TEMPLATES_FILE = "accounts.csv", "templates.csv"
 MOST_DAYS = 400
 """The demo's first partition lies so far back, at the beginning of a month."""
+USUAL_DAYS = 30
+EVENINGS_AGO = (3, 2, 1)
+"""A longer demo asks for SMS as they stood so many days before it, too."""
+CHANGING_DAYS = 10
+"""How far back each of these evenings, but for the first, looks."""
 
 
 @contextmanager
-def demo_environment(*, running: bool = False) -> Iterator[datetime]:
+def demo_environment(*, running: bool = False) -> Iterator[tuple[datetime, SandboxProcess]]:
     """Settings of the demo: a home of its own, and the sandbox as every vendor.
 
     ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
-    stands still at the moment of the first demo, which is answered.
+    stands still at the moment of the first demo, which is answered with the sandbox.
     """
     with refuse_others_folders(demo_home()):
         home = private_home(demo_home())
@@ -66,7 +75,7 @@ def demo_environment(*, running: bool = False) -> Iterator[datetime]:
         }
         services.settings.cache_clear()
         services.warehouse.cache_clear()
-        yield clock
+        yield clock, sandbox
 
 
 def demo_home() -> Path:
@@ -78,14 +87,17 @@ def demo_home() -> Path:
 def demo(*, days: int) -> int:
     """Load, then show what was loaded and how to go on."""
     began = monotonic()
-    with demo_environment() as clock:
+    with demo_environment() as (clock, sandbox):
         click.echo("starting Postgres and the vendor sandbox …", err=True)
         services.ready_warehouse(lambda line: click.echo(line, err=True))
+        if days > USUAL_DAYS and not (services.settings().home / ACCOUNTS_FILE).exists():
+            play_evenings(clock, sandbox, days)
         results = []
         for feed in FEEDS:
             today = clock.astimezone(feed.time_zone(services.settings())).date()
             span = each_day(today - timedelta(days=days), today - timedelta(days=1))
             results += backfill.run([feed], list(span), chunk_days=days)
+        give_names()
         for line in backfill.summary_lines(results):
             click.echo(line)
         click.echo()
@@ -98,6 +110,41 @@ def demo(*, days: int) -> int:
         )
         click.echo(_next_steps())
     return backfill.exit_status(results)
+
+
+def play_evenings(clock: datetime, sandbox: SandboxProcess, days: int) -> None:
+    """Load SMS as they stood on evenings before ``clock``, each observation dated with its evening."""
+    file = services.settings().home / "clock"
+    os.environ[SHIFT_FILE] = str(file)
+    try:
+        for ago in EVENINGS_AGO:
+            evening = clock - timedelta(days=ago)
+            write_private(file, str((evening - datetime.now(UTC)).total_seconds()))
+            sandbox.post("clock", {"now": evening.isoformat()})
+            for feed in [feed for feed in FEEDS if feed.sms_marts]:
+                today = evening.astimezone(feed.time_zone(services.settings())).date()
+                back = days - ago if ago == max(EVENINGS_AGO) else CHANGING_DAYS
+                span = each_day(today - timedelta(days=back), today - timedelta(days=1))
+                backfill.run([feed], list(span), chunk_days=days)
+    finally:
+        del os.environ[SHIFT_FILE]
+        file.unlink(missing_ok=True)
+        sandbox.post("clock", {"now": clock.isoformat()})
+
+
+def give_names() -> None:
+    """Name accounts and templates as a user would, the first time; the files stay as examples."""
+    home = services.settings().home
+    if (home / ACCOUNTS_FILE).exists():
+        return
+    with services.warehouse().connect_admin() as connection:
+        accounts = connection.execute("SELECT vendor, account FROM bi.account").fetchall()
+        templates = connection.execute(
+            "SELECT template_id::text, template_text FROM bi.template"
+        ).fetchall()
+    write_private(home / TEMPLATES_FILE, templates_csv(templates))
+    write_private(home / ACCOUNTS_FILE, accounts_csv(accounts))
+    labels.labels(files=[home / ACCOUNTS_FILE, home / TEMPLATES_FILE])
 
 
 def _first_demo(home: Path) -> datetime:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +19,10 @@ from dagster_project.errors import SettingsError
 from tests.bi.conftest import DAY, Loads, Readers, sms
 
 BI = Path(__file__).resolve().parents[2] / "bi"
-FILES = {
-    str(path.relative_to(BI / "dashboard")): yaml.safe_load(path.read_text(encoding="utf-8"))
-    for path in sorted((BI / "dashboard").rglob("*.yaml"))
-}
+sys.path.insert(0, str(BI))
+bundle = importlib.import_module("bundle")
+TABLES = bundle.read_tables()
+FILES = {path: yaml.safe_load(text) for path, text in bundle.make_bundle().items()}
 DATASETS = {file["uuid"]: file for name, file in FILES.items() if name.startswith("datasets/")}
 CHARTS = {file["uuid"]: file for name, file in FILES.items() if name.startswith("charts/")}
 DASHBOARD = FILES["dashboards/messaging.yaml"]
@@ -56,7 +59,8 @@ def test_every_metric_and_filter_of_a_chart_can_be_asked(
     chart = CHARTS[uuid]
     params = chart["params"]
     dataset = DATASETS[chart["dataset_uuid"]]
-    metrics = [*params.get("metrics", []), *([params["metric"]] if "metric" in params else [])]
+    singles = [params[name] for name in ("metric", "timeseries_limit_metric") if name in params]
+    metrics = [*params.get("metrics", []), *singles]
     filters = {"WHERE": ["true"], "HAVING": ["true"]}
     for each in params["adhoc_filters"]:
         temporal = each["expressionType"] == "SIMPLE"
@@ -86,10 +90,104 @@ def test_the_dashboard_shows_every_chart_and_filters_by_columns_that_exist() -> 
     assert shown == set(CHARTS)
     for each in DASHBOARD["metadata"]["native_filter_configuration"]:
         [target] = each["targets"]
+        if each["filterType"] == "filter_time":
+            assert target == {}
+            continue
         columns = DATASETS[target["datasetUuid"]]["columns"]
         assert target["column"]["name"] in {column["column_name"] for column in columns}
     names = [each["name"] for each in DASHBOARD["metadata"]["native_filter_configuration"]]
-    assert names == ["Vendor", "Account", "Category", "Campaign", "Country"]
+    assert names == ["Days", "Settled", "Vendor", "Account", "Category", "Campaign", "Country"]
+
+
+@pytest.mark.parametrize("name", TABLES["tiles"])
+def test_a_tile_follows_every_filter_of_its_tab_or_its_title_says_that_it_does_not(
+    name: str,
+) -> None:
+    chart = FILES[f"charts/{name}.yaml"]
+    columns = {column["column_name"] for column in DATASETS[chart["dataset_uuid"]]["columns"]}
+    number = bundle.numbers_of(TABLES)[name]
+    ranges = [one for one in chart["params"]["adhoc_filters"] if one.get("comparator")]
+    for each in DASHBOARD["metadata"]["native_filter_configuration"]:
+        if f"TAB-{bundle.tab_of(name, TABLES)}" not in each["scope"]["rootPath"]:
+            assert number in each["scope"]["excluded"]
+            continue
+        if number in each["scope"]["excluded"]:
+            listed = chart["slice_name"].partition("[not by: ")[2].rstrip("]").split(", ")
+            assert each["name"] in listed
+        elif each["filterType"] == "filter_time":
+            assert [one["subject"] for one in ranges] == ["day"]
+        else:
+            assert each["targets"][0]["column"]["name"] in columns
+
+
+def test_what_is_not_settled_is_told_by_the_name_of_a_series_alone() -> None:
+    """No pattern hangs on a series' place, and no other chart has these names."""
+    assert "decal" not in (BI / "superset_config.py").read_text()
+    pale = {name for name in TABLES["layout"]["colors"] if name.startswith("not settled: ")}
+    for name, tile in TABLES["tiles"].items():
+        series = {
+            each["label"] for each in FILES[f"charts/{name}.yaml"]["params"].get("metrics", [])
+        }
+        if tile["kind"] == "outcomes":
+            assert pale < series
+            assert series <= set(TABLES["layout"]["colors"])
+        else:
+            assert not series & pale
+
+
+@pytest.mark.parametrize("view", TABLES["metrics"])
+def test_every_saved_metric_can_be_asked_of_its_view(readers: Readers, view: str) -> None:
+    with readers.session("warehouse_bi") as connection:
+        cursor = connection.execute(f"SELECT * FROM bi.{view} LIMIT 0")
+        assert cursor.description is not None
+        columns = {column.name for column in cursor.description}
+    for expression, number_format, meaning, *needs in TABLES["metrics"][view].values():
+        assert number_format.startswith((",", "."))
+        assert meaning
+        if columns.issuperset(needs):
+            readers.ask(f"SELECT {expression} FROM bi.{view}", values=())
+
+
+def test_what_no_vendor_reports_is_not_shown_as_nothing(loads: Loads, readers: Readers) -> None:
+    loads.rows("tellody_activity", "main", DAY, [{"sms_sent": 5, "email_sent": 1}], settled=True)
+    metrics = bundle.charts.Metrics(
+        TABLES["metrics"]["messaging_day"], TABLES["datasets"]["messages"]["columns"]
+    )
+    source = TABLES["datasets"]["messages"]["sql"]
+    shown = {
+        name: readers.one(
+            f"SELECT {metrics.written(name)} FROM ({source}) m WHERE vendor = 'tellody'"
+        )
+        for name in ("attempted", "failed", "final_rate")
+    }
+    assert shown == {"attempted": "6", "failed": "not reported", "final_rate": "not reported"}
+    nothing = readers.one(f"SELECT {metrics.written('failed')} FROM ({source}) m WHERE false")
+    assert nothing == "no data"
+
+
+def test_months_are_compared_only_where_both_are_whole(loads: Loads, readers: Readers) -> None:
+    march = [date(2024, 3, day) for day in range(1, 32)]
+    for day in [*march, DAY]:
+        loads.rows("tellody_activity", "main", day, [{"sms_sent": 10, "email_sent": 0}])
+    before = readers.ask(
+        "SELECT month_start, days, is_whole, attempted_month_before"
+        f" FROM ({TABLES['datasets']['months']['sql']}) m"
+        " WHERE vendor = 'tellody' AND month_start <= '2024-04-01' ORDER BY 1"
+    )
+    assert before == [(date(2024, 3, 1), 31, True, None), (DAY, 1, False, 310)]
+
+
+def test_hours_are_averages_over_the_weekdays_of_the_days_chosen(
+    loads: Loads, readers: Readers
+) -> None:
+    for day, count in ((DAY, 4), (DAY + timedelta(days=7), 2), (DAY + timedelta(days=8), 1)):
+        loads.sms(day, [sms(f"+{number}") for number in range(count)])
+    expression = TABLES["metrics"]["sms_hour"]["average_per_day"][0]
+    averages = readers.ask(
+        f"SELECT weekday, {expression} FROM ({TABLES['datasets']['hours']['sql']}) h"
+        " GROUP BY weekday ORDER BY 1"
+    )
+    assert averages == [("1 Mon", 3), ("2 Tue", Decimal("0.5"))]
 
 
 def test_superset_may_only_read() -> None:

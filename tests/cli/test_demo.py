@@ -64,6 +64,7 @@ def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> No
     assert all(count > 0 for count, _ in versions.values())
     assert "calltouch: 30 of 30 days" in first
     assert "SMS a day by outcome" in first
+    check_names_and_opt_outs(warehouse)
     assert "postgresql://warehouse_bi@127.0.0.1:" in first
     for secret in embedded.ensure_running(home.with_name("home-demo")).passwords.values():
         assert secret.get_secret_value() not in first
@@ -83,6 +84,42 @@ def trip_no_alert(home: Path) -> None:
     scrape = Scrape(run_demo(home, "--demo", "metrics"))
     assert len([name for name, _ in scrape.values if name == "warehouse_gap_days"]) == 7
     assert firing(promtool, home.parent, [scrape] * 30, 60) == set()
+
+
+def check_names_and_opt_outs(warehouse: Warehouse) -> None:
+    """A dashboard over the demo reads like one over real data."""
+    with warehouse.connect_admin() as connection:
+        unnamed = connection.execute(
+            "SELECT account FROM bi.account WHERE account_label = account"
+        ).fetchall()
+        named = connection.execute(
+            "SELECT count(*) FILTER (WHERE template_label <> template_text), count(campaign)"
+            " FROM bi.template"
+        ).fetchone()
+        per_thousand = connection.execute(
+            "SELECT 1000.0 * sum(optouts) / sum(sms_sent + email_sent) FROM bi.tellody_activity_day"
+        ).fetchone()
+    assert unnamed == []
+    assert named is not None
+    assert min(named) >= 5
+    assert per_thousand is not None
+    assert 0.5 < per_thousand[0] < 6
+
+
+def test_a_longer_demo_tells_how_long_statuses_take(home: Path) -> None:
+    run_demo(home, "demo", "--days", "31")
+    warehouse = Warehouse.on(embedded.ensure_running(home.with_name("home-demo")))
+    with warehouse.connect_admin() as connection:
+        found = connection.execute(
+            "SELECT count(DISTINCT observed_on), sum(turned_final),"
+            " sum(hours_to_final) / sum(turned_final) FROM bi.sms_maturity"
+        ).fetchone()
+    assert found is not None
+    evenings, turned, hours = found
+    assert evenings == 4
+    assert turned > 0
+    assert 0 < hours < 240
+    assert not (home.with_name("home-demo") / "clock").exists()
 
 
 def check_special_days(warehouse: Warehouse) -> None:

@@ -27,7 +27,10 @@ from dagster_project.text.scrub import remember_secret
 LOCK_SECONDS = 900
 SERVER_DATA = "postgres"
 FOLDERS = ("secrets", "dagster", "superset", SERVER_DATA)
-FILES = ("embedded.lock", "embedded.json", "erasures.lock", "erasures.json", "demo.json")
+FILES = (
+    *("embedded.lock", "embedded.json", "erasures.lock", "erasures.json"),
+    *("demo.json", "accounts.csv", "templates.csv"),
+)
 PARENT_MODE = 0o755
 
 
