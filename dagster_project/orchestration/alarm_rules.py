@@ -232,7 +232,7 @@ def _check_alarm(
     day = date.fromisoformat(evaluation.partition or "")
     name = evaluation.check_name
     figures = ", ".join(f"{key} {value.value}" for key, value in evaluation.metadata.items())
-    held = load_receipts.held_days(connection, feed.source, day=day) if name == HELD else []
+    held = load_receipts.held_days(connection, feed.source, days=[day]) if name == HELD else []
     told = [key.removeprefix(ACCOUNT) for key in evaluation.metadata if key.startswith(ACCOUNT)]
     accounts = [one.account for one in held] or told
     accounts = accounts or [

@@ -10,13 +10,12 @@ keeps the earlier days, and a re-executed run does only the days that its predec
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from functools import partial
 
 import dagster as dg
 from pydantic import BaseModel, Field
 
 from dagster_project.config.settings import Settings
-from dagster_project.errors import AnswerNotTrusted, HeldBack, WarehouseError
+from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.orchestration import (
@@ -28,6 +27,7 @@ from dagster_project.orchestration import (
     report,
     services,
 )
+from dagster_project.orchestration.day_events import DayEvents
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.reporter import Reporter, UnreportedDays, read_unreported
@@ -165,10 +165,11 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             _days_to_ask(feed, due),
             newest_first=not config.oldest_first,
         )
+        events = DayEvents(context, feed_run, asked=ask, loaded=load)
         step = (refresh_days if load else extract_days) if ask else replay_days
         done = 0
         for chunk in step(feed_run, scope):
-            reporter.add(chunk, partial(_log, context, feed_run, asked=ask, loaded=load))
+            reporter.add(chunk, events.write)
             done += len(chunk.days)
             report.progress(context, feed, chunk, done, len(days))
             if due is not None and nights.may_wait(due, chunk):
@@ -177,7 +178,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
                 problems += chunk.problems
             problems += chunk.doubts if load else []
         if load:
-            reporter.add(WindowDone(), lambda _: _log_source(context, feed_run))
+            reporter.add(WindowDone(), events.write_source)
         reporter.write()
     if reporter.problem:
         context.log.error(reporter.problem)
@@ -198,15 +199,8 @@ def _report_late(
         f"{pluralize(len(late.chunk.days), 'day')} that run {late.run_id} committed, and that Dagster was"
         " not told of, are reported now."
     )
-    write = partial(
-        _log, context, feed_run, asked=late.asked, loaded=True, committed_by=late.run_id
-    )
-    reporter.add(late.chunk, write)
-
-
-def _log_source(context: dg.AssetExecutionContext, feed_run: FeedRun) -> None:
-    for evaluation in checks.of_source(feed_run):
-        context.log_event(evaluation)
+    events = DayEvents(context, feed_run, asked=late.asked, loaded=True, committed_by=late.run_id)
+    reporter.add(late.chunk, events.write)
 
 
 def _note_acceptance(
@@ -250,50 +244,3 @@ def _earlier_tries(context: dg.AssetExecutionContext) -> list[str]:
         tries.append(run.parent_run_id)
         run = context.instance.get_run_by_id(run.parent_run_id)
     return tries
-
-
-def _log(
-    context: dg.AssetExecutionContext,
-    feed_run: FeedRun,
-    chunk: WindowDone,
-    *,
-    asked: bool,
-    loaded: bool,
-    committed_by: str | None = None,
-) -> None:
-    """Materializations and checks of the days that are done; ``committed_by``: by an earlier run."""
-    feed = feed_run.feed
-    earlier = {"committed by run": committed_by} if committed_by else {}
-    for day, receipts in chunk.days.items():
-        key = day.isoformat()
-        if asked:
-            context.log_event(
-                dg.AssetMaterialization(
-                    dg.AssetKey(feed.raw_asset),
-                    partition=key,
-                    metadata=report.raw_metadata(receipts, chunk.costs[day]) | earlier,
-                )
-            )
-        if loaded:
-            context.log_event(
-                dg.AssetMaterialization(
-                    dg.AssetKey(feed.asset),
-                    partition=key,
-                    metadata=report.rows_metadata(feed, receipts, chunk.costs[day], asked=asked)
-                    | earlier,
-                    description=report.summary(receipts, asked=asked),
-                )
-            )
-            for evaluation in checks.evaluations(context, feed_run, day, receipts):
-                context.log_event(evaluation)
-    for problem in chunk.problems:
-        if isinstance(problem, HeldBack):
-            for day in problem.days:
-                for evaluation in checks.held(context, feed_run, day):
-                    context.log_event(evaluation)
-        elif loaded and isinstance(problem, AnswerNotTrusted):
-            for day in problem.days_of_window() & {
-                *map(date.fromisoformat, context.partition_keys)
-            }:
-                for evaluation in checks.not_read(context, feed_run, day, problem):
-                    context.log_event(evaluation)

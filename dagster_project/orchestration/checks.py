@@ -1,12 +1,13 @@
 """Asset checks of a feed's rows, evaluated for each day as it is materialized.
 
-In a run over a range of days Dagster records no partition for a returned result, so evaluations are
+Days that are reported together are evaluated by one query a check. In a run over a range of days Dagster records no partition for a returned result, so evaluations are
 logged, each with its day and the materialization it speaks of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from statistics import median
 from typing import Any, NamedTuple
@@ -23,7 +24,9 @@ from dagster_project.orchestration import freshness, reconciliation, report
 from dagster_project.orchestration.names import ACCOUNT, HELD
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.text.wording import pluralize
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.load_receipts import HeldDay
 
 _DESCRIPTIONS = {
     "complete": "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
@@ -65,17 +68,28 @@ def of_source(feed_run: FeedRun) -> Iterator[dg.AssetCheckEvaluation]:
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, feed_run: FeedRun, day: date, receipts: Sequence[Receipt]
+    context: dg.AssetExecutionContext,
+    feed_run: FeedRun,
+    days: Mapping[date, Sequence[Receipt]],
+    targets: Mapping[date, Target],
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The day's evaluations; log them right after its materialization."""
-    return _evaluations(context, feed_run.feed, day, _results(feed_run, day, receipts))
+    """The evaluations of these days; ``targets``: their materializations, where they are known."""
+    with feed_run.connections.reading() as connection:
+        held = _held_of(connection, feed_run.feed.source, days)
+        usual = _rows_of_weekdays(connection, feed_run.feed.source, days)
+    for day, receipts in days.items():
+        results = _results(day, receipts, held[day], usual[_accounts(receipts)])
+        yield from _evaluations(context, feed_run.feed, day, results, targets.get(day))
 
 
 def held(
-    context: dg.AssetExecutionContext, feed_run: FeedRun, day: date
+    context: dg.AssetExecutionContext, feed_run: FeedRun, days: Collection[date]
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluation of a day of which an answer is held back: its old rows and materialization stand."""
-    return _evaluations(context, feed_run.feed, day, [_held(feed_run, day)])
+    """Evaluations of days of which an answer is held back: their old rows and materializations stand."""
+    with feed_run.connections.reading() as connection:
+        found = _held_of(connection, feed_run.feed.source, days)
+    for day in days:
+        yield from _evaluations(context, feed_run.feed, day, [_held(found[day])])
 
 
 def not_read(
@@ -93,9 +107,13 @@ def not_read(
 
 
 def _evaluations(
-    context: dg.AssetExecutionContext, feed: Feed, day: date, results: Iterable[_Result]
+    context: dg.AssetExecutionContext,
+    feed: Feed,
+    day: date,
+    results: Iterable[_Result],
+    target: Target | None = None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    target = _target(context, dg.AssetKey(feed.asset), day.isoformat())
+    target = target or _target(context, dg.AssetKey(feed.asset), day.isoformat())
     for result in results:
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(feed.asset),
@@ -119,7 +137,9 @@ class _Result(NamedTuple):
     figures: dict[str, Any]
 
 
-def _results(feed_run: FeedRun, day: date, receipts: Sequence[Receipt]) -> Iterator[_Result]:
+def _results(
+    day: date, receipts: Sequence[Receipt], held: Sequence[HeldDay], usual: Mapping[date, int]
+) -> Iterator[_Result]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     received = sum(receipt.rows_received for receipt in receipts)
     rows = sum(receipt.rows for receipt in receipts)
@@ -159,15 +179,22 @@ def _results(feed_run: FeedRun, day: date, receipts: Sequence[Receipt]) -> Itera
         said if outside else "every record is dated inside of the window",
         {"outside": outside},
     )
-    yield _held(feed_run, day)
+    yield _held(held)
     yield _readable(receipts)
-    yield _volume(feed_run, day, rows, [receipt.account for receipt in receipts])
+    yield _volume(day, rows, usual)
 
 
-def _held(feed_run: FeedRun, day: date) -> _Result:
-    """Of any account: a run narrowed to the others does not hide it."""
-    with feed_run.connections.reading() as connection:
-        held = load_receipts.held_days(connection, feed_run.feed.source, day=day)
+def _held_of(
+    connection: Connection, source: str, days: Collection[date]
+) -> Mapping[date, list[HeldDay]]:
+    """By day what is held, of any account: a run narrowed to the others does not hide it."""
+    found: dict[date, list[HeldDay]] = defaultdict(list)
+    for one in load_receipts.held_days(connection, source, days=days):
+        found[one.day].append(one)
+    return found
+
+
+def _held(held: Sequence[HeldDay]) -> _Result:
     said = "; ".join(f"account {one.account}: {one.why}; {one.hint}" for one in held)
     figures: dict[str, Any] = {f"account {one.account}": one.why for one in held}
     for one in held:
@@ -204,18 +231,30 @@ def _reasons(receipts: Sequence[Receipt]) -> dict[str, int]:
     return reasons
 
 
-def _volume(feed_run: FeedRun, day: date, rows: int, accounts: Sequence[str]) -> _Result:
+def _accounts(receipts: Sequence[Receipt]) -> tuple[str, ...]:
+    return tuple(sorted(receipt.account for receipt in receipts))
+
+
+def _weekdays_before(day: date) -> list[date]:
+    return [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
+
+
+def _rows_of_weekdays(
+    connection: Connection, source: str, days: Mapping[date, Sequence[Receipt]]
+) -> Mapping[tuple[str, ...], Mapping[date, int]]:
+    """By the accounts that days were loaded of: rows of the weekdays before them that all of these have."""
+    asked: dict[tuple[str, ...], set[date]] = defaultdict(set)
+    for day, receipts in days.items():
+        asked[_accounts(receipts)].update(_weekdays_before(day))
+    return {
+        accounts: load_receipts.rows_of_accounts(connection, source, accounts, weekdays)
+        for accounts, weekdays in asked.items()
+    }
+
+
+def _volume(day: date, rows: int, usual_rows: Mapping[date, int]) -> _Result:
     """Against the median of the last four same weekdays that are loaded; a drop below half warns."""
-    weekdays = [day - timedelta(weeks=weeks) for weeks in range(1, 5)]
-    with feed_run.connections.reading() as connection:
-        before = [
-            int(row[0])
-            for row in connection.execute(
-                "SELECT sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
-                " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
-                (feed_run.feed.source, list(accounts), weekdays, len(accounts)),
-            )
-        ]
+    before = [usual_rows[one] for one in _weekdays_before(day) if one in usual_rows]
     usual = median(before) if before else 0
     passed = usual < _ENOUGH_ROWS or rows >= usual * _DROP
     said = (

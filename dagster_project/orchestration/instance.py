@@ -29,6 +29,9 @@ from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
 
 STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
 
+EVENT_BATCH = ("DAGSTER_EVENT_BATCH_SIZE", "1000")
+"""Dagster's own setting: what a run of many days is planned to do is written at once (``event_log``)."""
+
 INSTANCE_YAML = f"""\
 # Made by the warehouse; it is written anew when it differs.
 storage:
@@ -96,6 +99,7 @@ def prepare_folder(warehouse_home: Path) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     # Child processes run in other folders.
     os.environ[HOME] = str(warehouse_home)
+    os.environ.setdefault(*EVENT_BATCH)
     os.environ[ENV_FILE] = str(settings_file(is_setting) or "")
     path = home / "dagster.yaml"
     if not given:

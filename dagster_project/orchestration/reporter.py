@@ -1,4 +1,4 @@
-"""Tells Dagster of days that are committed, and goes on where Dagster's storage takes nothing.
+"""Tells Dagster of days that are committed, many at once, and goes on where its storage takes nothing.
 
 A day's rows stand whether or not its events could be written. What could not be told is tried again
 with each window that ends, and at the end of the run; what is left then is told by the next run of the
@@ -23,15 +23,16 @@ from dagster_project.warehouse.ledger import load_receipts
 
 Write = Callable[[WindowDone], None]
 
+FAILURES_IN_A_ROW = 2
+"""So many, and Dagster's storage is taken to be down until the next window ends."""
+MOST_DAYS = 100
+"""That are written together: a transaction of a second at most, and few days to try again."""
+
 
 @dataclass(frozen=True)
 class _Waiting:
     chunk: WindowDone
     write: Write
-
-
-FAILURES_IN_A_ROW = 2
-"""So many, and Dagster's storage is taken to be down until the next window ends."""
 
 
 class Reporter:
@@ -43,7 +44,7 @@ class Reporter:
         self._failure: Exception | None = None
 
     def add(self, chunk: WindowDone, write: Write) -> None:
-        """Have the chunk written, day by day, and what is not of a day last."""
+        """Have the chunk written, days first, and what is not of a day last."""
         for day, receipts in chunk.days.items():
             of_day = replace(chunk, days={day: receipts}, problems=[])
             self._waiting.append(_Waiting(of_day, write))
@@ -51,25 +52,34 @@ class Reporter:
         self.write()
 
     def write(self) -> None:
-        """Try all that waits once."""
-        told: list[Receipt] = []
+        """Try all that waits once: together, and one by one where that fails."""
+        left, self._waiting = self._waiting, deque()
         failures = 0
-        for _ in range(len(self._waiting)):
-            first = self._waiting.popleft()
-            try:
-                first.write(first.chunk)
-            except Exception as error:  # noqa: BLE001 - whatever keeps Dagster from being told
-                self._failure = error
-                self._waiting.append(first)
-                failures += 1
+        while left and failures < FAILURES_IN_A_ROW:
+            group = _next_group(left)
+            if len(group) > 1 and self._try(_together(group)):
+                continue
+            for number, one in enumerate(group):
                 if failures == FAILURES_IN_A_ROW:
+                    left.extendleft(reversed(group[number:]))
                     break
-            else:
-                failures = 0
-                told += [r for receipts in first.chunk.days.values() for r in receipts]
+                failures = 0 if self._try(one) else failures + 1
+        self._waiting.extendleft(reversed(left))
+
+    def _try(self, one: _Waiting) -> bool:
+        """Write it; what a single one's failure leaves waits for the next time."""
+        try:
+            one.write(one.chunk)
+        except Exception as error:  # noqa: BLE001 - whatever keeps Dagster from being told
+            self._failure = error
+            if len(one.chunk.days) <= 1:
+                self._waiting.append(one)
+            return False
+        told = [receipt for receipts in one.chunk.days.values() for receipt in receipts]
         # Not marked is told once more by the next run: no reason to stop this one.
         with suppress(WarehouseError), self._feed_run.connections.reading() as connection:
             load_receipts.mark_reported(connection, told)
+        return True
 
     @property
     def problem(self) -> str:
@@ -113,6 +123,23 @@ def read_unreported(
         yield UnreportedDays(
             run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values()))
         )
+
+
+def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
+    """Take off what comes next: days that are written alike, or what is not of a day."""
+    group = [waiting.popleft()]
+    while group[0].chunk.days and waiting and len(group) < MOST_DAYS:
+        if waiting[0].write != group[0].write or not waiting[0].chunk.days:
+            break
+        group.append(waiting.popleft())
+    return group
+
+
+def _together(group: Sequence[_Waiting]) -> _Waiting:
+    chunks = [one.chunk for one in group]
+    days = {day: receipts for chunk in chunks for day, receipts in chunk.days.items()}
+    costs = {day: cost for chunk in chunks for day, cost in chunk.costs.items()}
+    return _Waiting(WindowDone(days=days, costs=costs), group[0].write)
 
 
 def _chunk(days: dict[date, list[Receipt]]) -> WindowDone:

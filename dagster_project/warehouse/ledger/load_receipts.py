@@ -7,7 +7,7 @@ where its rows do.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -83,47 +83,11 @@ def write_receipts(
 
     ``time_zone`` is the one whose calendar days they are.
     """
+    written = connection.execute(_INSERT_RECEIPTS, _columns(receipts, run_id)).fetchall()
+    numbers = {(source, account, day): number for number, source, account, day in written}
     for receipt in receipts:
-        row = fetch_row(
-            connection,
-            _INSERT_RECEIPT,
-            (
-                receipt.extraction_id,
-                receipt.source,
-                receipt.account,
-                receipt.day,
-                run_id,
-                receipt.is_replay,
-                receipt.rows_received,
-                receipt.rows_inserted,
-                receipt.rows_updated,
-                receipt.rows_deleted,
-                receipt.rows_unchanged,
-                receipt.rows_rejected,
-                receipt.rows_final,
-                receipt.checksum,
-                receipt.observed_at,
-                CODE_VERSION,
-                notes_as_json(receipt.notes),
-            ),
-        )
-        receipt.receipt_id = row[0]
-        connection.execute(
-            _UPSERT_STATE,
-            (
-                receipt.source,
-                receipt.account,
-                receipt.day,
-                receipt.receipt_id,
-                receipt.extraction_id,
-                receipt.observed_at,
-                receipt.rows,
-                receipt.rows_final,
-                receipt.checksum,
-                receipt.settled,
-                time_zone,
-            ),
-        )
+        receipt.receipt_id = numbers[receipt.source, receipt.account, receipt.day]
+    connection.execute(_UPSERT_STATES, _states(receipts, time_zone))
     for source, account in {(receipt.source, receipt.account) for receipt in receipts}:
         first = min(r.observed_at for r in receipts if (r.source, r.account) == (source, account))
         connection.execute(
@@ -133,25 +97,83 @@ def write_receipts(
         )
 
 
-_INSERT_RECEIPT = (
-    "INSERT INTO ops.load_receipt (extraction_id, source, account, day, run_id, is_replay,"
-    " rows_received, rows_inserted, rows_updated, rows_deleted, rows_unchanged, rows_rejected,"
-    " rows_final, checksum, observed_at, code_version, notes)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-    " RETURNING receipt_id"
-)
+def _columns(receipts: Sequence[Receipt], run_id: str | None) -> dict[str, Any]:
+    return {
+        **{name: [getattr(r, name) for r in receipts] for name in _OWN_COLUMNS},
+        "notes": [notes_as_json(receipt.notes) for receipt in receipts],
+        "run_id": run_id,
+        "code_version": CODE_VERSION,
+    }
 
-_UPSERT_STATE = (
-    "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
-    " loaded_at, rows, rows_final, checksum, settled, time_zone)"
-    " VALUES (%s, %s, %s, %s, %s, %s, now(), %s, %s, %s, %s, %s)"
+
+def _states(receipts: Sequence[Receipt], time_zone: str | None) -> dict[str, Any]:
+    return {
+        **{name: [getattr(r, name) for r in receipts] for name in _STATE_COLUMNS},
+        "time_zone": time_zone,
+    }
+
+
+_OWN_COLUMNS = {
+    "extraction_id": "bigint",
+    "source": "text",
+    "account": "text",
+    "day": "date",
+    "is_replay": "boolean",
+    "rows_received": "bigint",
+    "rows_inserted": "bigint",
+    "rows_updated": "bigint",
+    "rows_deleted": "bigint",
+    "rows_unchanged": "bigint",
+    "rows_rejected": "bigint",
+    "rows_final": "bigint",
+    "checksum": "text",
+    "observed_at": "timestamptz",
+}
+_STATE_COLUMNS = {
+    "source": "text",
+    "account": "text",
+    "day": "date",
+    "receipt_id": "bigint",
+    "extraction_id": "bigint",
+    "observed_at": "timestamptz",
+    "rows": "bigint",
+    "rows_final": "bigint",
+    "checksum": "text",
+    "settled": "boolean",
+}
+
+
+def _unnested(columns: Mapping[str, str]) -> sql.Composed:
+    """``unnest`` of an array a column, each given by its name: all rows in one statement."""
+    return sql.SQL("unnest({}) AS given ({})").format(
+        sql.SQL(", ").join(
+            sql.SQL("{}::" + kind + "[]").format(sql.Placeholder(name))
+            for name, kind in columns.items()
+        ),
+        _names(columns),
+    )
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+_INSERT_RECEIPTS = sql.SQL(
+    "INSERT INTO ops.load_receipt ({names}, run_id, code_version)"
+    " SELECT given.*, %(run_id)s, %(code_version)s FROM {given}"
+    " RETURNING receipt_id, source, account, day"
+).format(names=_names([*_OWN_COLUMNS, "notes"]), given=_unnested({**_OWN_COLUMNS, "notes": "json"}))
+
+_UPSERT_STATES = sql.SQL(
+    "INSERT INTO ops.day_state ({names}, loaded_at, time_zone)"
+    " SELECT given.*, now(), %(time_zone)s FROM {given}"
     " ON CONFLICT (source, account, day) DO UPDATE SET receipt_id = excluded.receipt_id,"
     " extraction_id = excluded.extraction_id, observed_at = excluded.observed_at,"
     " loaded_at = excluded.loaded_at, rows = excluded.rows, rows_final = excluded.rows_final,"
     " checksum = excluded.checksum, settled = excluded.settled,"
     " time_zone = excluded.time_zone, held = NULL, held_kinds = NULL,"
     " held_extraction_id = NULL, held_at = NULL, held_figures = NULL"
-)
+).format(names=_names(_STATE_COLUMNS), given=_unnested(_STATE_COLUMNS))
 
 
 def days_of_other_zones(connection: Connection, account: Account) -> list[tuple[str, str]]:
@@ -225,15 +247,16 @@ def held_days(
     connection: Connection,
     source: str | None = None,
     account: str | None = None,
-    day: date | None = None,
+    days: Collection[date] | None = None,
 ) -> list[HeldDay]:
-    """Days of which a newer answer is held back: all of them, or of a source, an account, a day."""
+    """Days of which a newer answer is held back: all, or of a source, an account, some days."""
+    wanted = None if days is None else list(days)
     rows = connection.execute(
         "SELECT source, account, day, held, coalesce(held_kinds, '{shrink}'), held_extraction_id,"
         " held_at, coalesce(held_figures, '{}') FROM ops.day_state WHERE held IS NOT NULL"
         " AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
-        " AND day = coalesce(%s, day) ORDER BY source, account, day",
-        (source, account, day),
+        " AND (%s::date[] IS NULL OR day = ANY(%s)) ORDER BY source, account, day",
+        (source, account, wanted, wanted),
     ).fetchall()
     return [HeldDay(*row) for row in rows]
 
@@ -281,6 +304,18 @@ def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
             " AND l.receipt_id <= told.receipt_id AND l.reported_at IS NULL AND l.run_id IS NOT NULL",
             ([s for s, _ in last], [day for _, day in last], list(last.values())),
         )
+
+
+def rows_of_accounts(
+    connection: Connection, source: str, accounts: Sequence[str], days: Collection[date]
+) -> dict[date, int]:
+    """Rows of these accounts together, for those of the days that every one of them has."""
+    rows = connection.execute(
+        "SELECT day, sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
+        " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
+        (source, list(accounts), list(days), len(accounts)),
+    )
+    return {day: int(count) for day, count in rows}
 
 
 def days_of_all(
