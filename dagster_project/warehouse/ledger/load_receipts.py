@@ -22,7 +22,6 @@ from dagster_project.text.remedies import accept_hint, load_command
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
-from dagster_project.warehouse.queries import fetch_row
 
 REJECTED_UNDATED = "rejected_undated"
 """In a receipt's notes: the same of records of its window that have no day."""
