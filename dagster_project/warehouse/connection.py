@@ -1,11 +1,11 @@
-"""How to reach Postgres: the embedded server, or the one that ``WAREHOUSE_URL`` names.
+"""Connect to Postgres: to the embedded server, or to the one that ``WAREHOUSE_URL`` names.
 
-The pipeline signs in and works as ``warehouse_loader``, whatever the login is allowed to. Sessions
-end by themselves when their host is gone: keepalives on both sides and a check of the client while
-a statement waits, so that locks are free again after a minute, not after hours.
+The pipeline always works as ``warehouse_loader``, whatever else its login may do. A session ends by itself
+when its host is gone (keepalives on both sides, and a check of the client while a statement waits), so
+locks are free again after a minute, not after hours.
 
-Session advisory locks and settings need a session of one's own: a pooler between the pipeline and
-Postgres is refused (``session.py``).
+Session advisory locks and settings need a session of their own, so a connection pooler is refused
+(``session.py``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BI_ROLES = ("warehouse_bi", "warehouse_bi_detail", "warehouse_bi_pii")
 
 @dataclass(frozen=True)
 class Login:
-    """Who signs in. ``password`` is ``None`` where ``PGPASSFILE`` or a certificate does it."""
+    """A login. ``password`` is ``None`` if ``PGPASSFILE`` or a certificate is used."""
 
     user: str | None
     password: SecretStr | None = None
@@ -59,10 +59,10 @@ class Login:
 class Warehouse:
     """A database, and the logins for it.
 
-    ``place`` holds libpq's parameters without user and password. ``logins`` are the ones whose
-    passwords this program made, and which ``migrate`` creates: empty for a server of somebody else.
-    ``home`` is where the embedded server is started again from, should it be found down.
-    ``seen_erasures`` is what ``WAREHOUSE_HOME`` knows of it, by which an older copy is known.
+    ``place`` has libpq's parameters without user and password. ``logins`` are those whose passwords this
+    program made, and which ``migrate`` creates: empty for another server than the embedded one. ``home``:
+    where to start the embedded server again if it is down. ``seen_erasures``: what ``WAREHOUSE_HOME``
+    knows of the newest erasure, by which an older copy of the database is recognized.
     """
 
     place: Mapping[str, str]
@@ -75,10 +75,10 @@ class Warehouse:
 
     @classmethod
     def open(cls, settings: Settings) -> Warehouse:
-        """The warehouse of these settings; starts the embedded server, migrates nothing.
+        """Open the warehouse of these settings; starts the embedded server, migrates nothing.
 
         Raises:
-            SettingsError: ``WAREHOUSE_URL`` cannot be read, or the embedded server cannot be ours.
+            SettingsError: ``WAREHOUSE_URL`` cannot be read, or the embedded server is not ours.
         """
         if settings.warehouse_url is not None:
             found = cls.from_url(settings.warehouse_url.get_secret_value(), settings.dagster_url)
@@ -89,7 +89,7 @@ class Warehouse:
 
     @classmethod
     def from_url(cls, url: str, dagster: SecretStr | None = None) -> Warehouse:
-        """A server of somebody else: its URL's user migrates, and loads as ``warehouse_loader``."""
+        """A warehouse on another server: the URL's user migrates, and loads as ``warehouse_loader``."""
         place = read_url(url)
         password = place.pop("password", None)
         login = Login(
@@ -138,10 +138,10 @@ class Warehouse:
         statement_timeout: float = 0,
         patience: float = 0,
     ) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection for the pipeline, working as ``role``; timeouts in seconds, 0 is none.
+        """Connect as ``role``; timeouts in seconds, 0 is none.
 
-        For ``patience`` seconds it is tried again: a host that is cut off for a while, or a server
-        that is started anew, need not cost the window.
+        It tries again for ``patience`` seconds, so that a short outage or a restart of the server does not
+        fail the window.
 
         Raises:
             SettingsError: password, database or role are not accepted.
@@ -164,11 +164,11 @@ class Warehouse:
     def connect_admin(
         self, *, autocommit: bool = True, database: str | None = None, what: str = "admin"
     ) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection as the login that migrates, to this or another database of the server."""
+        """Connect as the login that migrates, to this or another database of the server."""
         return self._connect(self.admin, what, autocommit, database or self.database, {})
 
     def engine(self, *, role: str | None = LOADER, what: str = "reader") -> Engine:
-        """SQLAlchemy's engine, for pandas and small reads. It keeps no connection between uses."""
+        """A SQLAlchemy engine, for pandas and small queries. It keeps no connection between uses."""
         from sqlalchemy import create_engine
         from sqlalchemy.pool import NullPool
 
@@ -181,7 +181,7 @@ class Warehouse:
 
     @property
     def storage(self) -> DagsterStorage:
-        """Where Dagster keeps what it knows."""
+        """Dagster's storage."""
         if self.dagster is not None:
             return DagsterStorage.from_url(self.dagster)
         login = Login(DAGSTER, self.logins[DAGSTER]) if self.is_embedded else self.admin

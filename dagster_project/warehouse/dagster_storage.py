@@ -1,8 +1,7 @@
-"""Where Dagster keeps its storage, and the URL that its processes reach it by.
+"""Dagster's storage: its database, and the URL by which Dagster's processes connect.
 
-Dagster opens its sessions through SQLAlchemy and psycopg2; all that they depend on stands in the
-URL's ``options``. A comment on Alembic's table says for which version of Dagster the tables were last
-brought up to date.
+Dagster connects through SQLAlchemy and psycopg2; the URL's ``options`` have all settings of its sessions. A
+comment on Alembic's table names the version of Dagster that the tables were last migrated for.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MADE_FOR = f"Dagster's storage, brought up to date for Dagster {version('dagster
 
 @dataclass(frozen=True)
 class DagsterStorage:
-    """A database and its login. ``place`` holds libpq's other parameters; ``setting`` names it."""
+    """A database and its login. ``place`` has libpq's other parameters; ``setting`` is its setting's name."""
 
     place: Mapping[str, str]
     user: str | None
@@ -37,7 +36,7 @@ class DagsterStorage:
 
     @classmethod
     def from_url(cls, url: SecretStr, setting: str = STORAGE_SETTING) -> DagsterStorage:
-        """The storage of a URL, with verified TLS where it leaves this machine."""
+        """The storage at a URL, with verified TLS unless it is on this machine."""
         place = read_url(url.get_secret_value(), setting)
         user, password = place.pop("user", None), place.pop("password", None)
         return cls(place, user, remember_secret(password) if password else None, setting)
@@ -47,7 +46,7 @@ class DagsterStorage:
         return self.place["dbname"]
 
     def connect(self, *, role: str = "none") -> psycopg.Connection[Any]:
-        """A session that works as ``role``, each statement a transaction.
+        """Open a session that works as ``role``, in autocommit.
 
         Raises:
             SettingsError, TryLater: as ``open_session``.
@@ -65,7 +64,7 @@ class DagsterStorage:
             raise self._may_not_connect() from None
 
     def is_up_to_date(self) -> bool:
-        """Whether the tables were made, or last brought up to date, for the Dagster that is installed."""
+        """Whether the tables are those of the installed version of Dagster."""
         with self.connect() as connection:
             return made_for(connection) == MADE_FOR
 
@@ -92,13 +91,13 @@ class DagsterStorage:
         )
 
     def _options(self, server_version: int = 0, role: str = "none") -> str:
-        """Ours, and behind them what the person's own URL says."""
+        """Our options, and after them those of the configured URL."""
         given = self.place.get("options", "")
         return f"{dagster_options(server_version, role)} {given}".strip()
 
 
 def made_for(connection: psycopg.Connection[Any]) -> str | None:
-    """What the comment on Alembic's table says, '' if nothing; None: there is no such table."""
+    """The comment on Alembic's table, '' if it has none; None: there is no such table."""
     row = connection.execute(
         "SELECT obj_description(to_regclass('public.alembic_version'), 'pg_class'),"
         " to_regclass('public.alembic_version') IS NULL"

@@ -1,4 +1,4 @@
-"""Whether a server can hold a warehouse at all: its encoding, and whether it takes writes."""
+"""Check whether a server can hold a warehouse: its encoding, its clock, and whether it accepts writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ PROBE_BYTES = 4 << 20
 
 
 def refuse_unfit(connection: Connection) -> None:
-    """
+    """Refuse a server that cannot hold a warehouse.
+
     Raises:
         SettingsError: the database is not in UTF-8, or the server is a standby.
     """
@@ -32,9 +33,10 @@ def refuse_unfit(connection: Connection) -> None:
 
 
 def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL") -> None:
-    """
+    """Refuse a database in another encoding than UTF-8.
+
     Raises:
-        SettingsError: the database would not keep every character, or not as characters.
+        SettingsError: the database cannot store every character.
     """
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != ENCODING:
@@ -46,7 +48,7 @@ def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL
 
 
 def clock_difference(connection: Connection) -> tuple[float, float]:
-    """Seconds by which the database's real clock is ahead of this host's, and how exact that is."""
+    """By how many seconds the database's real clock is ahead of this host's, and the margin of error."""
     before = time.time()
     row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
     after = time.time()
@@ -55,7 +57,7 @@ def clock_difference(connection: Connection) -> tuple[float, float]:
 
 
 def clock_warning(connection: Connection) -> str | None:
-    """A sentence where the clocks of the database and of this host are more than a minute apart."""
+    """A warning if the clocks of the database and of this host differ by more than a minute; else None."""
     ahead, inexact = clock_difference(connection)
     if abs(ahead) - inexact <= CLOCKS_MAY_DIFFER.total_seconds():
         return None
@@ -67,7 +69,7 @@ def clock_warning(connection: Connection) -> str | None:
 
 
 def try_to_write(connection: Connection) -> None:
-    """Write some megabytes and take them back: a full disk raises ``DiskFull`` as a load would."""
+    """Write some megabytes and roll back: a full disk raises ``DiskFull``, as a load would."""
     with connection.transaction(force_rollback=True):
         connection.execute("CREATE TEMP TABLE disk_probe (filler text)")
         connection.execute(

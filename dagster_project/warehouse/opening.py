@@ -1,9 +1,8 @@
-"""A session is opened with all that it depends on, or it is told why there is none.
+"""Open a session with all of its settings, or explain why it was refused.
 
-libpq answers a refused connection with a text alone, in whatever language the server speaks. So the
-attempt is made once more with libpq's trace, which shows the server's SQLSTATE and its answer to the
-wish for TLS. The trace goes to a file without a name and is gone with it; nothing of it is told but
-these two.
+libpq reports a refused connection only as a text, in the server's language. So the attempt is repeated with
+libpq's trace, which shows the server's SQLSTATE and its answer to the request for TLS. The trace goes to a
+temporary file without a name; nothing else of it is shown.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _NO_SUCH_DATABASE = "3D000"
 _NO_RIGHT = "42501"
 _KINDS = {_NO_SUCH_DATABASE: NoSuchDatabase, _NO_RIGHT: MayNotConnect}
 
-# What a SQLSTATE means where a session begins, and the way out.
+# What a SQLSTATE means when a session is opened, and the hint.
 _BY_SQLSTATE: Mapping[str, tuple[str, str]] = {
     "28P01": (
         "the password is not accepted",
@@ -80,7 +79,7 @@ _BROKEN = ("53100", "58", "XX")
 
 @dataclass(frozen=True)
 class Refusal:
-    """``tls`` is the server's answer to the wish for it (S or N); ``asked``: it wanted a password."""
+    """A refused connection. ``tls``: the server's answer to the request for TLS (S or N); ``asked``: it asked for a password."""
 
     sqlstate: str | None = None
     tls: str | None = None
@@ -90,7 +89,7 @@ class Refusal:
 def open_session(
     parameters: Mapping[str, Any], autocommit: bool, setting: str = "WAREHOUSE_URL"
 ) -> psycopg.Connection[tuple[Any, ...]]:
-    """A session with all its settings; ``setting`` is the one that names the server.
+    """Open a session with all of its settings; ``setting`` is the name of the setting with the server's URL.
 
     Raises:
         SettingsError, TryLater: as ``explain_refusal`` and ``apply_settings``.
@@ -117,7 +116,7 @@ def _try_connect(
 
 
 def target_of(parameters: Mapping[str, Any]) -> str:
-    """Database, server and login, without a password."""
+    """The database, server and login in words, without a password."""
     where = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}"
     who = parameters.get("user") or "nobody named"
     return f"database {parameters['dbname']} at {where} as {who}"
@@ -126,7 +125,7 @@ def target_of(parameters: Mapping[str, Any]) -> str:
 def explain_refusal(
     parameters: Mapping[str, Any], setting: str = "WAREHOUSE_URL"
 ) -> WarehouseError:
-    """What to tell of a connection that was refused; names no password."""
+    """The error that explains a refused connection; it holds no password."""
     target = target_of(parameters)
     found = _trace_attempt(parameters)
     if found.sqlstate is not None:

@@ -1,9 +1,9 @@
-"""Postgres errors, turned into ours at the driver's edge.
+"""Turn Postgres' errors into ours, without a row or a value in them.
 
-Postgres quotes the failing row in DETAIL, a value in many messages, and SQLAlchemy adds the
-statement's parameters. None of that may reach a log, Dagster's event log or a terminal: what is
-raised carries SQLSTATE, its name, table, column and constraint. The driver's own exception is
-emptied in place, because Python keeps it reachable as ``__context__`` whatever is raised.
+Postgres quotes the failing row in DETAIL and a value in many messages, and SQLAlchemy adds the statement's
+parameters. None of that may reach a log, Dagster's event log or a terminal. Our errors have the SQLSTATE,
+its name, table, column and constraint. The driver's exception is emptied in place, because Python keeps it
+reachable as ``__context__``.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PASSING = (
     "25P04",  # transaction timeout
 )
 
-# Their messages quote names of tables, columns, functions and roles, never a value.
+# SQLSTATEs whose messages quote names of tables, columns, functions and roles, never a value.
 SAFE_MESSAGES = ("42501", "42P01", "42703", "42883", "42704", "42P07", "42710", "42723", "3F000")
 
 
-# What the whole server suffers from, and the way out.
+# Troubles of the whole server, and the hint.
 SERVER_TROUBLE: Mapping[str, tuple[str, str]] = {
     "53100": (
         "the disk of Postgres is full",
@@ -54,9 +54,9 @@ SERVER_TROUBLE: Mapping[str, tuple[str, str]] = {
 
 @contextmanager
 def safe_errors(doing: str = "") -> Iterator[None]:
-    """Raise ``TryLater`` or ``DatabaseFailed`` for any error of a driver or SQLAlchemy inside.
+    """Raise ``TryLater`` or ``DatabaseFailed`` instead of a driver's or SQLAlchemy's error inside.
 
-    ``doing`` says what was attempted (``"loading rows"``); the caller keeps rows out of it.
+    ``doing`` says what was attempted (``"loading rows"``); it must quote no row.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def safe_errors(doing: str = "") -> Iterator[None]:
 
 
 def safe_error(error: DriverError, doing: str = "") -> WarehouseError:
-    """What may be told about ``error``: its SQLSTATE and the names of the things concerned."""
+    """Our error for the driver's ``error``, with its SQLSTATE and the names of the objects concerned."""
     what = f"{doing}: {describe(error)}" if doing else describe(error)
     sqlstate = sqlstate_of(error)
     if sqlstate is None and _is_connection_error(error):
@@ -85,7 +85,7 @@ def safe_error(error: DriverError, doing: str = "") -> WarehouseError:
 
 
 def database_failure(error: BaseException) -> WarehouseError | None:
-    """What to tell of an error that a database's error caused, Dagster's storage included."""
+    """Our error if a database's error caused ``error``, also one of Dagster's storage; else None."""
     link: BaseException | None = error
     while link is not None:
         found = _database_error(link)
@@ -96,7 +96,7 @@ def database_failure(error: BaseException) -> WarehouseError | None:
 
 
 def describe(error: DriverError) -> str:
-    """``SQLSTATE 23505 unique_violation on warehouse.some_table (constraint …)``."""
+    """Describe an error: ``SQLSTATE 23505 unique_violation on warehouse.some_table (constraint …)``."""
     sqlstate = sqlstate_of(error)
     if sqlstate is None:
         if _is_connection_error(error):
@@ -124,7 +124,7 @@ def sqlstate_of(error: DriverError) -> str | None:
 
 
 def _is_connection_error(error: DriverError) -> bool:
-    """By class names that PEP 249 gives to the errors of both drivers."""
+    """Whether the connection failed, by the class names that PEP 249 gives to both drivers' errors."""
     return bool({"OperationalError", "InterfaceError"} & {c.__name__ for c in type(error).__mro__})
 
 
@@ -138,7 +138,7 @@ def condition_name(sqlstate: str) -> str:
 
 
 def _database_error(error: BaseException) -> DriverError | None:
-    """psycopg's error, or psycopg2's, through which Dagster keeps its storage."""
+    """The error of psycopg, or of psycopg2, which Dagster's storage uses; None if it is neither."""
     if isinstance(error, psycopg.Error):
         return error
     other = sys.modules.get("psycopg2")

@@ -1,6 +1,6 @@
-"""Postgres URLs: read into libpq's parameters, and written for Dagster and for people.
+"""Read Postgres URLs into libpq's parameters, and write them for Dagster and for people.
 
-A way that leaves this machine is encrypted and its server verified, unless the URL says otherwise.
+A connection to another machine is encrypted and its server verified, unless the URL says otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORM = "write it as postgresql://user:password@host:5432/database"
 
 
 def read_url(url: str, setting: str = "WAREHOUSE_URL") -> dict[str, str]:
-    """libpq's parameters of a URL; SQLAlchemy's form of one (``postgresql+psycopg://``) will do.
+    """Read libpq's parameters from a URL; SQLAlchemy's form (``postgresql+psycopg://``) is accepted too.
 
     Raises:
         SettingsError: it cannot be read, or names no database. The URL is not quoted.
@@ -36,7 +36,7 @@ def read_url(url: str, setting: str = "WAREHOUSE_URL") -> dict[str, str]:
 
 
 def add_tls(parameters: Mapping[str, str]) -> dict[str, str]:
-    """``parameters`` with verified TLS where they say nothing of it and leave this machine."""
+    """Add verified TLS to the parameters of another machine, unless they set ``sslmode``."""
     host = parameters.get("host", "")
     stays_here = not host or host.startswith(("/", "@", "127.")) or host in ("localhost", "::1")
     if stays_here or "sslmode" in parameters:
@@ -49,7 +49,7 @@ def add_tls(parameters: Mapping[str, str]) -> dict[str, str]:
 def write_url(
     scheme: str, place: Mapping[str, str], user: str | None, password: str | None, database: str
 ) -> str:
-    """A URL of ``place``; every parameter that has no place of its own goes into its query."""
+    """Write the URL of ``place``; parameters without a part of their own go into its query."""
     query = {k: v for k, v in place.items() if k not in ("host", "port", "dbname")}
     host = place.get("host", "")
     if host.startswith(("/", "@")):

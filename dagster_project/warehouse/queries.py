@@ -1,4 +1,4 @@
-"""Queries that answer with one row, or with one value."""
+"""Queries that return one row, or one value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.abc import QueryNoTemplate as Query
 def fetch_row(
     connection: psycopg.Connection[Any], query: Query, values: Params | None = None
 ) -> tuple[Any, ...]:
-    """The one row that the query answers with."""
+    """Fetch the one row of a query that always has one."""
     row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
     assert row is not None, "a query that always has a row had none"
     return row
@@ -21,6 +21,6 @@ def fetch_row(
 def fetch_value(
     connection: psycopg.Connection[Any], query: Query, values: Params | None = None
 ) -> Any:
-    """The first value of the first row; None where there is no row."""
+    """Fetch the first value of the first row; None if there is no row."""
     row = connection.execute(query, values).fetchone()
     return None if row is None else row[0]

@@ -1,7 +1,7 @@
-"""``ops.reconciliation``: months that were held against the vendor, and what a month comes to here.
+"""``ops.reconciliation``: comparisons of a month with the vendor, and a month's sums in the warehouse.
 
-Grain: one row for each time that a vendor was asked for an account's month. The newest row that did
-not fail is what is known of the month, for as long as no day of it is loaded again.
+Grain: one row for each time that the vendor was asked for an account's month. The newest row that did not
+fail is valid until a day of the month is loaded again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison. ``undated``: rejects of no known day, by which the records may differ."""
+    """One comparison. ``undated``: rejects without a day, by which the records may differ."""
 
     month: date
     newest_receipt_id: int
@@ -43,7 +43,7 @@ class Comparison:
 def write_comparison(
     connection: Connection, account: Account, run_id: str | None, compared: Comparison
 ) -> None:
-    """Keep what a question to the vendor brought; it counts for the account's present day."""
+    """Write a comparison; it counts for the account's current day."""
     connection.execute(
         "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on, run_id,"
         " newest_receipt_id, outcome, figures, undated, failure, requests, points, code_version)"
@@ -94,7 +94,7 @@ def latest_comparisons(
 
 
 def count_asked_today(connection: Connection, account: Account) -> int:
-    """How often the vendor was asked for a month of the account in the account's present day."""
+    """Count how often the vendor was asked for a month of the account on the account's current day."""
     return int(
         fetch_value(
             connection,
@@ -108,7 +108,7 @@ def count_asked_today(connection: Connection, account: Account) -> int:
 def sum_days(
     connection: Connection, table: Table, window: Window, columns: Sequence[str]
 ) -> tuple[int, dict[str, int]]:
-    """Rows that stand in a window, and sums over them; a column with a NULL in it has no sum."""
+    """Count a window's rows and sum its columns; a column with a NULL has no sum."""
     sums = [
         sql.SQL("CASE WHEN count({c}) = count(*) THEN sum({c}) END").format(c=sql.Identifier(name))
         for name in columns
@@ -126,7 +126,7 @@ def sum_days(
 
 
 def count_rejects(connection: Connection, window: Window) -> tuple[int, int]:
-    """Rejected records of a window's days, by the receipts that stand, and those of no known day."""
+    """Count the rejects of a window's days, by their current receipts, and the rejects without a day."""
     row = fetch_row(
         connection,
         "WITH standing AS (SELECT d.receipt_id, d.extraction_id FROM ops.day_state d"

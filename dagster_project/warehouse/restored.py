@@ -1,11 +1,11 @@
-"""A restored dump or an older copy: known as one, kept from readers, refused to loads.
+"""Recognize a restored dump or an older copy of the database, and keep readers and loads out of it.
 
-A backup knows nothing of those who were erased after it was made. The database itself knows when it stands
-elsewhere than where the suppression list was last applied (``sql/functions/ops.is_restored.sql``); its views answer
-readers then with an error. A copy of the files stands in the same place and is *behind*: the number of its
-newest erasure is lower than the highest that ``WAREHOUSE_HOME`` has seen (``SeenErasures``). Whatever finds out
-first (a migration, a load, an erasure) closes the schemas of BI, and they are open again when the suppression
-list was applied to all that is stored (``erase_again``).
+A backup does not know who was erased after it was made. The database recognizes that it is not where the
+suppression list was last applied (``sql/functions/ops.is_restored.sql``); then its views raise an error.
+A copy of the files looks the same, but is *behind*: the number of its newest erasure is lower than the
+highest that ``WAREHOUSE_HOME`` has seen (``SeenErasures``). Whatever notices first (a migration, a load, an
+erasure) closes the schemas of BI. They are opened again once the suppression list was applied to all that
+is stored (``forget_again``).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ RESTORED_DUMP = (
 
 
 def is_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
-    """Whether the suppression list is still to be applied here; with ``seen`` also to an older copy."""
+    """Whether the suppression list has yet to be applied here; ``seen`` recognizes an older copy too."""
     if fetch_value(connection, "SELECT ops.is_restored()"):
         return True
     return is_behind(connection, seen)
 
 
 def is_behind(connection: Connection, seen: SeenErasures | None) -> bool:
-    """Whether the home has seen an erasure that this database does not know."""
+    """Whether the home has seen a newer erasure than this database has."""
     return newest_erasure(connection) < _highest(connection, seen)
 
 
 def close_restored(connection: Connection, seen: SeenErasures | None = None) -> bool:
-    """Keep readers out where this is a restored dump; answers whether it is. False where there is no schema yet.
+    """Keep readers out of a restored dump; return whether this is one. False if there is no schema yet.
 
-    Of any other database ``seen`` keeps the number.
+    For any other database, ``seen`` keeps the number of the newest erasure.
     """
     if fetch_value(connection, "SELECT to_regprocedure('ops.close_restored(bigint)')") is None:
         return False
@@ -50,10 +50,10 @@ def close_restored(connection: Connection, seen: SeenErasures | None = None) -> 
 
 
 def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
-    """See that the suppression list was applied here.
+    """Refuse to go on in a restored dump.
 
     Raises:
-        SettingsError: it was not; readers are kept out.
+        SettingsError: the suppression list was not applied here; readers are kept out.
     """
     with (
         safe_errors("looking whether this is a restored dump"),
@@ -64,13 +64,13 @@ def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
 
 
 def note_applied(connection: Connection, seen: SeenErasures | None) -> None:
-    """The suppression list is applied to all that is stored: loads and readers are let in."""
+    """Note that the suppression list was applied to all that is stored; let loads and readers in."""
     highest = _highest(connection, seen)
     connection.execute("SELECT ops.suppression_was_applied(%s)", (highest,))
 
 
 def note_seen(connection: Connection, seen: SeenErasures | None) -> None:
-    """The home keeps the number of the newest erasure, which has to be committed."""
+    """Keep the number of the newest erasure in the home; the erasure must be committed."""
     if seen is not None:
         seen.note(warehouse_id(connection), newest_erasure(connection))
 
@@ -81,7 +81,7 @@ def newest_erasure(connection: Connection) -> int:
 
 
 def warehouse_id(connection: Connection) -> str:
-    """What tells this warehouse and its copies from other warehouses."""
+    """The id that this warehouse shares with its copies only."""
     return str(fetch_value(connection, "SELECT warehouse_id::text FROM ops.privacy"))
 
 

@@ -1,7 +1,7 @@
-"""The highest number of an erasure that was seen, kept in ``WAREHOUSE_HOME``, outside the database.
+"""The number of the newest erasure that this host has seen, kept in ``WAREHOUSE_HOME``, outside the database.
 
-A copy of the database's files does not know that it is one. Its number is lower than the one kept here, if
-somebody was erased in between. Numbers are kept by the warehouse's id: a home may serve several in turn.
+A copy of the database's files does not know that it is a copy. If somebody was erased in between, its number
+is lower than the one kept here. Numbers are kept by warehouse id, since a home may serve several.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeenErasures:
-    """What this home has seen."""
+    """The erasures that this home has seen."""
 
     home: Path
 
     def highest(self, warehouse_id: str) -> int:
-        """The highest number seen of this warehouse; 0 if none was.
+        """The highest number seen for this warehouse; 0 if none was seen.
 
         Raises:
             SettingsError: the file is damaged.
@@ -40,9 +40,9 @@ class SeenErasures:
             return self._read().get(warehouse_id, 0)
 
     def note(self, warehouse_id: str, number: int) -> None:
-        """Keep this number, if it is a higher one.
+        """Keep this number if it is higher.
 
-        A home that takes no files is warned of: it cannot tell an older copy of the database.
+        If the home is not writable, a warning says that an older copy could not be recognized.
         """
         if self.highest(warehouse_id) >= number:
             return

@@ -1,11 +1,11 @@
-"""What a session of ours depends on, set by the session itself.
+"""The settings of our Postgres sessions, which each session sets itself.
 
-A server, a database or a role can carry a value of its own for nearly every setting, and a session
-takes it over unless it says otherwise while it starts. Settings that any login may change go into
-the startup packet. Those that not every server knows, and those that the environment of this process
-puts into that packet behind them (``PGTZ``, ``PGDATESTYLE``), follow in one statement.
+A server, a database or a role can have its own value of nearly every setting, which a session inherits
+unless it sets another one. Settings that any login may change are in the startup packet. Settings that not
+every server knows, and those that the environment of this process adds to the packet after ours (``PGTZ``,
+``PGDATESTYLE``), follow in one statement.
 
-A session is refused where these cannot hold: behind a pooler, whose sessions are not ours alone.
+Behind a connection pooler settings do not last, so such a session is refused.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dagster_project.errors import SettingsError
 
 ENCODING = "UTF8"
 
-# What rows, statements and their durability depend on.
+# Settings that decide the meaning of rows and statements, and their durability.
 MEANING: Mapping[str, str] = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "timezone": "UTC",
-    # Ours names every schema; Dagster names none, and its tables are in this one.
+    # Our statements name every schema; Dagster's name none, and its tables are in this one.
     "search_path": "public",
     "bytea_output": "hex",
     "extra_float_digits": "1",
@@ -46,7 +46,7 @@ MEANING: Mapping[str, str] = {
     "default_transaction_deferrable": "off",
     "log_parameter_max_length_on_error": "0",
 }
-# How long a session may wait or be idle, and how soon a lost host lets go.
+# How long a session may wait or be idle, and how soon a lost host's session ends.
 PATIENCE: Mapping[str, str] = {
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -67,7 +67,7 @@ READER_SESSION: Mapping[str, str] = {
         *("standard_conforming_strings", "quote_all_identifiers"),
     )
 } | {"search_path": "bi"}
-"""What a BI tool shows depends on (bi/start.py); how long it may ask, the server's administrator says."""
+"""Settings that decide what a BI tool shows (bi/start.py); its time limits are the administrator's."""
 
 # Known from some version on, in some of them from a minor release.
 NOT_EVERYWHERE: Mapping[str, str] = {
@@ -77,9 +77,9 @@ NOT_EVERYWHERE: Mapping[str, str] = {
 TRANSACTION_TIMEOUT_SINCE = 170000
 FROM_THE_ENVIRONMENT = ("PGDATESTYLE", "PGTZ", "PGGEQO", "PGCLIENTENCODING", "PGOPTIONS")
 
-# A setting that is right already is left alone. Who replicates synchronously says what a commit waits
-# for; only that it waits for nothing at all is not for a warehouse. Triggers and foreign keys are
-# switched on again where the login may do that; nothing that is loaded hangs on them.
+# A setting that is already right is left alone. With synchronous replication the administrator decides what
+# a commit waits for; only "off" is changed. Triggers and foreign keys are switched on if the login may do
+# that; loads do not depend on them.
 APPLY_SETTINGS = sql.SQL(
     "SELECT set_config(name, value, false) FROM (VALUES {}) AS s(name, value)"
     " WHERE current_setting(name, true) <> value"
@@ -110,15 +110,15 @@ def as_options(settings: Mapping[str, str]) -> str:
 
 
 def dagster_options(server_version: int, role: str) -> str:
-    """What Dagster's sessions set, on a server of this version (150000 is 15)."""
+    """The options of Dagster's sessions, on a server of this version (150000 is 15)."""
     late = {"transaction_timeout": "0"} if server_version >= TRANSACTION_TIMEOUT_SINCE else {}
     return as_options({**STORAGE_SESSION, **late, "role": role})
 
 
 def apply_settings(connection: psycopg.Connection[Any], target: str, setting: str) -> None:
-    """End the making of a session that has just begun, in autocommit.
+    """Apply the remaining settings to a session that has just begun, in autocommit.
 
-    ``target`` says which session it is, ``setting`` which of ours holds its URL.
+    ``target`` describes the session; ``setting`` is the name of the setting with its URL.
 
     Raises:
         SettingsError: a pooler answers.

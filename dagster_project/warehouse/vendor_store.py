@@ -1,4 +1,4 @@
-"""What vendors' clients have kept in the warehouse: limits, proofs, and what a window came to before."""
+"""What vendors' clients store in the warehouse: limits, range proofs, and the sizes of earlier windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 
 
 class WarehouseStore:
-    """The ``VendorStore`` of a warehouse; it holds no connection itself."""
+    """The ``VendorStore`` of a warehouse; it keeps no connection itself."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse

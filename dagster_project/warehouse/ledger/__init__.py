@@ -1,1 +1,1 @@
-"""Extractions, receipts, rejects, responses, budgets: what the pipeline remembers in ``ops`` and ``raw``."""
+"""The ledger in ``ops`` and ``raw``: extractions, receipts, rejects, responses, budgets."""

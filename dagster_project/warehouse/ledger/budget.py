@@ -1,16 +1,15 @@
-"""The store behind ``transport.rate_limiter``: vendors' limits, shared by all processes of a warehouse.
+"""The store of ``transport.rate_limiter``: vendors' limits, shared by all processes of a warehouse.
 
-Each method is one statement on an autocommit connection of its own, which is opened again when it
-breaks (a restart of the server costs a wait, not the run). Slots are instants of the *server's*
-clock, the one clock all processes share; they come back with what that clock says now. Points are counted by source, account and day; the functions in
-``sql/functions/ops.*_points.sql`` decide under a row lock.
+Each method is one statement on an autocommit connection of its own, which is opened again when it breaks: a
+restart of the server costs a wait, not the run. Slots are instants of the *server's* clock, which all
+processes share; each result also has that clock's current time. Points are counted by source, account and
+day; the functions in ``sql/functions/ops.*_points.sql`` decide under a row lock.
 
-A reservation is void once its holder's session is gone: the session holds an advisory lock whose
-key the reservation names. Points already spent by a process that died stay spent.
+A reservation becomes void when its holder's session ends: the session holds an advisory lock whose key is
+in the reservation. Points that a process spent before it died stay spent.
 
-After a broken connection a statement is sent again, though the first may have been carried out.
-That is safe: a slot or a call counted twice errs towards the limit. A refund is therefore not
-sent again.
+After a broken connection a statement is sent again, although the first may have been executed. That is
+safe: a slot or a call counted twice only errs towards the limit. So a refund is not sent again.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ class Budget:
     def next_slot(
         self, limiter: str, burst: int, period: float, horizon: float
     ) -> tuple[datetime, datetime, bool, float, float]:
-        """When the next request may leave, the server's clock now, whether the slot was given; and the
-        monotonic instants between which the server was asked and answered.
+        """Take the next slot: its instant, the server's clock, whether it was granted; and the monotonic
+        instants at which the query was sent and its result received.
 
-        At most ``burst`` slots lie in any ``period`` seconds. One further ahead than ``horizon``
-        seconds is told, but not given.
+        At most ``burst`` slots are in any ``period`` seconds. A slot more than ``horizon`` seconds ahead is
+        returned, but not granted.
         """
         (due, clock, granted), asked, received = self._fetch_timed(
             "SELECT due, clock, granted FROM ops.next_slot(%s, %s, %s, %s)",
@@ -72,9 +71,9 @@ class Budget:
     def move_slot(
         self, limiter: str, burst: int, period: float, given: datetime, sent: bool
     ) -> tuple[datetime, datetime, bool, float, float]:
-        """Move a slot that was missed to this moment, or give it up where that breaks the limit.
+        """Move a missed slot to this moment, or drop it if that would break the limit.
 
-        ``sent``: the request left late, and the store has to know. Answers as ``next_slot``.
+        ``sent``: the request was already sent, late. Returns the same as ``next_slot``.
         """
         (due, clock, granted), asked, received = self._fetch_timed(
             "SELECT due, clock, granted FROM ops.move_slot(%s, %s, %s, %s, %s)",
@@ -84,12 +83,12 @@ class Budget:
         return due, clock, granted, asked, received
 
     def read_clock(self) -> tuple[datetime, float, float]:
-        """The server's clock, and the monotonic instants between which it was read."""
+        """Read the server's clock, with the monotonic instants before and after."""
         row, asked, received = self._fetch_timed("SELECT clock_timestamp()", ())
         return row[0], asked, received
 
     def hold_slots(self, limiter: str, seconds: float) -> None:
-        """Give no slot to anybody for so long."""
+        """Grant no slots for so long."""
         self._fetch_row("SELECT ops.hold_slots(%s, %s)", (limiter, timedelta(seconds=seconds)))
 
     def reserve(
@@ -101,10 +100,10 @@ class Budget:
         points: int,
         budget: int | None,
     ) -> tuple[bool, int, int]:
-        """Set points aside, in place of what the reservation had; ``None`` is no bound.
+        """Reserve points, replacing the reservation's earlier ones; a ``budget`` of ``None`` is no limit.
 
         Returns:
-            Whether they fit, points spent that day, and points that others have set aside.
+            Whether they were granted, points spent that day, and points reserved by others.
         """
         return self._decide(RESERVE, reservation, source, account, day, points, budget)
 
@@ -117,11 +116,11 @@ class Budget:
         points: int,
         budget: int | None,
     ) -> tuple[bool, int, int]:
-        """Count a call that is about to be sent; answers as ``reserve``."""
+        """Spend the points of a call that is about to be sent; returns the same as ``reserve``."""
         return self._decide(SPEND, reservation, source, account, day, points, budget)
 
     def refund(self, reservation: UUID, source: str, account: str, day: date, points: int) -> None:
-        """Take back a call that the vendor certainly did not charge."""
+        """Refund a call that the vendor certainly did not charge."""
         try:
             self._fetch_row(
                 "SELECT ops.refund_points(%s, %s, %s, %s, %s)",
@@ -134,14 +133,14 @@ class Budget:
             )
 
     def release(self, reservation: UUID) -> None:
-        """End a reservation; without a server to tell, it ends with this process."""
+        """End a reservation; if the server is away, it ends with this process."""
         try:
             self._fetch_row("SELECT ops.release_points(%s)", (reservation,))
         except TryLater:
             log.warning("a reservation of points could not be ended, the ledger is away")
 
     def read_points(self, source: str, account: str, day: date) -> tuple[int, int]:
-        """Points spent that day, and points set aside."""
+        """Read the points spent that day, and the points reserved."""
         spent, held = self._fetch_row(
             "SELECT coalesce((SELECT points FROM ops.point_ledger"
             " WHERE source = %(source)s AND account = %(account)s AND spent_on = %(day)s), 0),"
@@ -180,13 +179,13 @@ class Budget:
         return granted, spent, held
 
     def _fetch_row(self, statement: str, parameters: Any, again: bool = True) -> Row:
-        """The one row of a statement, over a connection that is made again as long as it breaks."""
+        """Fetch the one row of a statement, reconnecting as long as the connection breaks."""
         return self._fetch_timed(statement, parameters, again)[0]
 
     def _fetch_timed(
         self, statement: str, parameters: Any, again: bool = True
     ) -> tuple[Row, float, float]:
-        """The row, and the instants between which it was asked for alone and came."""
+        """Fetch the row, with the instants just before and after its query."""
         with self._lock:
             deadline = time.monotonic() + self._reconnect_seconds
             wait = 0.05

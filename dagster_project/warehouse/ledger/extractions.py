@@ -1,4 +1,4 @@
-"""``ops.extraction``: one row for each window asked of a vendor, from its first request to its outcome."""
+"""``ops.extraction``: one row for each window requested from a vendor, from its first request to its outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CODE_VERSION = version("messaging-warehouse")
 
 
 def begin_extraction(connection: Connection, window: Window, run_id: str | None) -> Extraction:
-    """Open an extraction; the number that it is given orders it among loads of the same days."""
+    """Open an extraction; its number orders it among loads of the same days."""
     account = window.account
     row = fetch_row(
         connection,
@@ -73,21 +73,21 @@ def end_extraction(
 
 
 def notes_as_json(notes: Mapping[str, Any]) -> str | None:
-    """Notes may name what a vendor made up."""
+    """The notes as JSON, without secrets, since they may quote a vendor; None: no notes."""
     if not notes:
         return None
     return hide_secrets(json.dumps(notes, ensure_ascii=True, default=str))
 
 
 def runs_under_way(connection: Connection) -> list[tuple[str | None, datetime]]:
-    """The runs of extractions that have not ended, each with its latest extraction's start."""
+    """The runs with open extractions, each with the start of its latest one."""
     return connection.execute(
         "SELECT run_id, max(started_at) FROM ops.extraction WHERE outcome = 'started' GROUP BY run_id"
     ).fetchall()
 
 
 def abandon(connection: Connection, run_id: str | None, until: datetime) -> int:
-    """Close a run's extractions that began until then and whose process is gone; answers how many."""
+    """Close the extractions of a dead run that began until then; return how many."""
     return connection.execute(
         "UPDATE ops.extraction SET outcome = 'abandoned', failure = 'its process died',"
         " finished_at = clock_timestamp() + %s"
@@ -99,7 +99,7 @@ def abandon(connection: Connection, run_id: str | None, until: datetime) -> int:
 def latest_complete(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> dict[date, Extraction]:
-    """For each day the latest complete extraction that covers it and whose responses are stored."""
+    """For each day, the latest complete extraction that covers it and whose responses are stored."""
     rows = connection.execute(
         "SELECT d.day, e.extraction_id, e.first_day, e.last_day, e.started_at"
         " FROM unnest(%s::date[]) AS d(day) CROSS JOIN LATERAL ("
@@ -114,7 +114,7 @@ def latest_complete(
 
 
 def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> int:
-    """Pages that the last load of such a window took, by the rows that stand; at least 1."""
+    """How many pages such a window takes, by the rows of its days; at least 1."""
     return max(
         1,
         -(
@@ -137,7 +137,7 @@ def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> 
 
 
 def reduced_before(connection: Connection, extraction: Extraction) -> date | None:
-    """Days before this one are no longer in the extraction's stored responses; None: all are."""
+    """The day before which the extraction's stored responses were reduced; None: they were not."""
     row = connection.execute(
         "SELECT reduced_before FROM ops.extraction WHERE extraction_id = %s",
         (extraction.extraction_id,),

@@ -1,7 +1,7 @@
-"""``ops.load_receipt`` and ``ops.day_state``: what each load did to a day, and what stands since.
+"""``ops.load_receipt`` and ``ops.day_state``: what each load did to a day, and the day's current state.
 
-Receipts are written in the transaction of the rows they describe, so a receipt exists exactly
-where its rows do.
+Receipts are written in the transaction of the rows they describe, so a receipt exists exactly if its rows
+do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REJECTED_UNDATED = "rejected_undated"
 
 
 def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
-    """How many rows stand for each day of the window that was ever loaded."""
+    """The rows of each day of the window that was ever loaded."""
     rows = connection.execute(
         "SELECT day, rows FROM ops.day_state"
         " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
@@ -38,14 +38,14 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
 
 
 def read_points(connection: Connection, account: Account, day: date) -> tuple[int, int]:
-    """Points that were spent that day, and points that windows under way have set aside."""
+    """Read the points spent that day, and the points reserved by windows under way."""
     return read_points_of_accounts(connection, {account: day})[account]
 
 
 def read_points_of_accounts(
     connection: Connection, days: Mapping[Account, date]
 ) -> dict[Account, tuple[int, int]]:
-    """The same of several accounts, each of a day of its own."""
+    """The same for several accounts, each on its own day."""
     rows = connection.execute(
         "SELECT coalesce(l.points, 0), ops.points_held(asked.source, asked.account, asked.day, NULL)"
         " FROM unnest(%s::text[], %s::text[], %s::date[])"
@@ -61,7 +61,7 @@ def read_points_of_accounts(
 def day_states(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> dict[date, DayState]:
-    """What stands for these days, where anything was ever loaded."""
+    """The state of each of these days that was ever loaded."""
     with connection.cursor(row_factory=class_row(DayState)) as cursor:
         cursor.execute(
             "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
@@ -78,9 +78,9 @@ def write_receipts(
     run_id: str | None,
     time_zone: str | None = None,
 ) -> None:
-    """Receipts and the days' new state, inside the transaction that wrote the rows.
+    """Write receipts and the days' new state, in the transaction that wrote the rows.
 
-    ``time_zone`` is the one whose calendar days they are.
+    ``time_zone``: the time zone of the days.
     """
     written = connection.execute(_INSERT_RECEIPTS, _columns(receipts, run_id)).fetchall()
     numbers = {(source, account, day): number for number, source, account, day in written}
@@ -194,8 +194,8 @@ def days_of_other_zones(connection: Connection, account: Account) -> list[tuple[
 
 @dataclass(frozen=True, slots=True)
 class HeldDay:
-    """A day of which a newer answer is held back. ``kinds`` are the options that take it, as in
-    ``--accept-shrink``; ``figures`` what stands beside what the answer would leave, by name."""
+    """A day whose newer answer is held. ``kinds`` are the options that accept it, as in
+    ``--accept-shrink``; ``figures`` has, by name, the current value and the one after accepting it."""
 
     source: str
     account: str
@@ -208,7 +208,7 @@ class HeldDay:
 
     @property
     def hint(self) -> str:
-        """What to do about it: look, and the command that takes it."""
+        """How to look at it, and the command that accepts it."""
         return accept_hint(self.source, self.account, self.day, self.day, self.kinds)
 
     @property
@@ -224,7 +224,7 @@ def hold_day(
     kinds: Sequence[str],
     figures: Mapping[str, Sequence[int | str]],
 ) -> None:
-    """Note that a newer answer for the day was not taken, and what taking it would change."""
+    """Note that the day's newer answer is held, and what accepting it would change."""
     connection.execute(
         "UPDATE ops.day_state SET held = %s, held_kinds = %s, held_extraction_id = %s,"
         " held_at = clock_timestamp() + %s, held_figures = %s"
@@ -263,7 +263,7 @@ def held_days(
 def committed_by_runs(
     connection: Connection, source: str, run_ids: Sequence[str]
 ) -> Mapping[tuple[str, date], Receipt]:
-    """The last receipt of each account and day that any of these runs committed."""
+    """The last receipt of each account and day that one of these runs committed."""
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT ON (account, day) {} FROM ops.load_receipt"
@@ -275,7 +275,7 @@ def committed_by_runs(
 
 
 def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
-    """By run, the last receipt of each account and day of which Dagster was not told."""
+    """By run, the last receipt of each account and day that was not yet reported to Dagster."""
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT ON (account, day) {}, run_id FROM ops.load_receipt WHERE source = %s"
@@ -290,7 +290,7 @@ def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
 
 
 def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
-    """Note that Dagster was told of these loads, and so of all that came before them on their days."""
+    """Note that these loads, and all earlier ones of their days, were reported to Dagster."""
     last: dict[tuple[str, date], int] = {}
     for receipt in receipts:
         key = (receipt.source, receipt.day)
@@ -320,7 +320,7 @@ def rows_of_accounts(
 def days_of_all(
     connection: Connection, source: str, accounts: Sequence[str], days: Sequence[date]
 ) -> set[date]:
-    """Those of the days that every one of these accounts has."""
+    """Those of the days that every one of these accounts has loaded."""
     rows = connection.execute(
         "SELECT day FROM ops.day_state WHERE source = %s AND account = ANY(%s) AND day = ANY(%s)"
         " GROUP BY day HAVING count(*) = %s",
@@ -332,7 +332,7 @@ def days_of_all(
 def read_receipts(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> list[Receipt]:
-    """The receipts of the loads that stand for these days."""
+    """Read the current receipts of these days."""
     rows = connection.execute(
         sql.SQL(
             "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"

@@ -1,4 +1,4 @@
-"""What people did by hand, in ``ops.manual_act``: who, where, when and which verb; never whom it was about."""
+"""``ops.manual_act``: what people did by hand: who, where, when and which verb; never whom it was about."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagster_project.warehouse.queries import fetch_value
 def note_act(
     connection: Connection, verb: str, about: str | None = None, run_id: str | None = None
 ) -> int:
-    """Note an act in the caller's transaction; answers its number. ``about`` holds no personal data."""
+    """Note an act in the caller's transaction; return its number. ``about`` holds no personal data."""
     return int(
         fetch_value(
             connection,
@@ -26,7 +26,7 @@ def note_act(
 
 
 def os_user() -> str:
-    """The operating system's user, by number where it has no name; and who became it by ``sudo``."""
+    """The operating system's user (its number if it has no name), and who became it by ``sudo``."""
     number = os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name

@@ -36,7 +36,7 @@ class BackfillRequest:
 
 
 def request_backfill(connection: Connection, account: Account, first: date, last: date) -> int:
-    """Note that a person asked for these days; the same wish again is the same row."""
+    """Note that a person asked for these days; the same request again is the same row."""
     return int(
         fetch_value(
             connection,
@@ -59,7 +59,7 @@ def request_backfill(connection: Connection, account: Account, first: date, last
 
 
 def withdraw(connection: Connection, account: Account, first: date, last: date) -> int:
-    """Take back every wish that lies within these days; answers how many."""
+    """Withdraw every request within these days; return how many."""
     return connection.execute(
         "UPDATE ops.wanted_range SET withdrawn_at = %s WHERE source = %s AND account = %s"
         " AND first_day >= %s AND last_day <= %s AND withdrawn_at IS NULL",
@@ -68,7 +68,7 @@ def withdraw(connection: Connection, account: Account, first: date, last: date) 
 
 
 def requested_backfills(connection: Connection, source: str, account: str) -> list[BackfillRequest]:
-    """What a person asked for and has not taken back, oldest wish first."""
+    """The backfill requests that were not withdrawn, oldest first."""
     with connection.cursor(row_factory=class_row(BackfillRequest)) as cursor:
         cursor.execute(
             "SELECT wanted_id, source, account, first_day, last_day, asked_at"
@@ -96,7 +96,7 @@ def count_requested_left(
 
 
 def started_on(connection: Connection, account: Account) -> date | None:
-    """The first day that is owed without being asked for: the one before the account's first load."""
+    """The first day that is owed without a request: the day before the account's first load."""
     row = connection.execute(
         "SELECT first_observed_at FROM ops.account_start WHERE source = %s AND account = %s",
         (account.source, account.label),
@@ -105,7 +105,7 @@ def started_on(connection: Connection, account: Account) -> date | None:
 
 
 def failed_ranges(connection: Connection, account: Account) -> list[tuple[date, date]]:
-    """Windows that were asked of the vendor in vain; for want of points is no such failure."""
+    """The windows whose extraction failed, other than for lack of points."""
     return connection.execute(
         "SELECT DISTINCT first_day, last_day FROM ops.extraction WHERE source = %s"
         " AND account = %s AND outcome = 'failed' AND failure_kind IS DISTINCT FROM 'QuotaSpent'",

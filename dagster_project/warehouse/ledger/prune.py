@@ -1,11 +1,11 @@
-"""Pruning: stored responses, receipts and what goes with them, once they are older than wished.
+"""Delete stored responses, receipts and other ledger rows that are older than their retention.
 
-Grain: small batches, each a transaction of its own, of rows that no load writes any more; a process
-that is killed leaves whole batches behind, and the next one goes on.
+Grain: small batches, each its own transaction, of rows that no load writes any more. If the process is
+killed, the next one goes on.
 
-Of stored responses the newest complete one of each loaded day stays, however old, since only it can
-rebuild the day. Where a source holds personal data, it stays up to ``pii_days`` after the day. What
-stands in ``ops.day_state`` keeps its receipt and its extraction.
+The newest complete response of each loaded day stays, however old, since only it can rebuild the day; if it
+holds personal data, it stays until ``pii_days`` after the day. Receipts and extractions in
+``ops.day_state`` stay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def prune(
     retention: RetentionSettings,
     personal_until: Mapping[tuple[str, str], date],
 ) -> Counter[str]:
-    """Prune everything; answers how many rows of which table went.
+    """Delete everything that is too old; return how many rows of each table.
 
     ``connection`` commits by itself. ``personal_until``: by source and account, for those that hold
     personal data, the first day whose responses may still be kept.
@@ -50,7 +50,7 @@ def prune(
 
 
 def _forget_rare_templates(connection: Connection, pii_days: int) -> int:
-    """Tallies of templates that were sent to nobody for so long begin anew should they come again."""
+    """Delete the tallies of templates that were not sent for so long; should they return, they begin anew."""
     limit = clock.now().date() - timedelta(days=pii_days)
     return int(fetch_value(connection, "SELECT mart.prune_rare_templates(%s)", (limit,)))
 
@@ -64,9 +64,9 @@ def _accounts(connection: Connection) -> list[tuple[str, str]]:
 def _disposable_extractions(
     connection: Connection, source: str, account: str, kept_from: date, old: str
 ) -> list[int]:
-    """Extractions whose responses no loaded day needs: old ones, and those of days past the limit.
+    """Extractions whose responses no loaded day needs: old ones, and those of days before ``kept_from``.
 
-    The limit goes before age: a day that was loaded long after it was over is past it at once.
+    ``kept_from`` goes before age: a day that is loaded long after it ended is past it at once.
     """
     rows = connection.execute(
         "WITH newest AS ("

@@ -1,8 +1,8 @@
-"""``ops.range_proof``: what was learnt of servers whose date range is not documented.
+"""``ops.range_proof``: whether servers with undocumented date ranges honour them.
 
-Grain: the latest proof of each state, by source, server and parameter names. A later proof is
-never replaced by an earlier one, whichever process writes last. None is dated later than the
-database's clock: a host whose clock is ahead would be believed until real time caught up.
+Grain: the latest proof of each state, by source, server and parameter names. A later proof is never
+replaced by an earlier one, whichever process writes last. No proof is dated after the database's clock;
+else one from a host whose clock is ahead would stay valid for too long.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WHERE source = %s AND server = %s AND params = %s ORDER BY asked_at
 
 
 class RangeProofs:
-    """The proofs that the warehouse remembers; a connection for each question."""
+    """The stored range proofs; each method uses a connection of its own."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse

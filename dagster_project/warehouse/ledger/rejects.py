@@ -1,9 +1,9 @@
-"""Rejected records: what could not be loaded, kept with its reason and its original.
+"""``ops.rejected_record``: records that could not be loaded, with reason and original.
 
-Grain: one row a record and reason, however often the vendor answers with it. A record that a later
-load of its day no longer meets is resolved, not deleted.
+Grain: one row for each record and reason, however often the vendor sends it. A record that no longer comes
+with a later load of its day is resolved, not deleted.
 
-*New* rejects of a load are those that the load which stands of their day did not meet.
+*New* rejects of a load are those that the day's current load did not have.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ FORMS_SHOWN: Final = 2
 
 
 def digest_of(original: str) -> bytes:
-    """What tells a record from others."""
+    """The hash by which a record is recognized."""
     return hashlib.sha256(original.encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True)
 class NewRejects:
     """New rejects by reason: ``dated`` by their day; ``undated``, for each day of the window, those
-    without a day that are new to it. ``came``: by reason, what came instead of what was expected."""
+    without a day that are new to it. ``actual``: by reason, what came instead of the expected value."""
 
     dated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     undated: defaultdict[date, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     actual: Mapping[str, Counter[str]] = field(default_factory=dict)
 
     def describe(self, reasons: Counter[str]) -> str:
-        """``unreadable dateSent: 500, as 9999/99/99 instead of dd-mm-yyyy``."""
+        """Describe reasons: ``unreadable dateSent: 500, as 9999/99/99 instead of dd-mm-yyyy``."""
         return "; ".join(
             f"{reason}: {count:,}{self._form(reason)}" for reason, count in reasons.most_common()
         )
@@ -57,10 +57,10 @@ def new_rejects(
     days: Sequence[date],
     standing: Mapping[date, Receipt],
 ) -> NewRejects:
-    """Which of a load's rejects are new to their days; ``standing`` are the receipts that stand.
+    """Find which of a load's rejects are new to their days; ``standing`` are the days' current receipts.
 
-    A record is known by its characters. Where those do not tell it from others (it came several times,
-    or stands under another day), as many of its reason are known as the day's receipt counts.
+    A record is recognized by its characters. If that is ambiguous (it came several times, or is stored
+    under another day), as many of its reason count as known as the day's receipt has.
     """
     actual: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for reject in rejects:
@@ -92,9 +92,9 @@ def new_rejects(
 
 @dataclass(frozen=True)
 class RejectedDay:
-    """What is rejected of one account and day for one reason; ``day`` None: the records have none.
+    """The rejects of one account, day and reason; ``day`` None: the records have no day.
 
-    ``records`` counts each as often as it stood in its last window, ``extraction_id`` is the last of them.
+    ``records`` counts each as often as it was in its last window; ``extraction_id`` is the latest one.
     """
 
     source: str
@@ -121,9 +121,9 @@ def rejected_days(
     first: date | None,
     last: date | None,
 ) -> list[RejectedDay]:
-    """What is rejected today, newest day first, the most frequent reason of a day first.
+    """The current rejects, newest day first, a day's most frequent reason first.
 
-    Nothing named: every source or account; records of no day are left out where days are named.
+    Without names: all sources or accounts. If days are named, records without a day are left out.
     """
     rows = connection.execute(
         "SELECT source, account, day, reason, sum(times_in_window)::bigint, max(last_seen_at),"
@@ -141,7 +141,7 @@ def rejected_originals(
     first: date | None,
     last: date | None,
 ) -> Iterator[dict[str, object]]:
-    """The records themselves, as stored, in the same order: personal data."""
+    """The rejected records themselves, as stored, in the same order: personal data."""
     with connection.transaction(), connection.cursor("rejects") as cursor:
         cursor.execute(
             f"SELECT source, account, day::text, reason, original{_OPEN_REJECTS}"
@@ -161,7 +161,7 @@ def _query_values(
 def _days_of_stored(
     connection: Connection, extraction: Extraction, digests: set[bytes]
 ) -> dict[bytes, set[date | None]]:
-    """By record that is still rejected, the days under which it is."""
+    """For each of these records that is still rejected, the days under which it is stored."""
     found: dict[bytes, set[date | None]] = defaultdict(set)
     if digests:
         for digest, day in connection.execute(
@@ -179,11 +179,11 @@ def write_rejects(
     rejects: Iterable[Reject],
     days: Sequence[date] | None,
 ) -> None:
-    """Keep what could not be loaded, each record once; after the receipts of these days.
+    """Write the rejects, each record once; call it after the receipts of these days are written.
 
-    Earlier rejects of these days that did not come again are resolved; with ``days`` None (all that
-    the source has was read) those of every day, and those without one. One without a day is also
-    resolved once a later answer stands for each day of the window that it came in.
+    Earlier rejects of these days that did not come again are resolved; with ``days`` None (the whole
+    history was read), those of every day and those without a day. A reject without a day is also resolved
+    once every day of its window has a later load.
     """
     unique: dict[tuple[bytes, str], tuple[Reject, int]] = {}
     for reject in rejects:
@@ -249,10 +249,10 @@ def redact_rejects(
     change: Callable[[str], str | None],
     before: date | None = None,
 ) -> int:
-    """Let ``change`` say what each original becomes (None: what it is); how many it changed.
+    """Change originals by ``change`` (which returns None to keep one); return how many were changed.
 
-    ``before``: of earlier days alone, and of records of no day that were not seen since. Where two
-    records come to be one, the later one stands. ``connection`` commits by itself.
+    ``before``: only records of earlier days, and records without a day that were last seen before it. If
+    two records become equal, the later one stays. ``connection`` is in autocommit.
     """
     rows = connection.execute(
         "SELECT account, record_sha256, reason, original FROM ops.rejected_record"

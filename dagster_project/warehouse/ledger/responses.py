@@ -1,11 +1,11 @@
-"""Stored responses: every answer as received, in ``raw.response``, before its rows are read.
+"""``raw.response``: every response as received, stored before its rows are encoded.
 
-Grain: one row an HTTP answer, by extraction, attempt and sequence. Bodies are zstd-compressed and
-hashed; requests are kept without credentials. A window whose pages contradicted each other is asked
-again under a higher attempt: of a complete extraction, the highest attempt is the true one.
+Grain: one row for each HTTP response, by extraction, attempt and sequence. Bodies are zstd-compressed and
+hashed; requests are stored without credentials. A window whose pages contradicted each other is requested
+again under a higher attempt: of a complete extraction, the highest attempt is valid.
 
-Compressing and sending a page takes as long as reading its rows, and needs no interpreter meanwhile:
-``ResponseWriter`` does it in a thread of its own. Rows are written only after their answer is stored.
+Compressing and sending a page takes as long as encoding its rows, and does not need the interpreter, so
+``ResponseWriter`` does it in its own thread. Rows are written only after their response is stored.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import zstandard
 from dagster_project.model.response import Response
 
 _LEVEL = 1
-"""Of the levels tried on pages of SMS, 1 gave 90 % of the saving of 3 in half of its time."""
+"""zstd's level: on pages of SMS, 1 saved 90 % of what 3 saves, in half the time."""
 
 
 def store_response(
     connection: psycopg.Connection[Any], extraction_id: int, attempt: int, answer: Response
 ) -> None:
-    """Keep one answer; committed by the caller's connection (autocommit: at once)."""
+    """Store one response; committed by the caller's connection (autocommit: at once)."""
     body = answer.body
     connection.execute(
         "INSERT INTO raw.response (extraction_id, attempt, sequence, request, asked_at, received_at,"
@@ -51,14 +51,14 @@ def store_response(
 
 
 class ResponseWriter:
-    """Stores an extraction's answers in the background, one after another, each committed at once."""
+    """Stores an extraction's responses in the background, one after another, each committed at once."""
 
     def __init__(self, connection: psycopg.Connection[Any], extraction_id: int) -> None:
         self._connection, self._extraction_id = connection, extraction_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
     def store(self, attempt: int, answer: Response) -> Future[None]:
-        """Begin to store; the result is there when the answer stands, or raises what went wrong."""
+        """Begin to store a response; the future completes once it is committed, or raises."""
         return self._thread.submit(
             store_response, self._connection, self._extraction_id, attempt, answer
         )
@@ -71,7 +71,7 @@ class ResponseWriter:
 
 
 def read_responses(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Response]:
-    """The answers of an extraction's last attempt in order, one at a time (a page may take megabytes)."""
+    """Read the responses of an extraction's last attempt in order, one at a time (a page may take megabytes)."""
     rows = connection.execute(
         "SELECT attempt, sequence FROM raw.response WHERE extraction_id = %s AND attempt ="
         " (SELECT max(attempt) FROM raw.response WHERE extraction_id = %s) ORDER BY sequence",
