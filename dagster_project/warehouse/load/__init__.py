@@ -1,1 +1,1 @@
-"""A window becomes equal to its rows: reading what stands, comparing, writing the differences."""
+"""Load a window: read the existing rows, compare, write the differences."""

@@ -1,7 +1,7 @@
 """What a load did to each day: counts, and the checksum of its rows.
 
-Grain: one local day of one account. The checksum adds up a permuted hash of each row, so it depends on
-the rows and their multiplicity alone, not on their order, and unchanged rows need not be read again.
+Grain: one local day of one account. The checksum is the sum of a permuted hash of each row, so it depends
+on the rows and their number only, not on their order; unchanged rows need not be read again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from dagster_project.warehouse.load.row_index import ExistingRows
 MOVED_OUT = "moved_out"
 MOVED_IN = "moved_in"
 MULTIPLIER = 0xC2B2AE3D27D4EB4F
-"""Odd, so that hashes are permuted before identities are mixed in; part of what checksums mean."""
+"""Odd, so that hashes are permuted before identities are mixed in; a part of the checksum's definition."""
 
 
 @dataclass(slots=True)
 class DayCounts:
-    """Rows of a day, by what became of them; ``before`` stood when the load began.
+    """The counts of a day's rows; ``before``: rows when the load began.
 
-    ``doubt`` says why too little of the day's first load could be read; empty: it could.
+    ``doubt`` says why too little of the day's first load could be read; empty: enough was read.
     """
 
     received: int = 0
@@ -50,7 +50,7 @@ class DayCounts:
 
     @property
     def vanished(self) -> int:
-        """Rows that were deleted, and did not move to another day."""
+        """Deleted rows that did not move to another day."""
         return self.deleted - self.notes[MOVED_OUT]
 
     def receipt(
@@ -63,9 +63,9 @@ class DayCounts:
         undated: Mapping[str, int],
         tells_final: bool,
     ) -> Receipt:
-        """The day's receipt; ``in_window`` counts what was strange in the whole window.
+        """The day's receipt; ``in_window`` counts the oddities of the whole window.
 
-        ``undated``: records of the window that were rejected and have no day, by reason.
+        ``undated``: rejects of the window without a day, by reason.
         """
         notes: dict[str, Any] = dict(self.notes)
         if self.reasons:
@@ -96,11 +96,11 @@ class DayCounts:
 
 
 def rejected_figures(reasons: Mapping[str, int]) -> dict[str, int | str]:
-    """How many records were rejected, by reason, as figures of a day."""
+    """The number of rejects by reason, as figures of a day."""
     return {f"rejected: {reason}": count for reason, count in reasons.items()}
 
 
 def checksum_of(standing: ExistingRows) -> str:
-    """The checksum of rows that stand, as a receipt of their load would have it."""
+    """The checksum of existing rows, as the receipt of their load has it."""
     mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
     return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"

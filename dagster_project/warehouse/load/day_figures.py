@@ -1,9 +1,8 @@
-"""What a day's rows come to, in a few figures, so that a held answer can be seen beside what stands.
+"""Figures of a day's rows, by which a held answer is compared with the existing rows.
 
-Grain: one local day of one account. How many rows, and how many with a value of each of the vendor's
-fields; of the table's compared columns the values of texts by how often they occur, and the sums of
-numbers. Digits of texts are masked: a vendor that mixes up its
-fields may put a phone number anywhere.
+Grain: one local day of one account. Figures are the number of rows; the rows with a value in each of the
+vendor's fields; and, of the table's compared columns, how often each text occurs and the sums of numbers.
+Digits in texts are masked, since a vendor that mixes up its fields may put a phone number anywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.load.existing_rows import window_condition
 
 VALUES_SHOWN: Final = 20
-"""Values of a column that are told one by one; the others are told together."""
+"""How many values of a column are shown one by one; the others are added up."""
 LONGEST_VALUE: Final = 60
 ROWS: Final = "rows"
 WITH: Final = "rows with "
@@ -55,9 +54,9 @@ def figures_of(
 def compare_figures(
     standing: Mapping[str, Figure], held: Mapping[str, Figure]
 ) -> dict[str, list[Figure]]:
-    """Each figure as it stands, and as it would be.
+    """Each figure as it is now, and as it would be.
 
-    How many rows have a value in a field is told where that is not merely the number of rows.
+    The rows with a value in a field are left out if they are all rows, before and after.
     """
     rows = [standing.get(ROWS, 0), held.get(ROWS, 0)]
     both = {
@@ -68,7 +67,7 @@ def compare_figures(
 
 
 def describe_changes(figures: Mapping[str, Sequence[Figure]]) -> str:
-    """``rows 500 → 0, status delivered 480 → 0``: what differs."""
+    """Describe the figures that differ: ``rows 500 → 0, status delivered 480 → 0``."""
     return ", ".join(f"{name} {a} → {b}" for name, (a, b) in figures.items() if a != b)
 
 
@@ -121,5 +120,5 @@ def _masked(value: str | None) -> str:
 
 
 def _plain(total: Decimal | int) -> Figure:
-    """As JSON keeps it to the last digit."""
+    """A sum as JSON can hold it without losing digits."""
     return int(total) if total == int(total) else str(total)

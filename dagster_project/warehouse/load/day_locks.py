@@ -10,7 +10,7 @@ from dagster_project.warehouse.connection import Connection
 
 
 def lock_days(connection: Connection, source: str, account: str, days: Sequence[date]) -> None:
-    """Hold these days against other loads until the transaction ends; in ascending order, so without deadlock."""
+    """Lock these days against other loads until the transaction ends, in ascending order to avoid deadlocks."""
     keys = [_lock_key(source, account, day) for day in sorted(days)]
     connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS t(k)", (keys,))
 

@@ -1,4 +1,4 @@
-"""The rows of a window that stand in the table, read as arrays by binary COPY."""
+"""Read the existing rows of a window as arrays, by binary COPY."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_existing_rows(
     window: Window,
     skip: Iterable[date],
 ) -> ExistingRows:
-    """Day, identity, hash and occurrence of the window's rows, but for the days to skip."""
+    """Read day, identity, hash and occurrence of the window's rows, without the days to skip."""
     query = sql.SQL(
         "COPY (SELECT {day}, {key}, content_hash, {occurrence} FROM warehouse.{table}"
         " WHERE {where} AND NOT {day} = ANY({skip}::date[])) TO STDOUT (FORMAT binary)"

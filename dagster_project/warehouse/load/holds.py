@@ -1,15 +1,15 @@
-"""Which days of a load are held back, so that their old rows stand until a person takes the answer.
+"""Decide which days of a load are held: their old rows stay until a person accepts the new answer.
 
-Grain: one ``Held`` a day. What the vendor no longer lists, or what can no longer be read, must not
-delete rows unseen. Held is a day
+Grain: one ``Held`` for each day. Records that the vendor no longer lists, or that can no longer be read,
+must not delete rows unnoticed. A day is held if
 
-* that lost too many of its rows; of a ledger, any record that is not merely dated anew (``shrink``),
-* of which records are rejected that its standing load did not reject, where that would delete rows, or
-  where they are a considerable part of the answer (``rejects``),
-* all of whose rows lack a value, null or absent, in a field that stood with values (``rejects``).
+* it lost too many of its rows; of a ledger, any record that did not merely move to another day (``shrink``),
+* records are rejected that its current load did not reject, and that would delete rows, or they are a
+  considerable part of the answer (``rejects``),
+* all of its rows lack a value, null or absent, in a field that had values (``rejects``).
 
-Where nothing stands there is nothing to hold: what can be read is loaded, and ``doubt`` says whether
-that was too little.
+A day without rows is never held: what can be read is loaded, and ``doubt_reason`` says whether that was
+too little.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from dagster_project.warehouse.load.day_counts import DayCounts
 from dagster_project.warehouse.load.existing_rows import window_condition
 
 Kind = Literal["shrink", "rejects"]
-"""Why a day is held, as the option that takes it is called: ``--accept-shrink``, ``--accept-rejects``."""
+"""Why a day is held, as in the option that accepts it: ``--accept-shrink``, ``--accept-rejects``."""
 
 NAMES_SHOWN = 3
 FEW = 10
-"""Of a day with so few rows none may happen to have a value."""
+"""In a day of so few rows, a value may be missing everywhere by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShrinkGuard:
-    """A day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them is held.
+    """Holds a day of at least ``from_rows`` rows that would keep less than ``keep_share`` of them.
 
-    Of a ledger, which only grows, every day that would lose a record is held.
+    A ledger only grows, so any day of it that would lose a record is held.
     """
 
     from_rows: int
@@ -54,7 +54,7 @@ class ShrinkGuard:
 
 @dataclass(frozen=True, slots=True)
 class RejectGuard:
-    """What part of an answer may be rejected: up to ``above_records``, or up to ``above_share`` of it."""
+    """How much of an answer may be rejected: up to ``above_records`` records, or ``above_share`` of it."""
 
     above_records: int = 10
     above_share: float = 0.01
@@ -68,7 +68,7 @@ class RejectGuard:
 
 @dataclass(slots=True)
 class Held:
-    """Why a day is held, in words that go on after "it"; and what would stand if it were taken."""
+    """Why a day is held, in words that continue after "it"; and its figures if the answer were accepted."""
 
     kinds: list[Kind] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Held:
 
 
 class HeldDays(Exception):
-    """Days of the load are held back; the transaction must not commit. The walk loads the others."""
+    """Days of the load are held, so the transaction must not commit. The pipeline loads the other days."""
 
     def __init__(self, held: Mapping[date, Held]) -> None:
         self.held = held
@@ -94,7 +94,7 @@ class HeldDays(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HoldChecks:
-    """Judges the days of one load. A guard that is None lets everything pass: a person said so."""
+    """Checks the days of one load. A guard of None holds nothing, because a person accepted it."""
 
     shrink: ShrinkGuard | None
     rejects: RejectGuard | None
@@ -105,7 +105,7 @@ class HoldChecks:
     moves: Collection[tuple[int, int]]
 
     def find_held(self) -> dict[date, Held]:
-        """The days that are held, each with its reasons."""
+        """Find the days to hold, each with its reasons."""
         found: dict[date, Held] = {}
         for number, counts in sorted(self.by_day.items()):
             day, held = day_of(number), Held()
@@ -136,7 +136,7 @@ class HoldChecks:
         )
 
     def _check_shrinkage(self, day: date, counts: DayCounts, held: Held) -> None:
-        """What is rejected still exists at the vendor: it is no loss."""
+        """Check for lost rows; a rejected record still exists at the vendor, so it is not lost."""
         if self.shrink is None:
             return
         if self.is_ledger:
@@ -150,7 +150,7 @@ class HoldChecks:
             held.add("shrink", f"had {counts.before} rows, came back with {counts.after}")
 
     def _new_of(self, day: date) -> Counter[str]:
-        """New rejects that may be rows of the day; of a ledger any may, since its dates can change."""
+        """New rejects that may be rows of the day; of a ledger any reject may, since its dates can change."""
         dated = self.new.dated
         return (
             sum(dated.values(), Counter()) if self.is_ledger else dated[day]
@@ -160,7 +160,7 @@ class HoldChecks:
         return sum(counts.vanished for counts in self.by_day.values())
 
     def _with_tied(self, found: dict[date, Held]) -> dict[date, Held]:
-        """Days between which a row moved are held together: else it would be lost, or stand twice."""
+        """Hold days between which a row moved together; else the row would be lost, or be there twice."""
         pairs = [(day_of(a), day_of(b)) for a, b in self.moves]
         todo = list(found)
         while todo:
@@ -183,10 +183,10 @@ def doubt_reason(
     received: int,
     absent: Sequence[str],
 ) -> str:
-    """Of a day of which nothing stood: why too little of the answer could be read; empty: it could.
+    """Why too little of a day's first load could be read; empty: enough was read.
 
-    ``received``: records of the whole window, of which those without a date are a part. ``absent``:
-    fields that every row of the window lacks.
+    ``received``: records of the whole window, those without a date included. ``absent``: fields that every
+    row of the window lacks.
     """
     if guard is None or counts.before:
         return ""
@@ -204,10 +204,10 @@ def doubt_reason(
 
 
 class ShapeWatch:
-    """Fields of which every row of a day has lost its value. Made before standing rows are changed.
+    """Finds fields that lost their value in every row of a day. Create it before rows are changed.
 
-    A window is looked at as a whole; in one of several days, each day of more than ``FEW`` rows is too.
-    Only where so many values are missing is the table asked.
+    It looks at the whole window, and in a window of several days at each day of more than ``FEW`` rows too.
+    It queries the table only if that many values are missing.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class ShapeWatch:
                 self._before[name] = self._values(column, days)
 
     def find_lost(self) -> dict[date, list[str]]:
-        """By day, once the rows are changed: the fields whose values are gone, in words."""
+        """By day, after the rows were changed: the fields whose values are gone, in words."""
         found: dict[date, list[str]] = {}
         columns = dict(self._table.fields)
         for name, before in self._before.items():
@@ -245,7 +245,7 @@ class ShapeWatch:
         return found
 
     def _values(self, column: str, days: Sequence[date]) -> dict[date, int]:
-        """By day, how many rows hold a value there; days without one are left out."""
+        """By day, how many rows have a value in the column; days without any are left out."""
         day = sql.Identifier(self._table.day_column)
         rows = self._connection.execute(
             sql.SQL(
@@ -277,6 +277,6 @@ def find_absent_names(table: Table, rows: int, absent: Counter[str]) -> list[str
 
 
 def undocumented_names(counts: Mapping[str, int]) -> str:
-    """Keys that nobody documented, a few of them: what a renamed field is called now."""
+    """The first few undocumented keys: a renamed field may be among them."""
     names = [name.partition(":")[2] for name in counts if name.startswith("unknown_key:")]
     return ", ".join(sorted(names)[:NAMES_SHOWN])

@@ -1,8 +1,7 @@
-"""Monthly partitions, made as they are needed, outside of any load.
+"""Create monthly partitions when they are needed, outside of any load.
 
 ``ops.ensure_month`` attaches a partition without blocking readers. It runs on a connection of its
-own: inside a load its lock would last until the commit, and two loads that make months could wait
-for each other.
+own: inside a load its lock would last until the commit, and two loads that create months could deadlock.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, W
 
 
 class PartitionManager:
-    """Remembers which months exist, so that each is asked for once a run; safe for several threads."""
+    """Remembers which months exist, so that each is checked once a run; safe for several threads."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -27,7 +26,7 @@ class PartitionManager:
         self._lock = Lock()
 
     def ensure(self, table: Table, month: date) -> None:
-        """Make the table's partition for the month that begins on this day, if there is none."""
+        """Create the table's partition for the month that begins on this day, if there is none."""
         with self._lock:
             if (table.name, month) in self._known:
                 return
@@ -46,7 +45,7 @@ class PartitionManager:
 
 
 def refresh_statistics(connection: Connection, table: Table, days: Sequence[date]) -> None:
-    """ANALYZE the partitions of these days; after the commit, since inside a load it blocks new months."""
+    """ANALYZE the partitions of these days; call it after the commit, since in a load it blocks new months."""
     months = sorted({day.replace(day=1) for day in days})
     connection.execute(
         sql.SQL("SELECT ops.analyze_months({}::regclass, %s::date[])").format(

@@ -1,8 +1,8 @@
-"""Rows changed where they stand, otherwise than by a load: erased, reduced, given new pseudonyms.
+"""Rewrite existing rows in place: erase them, reduce them, give them new pseudonyms.
 
-Grain: one account and day, one transaction, under the same lock as a load of that day. A changed row is
-written as a load would write it (its columns, its hash), so that the next load finds it unchanged; the
-day's checksum follows. When it was first loaded and first seen final stays.
+Grain: one account and day, one transaction, under the same lock as a load of that day. A row is written as
+a load would write it (its columns, its hash), so the next load finds it unchanged; the day's checksum is
+updated. The times at which it was first loaded and first seen final stay.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def rewrite_day(
     *,
     lock_whole: bool = False,
 ) -> int:
-    """Let ``change`` say what each row of the day becomes (None: what it is); how many it changed.
+    """Rewrite the day's rows by ``change`` (which returns None to keep one); return how many were changed.
 
     The caller commits. ``lock_whole``: loads of the account lock all of its days at once.
     """
@@ -62,7 +62,7 @@ def rewrite_day(
 
 
 def _rewrite_numbered(connection: Connection, table: Table, window: Window, change: Change) -> int:
-    """All rows of a day at once, where their keys may change and equal ones are told apart by number."""
+    """Rewrite all rows of a day at once; keys may change, and equal rows are numbered by occurrence."""
     _create_temp_table(connection, table)
     changed = 0
     for rows in _read_portions(connection, table, window):
@@ -77,7 +77,7 @@ def _rewrite_numbered(connection: Connection, table: Table, window: Window, chan
 
 
 def _rewrite_each(connection: Connection, table: Table, window: Window, change: Change) -> int:
-    """Row by row, where there are few and each keeps its key."""
+    """Rewrite row by row, for tables with few rows that keep their keys."""
     changed = 0
     for row in [row for rows in _read_portions(connection, table, window) for row in rows]:
         new = change(row)
@@ -106,7 +106,7 @@ def _update_one_query(table: Table) -> sql.Composed:
 
 
 def _content_hash(record: bytes) -> int:
-    """As the loader's, which Postgres reads as a signed number."""
+    """The loader's hash of a record, as the signed number that Postgres stores."""
     return int.from_bytes(xxhash.xxh3_64_intdigest(record).to_bytes(8, "big"), "big", signed=True)
 
 
@@ -170,7 +170,7 @@ def _copy_changed(
 
 
 def _renumber_query(table: Table, window: Window) -> sql.Composed:
-    """Rows that come to equal others are numbered after those that stand."""
+    """The statement that numbers rewritten rows after existing rows with the same key."""
     return sql.SQL(
         "UPDATE rewritten_row r SET occurrence = n.number FROM ("
         " SELECT c.old_key, c.old_occurrence, row_number() OVER (PARTITION BY c.{key}"

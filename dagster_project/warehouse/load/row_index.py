@@ -1,7 +1,7 @@
-"""Which rows a window holds, as arrays: what stands in the table, and what has come in so far.
+"""Indexes of a window's rows as arrays: the existing rows, and those that came in so far.
 
-A row's identity is 16 bytes (two unsigned 64-bit words). Dictionaries of such keys would cost
-about 200 bytes a row; sorted arrays cost 8 to 40, and are searched a page at a time.
+A row's identity is 16 bytes (two unsigned 64-bit words). Dictionaries of such keys would take about
+200 bytes a row; sorted arrays take 8 to 40, and are searched a page at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Positions = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Identities of rows, in parallel: ``high`` and ``low`` words, and ``mixed``, which is searched by."""
+    """Identities of rows, as parallel arrays: ``high`` and ``low`` words, and ``mixed``, the search key."""
 
     high: Words
     low: Words
@@ -26,7 +26,7 @@ class Identities:
 
     @classmethod
     def from_keys(cls, keys: bytes, days: NDArray[np.int32], *, with_day: bool) -> Identities:
-        """From 16-byte keys; the day takes part where the same key on another day is another row."""
+        """Make identities from 16-byte keys; with the day, if the same key on another day is another row."""
         words = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         high, low = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
         if with_day:
@@ -47,20 +47,20 @@ _SPREAD = 0x9E3779B97F4A7C15
 
 
 def spread_days(days: NDArray[np.int32]) -> Words:
-    """Days as words that differ in many bits, to be mixed into keys."""
+    """Days as words that differ in many bits, for mixing into keys."""
     return days.astype(np.int64).view(np.uint64) * np.uint64(_SPREAD)
 
 
 def spread_day(day: int) -> int:
-    """The same of one day."""
+    """One day as such a word."""
     return (day * _SPREAD) & (2**64 - 1)
 
 
 class ExistingRows:
-    """The rows of a window that the table holds, sorted for look-up.
+    """The existing rows of a window, sorted for look-up.
 
-    ``unique`` tells which have an identity of their own; rows that share one (equal SMS) are
-    compared as a multiset by the loader. ``matched`` is the loader's to fill.
+    ``unique`` marks rows with an identity of their own; rows that share one (equal SMS) are compared as a
+    multiset by the loader, which also fills ``matched``.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class ExistingRows:
         return len(self.days)
 
     def find(self, wanted: Identities) -> tuple[Positions, Flags, Flags]:
-        """For each wanted identity: a position, whether it stands there alone, and whether it must be looked at closely.
+        """Find each wanted identity: its position, whether it is there exactly once, and whether it is ambiguous.
 
-        ``close`` marks identities that share their mixed word with other standing rows.
+        It is ambiguous if other existing rows share its mixed word.
         """
         mixed = self.identities.mixed
         if len(mixed) == 0:
@@ -106,13 +106,13 @@ class ExistingRows:
         return positions, exact, hit & ~exact
 
     def shares_mixed(self, high: int, low: int) -> bool:
-        """Whether any standing row has this identity's mixed word."""
+        """Whether an existing row has this identity's mixed word."""
         mixed = np.uint64(high ^ low)
         at = int(np.searchsorted(self.identities.mixed, mixed))
         return at < len(self) and bool(self.identities.mixed[at] == mixed)
 
     def positions_of(self, high: int, low: int) -> list[int]:
-        """Positions of all standing rows of one identity, by ascending occurrence."""
+        """The positions of all existing rows of one identity, by ascending occurrence."""
         mixed = np.uint64(high ^ low)
         first = int(np.searchsorted(self.identities.mixed, mixed, side="left"))
         last = int(np.searchsorted(self.identities.mixed, mixed, side="right"))
@@ -121,16 +121,16 @@ class ExistingRows:
 
 
 class SeenIdentities:
-    """Identities that came in as new, kept as sorted runs that double in size.
+    """The identities that came in as new, in sorted runs that double in size.
 
-    16 bytes a row; adding a page searches it in a handful of runs.
+    It takes 16 bytes a row; adding a page searches a handful of runs.
     """
 
     def __init__(self) -> None:
         self._runs: list[tuple[Words, Words]] = []
 
     def add(self, incoming: Identities) -> Flags:
-        """Take them in; answers which were there before, or stand earlier among ``incoming``."""
+        """Add identities; return which of them were there before, or came earlier in ``incoming``."""
         order = _order(incoming)
         mixed, high = incoming.mixed[order], incoming.high[order]
         before = np.zeros(len(order), dtype=np.bool_)
@@ -154,7 +154,7 @@ class SeenIdentities:
 
 
 def _order(identities: Identities) -> Positions:
-    """Stable, by mixed word, then by high word."""
+    """The stable order by mixed word, then by high word."""
     order = np.argsort(identities.mixed, kind="stable")
     mixed, high = identities.mixed[order], identities.high[order]
     if np.any((mixed[1:] == mixed[:-1]) & (high[1:] != high[:-1])):
@@ -163,7 +163,7 @@ def _order(identities: Identities) -> Positions:
 
 
 def _contains(mixed: Words, high: Words, wanted_mixed: Words, wanted_high: Words) -> Flags:
-    """Which of the wanted, in order, the run holds. Sorted, they are found three times as fast."""
+    """Which of the wanted identities the run contains; sorted, they are found three times as fast."""
     left = np.searchsorted(mixed, wanted_mixed, side="left")
     inside = left < len(mixed)
     left[~inside] = 0

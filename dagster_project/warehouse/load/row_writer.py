@@ -1,8 +1,8 @@
-"""Writing a window's differences: new, changed and vanished rows.
+"""Write a window's differences: new, changed and vanished rows.
 
-New rows stream into the table itself; changed and vanished rows are collected (they are few) and
-applied at the end by one UPDATE and one DELETE, both bounded to the window's days and account so
-that only its monthly partitions are looked at.
+New rows are streamed into the table. Changed and vanished rows are few: they are collected, and applied at
+the end by one UPDATE and one DELETE, both limited to the window's days and account, so that only its
+monthly partitions are scanned.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EnsureMonth = Callable[[Table, date], None]
 
 
 class GivenUp(Exception):
-    """Ends a COPY. The server logs its name as the reason, so it carries nothing."""
+    """Raised to abort a COPY. The server logs its name as the reason, so it holds no data."""
 
 
 class RowWriter:
@@ -92,7 +92,7 @@ class RowWriter:
     def copy_one(
         self, day: int, record: bytes, content_hash: int, observed: bool, occurrence: int
     ) -> None:
-        """Write one more new row, of a given occurrence."""
+        """Write one new row with the given occurrence."""
         self._ensure_months(np.array([day]))
         self._stream().write(self._row(record, content_hash, observed, occurrence))
 
@@ -116,7 +116,7 @@ class RowWriter:
         occurrence: int,
         new: tuple[int, bytes, int, bool],
     ) -> None:
-        """Let the row that stands at day, identity and occurrence become ``new`` (day, record, hash, observed)."""
+        """Change the existing row of this day, identity and occurrence to ``new`` (day, record, hash, observed)."""
         day, record, content_hash, observed = new
         self._ensure_months(np.array([day]))
         row = self._row(record, content_hash, observed, occurrence)
@@ -143,7 +143,7 @@ class RowWriter:
             self._update_rows()
 
     def abandon(self) -> None:
-        """End a COPY under way without its rows; until then psycopg's rollback would wait for ever."""
+        """Abort a COPY under way; without that, psycopg's rollback would wait for ever."""
         if self._copy is not None:
             with suppress(psycopg.Error):
                 self._stack.__exit__(GivenUp, GivenUp(), None)
@@ -166,7 +166,7 @@ class RowWriter:
         return self._copy
 
     def _ensure_months(self, days: NDArray[Any]) -> None:
-        """A month gets its partition as a day of it first shows; a running COPY would not see it."""
+        """Create the partitions of new months; a running COPY is ended, since it would not see them."""
         months = {day_of(day).replace(day=1) for day in days.tolist()} - self._months
         if not months:
             return
@@ -176,7 +176,7 @@ class RowWriter:
         self._months |= months
 
     def end_stream(self) -> None:
-        """End the COPY under way, so that the connection can be asked; it begins anew when needed."""
+        """End the COPY under way, so that the connection can run queries; a new one begins when needed."""
         if self._copy is not None:
             self._copy.write(COPY_TRAILER)
             self._stack.close()
@@ -263,6 +263,6 @@ class RowWriter:
 
 
 def _in_key_order(batch: Batch, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-    """As the index goes, page by page of it: Postgres takes a tenth less time for the same rows."""
+    """The positions in the index's order: Postgres takes a tenth less time to insert the rows."""
     keys = np.frombuffer(batch.keys, ">u8")[::2].astype(np.uint64)[positions]
     return positions[np.lexsort((keys, batch.days[positions]))]

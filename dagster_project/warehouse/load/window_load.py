@@ -1,12 +1,12 @@
-"""A window becomes equal to its rows, in one transaction.
+"""Load a window in one transaction: make the table's rows equal to the vendor's.
 
-Grain: one account and the days of one window. New rows go by binary COPY straight into the table
-while pages still arrive; rows that stand unchanged are not touched; changed ones are updated and
-vanished ones deleted at the end. Readers see the old days until the commit, and the new ones after.
+Grain: one account and the days of one window. New rows go into the table by binary COPY while pages still
+arrive; unchanged rows are not touched; changed rows are updated and vanished ones deleted at the end.
+Readers see the old days until the commit, and the new ones afterwards.
 
-Advisory locks by source, account and day, taken in ascending order, keep two processes off the same
-days; a day that a later observation has already filled steps back. Measured alternatives (staging
-and MERGE, DELETE + INSERT, swapping partitions) stand in ``benchmarks/README.md``.
+Advisory locks by source, account and day, taken in ascending order, keep two processes from loading the
+same days. A day that a later extraction has already loaded is skipped. ``benchmarks/README.md`` has the
+measured alternatives (staging and MERGE, DELETE + INSERT, swapping partitions).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ IsSettled = Callable[[Receipt], bool]
 
 @dataclass(slots=True)
 class _Incoming:
-    """A row that is not settled while its page passes: equal to another, or changed."""
+    """A row that is decided on only after its page: it is equal to another, or changed."""
 
     day: int
     content_hash: int
@@ -75,10 +75,10 @@ class _Incoming:
 class WindowLoad:
     """The load of one window inside the caller's open transaction.
 
-    Use: ``begin``, ``add`` for each batch, ``finish``, then commit. Anything raised means
-    rollback. ``skip`` names days of the window whose rows are to be left as they stand, ``held`` those
-    of them that a first try of this load held back; ``wanted_days`` the days that get a receipt even if
-    nothing of theirs changed (default: all). A guard that is None holds nothing back.
+    Call ``begin``, ``add`` for each batch, ``finish``, then commit. Roll back if anything is raised.
+    ``skip``: days of the window whose rows are left alone; ``held``: those of them that a first attempt of
+    this load held. ``wanted_days``: days that get a receipt even if nothing changed (default: all). A guard
+    of None holds nothing.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class WindowLoad:
         self._writer: RowWriter
 
     def begin(self) -> None:
-        """Lock the days, see which of them a later observation has filled, read what stands."""
+        """Lock the days, find those that a later extraction has loaded, and read the existing rows."""
         days = self.window.days
         lock_days(
             self.connection,
@@ -139,7 +139,7 @@ class WindowLoad:
             self.connection, self.extraction.source, self.extraction.account, days
         )
         for day, state in states.items():
-            # By the number that the database gave the extraction, never by anybody's clock.
+            # By the extraction's number, which the database gave it, never by a clock.
             if state.extraction_id > self.extraction.extraction_id:
                 self.superseded[day] = state.observed_at
         self.skip |= self.superseded.keys()
@@ -155,7 +155,7 @@ class WindowLoad:
         )
 
     def add(self, batch: Batch) -> None:
-        """Take in the rows of one answer: new ones are written at once."""
+        """Add the rows of one response; new ones are written at once."""
         self._take_rejects(batch)
         self.counts.update(batch.counts)
         self._rows += len(batch)
@@ -183,10 +183,10 @@ class WindowLoad:
     def finish(
         self, after_rows: AfterRows | None = None, run_id: str | None = None
     ) -> list[Receipt]:
-        """Apply what is left, write rejects and receipts; the caller commits.
+        """Apply the remaining changes, write rejects and receipts; the caller commits.
 
         Raises:
-            DaysHeld: days of the answer are held back.
+            HeldDays: days of the answer are held.
         """
         for identity, incoming in self._close.items():
             self._match_equals(identity, incoming)
@@ -210,7 +210,7 @@ class WindowLoad:
         return receipts
 
     def abandon(self) -> None:
-        """Undo the load at whatever point it is."""
+        """Roll back the load at any point."""
         self._writer.abandon()
         with suppress(psycopg.Error):
             self.connection.rollback()
@@ -229,7 +229,7 @@ class WindowLoad:
                 counts.reasons[reject.reason] += 1
 
     def _take_elsewhere(self, batch: Batch) -> None:
-        """Records that lie outside the window are no loss where they stood inside it."""
+        """Note records that are now outside the window: they moved, and are not lost."""
         days = np.zeros(len(batch.elsewhere) // 16, np.int32)
         found = Identities.from_keys(batch.elsewhere, days, with_day=self.table.identity_has_day)
         self._elsewhere.update(found.exact(at) for at in range(len(found)))
@@ -266,7 +266,7 @@ class WindowLoad:
         positions: Positions,
         known: Flags,
     ) -> None:
-        """Rows whose identity stands alone in the table: equal, changed, or come a second time."""
+        """Compare rows with the one existing row of their identity: equal, changed, or come a second time."""
         at = np.flatnonzero(known)
         if not len(at):
             return
@@ -285,12 +285,12 @@ class WindowLoad:
             self._close[identities.exact(int(at[n]))].append(_incoming(batch, observed, int(at[n])))
 
     def _match_equals(self, identity: tuple[int, int], incoming: list[_Incoming]) -> None:
-        """Rows of one identity, old against new, as multisets: what is equal stays, the rest is changed, added or removed."""
+        """Match the old and new rows of one identity as multisets: keep equal ones; change, add or delete the rest."""
         positions = self._existing.positions_of(*identity)
         if not self.table.has_occurrence and len(incoming) + (not positions) > 1:
             raise AnswerNotTrusted("the answer holds a row twice whose key allows it once.")
         if not positions:
-            # Unless its words are shared with a standing row, the first was written as it came.
+            # The first row was written as it came, unless it shares its mixed word with an existing row.
             first = 1 if self._existing.shares_mixed(*identity) else 2
             for number, row in enumerate(incoming, start=first):
                 self._insert(row, number)
@@ -315,7 +315,7 @@ class WindowLoad:
             self._insert(row, number)
 
     def _recall_first(self, position: int, incoming: list[_Incoming]) -> list[_Incoming]:
-        """Undo what was decided for the first row of an identity that turned out to come again."""
+        """Undo the decision on the first row of an identity that came again."""
         changed = self._updates.pop(position, None)
         if changed is not None:
             return [changed, *incoming]
@@ -362,7 +362,7 @@ class WindowLoad:
         return [day for day in self.window.days if day not in self.skip]
 
     def _read_receipts(self) -> dict[date, Receipt]:
-        """The receipts that stand, where rejects are to be compared with them."""
+        """Read the days' current receipts, if there are rejects to compare with them."""
         if not self.rejects:
             return {}
         receipts = load_receipts.read_receipts(
@@ -385,7 +385,7 @@ class WindowLoad:
         )
 
     def _raise_if_held(self, new: NewRejects, watch: ShapeWatch) -> None:
-        """Refuse to go on where days of the answer are to be held back."""
+        """Raise ``HeldDays`` if days of the answer are to be held."""
         held = HoldChecks(
             self.guard,
             self.reject_guard,
@@ -410,7 +410,7 @@ class WindowLoad:
         receipts = []
         for day in filter(self._owes_receipt, self.window.days):
             counts = self._by_day[day_number(day)]
-            if not self.held:  # of a held answer it is said already
+            if not self.held:  # a held answer has already been reported
                 counts.doubt = doubt_reason(self.reject_guard, day, counts, new, received, absent)
             receipt = self._receipt(day)
             receipt.settled = self.is_settled(receipt)
@@ -418,7 +418,7 @@ class WindowLoad:
         return receipts
 
     def _write_rejects(self, loaded: list[date]) -> None:
-        """Those without a day may be of a held one: of that nothing is written."""
+        """Write the rejects; if days are held, not those without a day, which may be of a held day."""
         rejects = [r for r in self.rejects if r.day is not None or not self.held]
         write_rejects(
             self.connection, self.extraction, rejects, None if self.lock_whole else loaded
