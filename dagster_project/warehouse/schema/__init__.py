@@ -1,1 +1,1 @@
-"""The schema: migrations, the data dictionary, logins, restored dumps."""
+"""The schema: migrations, functions and views, logins, the data dictionary."""

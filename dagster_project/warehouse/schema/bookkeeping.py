@@ -1,4 +1,4 @@
-"""``ops.migration``: which files of ``sql/`` a database has, by name and checksum."""
+"""``ops.migration``: which files of ``sql/`` were applied to a database, by name and checksum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Connection = psycopg.Connection[Any]
 
 
 def read_applied(connection: Connection) -> dict[str, str]:
-    """The checksum of each file as applied, by revision; empty for a database without a schema."""
+    """Read the checksum of each applied file, by revision; empty for a database without a schema."""
     found = connection.execute("SELECT to_regclass('ops.migration')").fetchone()
     if found is None or found[0] is None:
         return {}
@@ -22,7 +22,7 @@ def read_applied(connection: Connection) -> dict[str, str]:
 
 
 def record_applied(connection: Connection, file: SqlFile) -> None:
-    """Note that a file was applied, in the transaction that applied it."""
+    """Record that a file was applied, in the transaction that applied it."""
     connection.execute(
         "INSERT INTO ops.migration (revision, name, sha256, code_version) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (revision) DO UPDATE SET sha256 = excluded.sha256,"
@@ -32,5 +32,5 @@ def record_applied(connection: Connection, file: SqlFile) -> None:
 
 
 def delete_record(connection: Connection, revision: str) -> None:
-    """Note that what a file made was dropped."""
+    """Delete the record of a file whose object was dropped."""
     connection.execute("DELETE FROM ops.migration WHERE revision = %s", (revision,))

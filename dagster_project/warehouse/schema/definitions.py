@@ -1,11 +1,11 @@
-"""Functions and views, made equal to their files, in the caller's transaction.
+"""Apply the files of functions and views, in the caller's transaction.
 
-Each is replaced in place, so that its grants and what others built on it stay. Where Postgres does not
-replace it (a column of a view taken away, a function of other arguments) it is dropped with what depends on it,
-and all of that is made again from its files. What is not of our files is never dropped: the error names it.
+Each is replaced in place, so that its grants and its dependents stay. If Postgres cannot replace it (a view
+loses a column, a function has other arguments), it is dropped with its dependents, and all of them are
+created again from their files. An object that is not from our files is never dropped: an error names it.
 
-Readers wait for the end of the transaction, and for its end only: the views that it touches are locked before
-anything is changed, the outermost first, by waits shorter than ``deadlock_timeout``, so that no reader is the
+Readers wait only for the end of the transaction: the views that it touches are locked before anything is
+changed, the outermost first, by waits shorter than ``deadlock_timeout``, so that no reader becomes the
 victim of a deadlock.
 """
 
@@ -28,7 +28,7 @@ Connection = psycopg.Connection[Any]
 
 OWNER = "warehouse_owner"
 OUR_ROLES = (OWNER, LOADER, DAGSTER, *BI_ROLES)
-# Postgres does not replace: it is dropped and made anew.
+# Errors by which Postgres refuses to replace an object: it is dropped and created again.
 NOT_REPLACEABLE = (
     pg.InvalidTableDefinition,  # columns of a view
     pg.InvalidFunctionDefinition,  # result or names of arguments
@@ -58,7 +58,7 @@ SELECT a.view::regclass::text FROM above a JOIN pg_class c ON c.oid = a.view
 WHERE c.relkind = 'v' AND pg_get_userbyid(c.relowner) = %s
 GROUP BY a.view ORDER BY max(a.height) DESC, a.view
 """
-# What DROP … CASCADE may take along, each with its name where it may be one of ours.
+# What DROP … CASCADE may drop as well, each with its name if it may be one of ours.
 OBJECTS = """
 SELECT catalog, oid, name, pg_describe_object(catalog, oid, 0) FROM (
     SELECT 'pg_class'::regclass::oid AS catalog, c.oid, c.relnamespace::regnamespace AS schema,
@@ -98,7 +98,7 @@ def apply_definitions(
     """Apply these files, drop what ``removed`` names (``functions/schema.name``), and record both.
 
     Raises:
-        DatabaseFailed: a file fails. SettingsError: something of somebody else depends on what has to be dropped.
+        DatabaseFailed: a file fails. SettingsError: an object that is not ours depends on one to be dropped.
     """
     gone = {revision.split("/")[1] for revision in removed}
     lock_views(connection, [definition.name for definition in due] + sorted(gone))
@@ -119,7 +119,7 @@ def apply_definitions(
 
 
 def remake_dropped(connection: Connection, files: SqlFiles, grants: set[str]) -> None:
-    """What a numbered file dropped to change a table comes back from its file, with the rights it had."""
+    """Create again, with their grants, the functions and views that a migration dropped to change a table."""
     exists = {name for name, _ in _objects(connection).values()}
     here = read_applied(connection)
     gone = [d for d in files.definitions if d.name not in exists and d.revision in here]
@@ -130,7 +130,7 @@ def remake_dropped(connection: Connection, files: SqlFiles, grants: set[str]) ->
 
 
 def grants_of_others(connection: Connection) -> set[str]:
-    """The statements that give what roles of the administrator's own may do with functions and views."""
+    """The GRANT statements by which the administrator's own roles may use functions and views."""
     given = {"schemas": list(SCHEMAS), "ours": list(OUR_ROLES)}
     return {str(row[0]) for row in connection.execute(GRANTS, given).fetchall()}
 
@@ -138,7 +138,7 @@ def grants_of_others(connection: Connection) -> set[str]:
 def lock_views(connection: Connection, names: Sequence[str]) -> None:
     """Lock these views, their halves, and all views built on them, within seconds or not at all.
 
-    By a change that changes nothing: LOCK TABLE would lock the tables below, too.
+    It uses an ALTER that changes nothing: LOCK TABLE would lock the underlying tables too.
     """
     connection.execute(SHORT_WAITS)
     connection.execute(f"SET LOCAL statement_timeout = '{LOCK_SECONDS}s'")
@@ -153,9 +153,11 @@ def lock_views(connection: Connection, names: Sequence[str]) -> None:
 
 
 def run_file(connection: Connection, file: SqlFile) -> None:
-    """
+    """Run a file's statements.
+
     Raises:
-        DatabaseFailed: it fails; file and line are named, values are not. What passes is raised as it is.
+        DatabaseFailed: it fails; the error names file and line, and quotes no values. Transient errors are
+            raised as they are.
     """
     try:
         connection.execute(file.text.encode())
@@ -168,14 +170,14 @@ def run_file(connection: Connection, file: SqlFile) -> None:
 
 
 def _apply_all(connection: Connection, files: SqlFiles, names: set[str]) -> None:
-    """In the order of the files; what had to be dropped on the way is among those that come after."""
+    """Apply these files in order, and the files of what had to be dropped on the way, which come later."""
     for definition in files.definitions:
         if definition.name in names:
             names |= _apply(connection, files, definition)
 
 
 def _apply(connection: Connection, files: SqlFiles, definition: Definition) -> set[str]:
-    """Replace it; where that does not do, make it anew. Answers the names of what was dropped with it."""
+    """Replace an object, or drop and create it; return the names of what was dropped with it."""
     before = _functions(connection, definition)
     try:
         with connection.transaction():
@@ -191,7 +193,7 @@ def _apply(connection: Connection, files: SqlFiles, definition: Definition) -> s
 
 
 def _functions(connection: Connection, definition: Definition) -> Mapping[int, str]:
-    """The functions of this name, each with the mark of who wrote it last."""
+    """The functions of this name by oid, each with its last writer's transaction."""
     if definition.kind != "FUNCTION":
         return {}
     rows = connection.execute(FUNCTIONS, {"name": definition.name}).fetchall()
@@ -199,10 +201,10 @@ def _functions(connection: Connection, definition: Definition) -> Mapping[int, s
 
 
 def _drop(connection: Connection, files: SqlFiles, name: str) -> set[str]:
-    """Drop it with what depends on it; answers the names of the files that made any of that.
+    """Drop an object with its dependents; return the names of the files that create them.
 
     Raises:
-        SettingsError: something that is not of our files depends on it.
+        SettingsError: an object that is not from our files depends on it.
     """
     makers = {definition.name: definition.name for definition in files.definitions} | {name: name}
     makers |= {half: maker for maker in makers for half in _half_names(maker)}
@@ -237,7 +239,7 @@ def _objects(connection: Connection) -> dict[tuple[int, int], tuple[str | None, 
 
 
 def _half_names(name: str) -> tuple[str, ...]:
-    """What ``mart.publish`` makes of a view for BI."""
+    """The two views that ``mart.publish`` makes of a view for BI."""
     schema, short = name.split(".")
     return (f"mart.all_{short}", f"mart.own_{short}") if schema.startswith("bi") else ()
 

@@ -1,6 +1,6 @@
-"""The data dictionary, from the database's own comments: ``docs/data-dictionary.md``.
+"""The data dictionary, made from the database's own comments: ``docs/data-dictionary.md``.
 
-Grain: one table or view a section, one column a line, schema by schema: ``bi`` first, which is for
+Grain: a section for each table or view, a line for each column, by schema: ``bi`` first, which is for
 readers. Partitions are left out. ``python -m tools.documents`` writes the page.
 """
 
@@ -35,7 +35,7 @@ Line = tuple[str, str, bool, str | None, str, str, str | None]
 
 
 def dictionary(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> str:
-    """Markdown of every table and view of these schemas, from their comments."""
+    """The tables and views of these schemas in Markdown, from their comments."""
     names = list(schemas)
     lines: list[Line] = connection.execute(COMMENTS, (names, names)).fetchall()
     parts = []
@@ -45,7 +45,7 @@ def dictionary(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> str:
 
 
 def columns_of_bi(connection: Connection) -> list[tuple[str, str]]:
-    """Every column of the views that readers build on, with its type."""
+    """Every column of the views for readers, with its type."""
     return [(str(name), str(kind)) for name, kind in connection.execute(BI_COLUMNS).fetchall()]
 
 

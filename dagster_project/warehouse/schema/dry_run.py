@@ -1,8 +1,8 @@
-"""``warehouse migrate --dry-run``: each step is done in a transaction that is taken back, and watched.
+"""``warehouse migrate --dry-run``: run each step in a transaction, observe it, and roll back.
 
-What it tells was seen, not foretold: the locks that the step holds on tables and views that are there, which of
-them were written anew as a whole, and how many rows changed. Readers may wait for as long as the steps take; a
-table in use makes it wait, and try again, as the migration itself does.
+The report is observed, not predicted: the locks that a step holds on existing tables and views, which of them
+were rewritten as a whole, and how many rows changed. Readers may wait for as long as the steps take. If a
+table is in use, it waits and tries again, as the migration itself does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dagster_project.warehouse.schema.plan import Step, make_plan
 
 Connection = psycopg.Connection[Any]
 
-# Who waits for the step, by the strongest lock that it holds. Others stop nobody but another migration.
+# Who waits for the step, by its strongest lock. Other locks stop only another migration.
 WAITING = {
     "AccessExclusiveLock": "readers and loads wait",
     "ExclusiveLock": "loads wait",
@@ -50,7 +50,7 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
 
 @dataclass(frozen=True)
 class Relation:
-    """A table, view or index: the file that it lies in, its size, and rows changed in this transaction."""
+    """A table, view or index: its file, its size, and its rows changed in this transaction."""
 
     name: str
     file: int
@@ -60,7 +60,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class TriedStep:
-    """What one transaction of a migration would do to what is there."""
+    """What one transaction of a migration would do to existing objects."""
 
     name: str
     locks: Mapping[str, str]
@@ -69,7 +69,7 @@ class TriedStep:
     seconds: float
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report in lines for people."""
         told = [f"{self.name}: {self.seconds:.1f} s"]
         for mode, waiting in WAITING.items():
             names = [name for name, held in self.locks.items() if held == mode]
@@ -90,9 +90,9 @@ def try_out(
     report: Callable[[str], None] = lambda line: None,
     folder: Path | None = None,
 ) -> list[TriedStep]:
-    """Do what ``migrate`` would do, watch it, and take it back.
+    """Do what ``migrate`` would do, observe it, and roll back.
 
-    ``report`` is told that a table is in use.
+    ``report`` is called if a table is in use.
 
     Raises:
         SettingsError, TryLater, DatabaseFailed: as ``migrate``.
@@ -169,6 +169,6 @@ def _locks(connection: Connection) -> set[tuple[int, str]]:
 
 
 def _sql_lock_name(mode: str) -> str:
-    """``AccessExclusiveLock`` as it is written in SQL: ``ACCESS EXCLUSIVE``."""
+    """The SQL name of a lock mode: ``ACCESS EXCLUSIVE`` for ``AccessExclusiveLock``."""
     words = "".join(f" {letter}" if letter.isupper() else letter for letter in mode)
     return words.removesuffix(" Lock").strip().upper()

@@ -1,7 +1,8 @@
-"""``warehouse migrate``: the schema, brought up to date from the SQL files in ``sql/``.
+"""``warehouse migrate``: bring the schema up to date from the SQL files in ``sql/``.
 
-A numbered file is applied in one transaction that also records it; all functions and views that changed are
-one transaction more. An advisory lock lets two processes migrate at once: the second finds nothing left to do.
+Each numbered file is applied and recorded in one transaction; all functions and views that changed are
+applied in another. Of two processes that migrate at once, the second waits for an advisory lock and finds
+nothing left to do.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from dagster_project.warehouse.schema.plan import Step, make_plan
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], signed=True)
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
-RAISED = "00000"  # RAISE NOTICE; what Postgres itself remarks has other codes
+RAISED = "00000"  # RAISE NOTICE; Postgres' own notices have other codes
 SECURED = """
 SELECT NOT EXISTS (SELECT FROM ops.security_gap)
     AND has_database_privilege('warehouse_owner', current_database(), 'CREATE')
@@ -51,10 +52,10 @@ def migrate(
     folder: Path | None = None,
     storage: MakeStorage | None = None,
 ) -> list[str]:
-    """Bring the warehouse's schema up to date; answers the names of what was applied.
+    """Bring the warehouse's schema up to date; return the names of what was applied.
 
-    ``report`` is told each step. On the embedded server the databases and logins are made, too.
-    ``storage`` does the same for Dagster's tables, under the same lock.
+    ``report`` is called with each step. On the embedded server, databases and logins are created too.
+    ``storage`` migrates Dagster's tables, under the same lock.
 
     Raises:
         SettingsError: the schema is newer than this program, an applied file was changed, or
@@ -82,7 +83,7 @@ def migrate(
 
 
 def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
-    """The names of what ``migrate`` would apply, checked as ``migrate`` checks it."""
+    """The names of what ``migrate`` would apply, with the same checks."""
     with safe_errors("reading the schema's version"):
         files = read_files(folder)
         if not database_exists(warehouse):
@@ -93,7 +94,7 @@ def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
 
 
 def _work_as_loader(connection: Connection) -> None:
-    """The pipeline's own login inherits nothing; an administrator may be here before there is a role."""
+    """Work as the loader, if the role exists and the login is a member: the pipeline's login inherits nothing."""
     row = connection.execute(
         "SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (LOADER,)
     ).fetchone()
@@ -102,20 +103,20 @@ def _work_as_loader(connection: Connection) -> None:
 
 
 def secure(warehouse: Warehouse) -> None:
-    """Close the database to PUBLIC and limit the logins that read ``bi``, as far as we may."""
+    """Close the database to PUBLIC and limit the logins that read ``bi``, as far as our rights allow."""
     with safe_errors("closing the database"), warehouse.connect_admin(what="migrate") as connection:
         connection.execute("SELECT ops.secure_database()")
 
 
 def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
-    """What is open to everybody in this database and should not be, each with what closes it."""
+    """What is open to PUBLIC in this database and should not be, each with the statement that closes it."""
     with safe_errors("reading privileges"), warehouse.connect(what="doctor") as connection:
         rows = connection.execute("SELECT gap, mend FROM ops.security_gap ORDER BY gap")
         return [(str(gap), str(mend)) for gap, mend in rows]
 
 
 def retry_while_busy(work: Callable[[], T], what: str, report: Callable[[str], None]) -> T:
-    """DDL that waits for a lock makes readers queue behind it: wait briefly, let them pass, try again."""
+    """Run DDL, and try again if tables are in use: waiting for the lock would make readers queue behind it."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -139,7 +140,7 @@ def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> N
 
 @contextmanager
 def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of migrations.
+    """Hold the migration lock inside the block.
 
     Raises:
         TryLater: another process has held it for too long.
@@ -161,12 +162,12 @@ def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -
 
 
 def _is_secured(connection: Connection) -> bool:
-    """Whether the database was closed, and opened to our roles, after the last file: a kill may come between."""
+    """Whether ``ops.secure_database()`` ran after the last file; a killed migration may have missed it."""
     return bool(fetch_value(connection, SECURED))
 
 
 def database_exists(warehouse: Warehouse) -> bool:
-    """Whether the embedded server has the warehouse's database; any other is asked when it is signed in to."""
+    """Whether the embedded server has the warehouse's database; True for other servers, where connecting tells."""
     if not warehouse.is_embedded:
         return True
     with warehouse.connect_admin(database="postgres", what="migrate") as connection:

@@ -1,9 +1,9 @@
-"""The files of ``sql/``: where they lie, what they are named, and which of them comes after which.
+"""Read the files of ``sql/`` in their order of application.
 
-``NNNN_name.sql`` is a migration: applied once, in the order of the numbers, and never changed afterwards.
-``functions/`` and ``views/`` hold one function or view a file, in its current form, applied again when the
-file's checksum changed. A file comes after those that it names outside of comments; a migration that names
-a function gets it beforehand.
+``NNNN_name.sql`` is a migration: it is applied once, in the order of the numbers, and never changed
+afterwards. ``functions/`` and ``views/`` have one function or view in each file, in its current form, which is
+applied again when the file's checksum changes. A file is applied after the files that it names outside of
+comments; functions that a migration names are applied before it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 DEFINITION_NAME = re.compile(r"(\w+\.\w+)\.sql")
 DEFINITION_FOLDERS = {"functions": "FUNCTION", "views": "VIEW"}
 UPGRADE_FOLDER = "upgrade"
-# What a file says of others without needing them.
+# Comments may name other objects without needing them.
 COMMENT = r"^COMMENT ON [^\n]*? IS '(?:[^']|'')*';"
 REMARKS = re.compile(rf"--[^\n]*|{COMMENT}", re.MULTILINE)
 NAMES = re.compile(r"\b[a-z_]+\.[a-z_0-9]+\b")
@@ -32,7 +32,7 @@ CALLS = re.compile(r"^SELECT ([a-z_]+\.[a-z_0-9]+)\(", re.MULTILINE)
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One file of ``sql/``. ``revision`` is what it is recorded by."""
+    """One file of ``sql/``. ``revision`` identifies it in ``ops.migration``."""
 
     revision: str
     name: str
@@ -44,7 +44,7 @@ class SqlFile:
 
     @cached_property
     def mentions(self) -> frozenset[str]:
-        """What is named in it as ``schema.name``, outside of comments."""
+        """The objects that it names as ``schema.name``, outside of comments."""
         return frozenset(NAMES.findall(REMARKS.sub("", self.text)))
 
 
@@ -57,7 +57,7 @@ class Migration(SqlFile):
 
     @property
     def comments(self) -> str:
-        """Its COMMENT statements alone."""
+        """Its COMMENT statements only."""
         return "\n".join(re.findall(COMMENT, self.text, re.MULTILINE))
 
 
@@ -75,13 +75,13 @@ class Definition(SqlFile):
 
     @cached_property
     def calls(self) -> frozenset[str]:
-        """Functions that it calls while it is applied: what they make changes with them."""
+        """The functions that it calls while it is applied: if they change, it is applied again."""
         return frozenset(CALLS.findall(REMARKS.sub("", self.text)))
 
 
 @dataclass(frozen=True)
 class SqlFiles:
-    """All of ``sql/``, in the order of application. ``upgrade`` is the way in from earlier schemas."""
+    """All files of ``sql/``, in the order of application. ``upgrade``: the steps from earlier schemas."""
 
     migrations: tuple[Migration, ...]
     definitions: tuple[Definition, ...]
@@ -99,7 +99,7 @@ class SqlFiles:
         return [definition for definition in self.definitions if definition.name in needed]
 
     def due(self, recorded: Mapping[str, str]) -> list[Definition]:
-        """Functions and views whose file, or a file that makes them, is not the one recorded."""
+        """The functions and views whose file, or a function they call, differs from the applied one."""
         due: list[Definition] = []
         for definition in self.definitions:
             made_anew = any(changed.name in definition.calls for changed in due)
@@ -109,7 +109,7 @@ class SqlFiles:
 
 
 def sql_folder() -> Path:
-    """``sql/`` beside the package in a checkout; where the wheel puts it otherwise."""
+    """The folder ``sql/``: beside the package in a checkout, else where the wheel installs it."""
     checkout = Path(__file__).resolve().parents[3] / "sql"
     installed = Path(sysconfig.get_path("data"), "share", "messaging-warehouse", "sql")
     for folder in (checkout, installed):
@@ -119,9 +119,10 @@ def sql_folder() -> Path:
 
 
 def read_files(folder: Path | None = None) -> SqlFiles:
-    """
+    """Read all files of ``sql/``.
+
     Raises:
-        SettingsError: a file is misnamed, a number stands twice, or files name one another in a circle.
+        SettingsError: a file is misnamed, a number is used twice, or files name one another in a circle.
     """
     folder = folder or sql_folder()
     migrations = tuple(_read_numbered(folder.glob("*.sql"), _read_migration))

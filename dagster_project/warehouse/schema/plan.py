@@ -1,4 +1,4 @@
-"""What a database lacks of ``sql/``, in the order in which it is applied."""
+"""The plan of a migration: which files of ``sql/`` a database lacks, in the order of application."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class Step:
-    """What one transaction applies."""
+    """One transaction of a migration."""
 
     name: str
     apply: Callable[[Connection], None]
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``layer``: the schema before the baseline that is moved into it; the rest is none then."""
+    """A migration's plan. ``layer``: the earlier schema to move into the baseline; then the rest is empty."""
 
     files: SqlFiles
     layer: str | None
@@ -43,14 +43,14 @@ class Plan:
 
     @property
     def names(self) -> list[str]:
-        """One for each file that would be applied, or dropped."""
+        """A name for each file that would be applied, or dropped."""
         if self.layer is not None:
             return [f"upgrade_from_{self.layer}"]
         dropped = [f"drop {revision}" for revision in self.removed]
         return [*map(str, self.migrations), *map(str, self.due), *dropped]
 
     def steps(self) -> list[Step]:
-        """Each numbered file is a transaction of its own; all functions and views are one."""
+        """The steps: one for each numbered file, and one for all functions and views."""
         if self.layer is not None:
             (name,) = self.names
             return [Step(name, self._move_into_baseline)]
@@ -85,7 +85,8 @@ class Plan:
 
 
 def make_plan(connection: Connection, files: SqlFiles) -> Plan:
-    """
+    """Plan what to apply to a database.
+
     Raises:
         SettingsError: the schema is newer than this program, too old for it, or a file was changed
             after it was applied.

@@ -1,8 +1,8 @@
-"""The way into the baseline from the schemas before it, in one transaction.
+"""Upgrade an earlier schema to the baseline, in one transaction.
 
-Those schemas were 47 layers, of which 0038 was the last that was released. A database that has 0038 or a later
-one gets its tables altered, today's functions and views, and its rows moved; then the files of the
-baseline are recorded in place of the layers.
+The earlier schemas were 47 layers; 0038 was the last released one. For a database with 0038 or a later layer,
+its tables are altered, the current functions and views created and its rows moved. Then the baseline's files
+are recorded in place of the layers.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ BASELINE = "0111"
 
 
 def layer_of(applied: Collection[str]) -> str | None:
-    """The newest of the earlier layers that a database has; ``None``: it has the baseline, or nothing.
+    """The newest earlier layer of a database; ``None``: it has the baseline, or no schema.
 
     Raises:
-        SettingsError: it is of a layer from which no way leads here.
+        SettingsError: the layer cannot be upgraded.
     """
     layers = sorted(set(applied) & set(LAYERS))
     if not layers:
@@ -77,9 +77,9 @@ def layer_of(applied: Collection[str]) -> str | None:
 
 
 def move_into_baseline(connection: Connection, files: SqlFiles) -> None:
-    """Alter the tables, make functions and views, move the rows; all files of ``sql/`` are recorded.
+    """Alter the tables, create functions and views, move the rows; record all files of ``sql/``.
 
-    Of the baseline's own files the comments alone are applied: the tables are there.
+    Of the baseline's own files only the comments are applied, since the tables exist.
     """
     tables, rows = files.upgrade
     lock_views(connection, [definition.name for definition in files.definitions])

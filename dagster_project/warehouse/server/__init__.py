@@ -1,1 +1,1 @@
-"""The embedded Postgres server: its home, its data directory, who it runs as."""
+"""The embedded Postgres server: its home, its data directory, the account it runs as."""

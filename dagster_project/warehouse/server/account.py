@@ -1,9 +1,9 @@
-"""Who the embedded Postgres runs as.
+"""The system account that the embedded Postgres runs as.
 
-Itself it refuses to run as root. There it runs as an account that exists (``postgres``, else
-``nobody``) and then owns the data directory. Nothing is installed and no account is made; where a
-folder above the data or the programs does not let that account through, search permission is added
-to it, and said.
+Postgres refuses to run as root. If we are root, it runs as an existing account (``postgres``, else
+``nobody``), which then owns the data directory. Nothing is installed and no account is created. If that
+account cannot pass through a folder above the data or the programs, search permission is added to the
+folder, and logged.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ServerAccount:
 
 
 def server_account(data: Path) -> ServerAccount:
-    """Ourselves; for root the owner of the data directory, else an account that exists."""
+    """Our own account; for root, the owner of the data directory, else an existing account."""
     if os.geteuid() != 0:
         return ServerAccount(_name_of(os.geteuid()), os.geteuid(), os.getegid())
     if data.exists() and (owner := data.stat()).st_uid != 0:

@@ -1,6 +1,6 @@
-"""One Postgres data directory and the binaries that run it: create, start, stop.
+"""One Postgres data directory and its binaries: create, start and stop the server.
 
-There is no unix socket: a TCP port on loopback has no path limit and the same rules for all.
+There is no Unix socket: a TCP port on loopback has no limit on its path, and the same rules for all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A running server, as its ``postmaster.pid`` tells."""
+    """A server, as its ``postmaster.pid`` describes it."""
 
     pid: int
     started: int
@@ -81,11 +81,11 @@ class Cluster:
 
     @property
     def log_file(self) -> Path:
-        """What Postgres says before its own log, in ``log/``, takes over."""
+        """The log of Postgres' start, before its own log in ``log/`` takes over."""
         return self.data / "startup.log"
 
     def create(self, password: str, *, sync: bool = True) -> None:
-        """Make the data directory; ``postgres`` gets ``password``. Raises ``StartFailed``."""
+        """Create the data directory; ``postgres`` gets ``password``. Raises ``StartFailed``."""
         self.data.mkdir(mode=0o700)
         self.data.chmod(0o700)
         os.chown(self.data, self.account.uid, self.account.gid)
@@ -154,7 +154,7 @@ class Cluster:
                 self._run("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--pgdata={self.data}")
 
     def running(self) -> Postmaster | None:
-        """The server that runs on this data directory, whoever started it."""
+        """The server that runs in this data directory, whoever started it; None if none runs."""
         claim = self.claim()
         if claim is None:
             return None
@@ -174,11 +174,11 @@ class Cluster:
             return None
 
     def disown_reused_pid(self) -> None:
-        """Let Postgres see that the server named in ``postmaster.pid`` is dead.
+        """Replace a reused process id in ``postmaster.pid`` by a dead one.
 
-        It takes any living process of the same user for its predecessor, and after a reboot or in
-        a container the number is soon somebody else's. The file itself stays: its shared memory
-        key is how Postgres finds orphaned backends.
+        Postgres takes any living process of the same user for its predecessor, and after a reboot or in a
+        container the number is soon another process's. The file itself stays, since Postgres finds orphaned
+        backends by its shared memory key.
         """
         claim = self.claim()
         if claim is None or self.running() is not None or not psutil.pid_exists(claim.pid):
@@ -189,7 +189,7 @@ class Cluster:
         self._write("postmaster.pid", "".join([f"{dead.pid}\n", *rest]))
 
     def end_orphans(self) -> None:
-        """End the backends that outlive a killed postmaster, busy with a query nobody waits for."""
+        """Kill the backends that outlive a killed postmaster, busy with a query that nobody waits for."""
         if self.running() is not None:
             return
         for process in psutil.process_iter():
@@ -208,7 +208,7 @@ class Cluster:
         return told[1]
 
     def _works_here(self, process: psutil.Process) -> bool:
-        """Postgres' processes stay in their data directory, also when that is moved."""
+        """Whether a process is a Postgres of this data directory, which is its working directory."""
         with suppress(OSError):
             return process.name() == "postgres" and os.path.samefile(process.cwd(), self.data)
         return False
@@ -237,7 +237,7 @@ class Cluster:
     def _write(self, name: str, text: str) -> None:
         """Replace a file of the data directory, which belongs to the account that Postgres runs as.
 
-        As root nothing of it is trusted: a link that this account put there would lead to a file of root's.
+        Root does not trust that directory: a link that the account put there could lead to a file of root's.
         """
         new = f".{name}.new"
         (self.data / new).unlink(missing_ok=True)
@@ -249,7 +249,7 @@ class Cluster:
         (self.data / new).replace(self.data / name)
 
     def _read_startup_log(self) -> bytes:
-        """What Postgres wrote before its own log took over."""
+        """Read what Postgres wrote before its own log took over."""
         with (
             suppress(OSError),
             os.fdopen(self._open(self.log_file.name, os.O_RDONLY), "rb") as file,
@@ -261,7 +261,7 @@ class Cluster:
         return os.open(self.data / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def _grant_access(self) -> None:
-        """As root: let the server's account reach its data and its programs."""
+        """As root, let the server's account access its data and its programs."""
         if self.account.is_us:
             return
         binaries = self.binaries.resolve()

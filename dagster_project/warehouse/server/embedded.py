@@ -1,8 +1,8 @@
-"""The Postgres that comes with the project: one server for each ``WAREHOUSE_HOME``.
+"""The embedded Postgres, which comes with the project: one server for each ``WAREHOUSE_HOME``.
 
-It starts when it is needed and stays up. What it needs to be found again is in ``embedded.json``;
-passwords and the pseudonym key are in ``secrets/``, outside the data directory and of its dumps.
-A home has one owner: the user who made it, on one host.
+It is started when it is needed, and stays up. ``embedded.json`` says how to find it again. Passwords and
+the pseudonym key are in ``secrets/``, outside the data directory and its dumps. A home has one owner: the
+user who made it, on one host.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class EmbeddedServer:
 
 
 def ensure_running(home: Path) -> EmbeddedServer:
-    """The server of ``home``, created and started if need be.
+    """Return the server of ``home``; create and start it if necessary.
 
     Raises:
-        SettingsError: the home is somebody else's, or Postgres cannot start; says the way out.
+        SettingsError: the home is somebody else's, or Postgres cannot start.
         TryLater: another process is starting it, or it is still recovering.
     """
     home = _real_path(home)
@@ -75,12 +75,12 @@ def ensure_running(home: Path) -> EmbeddedServer:
 
 
 def exists(home: Path) -> bool:
-    """Whether a warehouse was made in ``home``; nothing is started or made."""
+    """Whether there is a warehouse in ``home``; nothing is started or created."""
     return (_real_path(home) / "postgres").exists()
 
 
 def stop(home: Path) -> bool:
-    """Stop the server of ``home``; whether it ran."""
+    """Stop the server of ``home``; return whether it ran."""
     home = _real_path(home)
     if not exists(home):
         return False
@@ -121,7 +121,7 @@ class _ServerManager:
         return read if isinstance(read, dict) else {}
 
     def refuse_other_hosts(self) -> None:
-        """Two hosts on one data directory destroy it, and neither sees the other's processes."""
+        """Refuse a home of another host: two servers on one data directory would destroy it."""
         if self.record.get("host") in (None, host_name()) or self.cluster.claim() is None:
             return
         raise SettingsError(
@@ -159,7 +159,7 @@ class _ServerManager:
             )
 
     def _create(self, password: SecretStr) -> None:
-        """Made beside its place and moved into it whole: a creation that was killed is begun again."""
+        """Create the data beside its place and move it there, so that a killed creation can begin again."""
         for leftover in self.home.glob("postgres.making-*"):
             Cluster(leftover).remove()
         making = Cluster(self.home / f"postgres.making-{os.getpid()}")
@@ -173,7 +173,7 @@ class _ServerManager:
         making.data.rename(self.cluster.data)
 
     def running_port(self, password: SecretStr) -> int | None:
-        """The port of the server that runs already, if it is ours; ``None`` if none runs."""
+        """The port of our server if it already runs; ``None`` if none runs."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (running := self.cluster.running()) is not None and not running.ready:
             if time.monotonic() > deadline:
@@ -187,7 +187,7 @@ class _ServerManager:
         return running.port
 
     def start(self) -> int:
-        """Start it on the port that it had, or on a free one where that is taken."""
+        """Start the server on its earlier port, or on a free one if that is taken."""
         self.cluster.disown_reused_pid()
         remembered = self.record.get("port")
         port = remembered if isinstance(remembered, int) else _free_port()
@@ -205,7 +205,7 @@ class _ServerManager:
                     ) from None
 
     def _is_passing(self, failure: StartFailed, port: int) -> bool:
-        """Backends of a killed postmaster live on; a port may be taken under our eyes."""
+        """Whether to try again: backends of a killed server may live on, and the port may just have been taken."""
         if "shared memory block" in failure.output:
             self.cluster.end_orphans()
             time.sleep(0.1)
@@ -218,7 +218,7 @@ class _ServerManager:
         return known == (running.pid, running.started, running.port)
 
     def _refuse_foreign_server(self, running: Postmaster, password: SecretStr) -> None:
-        """A server that nobody recorded: ours if the starter died before, or somebody's own."""
+        """Refuse a running server that is not recorded, unless it is ours and its starter died too early."""
         with (
             suppress(psycopg.Error),
             psycopg.connect(

@@ -1,8 +1,8 @@
-"""What lies in ``WAREHOUSE_HOME``: one owner, a lock, and private files written whole or not at all.
+"""``WAREHOUSE_HOME``: its owner, its lock, and private files that are written whole or not at all.
 
-Folders are 0700 and files 0600 whatever the umask, and no symbolic link is followed: whoever could put one
-into the home would choose which file is read or replaced. Of root the home itself is 0711, since the account
-that runs Postgres passes through it.
+Folders have mode 0700 and files 0600, whatever the umask. No symbolic link is followed: whoever put one into
+the home could choose which file is read or replaced. Root's home has mode 0711, since the account that runs
+Postgres passes through it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARENT_MODE = 0o755
 
 @contextmanager
 def hold_home(home: Path) -> Iterator[None]:
-    """Hold the home's lock; a home that is absent is made.
+    """Hold the home's lock inside the block; create the home if it is absent.
 
     Raises:
         SettingsError: it belongs to another user, is a symbolic link, or cannot be written to.
@@ -53,10 +53,10 @@ def hold_home(home: Path) -> Iterator[None]:
 
 @contextmanager
 def refuse_others_folders(home: Path) -> Iterator[None]:
-    """Name a home that this user has no right to.
+    """Turn missing rights inside the block into an error that names the home.
 
     Raises:
-        SettingsError: what is done within failed for want of rights.
+        SettingsError: this user may not read or write in the home.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def refuse_others_folders(home: Path) -> Iterator[None]:
 
 
 def private_home(home: Path) -> Path:
-    """The home's real path; made if it is absent, its parts seen to be private and of this user.
+    """The home's real path; it is created if absent, and its parts are checked to be private and this user's.
 
     Raises:
         SettingsError: it cannot be a folder; it, or something in it, belongs to another user or is a symbolic link.
@@ -88,7 +88,7 @@ def private_home(home: Path) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, of mode 0700 and of this user; made if it is absent."""
+    """The folder, with mode 0700 and owned by this user; it is created if absent."""
     refuse_link(folder)
     _make_parents(folder)
     with suppress(FileExistsError):
@@ -100,7 +100,7 @@ def private_folder(folder: Path) -> Path:
 
 @contextmanager
 def hold_lock(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock on this file, which is made if it is absent.
+    """Hold a lock on this file inside the block; create the file if it is absent.
 
     Raises:
         TryLater: another process holds it for too long; ``refusal`` says so.
@@ -116,7 +116,7 @@ def hold_lock(path: Path, refusal: str) -> Iterator[None]:
 
 
 def read_or_make_secret(path: Path) -> SecretStr:
-    """What the file holds; a new random text if it is absent."""
+    """Read the file's secret; write a new random one if the file is absent."""
     held = (read_private(path) or "").strip()
     if not held:
         held = secrets.token_urlsafe(32)
@@ -125,7 +125,7 @@ def read_or_make_secret(path: Path) -> SecretStr:
 
 
 def read_private(path: Path) -> str | None:
-    """What the file holds; None: there is none.
+    """Read the file; None if there is none.
 
     Raises:
         SettingsError: it is a symbolic link, or another user's.
@@ -157,7 +157,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """See that nobody leads us elsewhere."""
+    """Refuse a symbolic link."""
     try:
         is_link = path.is_symlink()
     except OSError as error:
@@ -167,7 +167,7 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_other_owner(path: Path) -> None:
-    """See that the file or folder is this user's own."""
+    """Refuse a file or folder of another user."""
     owner = path.lstat().st_uid
     if owner != os.geteuid():
         name = user_name(owner)
@@ -178,14 +178,14 @@ def refuse_other_owner(path: Path) -> None:
 
 
 def user_name(uid: int) -> str:
-    """The account's name; its number, if it has none."""
+    """The account's name; its number if it has none."""
     with suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"#{uid}"
 
 
 def host_name() -> str:
-    """Which machine this is: its name, and its identity where it has one."""
+    """This machine's name, with its machine id if it has one."""
     with suppress(OSError):
         machine = Path("/etc/machine-id").read_text().strip()
         if machine:
@@ -240,7 +240,7 @@ def _check_part(path: Path) -> None:
 
 
 def _restrict(path: Path, most: int) -> None:
-    """Take from others what is more than ``most``; the owner has it all."""
+    """Remove permissions beyond ``most``; the owner gets all of ``most``."""
     mode = stat.S_IMODE(path.stat().st_mode)
     wanted = mode & most | most & 0o700
     if mode != wanted:

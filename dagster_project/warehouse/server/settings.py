@@ -1,4 +1,4 @@
-"""What the embedded Postgres is told: who may come in, and how it runs on a small machine."""
+"""The embedded Postgres' settings: who may connect, and how it runs on a small machine."""
 
 from __future__ import annotations
 
@@ -55,4 +55,4 @@ SERVER_SETTINGS: Mapping[str, str] = {
 }
 
 RESERVING: Mapping[str, str] = {"reserved_connections": "80"}
-"""From PostgreSQL 16 on: for the pipeline's and Dagster's logins, which readers cannot take away."""
+"""From PostgreSQL 16 on: connections for the pipeline's and Dagster's logins, which readers cannot use up."""
