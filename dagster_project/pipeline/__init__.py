@@ -1,1 +1,1 @@
-"""From days to receipts: plain functions over feeds that know nothing of Dagster."""
+"""The pipeline, from days to receipts: plain functions over feeds, without Dagster."""

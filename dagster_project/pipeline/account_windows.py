@@ -1,4 +1,4 @@
-"""Take one account's days through windows: which window comes next, and when to stop asking."""
+"""Load one account's days window by window: choose the next window, and decide when to stop."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from dagster_project.pipeline.planner import next_window, planned_windows
 from dagster_project.pipeline.split import load_in_parts
 
 HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
-"""After one of these the account's other windows of the run would fail alike: they are not asked."""
+"""After one of these errors the account's other windows would fail too, so they are not requested."""
 MAX_FAILURES_IN_A_ROW = 3
-"""So many windows, and the vendor (or the database) is taken to be down."""
+"""After so many failed windows the vendor (or the database) is considered down."""
 
 
 def refresh_account(
     run: FeedRun, account: Account, days: Collection[date], *, is_due_only: bool, newest_first: bool
 ) -> Iterator[WindowResult]:
-    """Ask the vendor for these days of an account and load them.
+    """Request these days of an account from the vendor and load them.
 
-    ``is_due_only``: of these days, ask for those alone that the vendor can answer for tonight.
+    ``is_due_only``: request only those of the days that the vendor can answer for tonight.
     """
     stats = ExtractStats()
     if is_due_only and run.feed.day_rule is not None:
@@ -63,13 +63,13 @@ def refresh_account(
 def extract_account(
     run: FeedRun, account: Account, days: Collection[date]
 ) -> Iterator[WindowResult]:
-    """Ask the vendor for these days of an account and store the responses only."""
+    """Request these days of an account from the vendor, and only store the responses."""
     for window in windows_of(run, account, days):
         yield extract_window(run, window)
 
 
 def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[Window]:
-    """The windows to ask for, by the rows that stand: days that cost least together, or the whole history."""
+    """The windows to request: by the expected rows, at the lowest cost; or one for the whole history."""
     if run.feed.query_scope is QueryScope.HISTORY:
         first = run.settings.start_date
         return [Window(first, max(*days, clock.today(account.time_zone), first), account)]
@@ -80,7 +80,7 @@ def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[W
 
 
 class WindowQueue:
-    """An account's days that are still to be asked for, and those that its budget has no room for."""
+    """An account's days still to be requested, and those that its budget does not allow."""
 
     def __init__(
         self, run: FeedRun, account: Account, days: Collection[date], newest_first: bool
@@ -92,9 +92,9 @@ class WindowQueue:
         self._newest_first = newest_first
 
     def jobs(self, stats: ExtractStats) -> Iterator[Job[WindowResult]]:
-        """The loads of the windows, each chosen by what the ones before it told of rows and points.
+        """Yield the loads of windows, each chosen by the rows and points known from the earlier ones.
 
-        ``stats`` counts for the first of them.
+        ``stats`` is used for the first of them.
         """
         run, account = self.run, self.account
         limits = limits_of(run.feed)
@@ -102,7 +102,7 @@ class WindowQueue:
             with run.connections.reading() as connection:
                 rows = expect_rows(connection, account, self._todo)
                 calls = calls_left(run.feed, run.settings, connection, account)
-            if self.left:  # the budget has refused a day: no more is spent on days of unknown size
+            if self.left:  # the budget refused a day: spend nothing on days of unknown size
                 rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
             days, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
             self.left += passed
@@ -116,12 +116,12 @@ class WindowQueue:
             stats = ExtractStats()
 
     def drop(self) -> None:
-        """Ask for nothing more."""
+        """Drop the remaining days."""
         self._todo.clear()
 
 
 def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowResult]:
-    """Load the queue's windows until it is empty, or asking for more is no use."""
+    """Load the queue's windows until it is empty, or more requests would be useless."""
     refusal: WarehouseError | None = None
     failures = 0
     is_hopeless = False

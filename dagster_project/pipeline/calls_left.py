@@ -1,4 +1,4 @@
-"""How many calls an account's budget of points still has room for today."""
+"""How many calls an account's points still allow today."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dagster_project.warehouse.ledger import load_receipts
 def calls_left(
     feed: Feed, settings: Settings, connection: Connection, account: Account
 ) -> int | None:
-    """Calls that fit into what is left of the account's points today; None: not bounded."""
+    """The calls that the account's remaining points of today allow; None: no limit."""
     if feed.quota is None:
         return None
     used = load_receipts.read_points(connection, account, clock.today(account.time_zone))

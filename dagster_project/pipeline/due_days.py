@@ -1,8 +1,8 @@
-"""Which days of an account are due tonight, told from the ledger alone.
+"""Find the days of an account that are due tonight, from the ledger only.
 
-Grain: an account and a night; a night begins at the account's midnight. Due are yesterday, every day
-that is not settled, and every debt (``warehouse.ledger.owed_days``). A day that was already read tonight is not
-due again, so a tick, a run or a person that comes later in the same night asks only for what is left.
+Grain: an account and a night; a night begins at the account's midnight. Yesterday is due, every unsettled
+day, and every owed day (``warehouse.ledger.owed_days``). A day that was already read tonight is not due
+again, so a later tick, run or person requests only what is left.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAILED = "failed before"
 
 @dataclass(frozen=True)
 class Due:
-    """Days of one account that are due, newest first, each with the reason."""
+    """The due days of one account, newest first, each with its reason."""
 
     account: Account
     days: dict[date, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def due_days(
     settings: Settings,
     account: Account,
 ) -> Due:
-    """What is due tonight for one account."""
+    """Find the days of one account that are due tonight."""
     now, today = clock.now(), clock.today(account.time_zone)
     tonight = midnight(today, account.time_zone)
     states = _read_states(connection, account)
@@ -67,7 +67,7 @@ def due_days(
         state = states.get(day)
         if day < settings.start_date:
             continue
-        # What is dated in the future was dated by a clock that was ahead: it proves nothing.
+        # A state from the future was dated by a clock that is ahead: it proves nothing.
         is_fresh = (
             state is not None and tonight <= state.observed_at <= now + clock.CLOCKS_MAY_DIFFER
         )
@@ -84,7 +84,7 @@ def _find_reasons(
     today: date,
     states: dict[date, _State],
 ) -> dict[date, str]:
-    """Why a day may be due; a later reason is the better one."""
+    """Find the days that may be due, with the reason; later assignments take precedence."""
     yesterday = today - ONE_DAY
     first = settings.start_date
     reasons: dict[date, str] = {}
@@ -113,14 +113,14 @@ def _read_states(connection: Connection, account: Account) -> dict[date, _State]
 
 
 def limits_of(feed: Feed) -> RequestLimits:
-    """What bounds this feed's windows; a margin is left, since days differ from what was expected."""
+    """The limits of this feed's windows, with a margin, since days differ from what is expected."""
     return RequestLimits(feed.rows_a_call, feed.window_rows * 3 // 4, feed.window_days)
 
 
 def expect_rows(
     connection: Connection, account: Account, days: Collection[date]
 ) -> dict[date, Expected]:
-    """Rows that these days are expected to hold, from what stands of the account."""
+    """The rows that these days are expected to have, by the account's loaded days."""
     known = {day: state.rows for day, state in _read_states(connection, account).items()}
     return expected_rows(known, days)
 
@@ -128,9 +128,9 @@ def expect_rows(
 def fitting_days(
     connection: Connection, feed: Feed, settings: Settings, due: Due
 ) -> tuple[set[date], set[date]]:
-    """The days of a night that the account's budget suffices for, and those left for another night.
+    """Divide a night's days into those that the account's budget allows, and those for another night.
 
-    The newest is always among the first: if not even that fits, its run is to say so.
+    The newest is always among the first: if the budget does not allow even that day, its run reports it.
     """
     left = calls_left(feed, settings, connection, due.account)
     if left is None or not due.days:
@@ -149,7 +149,7 @@ def fitting_days(
 
 
 def ranges_of(feed: Feed, days: Collection[date], length: int) -> list[tuple[date, date]]:
-    """The ranges of days that runs are to take, newest first; a whole history is one."""
+    """The ranges of days for the runs, newest first; a whole history is one range."""
     if not days:
         return []
     if feed.query_scope is QueryScope.HISTORY:

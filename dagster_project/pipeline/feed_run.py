@@ -1,4 +1,4 @@
-"""One run of a feed: what its windows are loaded with, and share while the run lasts."""
+"""One run of a feed: the settings and resources that its windows share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dagster_project.warehouse.load.partitions import PartitionManager, refresh_
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
 AfterRows = Callable[[Connection, Account, list[Receipt]], None]
-"""What is brought up to date with new rows, inside their transaction."""
+"""Called after rows were written, in their transaction."""
 
 
 class FeedRun:
-    """Settings and open resources of one run; safe to use from several threads.
+    """The settings and open resources of one run; safe to use from several threads.
 
-    ``shrink_guard`` and ``reject_guard`` hold days back; None: what they would hold is taken.
+    ``shrink_guard`` and ``reject_guard`` hold days; None: what they would hold is accepted.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class FeedRun:
 
     @property
     def client(self) -> VendorClient:
-        """The vendor's client, made when first asked for: a replay never makes one."""
+        """The vendor's client, created on first use: a replay never creates one."""
         with self._client_lock:
             if self._client is None:
                 self._client = self.feed.client(self.settings, WarehouseStore(self.warehouse))
             return self._client
 
     def stop(self) -> None:
-        """Give up what is under way after its next response, and ask for nothing more."""
+        """Stop the run: windows under way end after their next response, and no others begin."""
         self._stopped.set()
 
     def raise_if_stopped(self) -> None:
@@ -95,9 +95,9 @@ class FeedRun:
         self._grown_days.update(days)
 
     def refresh_statistics(self) -> None:
-        """Renew the query planner's statistics of months that grew: once a run, not once a window.
+        """Refresh the query planner's statistics of months that grew, once a run.
 
-        Where that fails, autovacuum will do it later: the rows stand.
+        If that fails, autovacuum does it later; the rows are committed.
         """
         days, self._grown_days = sorted(self._grown_days), set()
         if days:

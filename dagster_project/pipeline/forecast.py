@@ -1,9 +1,9 @@
-"""What asking a vendor for days would cost: requests, points, nights and minutes, from receipts alone.
+"""Forecast what days would cost: requests, points, nights and minutes, from receipts only.
 
-Grain: one account and the days asked about. A day costs what it held when it was last read; of days
-that were never read the rows are those of their weekday, or of any day; how far these differ, and how
-few they are, gives the range of the forecast. Days of an account of which nothing is known cannot be forecast: a *probe*
-asks the vendor how many rows a run of days holds, one call for as many as four hundred of them.
+Grain: one account and the days in question. A day is expected to have its rows of the last load. A day that was
+never read is expected to have its weekday's mean, or the mean of all days; the forecast's range follows from how
+much these differ, and how few they are. If nothing is known of an account, a *probe* asks the vendor how many
+rows a range of days has, one call for up to four hundred days.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from dagster_project.text.day_runs import runs_of
 from dagster_project.warehouse.connection import Connection, Warehouse
 
 PROBES: Final = 12
-"""Calls that a probe may cost an account."""
+"""The most calls that a probe may cost an account."""
 SURE: Final = 2.0
-"""Standard deviations to each side of what is expected."""
+"""Standard deviations on each side of the expected value."""
 ENOUGH_TO_DIFFER: Final = 8
-"""Days of a weekday from which on their own spread is trusted; below, that of all days."""
+"""The fewest days of a weekday for using its own spread; otherwise that of all days."""
 SECONDS_A_REQUEST: Final = 1.0
-"""Where no request of the source was ever timed."""
+"""Used if no request of the source was ever timed."""
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What an account's days would cost.
 
-    ``by_rows``: whether its rows decide what it costs. ``bases`` counts days by what their rows are
-    known from. ``low`` and ``high`` bound the requests,
-    ``high`` None: nothing is known. ``daily_calls`` is the budget of a day in calls, None: not bounded;
-    ``left_today`` what is left of it, ``nightly_calls`` what the nightly runs themselves need of it.
+    ``by_rows``: whether the cost depends on rows. ``bases`` counts the days by how their rows are known.
+    ``low`` and ``high`` are the range of requests (``high`` None: nothing is known). ``daily_calls`` is a
+    day's budget in calls (None: no limit), ``left_today`` what is left of it, and ``nightly_calls`` what the
+    nightly runs need of it.
     """
 
     source: str
@@ -74,7 +74,7 @@ class Forecast:
 
     @property
     def nights(self) -> int | None:
-        """Nights that the nightly runs would take for it; None: their budget never has room for it."""
+        """How many nights the nightly runs would need; None: their budget never allows it."""
         if self.daily_calls is None:
             return 1
         room = self.daily_calls - self.nightly_calls
@@ -82,7 +82,7 @@ class Forecast:
 
     @property
     def unread(self) -> int:
-        """Days whose rows are guessed or unknown."""
+        """The number of days whose rows are estimated or unknown."""
         return sum(n for basis, n in self.bases.items() if basis not in ("receipt", "counted"))
 
 
@@ -95,7 +95,7 @@ def forecast(
     days: Collection[date],
     counted: Mapping[Window, int] | None = None,
 ) -> Forecast:
-    """What these days would cost; ``counted`` has what a probe was told."""
+    """Forecast what these days would cost; ``counted`` has the results of a probe."""
     expected = dict(expect_rows(connection, account, days))
     spreads = _spreads(connection, account)
     for window, total in (counted or {}).items():
@@ -127,7 +127,7 @@ def forecast(
 def windows_to_probe(
     feed: Feed, account: Account, expected: Mapping[date, Expected]
 ) -> list[Window]:
-    """Runs of days of which there is no receipt, the longest ones: a call each tells their rows."""
+    """The longest runs of days without a receipt, for one call each."""
     unread = [day for day, rows in expected.items() if rows.basis != "receipt"]
     windows = []
     for run in runs_of(unread):
@@ -150,7 +150,7 @@ def _count_requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
 def _request_range(
     feed: Feed, expected: Mapping[date, Expected], spreads: Mapping[int, Spread]
 ) -> tuple[int, int | None]:
-    """The fewest and the most requests to reckon with."""
+    """The fewest and the most requests to expect."""
     if not feed.rows_a_call:
         return _count_requests(feed, expected), _count_requests(feed, expected)
     guessed = [day for day, rows in expected.items() if rows.basis in ("weekday", "mean")]
@@ -168,7 +168,7 @@ def _request_range(
 def _share_out(
     total: int, window: Window, expected: Mapping[date, Expected]
 ) -> dict[date, Expected]:
-    """What the vendor counts in the window, over its days as they are expected to share it."""
+    """Share the vendor's count of a window out over its days, in proportion to their expected rows."""
     days = [day for day in window.days if day in expected]
     weights = [expected[day].rows or 1 for day in days]
     found, used = {}, 0
@@ -181,14 +181,14 @@ def _share_out(
 
 @dataclass(frozen=True)
 class Spread:
-    """How far days of a weekday differ, and how many of them are known."""
+    """How much the days of a weekday differ, and how many of them are known."""
 
     deviation: float
     known: int
 
 
 def _deviation(guessed: Mapping[int, int], spreads: Mapping[int, Spread]) -> float:
-    """Of the sum of so many days of each weekday: they differ, and so does what few of them told."""
+    """The deviation of a sum over days: from the days' spread, and from the error of means of few days."""
     variance = 0.0
     for weekday, days in guessed.items():
         spread = spreads.get(weekday, Spread(0.0, 1))
@@ -197,7 +197,7 @@ def _deviation(guessed: Mapping[int, int], spreads: Mapping[int, Spread]) -> flo
 
 
 def _spreads(connection: Connection, account: Account) -> dict[int, Spread]:
-    """By weekday."""
+    """The spread by weekday."""
     rows = connection.execute(
         "SELECT extract(isodow FROM day)::int - 1, rows::float FROM ops.day_state"
         " WHERE source = %s AND account = %s",
@@ -217,7 +217,7 @@ def _spreads(connection: Connection, account: Account) -> dict[int, Spread]:
 
 
 def _seconds_a_request(connection: Connection, source: str) -> tuple[float, bool]:
-    """The median of the latest extractions, loading included; False: none was ever timed."""
+    """The median of the latest extractions' seconds a request, loading included; False: none was ever timed."""
     rows = connection.execute(
         "SELECT extract(epoch FROM finished_at - started_at)::float / requests"
         " FROM ops.extraction WHERE source = %s AND outcome = 'complete' AND requests > 0"
@@ -236,7 +236,7 @@ def _nightly_calls(
     settings: Settings,
     account: Account,
 ) -> int:
-    """Calls that a night costs for yesterday and the days that are not settled, as it stands."""
+    """The calls that a night needs for yesterday and the unsettled days."""
     due = due_days(connection, warehouse, feed, settings, account)
     regular = [day for day, why in due.days.items() if why in (YESTERDAY, UNSETTLED)]
     if not regular:

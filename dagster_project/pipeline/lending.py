@@ -1,10 +1,10 @@
-"""What a run lends to its windows: pairs of connections, and row encoders.
+"""Pools of a run: pairs of connections and row encoders, lent to its windows.
 
-Two connections serve a window. The ledger's commits at once: extractions and responses outlive a
-failure. The load's holds the window's transaction: rows, rejects and receipts, all or nothing.
+A window uses two connections. The ledger's is in autocommit, so that extractions and responses outlive a
+failure. The load's has the window's transaction: rows, rejects and receipts, all or nothing.
 
-Few row encoders exist, each lent to one response at a time: an encoder keeps memories of megabytes from
-page to page, and encoding holds the interpreter.
+There are only few row encoders, each lent to one response at a time: an encoder caches megabytes between
+pages, and encoding holds the interpreter.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ConnectionPairs:
 
     @contextmanager
     def pair(self) -> Iterator[ConnectionPair]:
-        """A pair for one window; given back whole, or closed where anything was raised."""
+        """Lend a pair to one window; it is returned afterwards, or closed if anything was raised."""
         with safe_errors():
             pair = self._idle_pair() or ConnectionPair(
                 self._warehouse.connect(what="ledger", autocommit=True, patience=PATIENCE_SECONDS),
@@ -52,12 +52,12 @@ class ConnectionPairs:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that commits at once, for looking things up."""
+        """Lend a connection in autocommit, for queries."""
         with self.pair() as pair:
             yield pair.ledger
 
     def _idle_pair(self) -> ConnectionPair | None:
-        """A pair that is free and whole; one that a lost server broke is closed and left behind."""
+        """An idle pair that works; broken ones are closed and dropped."""
         with suppress(Empty):
             while True:
                 pair = self._idle.get_nowait()
@@ -68,7 +68,7 @@ class ConnectionPairs:
         return None
 
     def close(self) -> None:
-        """Close the pairs that are free."""
+        """Close the idle pairs."""
         with suppress(Empty):
             while True:
                 for connection in self._idle.get_nowait():
@@ -76,7 +76,7 @@ class ConnectionPairs:
 
 
 class RowEncoders:
-    """Lends encoders, the one used last first; one is made when it is first needed."""
+    """Lends encoders, the one used last first; they are created when first needed."""
 
     def __init__(self, make: Callable[[], RowEncoder]) -> None:
         self._make = make
@@ -86,7 +86,7 @@ class RowEncoders:
 
     @contextmanager
     def lend(self) -> Iterator[RowEncoder]:
-        """An encoder for one response; waited for while all are lent."""
+        """Lend an encoder for one response; wait while all are lent."""
         encoder = self._free.get()
         try:
             encoder = encoder or self._make()

@@ -1,4 +1,4 @@
-"""The marts of ``bi``, kept in step with the rows."""
+"""Keep the marts of ``bi`` in step with the rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dagster_project.warehouse.connection import Connection
 
 
 def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:
-    """Keeps the marts of ``bi`` in step with the feed's rows, in the rows' own transaction."""
+    """The callback that updates the marts of ``bi`` with the feed's rows, in the rows' transaction."""
     section = settings.section(feed.settings)
     currency = feed.currency(section) if section else None
     mask = feed.sms_marts.shown_template if feed.sms_marts else None
@@ -27,11 +27,11 @@ def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:
 
 
 def sms_mask() -> marts.Mask:
-    """What may be shown of an SMS's text, by the feed whose rows the marts count."""
+    """The function that masks an SMS's text for the marts, from the feed whose rows they count."""
     return next(feed.sms_marts.shown_template for feed in FEEDS if feed.sms_marts)
 
 
 def refresh_stale_marts(feed_run: FeedRun, *, passed_only: bool = False) -> int:
-    """Count afresh what a load could only mark (months of reach and of bad numbers)."""
+    """Recount what a load could only mark as stale (months of reach and of bad numbers)."""
     with feed_run.connections.reading() as connection:
         return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only)

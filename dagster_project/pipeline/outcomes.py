@@ -1,4 +1,4 @@
-"""What a window ends with: a result with its cost, or a failure whose message shows no row."""
+"""The outcomes of a window: a result with its cost, or an error whose message shows no row."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from dagster_project.warehouse.pg_errors import safe_errors
 
 @dataclass
 class WindowResult:
-    """Receipts of the days that committed, and what went wrong with others.
+    """The receipts of committed days, and the problems of others.
 
-    ``left`` are days for which the budget had no room; an error among ``problems`` says so.
+    ``left`` are days that the budget did not allow; an error among ``problems`` says so.
     """
 
     receipts: list[Receipt] = field(default_factory=list)
@@ -41,9 +41,9 @@ class WindowResult:
 
 @dataclass
 class Cost:
-    """What the windows cost that a day was asked in, one for each account, and the days they cover.
+    """What a day's windows cost, one for each account, and how many days they cover.
 
-    ``notes`` is what the vendors' clients noted while they asked.
+    ``notes`` are the notes of the vendors' clients.
     """
 
     requests: int = 0
@@ -66,9 +66,9 @@ class Cost:
 
 @dataclass
 class WindowDone(WindowResult):
-    """A window's result, and the days that are done by it.
+    """A window's result, and the days that it completed.
 
-    ``days`` has their receipts, one for each account that this run (or, re-executed, the run before it)
+    ``days`` has their receipts, one for each account that this run (or the run that it re-executes)
     committed.
     """
 
@@ -78,8 +78,8 @@ class WindowDone(WindowResult):
 
     @property
     def doubts(self) -> list[WarehouseError]:
-        """What is to be said of days that were loaded for the first time, and of which too little
-        could be read: one error for each account and reason. What could be read is committed."""
+        """The errors of days whose first load could read too little, one for each account and reason.
+        What could be read is committed."""
         days: dict[tuple[str, str, str], list[date]] = defaultdict(list)
         for receipt in self.receipts:
             if receipt.doubt and not receipt.already_there:
@@ -91,7 +91,7 @@ class WindowDone(WindowResult):
 
 
 class TooManyRows(Exception):
-    """The first page told of more rows than one transaction should hold."""
+    """The first page announced more rows than one transaction should hold."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -99,11 +99,11 @@ class TooManyRows(Exception):
 
 
 class Stopped(BaseException):
-    """Whoever began the run told it to stop: the window under way is given up."""
+    """The run was told to stop; the window under way is abandoned."""
 
 
 def extraction_outcome(error: BaseException) -> tuple[str, str, str | None]:
-    """How an extraction ended that raised this: its outcome, why, and the kind of failure."""
+    """The outcome, the failure and its kind, of an extraction that ended with this error."""
     if isinstance(error, TooManyRows):
         return "split", str(error), None
     if not isinstance(error, Exception):
@@ -113,7 +113,7 @@ def extraction_outcome(error: BaseException) -> tuple[str, str, str | None]:
 
 
 def forget_locals(error: BaseException | None) -> None:
-    """Let go of what the frames hold through which an error came, such as the response that caused it.
+    """Clear the local variables in an error's traceback, such as the response that caused it.
 
     Problems are kept until the end of a run, and responses take megabytes.
     """
@@ -124,7 +124,7 @@ def forget_locals(error: BaseException | None) -> None:
 
 @contextmanager
 def error_context(window: Window) -> Iterator[None]:
-    """Name the source, account and window in what is raised inside; no row shows in it."""
+    """Add source, account and window to errors raised inside, and keep rows out of them."""
     account = window.account
     try:
         with raise_safe_errors():
@@ -136,14 +136,14 @@ def error_context(window: Window) -> Iterator[None]:
 
 @contextmanager
 def raise_safe_errors(doing: str = "") -> Iterator[None]:
-    """Replace what is raised inside by an error that says nothing of a row, be it Postgres' or a bug's."""
+    """Replace errors raised inside, Postgres' or a bug's, by errors that quote no row."""
     try:
         with safe_errors(doing):
             yield
     except (WarehouseError, TooManyRows):
         raise
     except Exception as error:  # noqa: BLE001
-        # A bug: its message may quote a row, so only its kind and place are told.
+        # A bug: its message may quote a row, so only its kind and location are shown.
         kind = f"unexpected {type(error).__name__} at {_code_location(error)}."
         raise Unexpected(
             f"{doing}: {kind}" if doing else kind,
@@ -152,7 +152,7 @@ def raise_safe_errors(doing: str = "") -> Iterator[None]:
 
 
 def _code_location(error: BaseException) -> str:
-    """Files and lines of the innermost frames, without any value."""
+    """The files and lines of an error's innermost frames, without any value."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
 
@@ -160,7 +160,7 @@ def _code_location(error: BaseException) -> str:
 def too_little_read_error(
     source: str, account: str, days: Sequence[date], why: str
 ) -> TooLittleRead:
-    """Of a first load, part was suspiciously unreadable."""
+    """The error of a first load of which suspiciously little could be read."""
     first, last = min(days), max(days)
     return TooLittleRead(
         f"what could be read of the first load is loaded, but {why}.",
@@ -176,7 +176,7 @@ def too_little_read_error(
 
 
 def nothing_stored_error(source: str, account: Account, day: date) -> NothingStored:
-    """A day cannot be replayed."""
+    """The error of a day that cannot be replayed."""
     return NothingStored(
         "no complete response of this day is stored; its rows stand as they are.",
         source=source,
@@ -189,9 +189,9 @@ def nothing_stored_error(source: str, account: Account, day: date) -> NothingSto
 def no_points_error(
     account: Account, left: Sequence[date], refusal: WarehouseError | None, setting: str
 ) -> QuotaSpent:
-    """The one refusal that tells of all the account's days that the budget had no room for.
+    """The one error for all days of an account that the budget did not allow.
 
-    ``setting`` bounds the budget.
+    ``setting``: the setting that limits the budget.
     """
     days = "1 day does" if len(left) == 1 else f"{len(left)} days do"
     what = refusal.what if refusal else f"{days} not fit into what is left of today's points."
@@ -209,7 +209,7 @@ def no_points_error(
 
 
 def vendor_down_error(account: Account, windows: int, last: WarehouseError) -> TryLater:
-    """So many windows in a row failed that the account's others were not asked for."""
+    """The error of an account whose other windows were not requested, after so many failures in a row."""
     return TryLater(
         f"{windows} windows in a row failed, and the account's other days of this run"
         f" were not asked for. The last of them: {last.what}",

@@ -1,12 +1,12 @@
-"""Which days go into one request window, told from how many rows they are expected to hold.
+"""Plan windows: which days to request together, by the rows that they are expected to have.
 
-Grain: one account's days. A call answers with so many rows at most, so neighbouring days of few rows
-are asked for together where that costs fewer calls; where it costs the same they are asked singly:
-a window of one page cannot contradict itself, and a smaller transaction fails for fewer days.
+Grain: one account's days. A call returns a limited number of rows, so consecutive days of few rows are
+requested together if that needs fewer calls. Otherwise they are requested singly: a window of one page cannot
+contradict itself, and a smaller transaction fails for fewer days.
 
-How many rows a day holds is what it held when it was last read; else what its weekday usually holds,
-else what any day does; else it is unknown, and the window's first page will tell. Unknown days are
-asked for together, as many as there are: the cheapest question that tells how many rows they hold.
+A day is expected to have its rows of the last load; else its weekday's mean; else the mean of all days; else
+its rows are unknown until the window's first page. Unknown days are requested together: that is the cheapest
+way to learn their rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENOUGH_OF_A_WEEKDAY = 3
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Rows that a day is expected to hold, and what that is known from."""
+    """The rows that a day is expected to have, and how that is known."""
 
     rows: int
     basis: Basis
@@ -33,15 +33,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Of windows: rows that a call answers with at most (0: each day is a call of its own), and
-    the rows and days that are to be asked for together at most."""
+    """The limits of windows: the most rows that one call returns (0: each day is a call of its own), and
+    the most rows and days to request together."""
 
     rows_a_call: int
     window_rows: int
     window_days: int
 
     def calls(self, days: Iterable[Expected]) -> int:
-        """Calls that a window of these days is expected to cost."""
+        """How many calls a window of these days is expected to cost."""
         found = list(days)
         if not self.rows_a_call:
             return len(found)
@@ -49,7 +49,7 @@ class RequestLimits:
 
 
 def expected_rows(known: Mapping[date, int], days: Collection[date]) -> dict[date, Expected]:
-    """For each of these days, from the rows of days that are known."""
+    """The expected rows of each of these days, from the rows of known days."""
     by_weekday: dict[int, list[int]] = defaultdict(list)
     for day, rows in known.items():
         by_weekday[day.weekday()].append(rows)
@@ -68,9 +68,9 @@ def expected_rows(known: Mapping[date, int], days: Collection[date]) -> dict[dat
 
 
 def planned_windows(expected: Mapping[date, Expected], limits: RequestLimits) -> list[list[date]]:
-    """These days in windows of neighbouring days, newest first, at the fewest calls.
+    """The days in windows of consecutive days, newest first, with the fewest calls.
 
-    At equal cost there are as many windows as can be.
+    At equal cost there are as many windows as possible.
     """
     windows = [window for run in runs_of(expected) for window in _cut_run(run, expected, limits)]
     return sorted(windows, reverse=True)
@@ -79,7 +79,7 @@ def planned_windows(expected: Mapping[date, Expected], limits: RequestLimits) ->
 def _cut_run(
     run: Sequence[date], expected: Mapping[date, Expected], limits: RequestLimits
 ) -> list[list[date]]:
-    """One run of neighbouring days, cut where it is cheapest."""
+    """Cut one run of consecutive days into the cheapest windows."""
     if not limits.rows_a_call:
         return [[day] for day in run]
     cheapest: list[tuple[int, int, int]] = [(0, 0, 0)]
@@ -110,10 +110,10 @@ def next_window(
     *,
     newest_first: bool = True,
 ) -> tuple[list[date], list[date]]:
-    """The window to ask for next, and days passed over because the calls left do not suffice for them.
+    """The window to request next, and days passed over because the calls left do not suffice for them.
 
-    A window that does not fit is cut to its newest days that do; smaller ones that fit go before a
-    day that alone is too much. Empty: nothing fits.
+    A window that needs too many calls is cut to its newest days that do not; a single day that needs too
+    many is passed over for smaller windows. Empty: the calls left suffice for nothing.
     """
     windows = planned_windows(expected, limits)
     passed: list[date] = []
@@ -148,6 +148,6 @@ def _newest_that_fit(
 def chunks_of(
     days: Collection[date], length: int, *, newest_first: bool = True
 ) -> list[list[date]]:
-    """Chunks of at most ``length`` days in the order they are to be taken."""
+    """Chunks of at most ``length`` days, in the order in which they are to be loaded."""
     ordered = sorted(set(days), reverse=newest_first)
     return [sorted(ordered[at : at + length]) for at in range(0, len(ordered), length)]

@@ -1,7 +1,7 @@
-"""Privacy rules of a window, and the two steps that go by them.
+"""The privacy rules of a window, and the two steps that apply them.
 
-A number that was erased is taken out of every response before it is stored or read; rows of days that are
-old enough carry no personal data. The rules are read once for a window and handed to each step.
+Erased numbers are removed from every response before it is stored or read, and rows of old days are reduced.
+The rules are read once for each window and passed to each step.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 
 NO_RULES: Final = Rules(Suppression(b""), date.min, b"")
-"""Of a feed that holds no personal data."""
+"""The rules of a feed without personal data."""
 
 
 @contextmanager
 def privacy_rules(
     feed: Feed, connection: Connection, account: Account, pii_key: str
 ) -> Iterator[Rules]:
-    """The rules of one window, unchanged until it has committed; ``connection`` commits at once."""
+    """Hold the rules of one window, unchanged until it has committed; ``connection`` is in autocommit."""
     if feed.personal is None and feed.reduction is None:
         yield NO_RULES
         return
@@ -38,7 +38,7 @@ def privacy_rules(
 
 
 def redact_response(feed: Feed, response: Response, rules: Rules) -> Response:
-    """The response without the numbers that were erased: what is stored, and read."""
+    """Remove erased numbers from the response, before it is stored and read."""
     if feed.personal is None or not rules.suppression:
         return response
     return feed.personal.redact(response, rules.suppression)
@@ -47,7 +47,7 @@ def redact_response(feed: Feed, response: Response, rules: Rules) -> Response:
 def encode_rows(
     feed: Feed, encoder: RowEncoder, response: Response, window: Window, rules: Rules
 ) -> Batch:
-    """The response's rows, those of old days reduced."""
+    """Encode the response's rows, and reduce those of old days."""
     batch = encoder(response, window)
     if feed.reduction is None or window.first_day >= rules.reduced_before:
         return batch
@@ -55,9 +55,9 @@ def encode_rows(
 
 
 def _redact_known_rejects(feed: Feed, connection: Connection, rules: Rules) -> None:
-    """While an erasure is under way, or was stopped: take the numbers out of the rejects that stand.
+    """While an erasure is under way or was stopped, remove the numbers from stored rejects.
 
-    A record that a load met before would look like a new one otherwise, and its day be held.
+    Otherwise a record that an earlier load rejected would look new, and its day would be held.
     """
     personal = feed.personal
     if personal is None or not rules.suppression or not suppression.is_erasing(connection):

@@ -1,15 +1,14 @@
-"""Finished months held against the vendor: the sum of days equals one call over the month.
+"""Reconciliation: compare the sum of a finished month's days with one call for the whole month.
 
-Grain: an account and a calendar month of its time zone. A month is asked for once all of its days
-are loaded, settled and told singly; until then it is said which days it waits for, and nothing is
-spent. What came of it is remembered (``ops.reconciliation``), and stands until a day of the month is
-loaded again.
+Grain: an account and a calendar month of its time zone. A month is requested once all of its days are loaded,
+settled and single days; until then it shows which days it waits for, and costs nothing. The result is stored
+(``ops.reconciliation``), and is valid until a day of the month is loaded again.
 
-Its budget is its own (``WAREHOUSE_RECONCILE_MONTHS`` questions an account and day) and comes last:
-where the vendor charges points, those that the days due tonight will take are left alone. What does
-not fit waits for the next day.
+It has a budget of its own (``WAREHOUSE_RECONCILE_MONTHS`` requests an account and day), and lowest priority:
+if the vendor charges points, those that tonight's due days need are left alone. Other months wait for the
+next day.
 
-Erased people count, as rows without number and text; so do records that were rejected.
+Erased people count, as rows without number and text; so do rejects.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ NO_MORE_TODAY: Final = "the day's questions are spent; the next night goes on"
 
 @dataclass(frozen=True)
 class Month:
-    """How one month of an account stands. ``why``: what it waits for, or why it was not asked for.
-    ``asked``: in this run; what it cost is in ``compared``."""
+    """The state of one month of an account. ``why``: what it waits for, or why it was not requested.
+    ``asked``: it was requested in this run; ``compared`` has the cost."""
 
     feed: Feed
     window: Window
@@ -63,12 +62,12 @@ class Month:
 
     @property
     def differing(self) -> dict[str, tuple[int, int]]:
-        """Figures that differ, those included that need not add up."""
+        """The figures that differ, including those that need not add up."""
         return differing(self.compared) if self.compared else {}
 
     @property
     def need_not_add_up(self) -> frozenset[str]:
-        """Figures of which it is only told whether they do."""
+        """The figures that need not add up; a difference is only reported."""
         assert self.feed.whole_month is not None
         return self.feed.whole_month.distinct
 
@@ -78,12 +77,12 @@ class Month:
 
     @property
     def hint(self) -> str:
-        """The command that asks for the month's days again."""
+        """The command that loads the month's days again."""
         account = self.window.account
         return load_commands(account.source, account.label, self.window.days)[0]
 
     def describe(self) -> str:
-        """One sentence, for logs and alarms."""
+        """Describe the month in one sentence, for logs and alarms."""
         begins = f"{self.name} of account {self.window.account.label}"
         if self.state in ("agrees", "differs"):
             figures = ", ".join(
@@ -96,7 +95,7 @@ class Month:
 
 
 def differing(compared: Comparison) -> dict[str, tuple[int, int]]:
-    """Figures whose days do not add up to the month."""
+    """The figures whose days do not add up to the month."""
     return {
         name: (vendor, here)
         for name, (vendor, here) in compared.figures.items()
@@ -105,7 +104,7 @@ def differing(compared: Comparison) -> dict[str, tuple[int, int]]:
 
 
 def severity_of(feed: Feed, compared: Comparison) -> Severity | None:
-    """How bad the worst difference is; None: nothing differs that should add up."""
+    """The severity of the worst difference; None: every figure that should add up does."""
     assert feed.whole_month is not None
     bad = differing(compared).keys() - feed.whole_month.distinct
     if not bad:
@@ -114,7 +113,7 @@ def severity_of(feed: Feed, compared: Comparison) -> Severity | None:
 
 
 def months_of(connection: Connection, feed: Feed, settings: Settings) -> list[Month]:
-    """Every finished month of which a day was ever loaded, newest first; asks nobody."""
+    """All finished months with a loaded day, newest first; no vendor is asked."""
     return [
         month
         for account in feed.accounts(settings)
@@ -123,7 +122,7 @@ def months_of(connection: Connection, feed: Feed, settings: Settings) -> list[Mo
 
 
 def months_of_account(connection: Connection, feed: Feed, account: Account) -> Iterator[Month]:
-    """The same of one account; none, where the vendor does not answer for a whole month."""
+    """The same for one account; none if the vendor cannot answer for a whole month."""
     if feed.whole_month is None:
         return
     this_month = clock.today(account.time_zone).replace(day=1)
@@ -196,17 +195,17 @@ def _read_month(
 
 
 def _days_not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
-    """Days whose row is not of the day alone, such as a rolling week."""
+    """The days whose row covers more than the day, such as a rolling week."""
     account = window.account
     receipts = load_receipts.read_receipts(connection, account.source, account.label, window.days)
     return sorted(receipt.day for receipt in receipts if feed.settles_at_once(receipt))
 
 
 class Reconciler:
-    """Asks for the months of one feed that are due, within the budget.
+    """Reconciles the due months of one feed, within the budget.
 
     Args:
-        report: hears a line of each month that was asked for or put off.
+        report: called with a line for each month that was requested or put off.
     """
 
     def __init__(
@@ -228,13 +227,13 @@ class Reconciler:
         return client
 
     def run(self) -> list[Month]:
-        """All finished months, those that were due compared as far as the budget went."""
+        """Return all finished months, after comparing the due ones as far as the budget allows."""
         found: list[Month] = []
         try:
             with self.warehouse.connect(
                 what="reconcile", autocommit=True, patience=PATIENCE_SECONDS
             ) as connection:
-                # Of two at once the second finds what the first has learnt.
+                # Of two processes at once, the second finds the results of the first.
                 connection.execute(
                     "SELECT pg_advisory_lock(hashtextextended(%s, 0))",
                     (f"reconcile/{self.feed.source}",),
@@ -250,7 +249,7 @@ class Reconciler:
     def _reconcile_account(
         self, connection: Connection, account: Account, months: Sequence[Month]
     ) -> Iterator[Month]:
-        """The account's months; the first that cannot be asked for puts off the others."""
+        """Yield the account's months; the first that cannot be requested puts off the others."""
         put_off = ""
         for month in months:
             if month.state != "due":
@@ -268,7 +267,7 @@ class Reconciler:
             self.report(f"account {account.label}: {put_off}")
 
     def _refusal_reason(self, connection: Connection, account: Account) -> str:
-        """Why the vendor may not be asked now; empty: it may."""
+        """Why the vendor may not be asked now; empty: it may be."""
         if reconciliations.count_asked_today(connection, account) >= self.settings.reconcile_months:
             return NO_MORE_TODAY
         left = calls_left(self.feed, self.settings, connection, account)
@@ -287,7 +286,7 @@ class Reconciler:
         )
 
     def _compare(self, connection: Connection, month: Month) -> Month:
-        """Ask the vendor for a month, and remember what came of it."""
+        """Request a month from the vendor, and store the comparison."""
         stats, window = ExtractStats(), month.window
         compared, here = self._sum_stored(window)
         try:
@@ -314,7 +313,7 @@ class Reconciler:
         )
 
     def _sum_stored(self, window: Window) -> tuple[Comparison, dict[str, int]]:
-        """What the month comes to in the warehouse, all of it as of one instant."""
+        """Sum the month in the warehouse, in one snapshot."""
         table, account = self.feed.table, window.account
         columns = [
             column.name

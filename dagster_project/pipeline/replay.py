@@ -1,4 +1,4 @@
-"""Rebuild days of an account from their stored responses, without a call to the vendor."""
+"""Replay: rebuild days of an account from their stored responses, without a call to the vendor."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from dagster_project.warehouse.ledger import extractions
 def replay_account(
     run: FeedRun, account: Account, days: Collection[date]
 ) -> Iterator[WindowResult]:
-    """Rebuild these days; yields each extraction's result as it commits, the newest days first.
+    """Rebuild these days; yield each extraction's result as it commits, the newest days first.
 
-    A day's responses are the latest complete extraction whose window covers it. Days of which
-    none is stored are problems in a result; nothing of theirs changes.
+    A day is rebuilt from the latest complete extraction whose window covers it. Days without one are
+    reported as problems and left unchanged.
     """
     source = run.feed.source
     with run.connections.pair() as pair:

@@ -1,12 +1,11 @@
-"""When a day is settled: no longer asked of the vendor, because it will not change any more.
+"""Decide when a day is settled: it is no longer requested, because it will not change any more.
 
-Grain: one account's day. Rows arrive late and statuses mature, so a day has to be read again at
-least 48 hours after it ended; after that reading it is settled if every row of it is final, or if
-it was read when as many calendar days had passed as the source's days may still change. An empty day
-has no row that is not final: the reading after 48 hours settles it.
+Grain: one account's day. Rows arrive late and statuses mature, so a day is read again at least 48 hours after
+it ended. After that it is settled if all of its rows are final, or if it was read when so many calendar days
+had passed that the source's days no longer change. An empty day is settled by the reading after 48 hours.
 
-Instants: a day ends at the midnight of its account's zone, so it may last 23, 24 or 25 hours; the 48
-hours are hours, the days after which it is old are calendar days.
+A day ends at midnight of its account's time zone, so it may last 23, 24 or 25 hours. The 48 hours are hours;
+the days after which a day is old are calendar days.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ def is_settled(
     rows_final: int | None,
     settle_days: int,
 ) -> bool:
-    """Whether what was observed of the day at that instant will stand.
+    """Whether a day that was read at this instant is settled.
 
-    ``rows_final`` is None where the source has no notion of final: then only age settles.
+    ``rows_final`` is None if the source has no final state: then only age settles.
     """
     if observed_at < midnight(day + ONE_DAY, zone) + READ_AGAIN_AFTER:
         return False
@@ -38,5 +37,5 @@ def is_settled(
 
 
 def old_from(day: date, zone: ZoneInfo, settle_days: int) -> datetime:
-    """From when on a reading of the day settles it whatever its rows say, UTC."""
+    """From when on a reading of the day settles it, whatever its rows, UTC."""
     return midnight(day + ONE_DAY * (1 + settle_days), zone)

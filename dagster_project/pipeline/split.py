@@ -1,6 +1,6 @@
-"""Load a window in as many parts as it takes: by the rows of a transaction, a response's size, the budget.
+"""Load a window in parts, as the limits require: rows of a transaction, size of a response, budget.
 
-Grain: one window, and the parts of it that commit one after another, newest first.
+Grain: one window, and its parts, which commit one after another, newest first.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def load_in_parts(
     wanted: Collection[date] | None = None,
     stats: ExtractStats | None = None,
 ) -> Iterator[WindowResult]:
-    """Load the window; yields each part's result as it commits, the newest days first.
+    """Load the window; yield each part's result as it commits, the newest days first.
 
-    What went wrong is in a result's ``problems``; the old rows of those days stand untouched. A window
-    of more rows than one transaction should hold is split; of one that does not fit what is left of the
-    budget the newest days are loaded that do. ``stats`` is what it cost to find out that the window can
-    be asked for; it counts for the first part.
+    Errors are in a result's ``problems``; the old rows of those days stay. A window with more rows than one
+    transaction should hold is split. If the budget does not allow the whole window, its newest days are
+    loaded as far as it does. ``stats`` has the cost of finding out that the window can be requested; it
+    counts for the first part.
     """
     todo = [window]
     left: list[Window] = []
@@ -76,7 +76,7 @@ def load_in_parts(
 
 
 def split_window(window: Window, parts: int) -> list[Window]:
-    """The window in at most so many runs of days of about equal length, newest first."""
+    """Split the window into at most so many parts of about equal length, newest first."""
     days = window.days
     length = max(1, -(-len(days) // parts))
     starts = range(0, len(days), length)
@@ -87,23 +87,22 @@ def split_window(window: Window, parts: int) -> list[Window]:
 
 
 def days_before(window: Window, newest: Window | None) -> list[Window]:
-    """What is left of a window without its newest days."""
+    """The rest of a window without its newest days."""
     if newest is None:
         return [window]
     return [Window(window.first_day, newest.first_day - ONE_DAY, window.account)]
 
 
 def _has_budget(run: FeedRun, account: Account) -> bool:
-    """Whether a budget decides which window is asked next: then they go one after another."""
+    """Whether the account has a budget, so that windows must be loaded one after another."""
     with run.connections.reading() as connection:
         return calls_left(run.feed, run.settings, connection, account) is not None
 
 
 def _newest_that_fit(run: FeedRun, window: Window, calls: int, total: int | None) -> Window | None:
-    """The newest days of a refused window that so many calls should suffice for.
+    """The newest days of a refused window for which so many calls should suffice.
 
-    Where the vendor told the window's total, its days are taken to share it evenly; else to hold the rows
-    that they have.
+    If the vendor's total is known, the days are assumed to share it evenly; else to have their current rows.
     """
     days, rows_of_call = window.days, run.feed.rows_a_call
     if calls < 1 or len(days) == 1 or not rows_of_call:

@@ -1,1 +1,1 @@
-"""Personal data: suppression, erasure, reduction, new pseudonyms."""
+"""Personal data: suppression, erasure, reduction, rekey, and what is held about a person."""

@@ -1,7 +1,7 @@
-"""What was sealed before ``cryptography`` did it: read, and never written again.
+"""Read what was sealed before the library ``cryptography`` was used; nothing is written this way any more.
 
-The key of the suppression list was mixed with a keyed BLAKE2b stream and carried a tag; an exported list was
-JSON with a keyed tag over it.
+The suppression list's key was encrypted with a keyed BLAKE2b stream and had a tag; an exported list was JSON
+with a keyed tag.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAG_BYTES: Final = 16
 
 
 def unseal(sealed: bytes, secret: str) -> bytes:
-    """The key of the suppression list.
+    """Unseal the suppression list's key.
 
     Raises:
         WrongKey: it was sealed under another ``PII_HASH_KEY``, or is damaged.
@@ -35,7 +35,7 @@ def unseal(sealed: bytes, secret: str) -> bytes:
 
 
 def is_tagged(content: Mapping[str, Any], list_key: bytes) -> bool:
-    """Whether the tag of an exported list was made with this key, over all that the list says."""
+    """Whether an exported list's tag was made with this key, over the list's whole content."""
     said = {name: value for name, value in content.items() if name != "tag"}
     text = json.dumps(said, sort_keys=True).encode()
     tag = blake2b(text, key=list_key, digest_size=TAG_BYTES).hexdigest()

@@ -1,7 +1,7 @@
-"""The key of the pseudonyms: where it lies, and that it is the one this warehouse was loaded with.
+"""The pseudonym key: find it, and check that this warehouse was loaded with it.
 
-The key itself never enters the database; ``ops.pii_key`` keeps its fingerprint. Loading with another
-key would give the same people new pseudonyms, so it is refused.
+The key itself is never in the database; ``ops.pii_key`` has its fingerprint. Loading with another key would
+give the same people new pseudonyms, so it is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def pii_hash_key(settings: Settings) -> str:
 
 
 def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) -> None:
-    """See that the key is this warehouse's; the first load remembers it.
+    """Check that the key is this warehouse's; the first load records its fingerprint.
 
     Raises:
         SettingsError: the warehouse was loaded with another key.

@@ -1,9 +1,9 @@
-"""The suppression list applied to all that is stored: after a restore, or to finish what was stopped.
+"""Apply the suppression list to all stored data: after a restore, or to finish a stopped erasure.
 
-The list has keyed hashes and no number. Of each row the hash of its phone is looked up, of a reduced
-row, which has none, that of its pseudonym, and texts are searched as those of incoming answers are. A
-person with rows of both kinds is found in the reduced ones also where the list does not know the
-pseudonym. What is found is erased as ``erase`` does it, by the same functions.
+The list has keyed hashes, no numbers. For each row the hash of its phone is looked up; for a reduced row,
+which has no phone, the hash of its pseudonym. Texts are searched like those of incoming responses. If a
+person has rows of both kinds, the reduced ones are found too, even if the list does not have the pseudonym.
+What is found is erased by the functions of ``erasure.py``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def forget_again(
     report: Report = lambda line: None,
     exported: str | None = None,
 ) -> Erased:
-    """Erase everybody on the list from all that is stored; ``exported`` joins it first, a list as a file.
+    """Erase everybody on the list from all stored data; first add the list in ``exported``, a file's text.
 
-    Then loads and readers are let in, unless the file is from before an erasure that this home has seen.
+    Afterwards loads and readers are let in, unless the file is older than an erasure that this home has seen.
 
     Raises:
-        SettingsError: ``exported`` is not of this warehouse, or damaged; or a rekey is under way.
+        SettingsError: ``exported`` is another warehouse's, or damaged; or a rekey is under way.
     """
     with warehouse.connect(what="forget") as connection:
         suppression.refuse_while_rekeying(connection)
@@ -89,7 +89,7 @@ def forget_again(
 
 
 def _known_everywhere(connection: Connection, secret: str) -> list[bytes]:
-    """Numbers that are known by their pseudonym too, so that their reduced rows were found."""
+    """The numbers whose pseudonym is known too, so that their reduced rows were found."""
     rows = connection.execute(
         "SELECT s.number_hash FROM ops.suppressed_number s JOIN ops.erasure e USING (erasure_id)"
         " WHERE e.key_fingerprint = %s AND EXISTS (SELECT FROM ops.suppressed_recipient r"
@@ -105,7 +105,7 @@ def _locate(
     suppressed: Suppression,
     recipients: Suppression,
 ) -> Locations:
-    """One reading of every row; then the days of those who were found."""
+    """Read every row once, and return the people found with all of their days."""
     gone: set[bytes] = set()
     days: set[tuple[str, date]] = set()
     for label, day in _all_days(connection, part):
@@ -127,7 +127,7 @@ def _find_suppressed_of_day(
     suppressed: Suppression,
     recipients: Suppression,
 ) -> set[bytes]:
-    """Pseudonyms of the day's recipients that are on the list."""
+    """Find the pseudonyms of the day's recipients that are on the list."""
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT {phone}, {person} FROM warehouse.{table} WHERE {window_condition}"

@@ -1,9 +1,9 @@
-"""Reduction: days older than ``PII_RETENTION_DAYS`` lose numbers and texts, in rows, responses and rejects.
+"""Reduction: remove numbers and texts of days older than ``PII_RETENTION_DAYS`` from rows, responses, rejects.
 
-Grain: one account and day, one transaction; what was reduced is marked, so a stopped reduction goes on
-where it was. Loads reduce such days by themselves: here the days are reduced that grew old since they
-were loaded. Whole responses of old days are deleted by ``prune``; of windows that lie across the limit
-the old days are taken out, and are no longer offered to a replay.
+Grain: one account and day, one transaction; a reduced day is marked, so a stopped reduction continues where
+it was. Loads reduce old days themselves; this module reduces the days that have become old since they were
+loaded. ``prune`` deletes responses with only old days. In the responses of windows across the limit the old
+days are reduced, and they can no longer be replayed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dagster_project.warehouse.load.rewrite import rewrite_day
 def reduce_old(
     warehouse: Warehouse, secret: str, scopes: Sequence[Reducible], pii_days: int
 ) -> Counter[str]:
-    """Reduce what has grown old; answers how many rows, days, responses and rejects were."""
+    """Reduce the days that have become old; return how many rows, days, responses and rejects were reduced."""
     counts: Counter[str] = Counter()
     with (
         warehouse.connect(what="reduce", autocommit=True) as books,
         warehouse.connect(what="reduce") as connection,
     ):
         suppression.refuse_while_rekeying(books)
-        # A load that began before midnight holds a day for young that is old by now.
+        # A load that began before midnight may write a day unreduced that is old by now.
         suppression.wait_for_earlier_loads(books, suppression.new_epoch(books))
         key = suppression.reduction_key(suppression.master_key(books, secret))
         for part in scopes:
@@ -49,7 +49,7 @@ def reduce_old(
 def retention_limits(
     connection: Connection, scopes: Sequence[Reducible], pii_days: int
 ) -> dict[tuple[str, str], date]:
-    """By source and account the first day whose responses may still be kept."""
+    """By source and account, the first day whose responses may still be kept."""
     return {
         (account.source, account.label): suppression.reduced_before(account, pii_days)
         for part in scopes
@@ -89,7 +89,7 @@ def _reduce_day(
 def _reduce_responses(
     connection: Connection, part: Reducible, account: Account, limit: date
 ) -> int:
-    """Windows across the limit: each in one transaction with the mark that keeps replays off."""
+    """Reduce the responses of windows across the limit, each in one transaction with the mark for replays."""
 
     def reduce_body(body: bytes) -> bytes | None:
         return part.reduction.reduce_body(body, limit, account)
@@ -120,7 +120,7 @@ def _reduce_responses(
 
 
 def _reduce_rejects(connection: Connection, part: Reducible, key: bytes, pii_days: int) -> int:
-    """By the UTC day: records of no account's own day are among them."""
+    """Reduce old rejects, by the UTC day, since some records have no day of their account."""
     limit = clock.now().astimezone(UTC).date() - timedelta(days=pii_days)
     return redact_rejects(
         connection,

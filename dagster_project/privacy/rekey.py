@@ -1,13 +1,14 @@
-"""New pseudonyms: everything that hangs on ``PII_HASH_KEY`` computed with another key.
+"""Rekey: recompute everything that depends on ``PII_HASH_KEY`` with a new key.
 
-Grain: one account and day, one transaction, which also marks the day as done: a rekey that was killed
-goes on with the days that are left. Loads are refused meanwhile (readers see old and new pseudonyms
-side by side until the end), and the warehouse's key changes in the last transaction.
+Grain: one account and day, one transaction, which also marks the day as done: a killed rekey continues with
+the days that are left. Meanwhile loads are refused, and readers see both old and new pseudonyms. The
+warehouse's key changes in the last transaction.
 
-Recipients and templates are computed anew from number and text. Reduced rows have neither: they take
-over what the rows that have them came to, and else a keyed hash of the old pseudonym. So a person whose
-every row is reduced keeps one pseudonym, and becomes another person when a new SMS comes; so does a
-template that only reduced rows have, and with it the label that a user gave it. The suppression list hangs on a key of its own, which is sealed anew.
+The pseudonyms of recipients and templates are recomputed from number and text. Reduced rows have neither.
+They get the new pseudonym of an unreduced row with the same old one, else a keyed hash of the old one. So a
+person whose rows are all reduced keeps one pseudonym, but gets another one when a new SMS comes. The same
+holds for a template that only reduced rows have, and for the label that a user gave it. The suppression list
+has a key of its own, which is sealed again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Known = dict[tuple[str, UUID], UUID]
 
 @dataclass(frozen=True)
 class Keys:
-    """The ``PII_HASH_KEY`` of before, and the one to come."""
+    """The old and the new ``PII_HASH_KEY``."""
 
     old: str
     new: str
@@ -51,7 +52,7 @@ def rekey(
     before: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> int:
-    """Recompute all pseudonyms; answers how many days were left to do.
+    """Recompute all pseudonyms; return how many days were recomputed.
 
     ``scopes`` are made with the new key, ``before`` with the old one.
 
@@ -77,7 +78,7 @@ def rekey(
 
 
 def _begin(connection: Connection, keys: Keys) -> bool:
-    """Refuse loads from now on; False where the new key is the warehouse's already."""
+    """Refuse loads from now on; return False if the new key is already the warehouse's."""
     old, new = fingerprint(keys.old), fingerprint(keys.new)
     row = connection.execute("SELECT fingerprint, next_fingerprint FROM ops.pii_key").fetchone()
     if row is None:
@@ -100,7 +101,7 @@ def _begin(connection: Connection, keys: Keys) -> bool:
 
 
 def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDataScope) -> None:
-    """The pseudonym that all erased share is known beforehand: their rows may all be reduced."""
+    """Write the new pseudonym that all erased people share beforehand: their rows may all be reduced."""
     columns = part.personal.columns
     erased = dict.fromkeys((columns.phone, columns.texts[0]), ERASED)
     old = old_part.personal.rekey_row(erased, old_part.keys)[columns.person]
@@ -111,7 +112,7 @@ def _seed(connection: Connection, part: PersonalDataScope, old_part: PersonalDat
 def _days_left(
     connection: Connection, scopes: Sequence[PersonalDataScope]
 ) -> list[tuple[PersonalDataScope, Account, date]]:
-    """Days not done yet; those that still have numbers and texts come first, for the others' sake."""
+    """The days not done yet; days with numbers and texts come first, since reduced rows depend on them."""
     found: list[tuple[bool, PersonalDataScope, Account, date]] = []
     for part in scopes:
         rows = connection.execute(
@@ -184,7 +185,7 @@ def _write_known(connection: Connection, known: Known) -> None:
 
 
 def _switch_key(connection: Connection, keys: Keys) -> None:
-    """The marts follow, and the new key becomes the warehouse's: one transaction."""
+    """Rekey the marts and make the new key the warehouse's, in one transaction."""
     connection.execute("SELECT mart.rekey_templates()")
     master = suppression.master_key(connection, keys.old)
     connection.execute(

@@ -1,8 +1,7 @@
-"""What is held about one telephone number, for the person who asks for it.
+"""Collect what is held about one telephone number, for the person who asks for it.
 
-It is found as an erasure finds it: rows by their phone or pseudonym, stored responses and rejected records by
-the functions that would take it out. Where the number stands in what is somebody else's, that is counted
-and not handed over.
+It is found as an erasure finds it: rows by phone or pseudonym, stored responses and rejects by the functions
+that would erase it. Records of others that mention the number are only counted.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def collect(
     scopes: Sequence[PersonalDataScope],
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
-    """Everything that is held, as JSON has it; one snapshot, where the caller's transaction is one."""
+    """Collect everything that is held, as JSON values; a snapshot, if the caller's transaction is one."""
     suppression.refuse_while_rekeying(connection)
     wanted = Suppression.from_identities(secrets.token_bytes(HASH_BYTES), [identity])
     held: dict[str, Any] = {"rows": [], "stored_responses": [], "rejected_records": []}
@@ -74,7 +73,7 @@ def collect(
 def _find_rows(
     connection: Connection, part: PersonalDataScope, gone: frozenset[bytes], wanted: Suppression
 ) -> Iterator[dict[str, Any]]:
-    """The person's rows, every column as it stands; reduced ones are known by their pseudonym alone."""
+    """Find the person's rows, with all columns; reduced rows are found by their pseudonym."""
     with connection.cursor(name="rows_of_subject", row_factory=dict_row) as cursor:
         cursor.execute(
             sql.SQL(
@@ -96,7 +95,7 @@ def _count_mentions_in_rows(
     identity: Identity,
     wanted: Suppression,
 ) -> int:
-    """How many rows of others hold the number in a text."""
+    """Count the rows of others that mention the number in a text."""
     with connection.cursor(name="texts_with_numbers") as cursor:
         cursor.execute(
             sql.SQL(
@@ -151,7 +150,7 @@ def _find_in_rejects(
 
 
 def _read_erasure(connection: Connection, secret: str, identity: Identity) -> dict[str, Any]:
-    """Since when the number is kept out, and the erasure that it was given to; None: it never was."""
+    """Read since when the number is suppressed, and by which erasure; None: it is not."""
     row = None
     if suppression.sealed_key(connection) is not None:
         master = suppression.master_key(connection, secret)
@@ -167,7 +166,7 @@ def _read_erasure(connection: Connection, secret: str, identity: Identity) -> di
 
 
 def _to_json(value: Any) -> Any:
-    """A value as JSON has it: times in ISO 8601."""
+    """A value as JSON can hold it; times in ISO 8601."""
     if isinstance(value, date):
         return value.isoformat()
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,11 +1,11 @@
-"""What loads go by for privacy, and how a change of it reaches the loads that are under way.
+"""The suppression list and the privacy rules of loads, and how loads under way learn of a change.
 
-Every load of personal data works in an *epoch*: it holds a shared advisory lock on it until it has
-committed. Who changes the rules (an erasure, a new key) begins a new epoch, lets new loads go on at once
-under the new rules, and waits for those of earlier epochs before it looks at what is stored.
+Every load of personal data belongs to an *epoch*: it holds a shared advisory lock on the epoch until it has
+committed. Whoever changes the rules (an erasure, a new key) begins a new epoch. New loads go on at once under
+the new rules; the change waits for the loads of earlier epochs before it reads what is stored.
 
-The key of the suppression list is random, and stands in the database sealed under ``PII_HASH_KEY``:
-a new key seals it anew, and the list, whose numbers nobody knows any more, stays good.
+The list's key is random, and is stored in the database sealed under ``PII_HASH_KEY``. A new ``PII_HASH_KEY``
+seals it again, so the list, whose numbers nobody knows any more, stays valid.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ POLL_SECONDS = 0.2
 
 @contextmanager
 def hold_rules(connection: Connection, account: Account, secret: str) -> Iterator[Rules]:
-    """The rules that a load of this account goes by, unchanged while it lasts.
+    """Hold the privacy rules of a load of this account, unchanged inside the block.
 
-    Days up to the newest that was reduced come in reduced; old days that never were are loaded as
-    the vendor answers, and reduced by the schedule in their turn.
+    Days up to the newest reduced day are loaded reduced. Other old days are loaded as the vendor sends
+    them, and reduced by the next scheduled reduction.
 
-    ``connection`` commits by itself, and is the load's own until it has committed.
+    ``connection`` is in autocommit, and is the load's own until the load has committed.
 
     Raises:
         SettingsError: pseudonyms are being recomputed.
@@ -62,12 +62,12 @@ def hold_rules(connection: Connection, account: Account, secret: str) -> Iterato
 
 
 def reduced_before(account: Account, pii_days: int) -> date:
-    """The first day that is not older than the limit."""
+    """The first day that is not old enough to be reduced."""
     return clock.today(account.time_zone) - timedelta(days=pii_days)
 
 
 def _enter_epoch(connection: Connection) -> int:
-    """Take the lock of the present epoch, and see that it is still the present one."""
+    """Take the lock of the current epoch; repeat if the epoch changed meanwhile."""
     epoch = _read_epoch(connection)
     while True:
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (EPOCH_CLASS, epoch))
@@ -83,7 +83,7 @@ def _read_epoch(connection: Connection) -> int:
 
 
 def refuse_while_rekeying(connection: Connection) -> None:
-    """Nothing else may touch pseudonyms meanwhile."""
+    """Refuse to go on during a rekey: nothing else may read or write pseudonyms."""
     if fetch_value(connection, "SELECT next_fingerprint FROM ops.pii_key") is not None:
         raise SettingsError(
             "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
@@ -97,14 +97,14 @@ def new_epoch(connection: Connection) -> int:
 
 
 def count_erasure(connection: Connection) -> None:
-    """Raise the number by which an older copy of this warehouse is known, in the caller's transaction."""
+    """Raise the number by which an older copy of this warehouse is recognized, in the caller's transaction."""
     connection.execute("UPDATE ops.privacy SET erasures = erasures + 1")
 
 
 def wait_for_earlier_loads(
     connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Until no load of an earlier epoch is under way."""
+    """Wait until no load of an earlier epoch is under way."""
     reported = False
     while True:
         loads = fetch_value(
@@ -125,7 +125,7 @@ def wait_for_earlier_loads(
 def suppress(
     connection: Connection, identities: Sequence[Identity], secret: str, erasure_id: int
 ) -> Suppression:
-    """Put numbers on the list; answers the whole list."""
+    """Put numbers on the list; return the whole list."""
     master = master_key(connection, secret)
     key = Suppression(sub_key_of(master, "suppression"))
     for number, tail in identities:
@@ -153,7 +153,7 @@ def is_erasing(connection: Connection) -> bool:
 def remember_recipients(
     connection: Connection, suppressed: Suppression, recipients: Mapping[str, Collection[bytes]]
 ) -> None:
-    """Note the pseudonyms of numbers on the list: reduced rows have nothing else to know them by."""
+    """Store the pseudonyms of numbers on the list: reduced rows can only be found by them."""
     for number, pseudonyms in recipients.items():
         for recipient in pseudonyms:
             connection.execute(
@@ -164,13 +164,13 @@ def remember_recipients(
 
 
 def suppressed_recipients(connection: Connection, suppressed: Suppression) -> Suppression:
-    """The pseudonyms of the list, in hexadecimal digits, in the numbers' place."""
+    """The list's pseudonyms, as a list of their own; they are looked up as hexadecimal digits."""
     rows = connection.execute("SELECT recipient_hash FROM ops.suppressed_recipient").fetchall()
     return Suppression(suppressed.key, frozenset(bytes(row[0]) for row in rows))
 
 
 def stored_list(connection: Connection, master: bytes) -> Suppression:
-    """The list as it stands."""
+    """Read the whole list."""
     rows = connection.execute(
         "SELECT number_hash, tail_hash, tail_length FROM ops.suppressed_number"
     ).fetchall()
@@ -183,7 +183,7 @@ def stored_list(connection: Connection, master: bytes) -> Suppression:
 
 
 def master_key(connection: Connection, secret: str) -> bytes:
-    """The key that the list and reduced identities hang on; made when first asked for.
+    """The master key, from which the keys of the list and of reduction are derived; created on first use.
 
     Raises:
         SettingsError: it was sealed under another ``PII_HASH_KEY``.
@@ -206,7 +206,7 @@ def master_key(connection: Connection, secret: str) -> bytes:
 
 
 def sealed_key(connection: Connection) -> bytes | None:
-    """The master key as it stands in the database; None: not made yet."""
+    """The sealed master key in the database; None: not created yet."""
     row = connection.execute("SELECT sealed_key FROM ops.privacy").fetchone()
     return None if row is None or row[0] is None else bytes(row[0])
 
@@ -216,17 +216,17 @@ def reduction_key(master: bytes) -> bytes:
 
 
 def sub_key_of(master: bytes, purpose: str) -> bytes:
-    """The key of one purpose."""
+    """Derive the key of one purpose."""
     return blake2b(purpose.encode(), key=master, digest_size=KEY_BYTES).digest()
 
 
 def seal(master: bytes, secret: str) -> bytes:
-    """The master key as the database keeps it."""
+    """Seal the master key for the database."""
     return sealing.seal(master, _sealing_key(secret))
 
 
 def unseal(sealed: bytes, secret: str) -> bytes:
-    """The master key.
+    """Unseal the master key.
 
     Raises:
         SettingsError: it was sealed under another ``PII_HASH_KEY``.

@@ -1,9 +1,9 @@
-"""The suppression list as a file, to be kept apart from backups and brought into a restored one.
+"""Export the suppression list to a file, and import it into a restored backup.
 
-JSON with two sealed parts: the list (keyed hashes, and the number of the newest erasure on it) under its own
-key, and that key under ``PII_HASH_KEY``. Nothing can be told from it without one of the two. The list's own key
-outlives a change of ``PII_HASH_KEY``: a list exported after a ``warehouse rekey`` fits a backup from before it.
-Lists of the first format, whose hashes stand in the clear under a tag, are still read.
+The file is JSON with two sealed parts: the list (keyed hashes, and the number of its newest erasure) under its
+own key, and that key under ``PII_HASH_KEY``. It cannot be read without one of the two keys. The list's key
+survives a change of ``PII_HASH_KEY``, so a list that was exported after a ``warehouse rekey`` fits a backup from
+before. Lists of the first format, with unencrypted hashes and a tag, are still read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OLD_FORMAT: Final = "suppression list of a messaging warehouse, 1"
 
 @dataclass(frozen=True)
 class Content:
-    """``erasures``: the number of the newest erasure on the list; a list of the first format says none, 0."""
+    """A list's content. ``erasures``: the number of its newest erasure; 0 in the first format, which has none."""
 
     numbers: list[list[Any]]
     recipients: list[list[str]]
@@ -35,17 +35,17 @@ class Content:
 
 
 class ExportedList(Protocol):
-    """A file's text, taken apart."""
+    """An exported list, parsed."""
 
     def key(self, secret: str) -> bytes:
-        """The list's own key. Raises ``WrongKey``: it is sealed under another ``PII_HASH_KEY``."""
+        """Unseal the list's own key. Raises ``WrongKey``: it is sealed under another ``PII_HASH_KEY``."""
 
     def content(self, master: bytes) -> Content:
-        """What the list says. Raises ``WrongKey``: it hangs on another key, or is damaged."""
+        """Unseal the list's content. Raises ``WrongKey``: it has another key, or is damaged."""
 
 
 def export_list(connection: Connection, secret: str) -> str:
-    """The list as it stands, as the text of a file."""
+    """Export the list as the text of a file."""
     master = suppression.master_key(connection, secret)
     numbers = connection.execute(
         "SELECT encode(number_hash, 'hex'), encode(tail_hash, 'hex'), tail_length,"
@@ -70,10 +70,10 @@ def export_list(connection: Connection, secret: str) -> str:
 
 
 def import_list(connection: Connection, text: str, secret: str, erasure_id: int) -> int:
-    """Join an exported list to the one that stands; answers how many numbers were new to it.
+    """Add an exported list to this warehouse's; return how many of its numbers were new.
 
     Raises:
-        SettingsError: it is not of this warehouse, or damaged; nothing was changed.
+        SettingsError: it is another warehouse's, or damaged; nothing was changed.
     """
     content = _open(connection, _read(text), secret)
     new = 0
@@ -99,7 +99,7 @@ def import_list(connection: Connection, text: str, secret: str, erasure_id: int)
 
 @dataclass(frozen=True)
 class _Sealed:
-    """Of today's format."""
+    """A list of the current format."""
 
     salt: str
     sealed_key: str
@@ -119,7 +119,7 @@ class _Sealed:
 
 @dataclass(frozen=True)
 class _Tagged:
-    """Of the first format."""
+    """A list of the first format."""
 
     said: dict[str, Any]
 
@@ -156,7 +156,7 @@ def _read(text: str) -> ExportedList:
 
 
 def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
-    """See that the list hangs on this warehouse's key; one that has suppressed nothing takes the list's."""
+    """Unseal a list with this warehouse's key; a warehouse that has suppressed nothing takes the list's key."""
     sealed = suppression.sealed_key(connection)
     try:
         if sealed is not None:
@@ -180,7 +180,7 @@ def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
 
 
 def _is_unused(connection: Connection) -> bool:
-    """Whether nothing hangs on the list's key: no number, and no reduced day."""
+    """Whether nothing depends on the list's key: there is no number, and no reduced day."""
     return not fetch_value(
         connection,
         "SELECT EXISTS (SELECT FROM ops.suppressed_number)"
