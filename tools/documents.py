@@ -4,12 +4,14 @@
     python -m tools.documents --check    # writes nothing; exit status 1 where a page lags
 
 ``cli.md`` comes from the command's own help, ``settings.md`` and ``.env.example`` from the sections of the
-settings, ``data-dictionary.md`` and ``bi-columns.md`` from a database that is migrated for them and thrown away.
+settings, ``data-dictionary.md``, ``bi-columns.md`` and Dagster's ``relations.json`` from a database that is migrated for
+them and thrown away.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -23,7 +25,12 @@ from dagster_project.cli.main import warehouse as command
 from dagster_project.config.section import Section, Variable
 from dagster_project.config.sections import OWN_SECTIONS, vendor_sections
 from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.schema.dictionary import columns_of_bi, dictionary
+from dagster_project.warehouse.schema.dictionary import (
+    SCHEMAS,
+    columns_of_bi,
+    dictionary,
+    relations,
+)
 from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.server import embedded
 from tools.locks import ROOT
@@ -120,6 +127,12 @@ def dictionary_page(connection: Connection) -> str:
     return _page([DICTIONARY, dictionary(connection)])
 
 
+def relations_file(connection: Connection) -> str:
+    """What Dagster shows of tables and views: definitions load without a database."""
+    found = relations(connection, [schema for schema in SCHEMAS if schema != "ops"])
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
 def _page_of_the_schema(name: str) -> str:
     return pages_of_the_schema()[name]
 
@@ -144,6 +157,7 @@ def pages_of_the_schema() -> Mapping[str, str]:
 PAGES_OF_THE_SCHEMA: Mapping[str, Callable[[Connection], str]] = {
     "bi-columns.md": bi_columns_page,
     "data-dictionary.md": dictionary_page,
+    "../dagster_project/orchestration/relations.json": relations_file,
 }
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,

@@ -152,6 +152,20 @@ def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
+_OWNER: Final = re.compile(r"team:\S.*|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
+
+def _parse_owners(text: str) -> tuple[str, ...]:
+    owners = _parse_list(text)
+    for owner in owners:
+        if not _OWNER.fullmatch(owner):
+            raise InvalidSetting(
+                f" names an owner that Dagster does not take: {owner[:40]!r}.",
+                "write an e-mail address, or team: and a name",
+            )
+    return owners
+
+
 def _parse_hosts(text: str) -> tuple[str, ...]:
     parts = _parse_list(text.lower())
     if not all(re.fullmatch(r"[a-z0-9.-]*|\[[0-9a-f:.]+\]", part) for part in parts):
@@ -175,6 +189,7 @@ SecretUrl = Annotated[SecretStr | None, _parsed_by(_parse_secret_url), _IS_URL]
 Ids = Annotated[tuple[int, ...], NoDecode, _parsed_by(_parse_ids)]
 TextList = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_list)]
 Hosts = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_hosts)]
+Owners = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_owners)]
 
 
 # --- Sections --------------------------------------------------------------------------------------

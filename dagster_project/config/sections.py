@@ -17,6 +17,7 @@ from dagster_project.config.section import (
     PLAIN_HTTP,
     Hosts,
     InvalidSetting,
+    Owners,
     PositiveNumber,
     SecretUrl,
     Section,
@@ -62,7 +63,7 @@ class WarehouseSettings(Section):
     them is held; a share of 0 holds none. Of a first load up to ``rejects_above_records`` records, or
     up to ``rejects_above_share`` of them, may be rejected. ``reconcile_months``: finished months of an
     account that are compared with the vendor in a day at most, a call each. ``ui_hosts``: names that
-    Dagster's UI goes by besides those of loopback.
+    Dagster's UI goes by besides those of loopback. ``owners``: whom it names on every asset.
     """
 
     warehouse_url: SecretStr | None = Field(
@@ -123,6 +124,12 @@ class WarehouseSettings(Section):
         default=(),
         validation_alias="WAREHOUSE_UI_HOSTS",
         description="names, a comma list, under which browsers reach Dagster's UI, besides `localhost` and `127.0.0.1`; any other `Host` is refused",
+    )
+    owners: Owners = Field(
+        default=(),
+        validation_alias="WAREHOUSE_OWNERS",
+        description="who owns the data, a comma list of e-mail addresses and `team:…`, shown on every asset in Dagster's UI; not set: nobody is named",
+        examples=["data@example.com,team:marketing"],
     )
     allow_plain_http: YesNo = Field(
         default=False,

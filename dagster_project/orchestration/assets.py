@@ -30,6 +30,7 @@ from dagster_project.orchestration import (
 from dagster_project.orchestration.day_events import DayEvents
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
+from dagster_project.orchestration.relations import RESPONSES, table_metadata
 from dagster_project.orchestration.reporter import Reporter, UnreportedDays, read_unreported
 from dagster_project.pipeline.due_days import Due
 from dagster_project.pipeline.feed_run import FeedRun
@@ -78,6 +79,7 @@ def partitions_of(feed: Feed, settings: Settings) -> dg.DailyPartitionsDefinitio
 def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
     """The two assets of a feed."""
     partitions = partitions_of(feed, settings)
+    table = f"warehouse.{feed.table.name}"
     raw = dg.AssetSpec(
         list(feed.raw_asset),
         partitions_def=partitions,
@@ -88,6 +90,8 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
             f"{feed.title}: the vendor's answers as received, in `raw.response`. "
             "Materializing this asset alone asks the vendor and stores; rows stay as they are."
         ),
+        owners=settings.owners,
+        metadata=table_metadata(RESPONSES),
     )
     rows = dg.AssetSpec(
         list(feed.asset),
@@ -96,9 +100,10 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         skippable=True,
         group_name=feed.asset[0],
         kinds={"postgres", "table"},
-        metadata={"table": f"warehouse.{feed.table.name}"},
+        owners=settings.owners,
+        metadata={"table": table, **table_metadata(table)},
         description=(
-            f"{feed.title}: the rows of `warehouse.{feed.table.name}`. Materializing this asset "
+            f"{feed.title}: the rows of `{table}`. Materializing this asset "
             "alone **replays**: the rows are rebuilt from the stored responses, without a call to "
             f"the vendor. Select both assets (job `refresh_{feed.source}`) to ask the vendor again."
         ),
@@ -117,7 +122,9 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
     def refresh(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         with report.telling_causes(feed):
             _run(context, feed, RefreshConfig(**context.op_execution_context.op_config))
-        yield from ()
+        # The checks were told of by day; without their outputs each run would log that they are absent.
+        for name in context.assets_def.check_specs_by_output_name:
+            yield dg.Output(None, name)
 
     return refresh
 

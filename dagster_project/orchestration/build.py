@@ -19,12 +19,17 @@ from dagster_project.orchestration import (
 )
 from dagster_project.orchestration.assets import assets_of
 from dagster_project.orchestration.names import job_name
+from dagster_project.orchestration.relations import view_assets
 
 
 def definitions_of(settings: Settings) -> dg.Definitions:
     """Everything Dagster shows. Sources without credentials have assets, which say what is missing."""
     return dg.Definitions(
-        assets=[*(assets_of(feed, settings) for feed in FEEDS), status_page.status_asset()],
+        assets=[
+            *(assets_of(feed, settings) for feed in FEEDS),
+            *view_assets(settings),
+            status_page.status_asset(settings),
+        ],
         asset_checks=reconciliation.checks(),
         jobs=[
             *(refresh_job(feed) for feed in FEEDS),

@@ -64,7 +64,9 @@ def of_source(feed_run: FeedRun) -> Iterator[dg.AssetCheckEvaluation]:
         if found is not None:
             yield freshness.evaluation(feed, found)
         if feed.whole_month is not None:
-            yield reconciliation.evaluation(connection, feed, settings)
+            months = reconciliation.evaluation(connection, feed, settings)
+            if months is not None:
+                yield months
 
 
 def evaluations(

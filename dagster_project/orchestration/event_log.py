@@ -1,4 +1,4 @@
-"""Dagster's storage in Postgres: events of many days in one transaction, and no ``NOTIFY``.
+"""Dagster's storage in Postgres: events of many days in one transaction, no ``NOTIFY``, no plans to check days.
 
 By itself Dagster writes each event in two or three transactions of its own, which took longer than
 the load of a small day. Inside of ``event_batch`` a thread's events are collected and written together.
@@ -156,6 +156,15 @@ class SilentEventLog(PostgresEventLogStorage):
             list(rows.values()),
         )
 
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        """All but plans to check days: what a run does not come to evaluate stays as it was evaluated last.
+
+        Dagster would show it as failed where the run fails, for example for want of points, though
+        nobody looked; and once more for each day where a check is of the whole source.
+        """
+        if not _plans_days(event):
+            super().store_asset_check_event(event, event_id)
+
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
         with super()._connect() as connection:
@@ -202,6 +211,12 @@ def _targets(
             assert told.asset_key is not None
             target = Target(storage_id=number, run_id=entry.run_id, timestamp=entry.timestamp)
             yield (told.asset_key, told.partition), target
+
+
+def _plans_days(entry: EventLogEntry) -> bool:
+    if _kind(entry) is not dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return False
+    return entry.get_dagster_event().asset_check_planned_data.partitions_subset is not None
 
 
 def _leave_out_notify(

@@ -24,8 +24,9 @@ from dagster_project.warehouse.connection import Connection
 
 DESCRIPTION: Final = (
     "Over each finished month whose days are all settled, the sum of days equals what the vendor"
-    " answers for the whole month in one call."
+    " answers for the whole month in one call. Not evaluated: nothing compared yet."
 )
+_NOTHING: Final = "nothing compared yet"
 _HEADER = (
     *("account", "month", "state", "figure", "vendor", "warehouse", "difference"),
     *("requests", "points", "asked (UTC)", "way out"),
@@ -95,10 +96,13 @@ def _check(feed: Feed) -> dg.AssetChecksDefinition:
 
 
 def result(months: Sequence[Month]) -> dg.AssetCheckResult:
-    """What is told of a source's finished months: it fails where one differs that should not."""
+    """What is told of a source's finished months: it fails where one differs that should not.
+
+    Where none was compared it warns, since nothing adds up yet.
+    """
     severities = {month.severity for month in months if month.state == "differs"}
     return dg.AssetCheckResult(
-        passed=not severities,
+        passed=_any_compared(months) and not severities,
         severity=dg.AssetCheckSeverity.ERROR
         if "error" in severities
         else dg.AssetCheckSeverity.WARN,
@@ -107,12 +111,21 @@ def result(months: Sequence[Month]) -> dg.AssetCheckResult:
     )
 
 
-def evaluation(connection: Connection, feed: Feed, settings: Settings) -> dg.AssetCheckEvaluation:
+def _any_compared(months: Sequence[Month]) -> bool:
+    return any(month.state in ("agrees", "differs") for month in months)
+
+
+def evaluation(
+    connection: Connection, feed: Feed, settings: Settings
+) -> dg.AssetCheckEvaluation | None:
     """How a source's months stand, told by a run that loads days: it asks nobody.
 
-    Without it Dagster would show the check as skipped by every such run.
+    None before the first month of which a day is loaded has ended: Dagster shows the check as not evaluated.
     """
-    told = result(months_of(connection, feed, settings))
+    months = months_of(connection, feed, settings)
+    if not months:
+        return None
+    told = result(months)
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(feed.asset),
         check_name=MONTH_ADDS_UP,
@@ -128,7 +141,9 @@ def summary(months: Sequence[Month]) -> str:
     differ = [month.describe() for month in months if month.state == "differs"]
     counts = {state: sum(month.state == state for month in months) for state in _SAID}
     others = [f"months that {_SAID[state]}: {count}" for state, count in counts.items() if count]
-    return "; ".join([*differ, *others]) or "no month has ended of which a day is loaded"
+    nothing = [] if _any_compared(months) else [_NOTHING]
+    nothing += [] if months else ["no month has ended of which a day is loaded"]
+    return "; ".join([*nothing, *differ, *others])
 
 
 def _metadata(months: Sequence[Month]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Final
 
 import dagster as dg
 
+from dagster_project.config.settings import Settings
 from dagster_project.monitoring import alarm_delivery
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import literal_config, services
@@ -26,11 +27,12 @@ _TROUBLES_SHOWN = 200
 _ALARMS_SHOWN = 10
 
 
-def status_asset() -> dg.AssetsDefinition:
+def status_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key=KEY,
         group_name="warehouse",
         kinds={"postgres"},
+        owners=settings.owners,
         config_schema=literal_config.NONE,
         description=(
             "Every source and account on one page: last good day, gaps, what is red and the line that"

@@ -173,7 +173,7 @@ def test_materializing_the_page_writes_it_at_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again(monkeypatch, CALLTOUCH_SITE_IDS=f"{SITE},{NO_SITE}")
-    done = dg.materialize([status_page.status_asset()], instance=house.instance)
+    done = dg.materialize([status_page.status_asset(house.settings)], instance=house.instance)
     assert done.success
     event = house.instance.get_latest_materialization_event(status_page.KEY)
     assert event is not None

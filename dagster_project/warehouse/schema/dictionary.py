@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from dagster_project.warehouse.connection import Connection
 
@@ -31,6 +32,30 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdroppe
 WHERE c.relkind = 'v' ORDER BY n.nspname, c.relname, a.attnum
 """
 
+# The tables that each view is made of, through the views below it; and, where the fact across vendors is
+# among them, the functions that fill it.
+READS = """
+WITH RECURSIVE reads (view, relation) AS (
+    SELECT c.oid, c.oid FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (%s) WHERE c.relkind = 'v'
+    UNION
+    SELECT r.view, d.refobjid FROM reads r
+    JOIN pg_rewrite w ON w.ev_class = r.relation
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+        AND d.refclassid = 'pg_class'::regclass
+), named (view, name) AS (
+    SELECT r.view, n.nspname || '.' || c.relname FROM reads r
+    JOIN pg_class c ON c.oid = r.relation AND c.relkind IN ('r', 'p')
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+)
+SELECT v.relnamespace::regnamespace || '.' || v.relname, array_agg(a.name ORDER BY a.name)
+FROM (SELECT view, name FROM named UNION
+    SELECT m.view, 'mart.' || p.proname FROM named m
+    JOIN pg_proc p ON p.pronamespace = 'mart'::regnamespace AND p.proname LIKE '%%\\_messaging'
+    WHERE m.name = 'mart.messaging_day') a
+JOIN pg_class v ON v.oid = a.view GROUP BY v.oid, 1 ORDER BY 1
+"""
+
 Line = tuple[str, str, bool, str | None, str, str, str | None]
 
 
@@ -42,6 +67,19 @@ def dictionary(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> str:
     for schema, of_schema in groupby(lines, key=lambda line: line[0]):
         parts.append(_schema(schema, list(of_schema)))
     return "\n\n".join(parts)
+
+
+def relations(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> dict[str, Any]:
+    """Tables and views of these schemas: comment, columns with type and comment, and what a view reads."""
+    names = list(schemas)
+    reads = dict(connection.execute(READS, (names,)).fetchall())
+    lines: list[Line] = connection.execute(COMMENTS, (names, names)).fetchall()
+    found: dict[str, Any] = {}
+    for schema, name, is_view, meaning, column, kind, says in lines:
+        key = f"{schema}.{name}"
+        empty = {"is_view": is_view, "comment": meaning, "reads": reads.get(key, []), "columns": []}
+        found.setdefault(key, empty)["columns"].append([column, kind, says])
+    return found
 
 
 def columns_of_bi(connection: Connection) -> list[tuple[str, str]]:
