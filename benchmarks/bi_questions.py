@@ -189,7 +189,7 @@ def scratch_warehouse(keep: Path | None) -> Iterator[Warehouse]:
         port = probe.getsockname()[1]
     postmaster = cluster.start(port)
     try:
-        warehouse = Warehouse.on(EmbeddedServer(folder, postmaster.port, passwords), "bench")
+        warehouse = Warehouse.on_server(EmbeddedServer(folder, postmaster.port, passwords), "bench")
         migrate(warehouse)
         yield warehouse
     finally:

@@ -29,7 +29,7 @@ from dagster_project.model.window import each_day
 from dagster_project.orchestration import build, launch, report, services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.nights import plan_night
-from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TailMemory
+from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TemplateMemory
 from dagster_project.vendors.calltouch.rows import to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
 
@@ -43,7 +43,7 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-class SegmentsAlone(TailMemory):
+class SegmentsAlone(TemplateMemory):
     """Leaves the template NULL, as a load without marts would."""
 
     def __missing__(self, levelled: bytes) -> bytes:
@@ -60,8 +60,8 @@ def without_templates(feed: Feed) -> Feed:
         return feed
 
     def encoder(secret: str) -> RowEncoder:
-        context = RowContext.of(secret)
-        context.tails = SegmentsAlone(context.keys.template)
+        context = RowContext.from_secret(secret)
+        context.templates = SegmentsAlone(context.keys.template)
         return partial(to_batch, context=context)
 
     return replace(feed, row_encoder=encoder)

@@ -39,7 +39,7 @@ class RowContext:
         self.keys = keys
         self.phones = PhoneMemory(keys.recipient)
         self.statuses = StatusMemory()
-        self.tails = TailMemory(keys.template)
+        self.templates = TemplateMemory(keys.template)
         self._clocks: dict[ZoneInfo, LocalClock] = {}
 
     @classmethod
@@ -116,7 +116,7 @@ def count_unknown_pairs(pairs: Iterable[Pair], counts: Counter[str]) -> None:
         count_name(counts, "unknown_status", name, times=times)
 
 
-class TailMemory(dict[bytes, bytes]):
+class TemplateMemory(dict[bytes, bytes]):
     """The encoded fields ``template_id`` and ``segments`` by the text, levelled.
 
     Levelling sets every digit to 0 and every link to zeros of its length. That changes neither

@@ -156,7 +156,7 @@ def _encode(plain: PlainRows, window: Window, context: RowContext) -> Batch:
         numbers,
         [encoded for encoded, _, _ in statuses],
         *_message_fields(plain),
-        context.tails.look_up(plain.messages),
+        context.templates.look_up(plain.messages),
         strict=True,
     )
     records = list(map(b"".join, fields))

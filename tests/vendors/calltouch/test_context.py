@@ -33,18 +33,18 @@ def test_a_remembered_text_has_the_template_and_the_segments_of_the_text_itself(
 ) -> None:
     context = RowContext.from_secret(SECRET)
     expected = [
-        encode("uuid", template_id(text, context.tails.template_key))
+        encode("uuid", template_id(text, context.templates.template_key))
         + encode("smallint", segments_of(text))
         for text in texts
     ]
     messages = [text.encode() for text in texts]
-    assert context.tails.look_up(messages) == expected
-    assert context.tails.look_up(messages) == expected, "the second time from memory"
+    assert context.templates.look_up(messages) == expected
+    assert context.templates.look_up(messages) == expected, "the second time from memory"
 
 
 def test_what_is_null_has_null_fields() -> None:
     context = RowContext.from_secret(SECRET)
-    assert context.tails.look_up([NO_TEXT]) == [2 * NULL]
+    assert context.templates.look_up([NO_TEXT]) == [2 * NULL]
     assert context.phones[None] == (NULL, 4 * NULL)
 
 

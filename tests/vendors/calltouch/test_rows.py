@@ -27,7 +27,7 @@ from dagster_project.text.pseudonyms import pseudonym, sub_key
 from dagster_project.vendors.calltouch.context import (
     REMEMBERED,
     RowContext,
-    TailMemory,
+    TemplateMemory,
     template_id,
 )
 from dagster_project.vendors.calltouch.instants import EPOCH
@@ -506,7 +506,7 @@ def test_what_is_remembered_between_pages_is_bounded_and_changes_no_row() -> Non
     first = batch_of(*elements, context=context)
     again = batch_of(*elements, context=context)
 
-    assert len(context.tails) <= REMEMBERED
+    assert len(context.templates) <= REMEMBERED
     assert len(context.statuses) <= REMEMBERED
     assert first.records == again.records
     assert len(first.counts) == 21
@@ -527,7 +527,7 @@ def test_what_is_remembered_between_pages_is_bounded_and_changes_no_row() -> Non
 )
 def test_what_is_remembered_of_a_text_fits_every_text_that_looks_alike(text: str) -> None:
     key = sub_key(SECRET, "template")
-    memory = TailMemory(key)
+    memory = TemplateMemory(key)
     for filler in ("l", "ж"):
         for count in range(40, 165):
             message = f"{text}{filler * count}"
@@ -542,7 +542,7 @@ def test_long_texts_are_not_remembered() -> None:
 
     batch_of(ROW | {"smsMessage": "я" * 5000, "smsStatusDetail": "я" * 5000}, context=context)
 
-    assert (context.tails, context.statuses) == ({}, {})
+    assert (context.templates, context.statuses) == ({}, {})
 
 
 @pytest.mark.parametrize("piece", ["/", "a.bc/ ", "http://", "1", "\n/"])
