@@ -32,7 +32,7 @@ from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.server.home import (
     private_folder,
     private_home,
-    secret,
+    read_or_make_secret,
     write_private,
 )
 from dagster_project.warehouse.session import READER_SESSION, as_options
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     os.umask(0o077)
     home = private_folder(private_home(settings.home) / "superset")
     install()
-    secret(home / "secret_key")
+    read_or_make_secret(home / "secret_key")
     password = secrets.token_urlsafe(12)
     done = set_up(home, uri, password)
     if done["made_administrator"]:

@@ -61,6 +61,10 @@ class Browser:
             time.sleep(0.2)
         return found
 
+    def command(self, path: str, **body: Any) -> Any:
+        """What the driver answers to a command of its own."""
+        return self._post(path, **body)
+
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._get("screenshot")))
 
