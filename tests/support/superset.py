@@ -64,7 +64,9 @@ def serving(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
         )
     try:
         give_up = time.monotonic() + PATIENCE
-        while not (found := re.search(r"password (\S+)[^$]*(http://127\.0\.0\.1:\d+)/", said.read_text())):
+        while not (
+            found := re.search(r"password (\S+)[^$]*(http://127\.0\.0\.1:\d+)/", said.read_text())
+        ):
             assert server.poll() is None, said.read_text()
             assert time.monotonic() < give_up, said.read_text()
             time.sleep(0.5)
@@ -94,7 +96,12 @@ class Dashboard:
         browser.command("goog/cdp/execute", cmd="Page.addScriptToEvaluateOnNewDocument",
                         params={"source": LISTEN})  # fmt: skip
         browser.open(f"{url}/login/")
-        browser.until(lambda: browser.run("return !!document.querySelector('form input[type=password], #password')"), "no sign-in")
+        browser.until(
+            lambda: browser.run(
+                "return !!document.querySelector('form input[type=password], #password')"
+            ),
+            "no sign-in",
+        )
         browser.run(
             "for (const [name, value] of [['username', 'admin'], ['password', arguments[0]]]) {"
             " const field = document.querySelector(`#${name}, input[name=${name}]`);"
@@ -130,17 +137,14 @@ class Dashboard:
         ready = (
             "const tab = document.querySelector('.ant-tabs-tabpane-active');"
             "if (!tab) return null;"
-            "const tiles = tab.querySelectorAll('.dashboard-chart').length;"
-            "const drawn = tab.querySelectorAll('.slice_container table, .slice_container canvas,"
-            " .slice_container svg, [class*=empty], .ant-empty').length;"
-            "if (!tiles || drawn < tiles || tab.querySelector('.loading')) return null;"
+            "if (!tab.querySelector('.header-title') || document.querySelector('.loading')) return null;"
             "return tab.innerText;"
         )
         seen: list[Any] = []
 
         def still() -> bool:
             seen.append(self.browser.run(ready))
-            return len(seen) > 4 and seen[-1] is not None and len(set(seen[-4:])) == 1
+            return len(seen) > 10 and seen[-1] is not None and len(set(seen[-10:])) == 1
 
         self.browser.until(still, "tiles are still loading")
 
