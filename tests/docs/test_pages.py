@@ -29,6 +29,7 @@ INTERNAL |= {
     "SUPERSET_CONFIG_PATH",
     "SUPERSET_HOME",
 }
+INTERNAL |= {"DAGSTER_EVENT_BATCH_SIZE"}  # Dagster's own, which the program sets
 INTERNAL |= {"DAGSTER_DISABLE_TELEMETRY", "WAREHOUSE_BROKER_URL", "WAREHOUSE_RESULTS_URL"}
 STACK = {"WAREHOUSE_TAG"}
 """Of the compose files alone."""
