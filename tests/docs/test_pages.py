@@ -34,6 +34,7 @@ INTERNAL |= {"DAGSTER_DISABLE_TELEMETRY", "WAREHOUSE_BROKER_URL", "WAREHOUSE_RES
 STACK = {"WAREHOUSE_TAG"}
 """Of the compose files alone."""
 EXAMPLES = {"CALLTOUCH_DAILY_POINTS", "CALLTOUCH_DAILY_POINTS_102", "TELLODY_CURRENCY"}
+EXAMPLES |= {"WAREHOUSE_OWNERS"}
 """Of ``.env.example``: what has no default, so that an example stands there."""
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
