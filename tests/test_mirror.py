@@ -28,6 +28,7 @@ ONLY_DECLARES = {
 """Modules that declare data; the functions in them are its defaults and conversions."""
 
 TESTED_IN = {
+    "cli/remove_account.py": "privacy/test_account_removal.py",
     "cli/server.py": "cli/test_main.py",
     "cli/stack.py": "docker/test_inside.py",
     "cli/ui.py": "orchestration/test_webserver.py",

@@ -258,6 +258,21 @@ def forget(**options: Any) -> int:
     return command(**options)
 
 
+@warehouse.command("remove-account")
+@click.argument("source", type=SOURCES)
+@click.argument("account")
+@click.option("--dry-run", is_flag=True, help="Remove nothing: count what would be removed.")
+def remove_account(**options: Any) -> int:
+    """Take an account that was loaded by mistake out of rows, responses, ledger and bi, for good.
+
+    It must not be configured any more, on any host. A removal that was stopped is finished by the same
+    command.
+    """
+    from dagster_project.cli.remove_account import remove_account as command
+
+    return command(**options)
+
+
 @warehouse.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def subject(**options: Any) -> int:

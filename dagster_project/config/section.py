@@ -242,11 +242,13 @@ class Section(BaseSettings):
 class VendorSettings(Section):
     """A vendor's settings. A vendor without credentials is left out everywhere.
 
-    ``vendor`` is its name in status and messages; ``title`` its own name.
+    ``vendor`` is its name in status and messages; ``title`` its own name; ``accounts_setting`` the
+    variable that lists its accounts, where one does.
     """
 
     vendor: ClassVar[str]
     title: ClassVar[str]
+    accounts_setting: ClassVar[str | None] = None
 
     time_zone: Zone
     settle_days: WholeNumber

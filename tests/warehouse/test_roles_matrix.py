@@ -68,6 +68,8 @@ MATRIX: dict[str, str] = {
     "SELECT ops.ensure_month('warehouse.calltouch_sms', '2024-04-01')": OURS,
     "SELECT mart.refresh_month(1, '2024-04-01')": OURS,
     "SELECT mart.renew_statistics()": OURS,
+    "SELECT FROM mart.remove_account('trust', 'trust', 'nobody', false)": OURS,
+    "SELECT FROM ops.remove_account('trust', 'nobody', false)": OURS,
     "SELECT FROM mart.own_sms(current_user, '2024-04-01')": "owner",
     "SELECT FROM mart.own_sms_detail(current_user, '2024-04-01')": "owner",
     "SELECT FROM mart.own_account(current_user)": "owner",

@@ -44,6 +44,7 @@ class CalltouchSettings(VendorSettings):
 
     vendor = "calltouch"
     title = "Calltouch"
+    accounts_setting = SITES
 
     site_ids: Ids = Field(
         default=(),

@@ -15,6 +15,7 @@ class TellodySettings(VendorSettings):
 
     vendor = "tellody"
     title = "Tellody"
+    accounts_setting = "TELLODY_ACCOUNT"
 
     username: SecretStr = Field(
         validation_alias="TELLODY_USERNAME", description="the login; it is not stored"

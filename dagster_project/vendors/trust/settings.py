@@ -36,6 +36,7 @@ class TrustSettings(VendorSettings):
 
     vendor = "trust"
     title = "Trust"
+    accounts_setting = COMPANIES
 
     client_id: SecretStr = Field(validation_alias="TRUST_CLIENT_ID", description="the client")
     client_secret: SecretStr = Field(

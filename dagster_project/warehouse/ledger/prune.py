@@ -40,7 +40,7 @@ def prune(
     for source, account in _accounts(connection):
         kept_from = personal_until.get((source, account), date.min)
         ids = _disposable_extractions(connection, source, account, kept_from, old.isoformat())
-        counts["raw.response"] += _delete_responses(connection, ids)
+        counts["raw.response"] += delete_responses(connection, ids)
     counts["raw.response"] += _delete_in_batches(connection, _EARLIER_ATTEMPTS, old.isoformat())
     old = clock.now() - timedelta(days=retention.receipt_days)
     for table, statement in _OLD_LEDGER_ROWS:
@@ -90,7 +90,8 @@ def _disposable_extractions(
     return [row[0] for row in rows]
 
 
-def _delete_responses(connection: Connection, extractions: Sequence[int]) -> int:
+def delete_responses(connection: Connection, extractions: Sequence[int]) -> int:
+    """Delete the stored responses of these extractions, in small portions; answers how many there were."""
     deleted = 0
     for at in range(0, len(extractions), ROWS_AT_ONCE):
         ids = list(extractions[at : at + ROWS_AT_ONCE])

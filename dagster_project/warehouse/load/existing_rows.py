@@ -79,13 +79,15 @@ def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
 
 
 def window_condition(table: Table, window: Window) -> sql.Composable:
-    account_type = next(c.type for c in table.columns if c.name == table.account_column)
-    label = window.account.label
-    account: object = int(label) if account_type == "bigint" else label
-    return sql.SQL("{day} BETWEEN {first} AND {last} AND {account} = {label}").format(
+    return sql.SQL("{day} BETWEEN {first} AND {last} AND {of_account}").format(
         day=sql.Identifier(table.day_column),
         first=sql.Literal(window.first_day),
         last=sql.Literal(window.last_day),
-        account=sql.Identifier(table.account_column),
-        label=sql.Literal(account),
+        of_account=account_condition(table, window.account.label),
     )
+
+
+def account_condition(table: Table, label: str) -> sql.Composable:
+    account_type = next(c.type for c in table.columns if c.name == table.account_column)
+    account: object = int(label) if account_type == "bigint" else label
+    return sql.SQL("{} = {}").format(sql.Identifier(table.account_column), sql.Literal(account))
