@@ -65,6 +65,6 @@ stop: $(STAMP) ## stop the embedded Postgres of the warehouse and of the demo
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the locked dependencies into $(VENV) (half a minute) …"
+	@echo "installing the locked dependencies into $(VENV) (half a minute by uv, a few minutes by pip) …"
 	@$(BIN)/python tools/install.py
 	@touch $(STAMP)

@@ -30,8 +30,8 @@ ONLY_DECLARES = {
 TESTED_IN = {
     "cli/remove_account.py": "privacy/test_account_removal.py",
     "cli/server.py": "cli/test_main.py",
+    "cli/set_up.py": "cli/test_demo.py",
     "cli/stack.py": "docker/test_inside.py",
-    "cli/ui.py": "orchestration/test_webserver.py",
     "config/raw_settings.py": "config/test_settings.py",
     "config/known_names.py": "config/test_project.py",
     "config/section.py": "config/test_settings.py",

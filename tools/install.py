@@ -13,6 +13,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +26,8 @@ PROJECT = ("--no-build-isolation", "--no-deps", "-e", str(ROOT))
 NOT_IMPORTED = (
     r"site-packages/(.*/)?(tests|geodata|carrierdata|lexers|mypy|mypyc|pip|setuptools|uv)/"
 )
+PIN = re.compile(r"^\S+==", re.MULTILINE)
+LOG_EVERY_SECONDS = 10.0
 UV_SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 """What uv has to be told of pip's configuration, which it does not read."""
 
@@ -34,11 +38,62 @@ def install(python: str, uv: str | None) -> None:
         CalledProcessError: pip could not do it either, and has said why.
     """
     pip = (python, "-m", "pip")
-    if not _installed_by_uv(pip, python, uv):
-        print("uv could not install them: pip does", file=sys.stderr)
-        options = (*QUIET, "--no-compile", "--disable-pip-version-check")
-        subprocess.run([*pip, "install", *options, *HASHED, str(LOCK)], check=True)
-        subprocess.run([*pip, "install", *options, *PROJECT], check=True)
+    with Progress("uv installs them"):
+        is_installed = _installed_by_uv(pip, python, uv)
+    if not is_installed:
+        print("uv could not install them: pip does (a few minutes)", file=sys.stderr)
+        options = ("--no-compile", "--disable-pip-version-check", "--progress-bar", "off")
+        with Progress("pip") as progress:
+            _run_pip([*pip, "install", *options, *HASHED, str(LOCK)], progress)
+            _run_pip([*pip, "install", *options, *PROJECT], progress)
+
+
+class Progress:
+    """Says how far it is and for how long, in one line of a terminal, or a line now and then in a log."""
+
+    def __init__(self, text: str, every: float | None = None) -> None:
+        self.text = text
+        self._is_terminal = sys.stderr.isatty()
+        self._every = every or (1.0 if self._is_terminal else LOG_EVERY_SECONDS)
+        self._began = time.monotonic()
+        self._ended = threading.Event()
+        self._beside = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._beside.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._beside.join()
+        if self._is_terminal:
+            print(file=sys.stderr)
+
+    def _tell(self) -> None:
+        while not self._ended.wait(self._every):
+            line = f"  {self.text}, {time.monotonic() - self._began:.0f} s"
+            if self._is_terminal:
+                print(f"\r{line:<79}", end="", file=sys.stderr, flush=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
+
+
+def _run_pip(command: Sequence[str], progress: Progress) -> None:
+    """
+    Raises:
+        CalledProcessError: it ended badly, and has said why on standard error.
+    """
+    packages, fetched = len(PIN.findall(LOCK.read_text())), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pip:
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            if line.startswith("Collecting "):
+                fetched += 1
+                progress.text = f"pip: {fetched} of {packages} packages fetched"
+            elif line.startswith("Installing collected"):
+                progress.text = f"pip: unpacking {packages} packages"
+    if pip.returncode:
+        raise subprocess.CalledProcessError(pip.returncode, list(command))
 
 
 def _installed_by_uv(pip: Sequence[str], python: str, uv: str | None) -> bool:
@@ -87,4 +142,5 @@ def compile_what_is_imported() -> None:
 
 if __name__ == "__main__":
     install(sys.executable, shutil.which("uv"))
-    compile_what_is_imported()
+    with Progress("compiling what is imported"):
+        compile_what_is_imported()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import show_rejects
 from dagster_project.text.wording import list_reasons, pluralize
 from dagster_project.warehouse.restored import refuse_restored
+
+_WIDTH = 80
 
 
 @dataclass
@@ -293,9 +296,11 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
     for done in results:
         seconds = done.seconds
         rate = f", {done.received / seconds:,.0f} rows/s" if done.received else ""
+        lines += textwrap.wrap(
+            f"{done.feed.source}: {_days(done)}{_changes(done)}", _WIDTH, subsequent_indent="  "
+        )
         lines.append(
-            f"{done.feed.source}: {_days(done)}{_changes(done)};"
-            f" {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
+            f"  {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
             f" {seconds:.1f} s{rate}"
         )
         lines += [f"  {line}" for line in (*_rejected(done), *cause_lines(done.problems))]

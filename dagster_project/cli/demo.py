@@ -20,6 +20,7 @@ from time import monotonic
 import click
 
 from dagster_project.cli import backfill, labels, picture
+from dagster_project.cli.set_up import setting_up
 from dagster_project.clock import CLOCK_FILE as SHIFT_FILE
 from dagster_project.config.environment import read_environment
 from dagster_project.config.known_names import is_setting
@@ -89,7 +90,8 @@ def demo(*, days: int) -> int:
     began = monotonic()
     with demo_environment() as (clock, sandbox):
         click.echo("starting Postgres and the vendor sandbox …", err=True)
-        services.ready_warehouse(lambda line: click.echo(line, err=True))
+        with setting_up() as steps:
+            services.ready_warehouse(steps.report)
         if days > USUAL_DAYS and not (services.settings().home / ACCOUNTS_FILE).exists():
             play_evenings(clock, sandbox, days)
         results = []
@@ -166,16 +168,21 @@ def _next_steps() -> str:
     with_demo = f"{os.path.relpath(program)} --demo"
     url = services.warehouse().public_url("warehouse_bi")
     password_file = os.path.relpath(services.settings().home / "secrets" / "pgpass")
+    steps = (
+        ("make ui", "Dagster's UI and daemon, over this warehouse"),
+        (f"{with_demo} psql", "psql as warehouse_bi, who reads schema bi"),
+        (f"{with_demo} psql --role postgres", "psql as the administrator"),
+        (f"{with_demo} status", "every source and account on one screen"),
+        (f"{with_demo} stop", "stop this Postgres (it runs on until then)"),
+    )
+    lines = [f"  {command}\n      {does}" for command, does in steps]
     return "\n".join(
         (
             "",
             "Go on:",
-            f"  {'make ui':<47} Dagster's UI and daemon, over this warehouse",
-            f"  {with_demo + ' psql':<47} psql as warehouse_bi, who reads schema bi",
-            f"  {with_demo + ' psql --role postgres':<47} psql as the administrator",
-            f"  {with_demo + ' status':<47} every source and account on one screen",
-            f"  {with_demo + ' stop':<47} stop this Postgres (it runs on until then)",
+            *lines,
             f"  BI tools: {url}",
-            f"            password: the line of warehouse_bi in {password_file}",
+            "      user warehouse_bi; its password is in its line of",
+            f"      {password_file}",
         )
     )

@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import plotext
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
@@ -15,6 +16,9 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.warehouse.connection import Warehouse
 
+WIDTH = 80
+"""Of what is written to no terminal."""
+_A_DATE = 12
 OUTCOMES = ("delivered", "failed", "pending", "undetermined")
 COLOURS = ("green", "red", "orange", "gray")
 MARKERS = ("█", "▓", "▒", "░")
@@ -29,7 +33,7 @@ def show(warehouse: Warehouse, settings: Settings) -> None:
         )
         counted = [sms_by_outcome(connection, feed) for feed in FEEDS if feed.sms_marts]
     sms = pd.concat(counted)
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(loaded_table(states))
     if not sms.empty:
         print(outcome_chart(sms, console.width))
@@ -53,7 +57,14 @@ def sms_by_outcome(connection: Connection, feed: Feed) -> pd.DataFrame:
 
 def loaded_table(states: pd.DataFrame) -> Table:
     """Days and rows by table and account."""
-    table = Table(title="Loaded", title_justify="left")
+    table = Table(
+        title="Loaded into schema warehouse",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
     for name in ("table", "account"):
         table.add_column(name)
     for name in ("days", "first day", "last day", "rows"):
@@ -62,7 +73,7 @@ def loaded_table(states: pd.DataFrame) -> Table:
         of_feed = states[states["source"] == feed.source]
         for account, rows in of_feed.groupby("account"):
             table.add_row(
-                f"warehouse.{feed.table.name}",
+                feed.table.name,
                 str(account),
                 f"{len(rows)}",
                 str(rows["day"].min()),
@@ -85,12 +96,15 @@ def outcome_chart(sms: pd.DataFrame, width: int) -> str:
     plotext.theme("clear")
     plotext.plot_size(min(width, 110), 18)
     plotext.stacked_bar(
-        [day.strftime("%d.%m") for day in by_day.index],
+        [f"{day:%Y-%m-%d}" for day in by_day.index],
         [by_day[outcome].astype(int).tolist() for outcome in OUTCOMES],
         labels=list(OUTCOMES),
         color=list(COLOURS),
         marker=list(MARKERS),
     )
+    every = -(-len(by_day) * _A_DATE // width)
+    shown = range(0, len(by_day), every)
+    plotext.xticks([n + 1 for n in shown], [f"{by_day.index[n]:%Y-%m-%d}" for n in shown])
     steps = [highest * step // 4 for step in range(5)]
     plotext.yticks(steps, [f"{step:,}" for step in steps])
     plotext.title("SMS a day by outcome")

@@ -11,10 +11,12 @@ import click
 
 from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
+from dagster_project.text import remedies
 from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.dry_run import try_out
 from dagster_project.warehouse.schema.migrate import migrate as apply_migrations
 from dagster_project.warehouse.server import embedded
+from dagster_project.warehouse.server.clients import clients_of
 from dagster_project.warehouse.server.cluster import bundled_binaries
 
 
@@ -56,7 +58,14 @@ def stop() -> int:
         raise SettingsError(
             "WAREHOUSE_URL names a server of somebody else; only the embedded one is stopped here."
         )
+    port = embedded.port_of_running(settings.home)
+    still_running = [] if port is None else clients_of(port, settings.home)
     click.echo("stopped" if embedded.stop(settings.home) else "it was not running")
+    if still_running:
+        click.echo("Still running, and without Postgres now:")
+        for client in still_running:
+            click.echo(f"  {client.name}, process {client.pid}")
+        click.echo(remedies.AFTER_STOP)
     return 0
 
 

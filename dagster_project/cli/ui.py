@@ -12,18 +12,26 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from dagster_project.cli.set_up import setting_up
 from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import prepare_home
 from dagster_project.orchestration.launch import WORKSPACE
+from dagster_project.text.remedies import START_POSTGRES
 
 _LOOPBACK = "127.0.0.1"
+_LOOK_EVERY_SECONDS = 3.0
+POSTGRES_IS_AWAY = (
+    "Postgres does not answer: pages of the UI show an error and no run begins until it does."
+)
+POSTGRES_IS_BACK = "Postgres answers again: pages and schedules go on."
 
 
 def ui(*, port: int, no_daemon: bool) -> int:
@@ -35,13 +43,14 @@ def ui(*, port: int, no_daemon: bool) -> int:
 
             click.echo("no source has credentials: showing the demo's warehouse")
             stack.enter_context(demo_environment(running=True))
-        warehouse = services.ready_warehouse(click.echo)
+        with setting_up() as steps:
+            warehouse = services.ready_warehouse(steps.report)
         prepare_home(services.settings(), warehouse)
         port = _usable_port(port)
         commands = [_webserver(port)] + ([] if no_daemon else [_daemon()])
         children = [_start(command) for command in commands]
         click.echo(f"Dagster's UI: http://{_LOOPBACK}:{port}  (Ctrl-C ends it)")
-        return _until_one_ends(children)
+        return _until_one_ends(children, PostgresWatch(warehouse.place))
 
 
 def _webserver(port: int) -> list[str]:
@@ -65,12 +74,45 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, cwd=root, start_new_session=True)
 
 
-def _until_one_ends(children: list[subprocess.Popen[bytes]]) -> int:
+class PostgresWatch:
+    """Says once that Postgres does not answer any more, and once that it does again.
+
+    The webserver and the daemon go on by themselves: until then pages show an error, and no run begins.
+    """
+
+    def __init__(self, place: Mapping[str, str]) -> None:
+        self._address = (place.get("host", "localhost"), int(place.get("port", 5432)))
+        self._answers = True
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        """Look every few seconds, however often this is called."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_EVERY_SECONDS
+        answers = self._is_open()
+        if answers != self._answers:
+            click.echo(POSTGRES_IS_BACK if answers else f"{POSTGRES_IS_AWAY} {START_POSTGRES}")
+        self._answers = answers
+
+    def _is_open(self) -> bool:
+        if self._address[0].startswith("/") or "," in self._address[0]:
+            return True  # a socket's folder, or several hosts: nothing is known of these
+        try:
+            socket.create_connection(self._address, timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+
+def _until_one_ends(children: list[subprocess.Popen[bytes]], postgres: PostgresWatch) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Also where a shell started us in the background, with interrupts ignored.
         signal.signal(number, _interrupt)
     try:
         while all(child.poll() is None for child in children):
+            postgres.look()
             time.sleep(0.5)
         return max(abs(child.poll() or 0) for child in children) and 1
     except KeyboardInterrupt:

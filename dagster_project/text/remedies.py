@@ -20,6 +20,12 @@ CLOSE_GAPS: Final = (
     "run `warehouse migrate` once as a superuser; on a managed server the provider runs what"
     " `SELECT mend FROM ops.security_gap` lists."
 )
+AFTER_STOP: Final = (
+    "End what should end: Ctrl-C where `make ui` runs.\n"
+    "Any command starts Postgres again, such as `warehouse status`; the UI and its\n"
+    "daemon then go on by themselves."
+)
+START_POSTGRES: Final = "An embedded one is started by any command, such as `warehouse status`."
 NAME_STORAGE: Final = (
     "name Dagster's own database and login in DAGSTER_URL"
     " (postgresql+psycopg2://warehouse_dagster:…@HOST/DATABASE_dagster)."

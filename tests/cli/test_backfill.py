@@ -31,7 +31,7 @@ def test_a_run_that_fails_before_its_first_window_says_why(
         "backfill", "--source", "calltouch", "--from", str(days[0]), "--to", str(days[-1])
     )
     assert done.return_value == 2
-    assert "calltouch: 0 of 7 days loaded, 7 failed;" in done.stdout
+    assert "calltouch: 0 of 7 days loaded, 7 failed\n" in done.stdout
     assert "nothing changed" not in done.stdout
     (cause,) = [line for line in done.stdout.splitlines() if "SettingsError" in line]
     assert "PII_HASH_KEY is not the key" in cause

@@ -63,6 +63,10 @@ def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> No
     versions = row_versions(warehouse)
     assert all(count > 0 for count, _ in versions.values())
     assert "calltouch: 30 of 30 days" in first
+    assert "applying" not in first, "no list of migrations"
+    assert "making the schema (half a minute) …" in first
+    own = [line for line in first.splitlines() if str(home.parent) not in line and "/" not in line]
+    assert [line for line in own if len(line) > 80] == []
     assert "SMS a day by outcome" in first
     check_names_and_opt_outs(warehouse)
     assert "postgresql://warehouse_bi@127.0.0.1:" in first

@@ -21,7 +21,7 @@ from tests.docs.own_road import PAGE, PROGRAM, Road, until
 from tests.support.operating import WebhookReceiver
 from tests.support.programs import POSTGRES_15, need
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 AS_ADMINISTRATOR = "WAREHOUSE_URL_FILE=/etc/messaging-warehouse/admin_url DAGSTER_URL= WAREHOUSE_HOME=/root/warehouse-admin"
 LOGINS_LINE = f"{AS_ADMINISTRATOR} {PROGRAM} logins --passwords /etc/messaging-warehouse"

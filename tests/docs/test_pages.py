@@ -63,7 +63,7 @@ def test_commands_that_are_named_exist(page: Path) -> None:
 def test_commands_to_type_exist(page: Path) -> None:
     blocks = FENCE.findall(page.read_text())
     for block in (one for one in blocks if re.match(r" *```(sh|bash|console)?\n", one)):
-        named = set(re.findall(r"^(?:[^#\n]*[ /])?warehouse ([a-z]+)\b", block, re.MULTILINE))
+        named = set(re.findall(r"^(?:[^#\n]*[ /])?warehouse ([a-z][a-z-]*)\b", block, re.MULTILINE))
         assert named <= set(warehouse.commands), block
 
 

@@ -46,6 +46,27 @@ def test_where_uv_fails_pip_does_all_of_it(
     assert "pip does" in capfd.readouterr().err
 
 
+def test_pip_says_how_many_packages_it_has_fetched_and_how_long_it_takes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.install.LOG_EVERY_SECONDS", 0.2)
+    python = tmp_path / "python"
+    script = (
+        'case "$*" in *config*) exit 0;; esac\n'
+        "echo Collecting a==1; echo Collecting b==2; sleep 0.7;"
+        " echo Installing collected packages: a, b; sleep 0.7"
+    )
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o700)
+    install(str(python), program(tmp_path, "uv", status=1))
+    told = capfd.readouterr().err
+    pins = len(re.findall(r"^\S+==", LOCK.read_text(), re.MULTILINE))
+    assert pins > 50
+    assert re.search(rf"pip: 2 of {pins} packages fetched, \d+ s", told)
+    assert re.search(rf"pip: unpacking {pins} packages, \d+ s", told)
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_where_pip_fails_as_well_the_set_up_fails(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         install(program(tmp_path, "python", status=1), program(tmp_path, "uv", status=1))

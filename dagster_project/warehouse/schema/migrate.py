@@ -32,6 +32,7 @@ from dagster_project.warehouse.schema.plan import Step, make_plan
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], signed=True)
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
+APPLYING = "applying "
 RAISED = "00000"  # RAISE NOTICE; Postgres' own notices have other codes
 SECURED = """
 SELECT NOT EXISTS (SELECT FROM ops.security_gap)
@@ -69,7 +70,7 @@ def migrate(
         ):
             plan = make_plan(connection, read_files(folder))
             for step in plan.steps():
-                report(f"applying {step.name}")
+                report(f"{APPLYING}{step.name}")
                 retry_while_busy(partial(_apply, warehouse, step, report), step.name, report)
             is_restored = close_restored(connection, warehouse.seen_erasures)
             if is_restored:

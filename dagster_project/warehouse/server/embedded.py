@@ -79,6 +79,12 @@ def exists(home: Path) -> bool:
     return (_real_path(home) / "postgres").exists()
 
 
+def port_of_running(home: Path) -> int | None:
+    """The port of the server of ``home``; None where none runs. Nothing is started or made."""
+    running = Cluster(_real_path(home) / "postgres").running()
+    return running.port if running is not None and running.ready else None
+
+
 def stop(home: Path) -> bool:
     """Stop the server of ``home``; return whether it ran."""
     home = _real_path(home)
