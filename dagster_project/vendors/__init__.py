@@ -1,1 +1,1 @@
-"""One package a vendor: `client` speaks its HTTP, `rows` turns its answers into typed rows."""
+"""One package for each vendor: `client` speaks its HTTP, `rows` turns its responses into typed rows."""

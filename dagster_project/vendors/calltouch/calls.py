@@ -1,8 +1,8 @@
-"""One Calltouch call: its request, and the limits it passes on its way.
+"""One Calltouch call: its request, and the limits that apply to it.
 
-A call is paced by the rate limiter under the vendor's host name, and counts two points from just before
-it is sent; they come back when the vendor certainly answered with an error. A gateway's 502 or
-504, a lost connection and a spoilt body leave the outcome unknown: those stay spent.
+The rate limiter paces calls by the vendor's host name. A call spends two points just before it is sent; they
+are refunded if the vendor certainly answered with an error. After a gateway's 502 or 504, a lost connection or a
+broken body the outcome is unknown, and the points stay spent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def page_request(
 ) -> Request:
     """Page ``page`` of the SMS sent from ``first`` 00:00:00 to ``last`` 23:59:59, local time.
 
-    ``pageOfResult`` is valid from 2 on: the first page is asked for by leaving it out.
+    ``pageOfResult`` is valid from 2 on: the first page is requested without it.
     """
     asked: dict[str, Any] = {
         "dateFrom": f"{first:%d-%m-%Y} 00:00:00",
@@ -63,7 +63,7 @@ def result_request(
 
 
 class CallLimits:
-    """The rate limiter as one site's calls meet it; without a rate limiter nothing is limited."""
+    """The limits of one site's calls; without a rate limiter there are none."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class CallLimits:
         self.rate_limiter, self.points, self.stats = rate_limiter, points, stats
 
     def gate(self, stop: threading.Event | None = None, permit: Permit | None = None) -> CallGate:
-        """A gate for one exchange, whose response has this permit where responses in flight are limited."""
+        """The gate of one exchange; ``permit``: its response's permit, if responses in flight are limited."""
         return CallGate(self, stop, permit)
 
     def count(self, points: int) -> None:
@@ -118,7 +118,7 @@ class CallGate(Gate):
 
     def after_attempt(self, outcome: ExchangeResult) -> None:
         if self._permit is not None:
-            self._permit.on_sent()  # it may not have left, and is about to be tried again after a pause
+            self._permit.on_sent()  # it may not have been sent, and be tried again after a pause
         limits, status = self._limits, outcome.reply.status if outcome.reply else None
         if not outcome.sent or is_certain_error(outcome):
             limits.count(-POINTS_A_CALL)
@@ -130,17 +130,17 @@ class CallGate(Gate):
 
 
 def is_certain_error(outcome: ExchangeResult) -> bool:
-    """Whether the vendor itself answered with an error, and so charged nothing."""
+    """Whether the vendor itself answered with an error, and so charged no points."""
     if outcome.reply is None or outcome.error is None:
         return False
     return isinstance(outcome.error, REFUSALS) or outcome.reply.status in STATUS_OF_AN_ERROR
 
 
 def clamp_days(window: Window, today: date) -> tuple[date, date]:
-    """The days to ask for: the vendor refuses a bound after its own today.
+    """Limit the days to request to the vendor's today, after which it refuses a bound.
 
     Raises:
-        RequestRefused: the whole window lies ahead.
+        RequestRefused: the whole window is in the future.
     """
     if window.first_day > today:
         raise RequestRefused("the window has not begun yet.", hint="ask for days until today.")

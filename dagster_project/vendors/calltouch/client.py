@@ -1,15 +1,15 @@
-"""Calltouch's SMS results over HTTP: a window in, its stored answers out, proved to be all of it.
+"""Calltouch's SMS results over HTTP: the pages of a window, proved to be complete.
 
-Grain: one answer a page of 10,000 SMS; windows are whole local days, inclusive at both ends. Page 1
-tells the total; the pages after it are fetched concurrently under the rate limiter and handed out as
-they come, at most ``MAX_HELD`` of them at a time, of all windows together. A reading whose pages
-contradict each other (``completeness.py``) is given up with a ``Restart`` and the window read again, a few times.
+Grain: one response for each page of 10,000 SMS; windows are whole local days, both ends included. Page 1 has
+the total. The other pages are fetched concurrently under the rate limiter and yielded as they come, at most
+``MAX_HELD`` at a time, of all windows together. If the pages contradict each other (``completeness.py``), a
+``Restart`` is yielded and the window is read again, a few times.
 
-Points: before page 1 as many calls are reserved as such a window is expected to take; after it has
-been handed out, what is really to come, so that whoever takes it may ask for less instead. What does
-not fit the day's budget is not loaded.
+Points: before page 1 the calls that such a window is expected to need are reserved. After page 1 was yielded,
+the calls that are really needed are reserved, so that the caller can stop and request less. A window that
+the day's budget does not allow is not loaded.
 
-The filter ``phoneNumbers`` is never sent: an answer under it would delete the other rows.
+The filter ``phoneNumbers`` is never sent: rows that it leaves out would be deleted.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ from dagster_project.vendors.calltouch.settings import (
 __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
 THREADS = 14
-"""Of one window: some of them wait while it has more to ask for than may be, and keep others behind it."""
+"""Of one window: some threads wait for permits, so that other windows stay behind it."""
 MAX_REQUESTED = 12
-"""Calls under way at once, of all windows together: a vendor of two seconds is used at five a second."""
+"""Calls under way at once, of all windows together: enough for five a second if a call takes two seconds."""
 MAX_HELD = 7
-"""Answers whose bodies exist at once, of all windows together: a page of SMS takes megabytes."""
+"""Responses in memory at once, of all windows together: a page of SMS takes megabytes."""
 MAX_READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
@@ -81,11 +81,11 @@ def expect_one_page(_: Window) -> int:
 
 
 class CalltouchClient:
-    """One for all sites and windows of a run; safe to use from many threads.
+    """The client of all sites and windows of a run; safe to use from many threads.
 
     Args:
-        rate_limiter: the limits shared with other processes; None where nothing limits.
-        expected_pages: pages that the window is likely to take, for the first reservation.
+        rate_limiter: the limits shared with other processes; None: no limits.
+        expected_pages: how many pages a window is expected to have, for the first reservation.
         now: decides which day is today at the vendor.
     """
 
@@ -107,13 +107,13 @@ class CalltouchClient:
         self._in_flight = InFlightLimit(MAX_REQUESTED, MAX_HELD)
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[SmsResponse | Restart]:
-        """Every page of the window, page 1 first, the others as they come.
+        """Yield every page of the window, page 1 first, the others as they come.
 
-        ``sequence`` is the page number. Before the first answer ``stats.vendor_total`` is set.
+        ``sequence`` is the page number. ``stats.vendor_total`` is set before the first page is yielded.
 
         Raises:
-            AnswerNotTrusted: no reading of the window was true in itself.
-            QuotaSpent: the window does not fit what is left of the day's points.
+            AnswerNotTrusted: the pages contradicted each other in every reading.
+            QuotaSpent: the points left today do not suffice for the window.
             CredentialsRefused, AccessDenied, RequestRefused, TryLater: see ``errors``.
         """
         with self._error_context(window), self._claim(window.account) as points:
@@ -140,7 +140,7 @@ class CalltouchClient:
                 self._pause(PAUSE_BETWEEN_READINGS)
 
     def count(self, window: Window, stats: ExtractStats | None = None) -> int:
-        """How many SMS the vendor counts in the window: one call, nothing loaded."""
+        """Ask how many SMS the window has: one call, nothing is loaded."""
         with self._error_context(window), self._claim(window.account) as points:
             site = self._find_site(window.account.label)
             days = clamp_days(window, self._today(window.account))
@@ -155,7 +155,7 @@ class CalltouchClient:
             return check.total
 
     def check(self, account: Account, stats: ExtractStats | None = None) -> None:
-        """Whether the vendor lets this site in, at no cost: a question without its fields is refused.
+        """Check the site's credentials, at no cost: a request without its fields is refused.
 
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
@@ -181,7 +181,7 @@ class CalltouchClient:
     def _read_pages(
         self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
     ) -> Iterator[SmsResponse]:
-        """One reading of the window, from page 1 to the check that it is whole."""
+        """Read the window once, from page 1 to the check that it is complete."""
         stats, check = limits.stats, CompletenessCheck(self._rows_a_page)
         stats.pages = 0
         first = _decode(self._ask(site, days, limits, 1))
@@ -199,7 +199,7 @@ class CalltouchClient:
         ):
             for answer in answers:
                 decoded = _decode(answer)
-                del answer  # a page takes megabytes: none is kept while the next one is waited for
+                del answer  # a page takes megabytes: keep none while waiting for the next one
                 check.take(decoded.page, decoded.sequence)
                 stats.pages += 1
                 yield decoded
@@ -237,7 +237,7 @@ class CalltouchClient:
 
     @contextmanager
     def _claim(self, account: Account) -> Iterator[QuotaClaim | None]:
-        """The window's claim on the site's points, given back at the end."""
+        """Hold a claim on the site's points inside the block."""
         if self._rate_limiter is None:
             yield None
             return
@@ -255,7 +255,7 @@ class CalltouchClient:
     def _error_context(
         self, window: Window | None = None, account: Account | None = None
     ) -> Iterator[None]:
-        """Errors from inside say for which site and window."""
+        """Add site and window to errors raised inside."""
         account = account or (window.account if window else None)
         try:
             yield
@@ -268,7 +268,7 @@ class CalltouchClient:
             raise
 
     def _credentials_hint(self, account: Account) -> str:
-        """What to correct where a site's token is refused: the site's number, if others let the token in."""
+        """What to correct if a site's token is refused: the site's number, if another site accepts the token."""
         site = self._find_site(account.label)
         for other in self._settings.sites:
             if other.site_id == site.site_id or other.token != site.token:
@@ -284,11 +284,11 @@ class CalltouchClient:
 
 
 def _decode(answer: Response) -> SmsResponse:
-    """An answer that is a page, with its rows decoded.
+    """Decode a response's page.
 
     Raises:
-        AnswerNotTrusted: it is of an unknown form; another reading would bring the same.
-        InconsistentPages: it has a page's two ends, and something else between them.
+        AnswerNotTrusted: it is of an unknown form; another reading would be the same.
+        InconsistentPages: it begins and ends like a page, but is not whole JSON.
     """
     try:
         page = decode_page(answer.body)

@@ -1,11 +1,11 @@
-"""Whether the pages of a window are all of it, told from what they say of themselves.
+"""Prove that the pages of a window are complete.
 
-A window is whole when every page names the same total, carries the number that was asked for, holds
-as many records as the total leaves for it (10,000, the last one the rest), and no page came twice.
-Rows move between pages while new ones arrive, and have no id: only the numbers can prove it.
+A window is complete if every page has the same total and the number that was requested, has as many records
+as follow from the total (10,000, the last page the rest), and no page came twice. Rows have no id, and move
+between pages while new ones arrive: only these numbers can prove completeness.
 
-A page that came twice is known by its phones and seconds, in any order and whatever their
-statuses have become: two sums of hashes, about 2 ms a page.
+A page that came twice is recognized by its phones and seconds, in any order and with any statuses: two sums of
+hashes, about 2 ms a page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROWS_PER_PAGE = 10_000
 
 
 class InconsistentPages(Exception):
-    """The pages contradict each other, or what was asked: the window has to be read again."""
+    """The pages contradict each other, or the request; the window must be read again."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -30,7 +30,7 @@ class InconsistentPages(Exception):
 
 @dataclass(slots=True)
 class CompletenessCheck:
-    """Takes the pages of one reading of a window, in any order but for page 1."""
+    """Checks the pages of one reading of a window: page 1 first, the others in any order."""
 
     rows_a_page: int = ROWS_PER_PAGE
     total: int = -1
@@ -43,10 +43,10 @@ class CompletenessCheck:
         return max(-(-self.total // self.rows_a_page), 1)
 
     def take(self, page: SmsPage, number: int) -> None:
-        """Hold one page against the others.
+        """Check one page against the others.
 
         Raises:
-            InconsistentPages: it cannot be a page of the same window at the same moment.
+            InconsistentPages: it cannot be a page of the same window at the same time.
         """
         if page.total is None or page.total < 0:
             raise InconsistentPages(f"page {number} tells no total")
@@ -68,7 +68,7 @@ class CompletenessCheck:
         self.taken += 1
 
     def conclude(self) -> None:
-        """Hold the sum against the total.
+        """Check the sum of records against the total.
 
         Raises:
             InconsistentPages: records are missing, or too many.

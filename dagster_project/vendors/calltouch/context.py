@@ -1,7 +1,6 @@
-"""What turning pages into rows needs beside them, and what it remembers from page to page.
+"""The keys for encoding rows, and the caches that are kept from page to page.
 
-The memories are bounded: each forgets everything when it is full, and is filled again by the next
-rows. They change how fast rows come out, never which.
+The caches are limited: each is cleared when it is full. They change how fast rows are encoded, not the rows.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dagster_project.vendors.calltouch.segments import segments_of
 REMEMBERED: Final = 16_384
 LONGEST_REMEMBERED: Final = 2_048
 NO_TEXT: Final = b"\xff"
-"""Stands for a text that is null, where texts are UTF-8: no text has this byte."""
+"""Stands for a null text among texts in UTF-8, which never have this byte."""
 STATUS_SHOWN: Final = 40
 
 _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
@@ -33,7 +32,7 @@ _LINKS_AT_MOST: Final = 4
 
 
 class RowContext:
-    """Keys and memories for the rows of any account; one thread at a time."""
+    """The keys and caches for the rows of any account; one thread at a time."""
 
     def __init__(self, keys: PseudonymKeys) -> None:
         self.keys = keys
@@ -44,7 +43,7 @@ class RowContext:
 
     @classmethod
     def from_secret(cls, secret: str) -> RowContext:
-        """From ``PII_HASH_KEY``."""
+        """Derive the keys from ``PII_HASH_KEY``."""
         return cls(PseudonymKeys.from_secret(secret))
 
     def clock(self, zone: ZoneInfo) -> LocalClock:
@@ -54,9 +53,9 @@ class RowContext:
 
 
 class PhoneMemory(dict[str | None, tuple[bytes, bytes]]):
-    """By a phone as written: its encoded field; and that with those up to ``recipient``.
+    """By a phone as written: its encoded field, and the encoded fields ``phone`` to ``recipient``.
 
-    No phone (``None``) is nobody's: all four are NULL.
+    Without a phone (``None``), all four fields are NULL.
     """
 
     def __init__(self, recipient_key: bytes) -> None:
@@ -93,7 +92,7 @@ Pair = tuple[str | None, str | None]
 
 
 class StatusMemory(dict[Pair, tuple[bytes, bool, bool]]):
-    """By status and detail: the encoded fields ``status`` to ``is_final``, whether it is final, known."""
+    """By status and detail: the encoded fields ``status`` to ``is_final``, whether it is final, whether known."""
 
     def __missing__(self, pair: Pair) -> tuple[bytes, bool, bool]:
         if len(self) >= REMEMBERED:
@@ -110,18 +109,18 @@ class StatusMemory(dict[Pair, tuple[bytes, bool, bool]]):
 
 
 def count_unknown_pairs(pairs: Iterable[Pair], counts: Counter[str]) -> None:
-    """Report pairs that the table of outcomes does not know, and that went by their status."""
+    """Count pairs that are not in the table of outcomes, and whose outcome was decided by their status."""
     for pair, times in Counter(pairs).items():
         name = " + ".join("null" if part is None else part[:STATUS_SHOWN] for part in pair)
         count_name(counts, "unknown_status", name, times=times)
 
 
 class TemplateMemory(dict[bytes, bytes]):
-    """The encoded fields ``template_id`` and ``segments`` by the text, levelled.
+    """By a levelled text: the encoded fields ``template_id`` and ``segments``.
 
-    Levelling sets every digit to 0 and every link to zeros of its length. That changes neither
-    field: what is shown of a text has digits and links masked, and all these characters take equal space. Where there
-    is no text (``NO_TEXT``), both are NULL.
+    Levelling replaces every digit by 0 and every link by zeros of its length. That changes neither field:
+    templates have digits and links masked, and all these characters take the same space in an SMS. Without a
+    text (``NO_TEXT``), both fields are NULL.
     """
 
     def __init__(self, template_key: bytes) -> None:
@@ -148,7 +147,7 @@ class TemplateMemory(dict[bytes, bytes]):
 
 
 def _level_links(text: bytes) -> bytes:
-    """The first links that begin a word, as far as their characters count once in an SMS."""
+    """Level the first few links that begin a word, as far as their characters count once in an SMS."""
     slash = text.find(_SLASH)
     for _ in range(_LINKS_AT_MOST):
         link = _LINK.match(text, text.rfind(b" ", 0, slash) + 1) or _LINK.match(
@@ -165,7 +164,7 @@ def _level_links(text: bytes) -> bytes:
 
 
 def template_id(message: str, template_key: bytes) -> bytes:
-    """A keyed pseudonym of the text as it is shown: a short one could be guessed."""
+    """The keyed pseudonym of a text's masked form; without a key, short texts could be guessed."""
     # Its patterns take a twentieth of a second to compile: most processes mask no text.
     from dagster_project.vendors.calltouch.people import mask_text
 

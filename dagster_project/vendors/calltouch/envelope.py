@@ -1,11 +1,11 @@
-"""What a Calltouch answer is, decided by its body: a page, one of five documented errors, or neither.
+"""Classify a Calltouch response by its body: a page, one of five documented errors, or neither.
 
-The HTTP status that carries an error is not documented, so a 200 can be one. Only where the body
-says nothing (empty, HTML, unknown JSON) does the status decide. Not documented either: the bodies
-of spent points and of too many requests; they are recognised by their words.
+The HTTP status of an error is not documented, so a 200 can be an error. The status decides only if the body
+says nothing (empty, HTML, unknown JSON). The bodies for spent points and for too many requests are not
+documented either; they are recognized by their words.
 
-The vendor's texts are Russian and shown as they are, shortened, with whatever could be personal
-taken out: the account's name in the no-access text, runs of digits, e-mail addresses.
+The vendor's texts are Russian. They are shown shortened, without anything personal: the account's name in the
+no-access text, runs of digits, e-mail addresses.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ TOO_MANY = re.compile(r"too many requests|слишком много запрос
 
 
 class ParametersRefused(RequestRefused):
-    """The vendor knows who asks, and objects to what is asked."""
+    """The vendor accepts the credentials, and refuses the request's parameters."""
 
 
 def classify_response(reply: Reply) -> None:
-    """Let a page pass, undecoded; a big one is told by its two ends, and decoded when it is used.
+    """Accept a page without decoding it: it is recognized by its beginning and end, and decoded when used.
 
     Raises:
-        Transient: another attempt may bring a page.
+        Transient: another attempt may succeed.
         CredentialsRefused, AccessDenied, RequestRefused, QuotaSpent: the vendor says so.
-        AnswerNotTrusted: JSON of a form that the document does not know.
+        AnswerNotTrusted: the JSON has no documented form.
     """
     if not _looks_like_a_page(reply.body):
         failure: WarehouseError | Transient | None = None
@@ -74,7 +74,7 @@ def _looks_like_a_page(body: bytes) -> bool:
 
 
 def error_of(document: Any, reply: Reply, found: str = "") -> WarehouseError | Transient:
-    """The error that an answer of JSON without rows stands for; ``found`` says how it is no page."""
+    """The error of a JSON response without rows; ``found`` says why it is no page."""
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict):
         if data.get("type") == "validationError":
@@ -95,7 +95,7 @@ def error_of(document: Any, reply: Reply, found: str = "") -> WarehouseError | T
 
 
 def unknown_form_error(found: str) -> AnswerNotTrusted:
-    """The error behind a success of a form that the document does not know: asking again helps nobody."""
+    """The error of a response of unknown form; asking again would not help."""
     return AnswerNotTrusted(
         f"the vendor answers in an unknown form: {found}. The rows loaded before stay.",
         hint="run again; if it repeats, tell the vendor.",
@@ -103,7 +103,7 @@ def unknown_form_error(found: str) -> AnswerNotTrusted:
 
 
 def _error_of_message(message: str, status: int) -> WarehouseError | Transient:
-    """The error behind a text: the documented ones first, then the words of the undocumented."""
+    """The error of a vendor's message: documented texts first, then the words of undocumented ones."""
     text = quote_vendor(message)
     if BAD_CREDENTIALS.search(message):
         return CredentialsRefused(
@@ -126,7 +126,7 @@ def _error_of_message(message: str, status: int) -> WarehouseError | Transient:
 
 
 def _read_leniently(body: bytes) -> Any:
-    """An error's JSON with a comma too many, as the document prints one; None if it is none."""
+    """Read an error's JSON with a trailing comma, as in the vendor's document; None if it is none."""
     if len(body) > LARGEST_ERROR:
         return None
     try:
@@ -138,7 +138,7 @@ def _read_leniently(body: bytes) -> Any:
 
 
 def _error_of_broken_body(reply: Reply) -> WarehouseError | Transient:
-    """The error that a body stands for which is not JSON."""
+    """The error of a body that is not JSON."""
     body = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not body:
         return _error_of_status(reply.status, "") or Transient("the body is empty")
@@ -151,7 +151,7 @@ def _error_of_broken_body(reply: Reply) -> WarehouseError | Transient:
 
 
 def _error_of_status(status: int, text: str) -> WarehouseError | Transient | None:
-    """What the status alone says; None where it says nothing bad."""
+    """The error of a status alone; None if the status is no error."""
     what = f"HTTP {status}" + (f": {text}" if text else "")
     if status in (408, 425, 429) or status >= 500:
         return Transient(text or "no reason was given")
@@ -173,7 +173,7 @@ def _error_of_status(status: int, text: str) -> WarehouseError | Transient | Non
 
 
 def quote_vendor(text: str) -> str:
-    """A vendor's text as it may be shown, without the account's name in the no-access text."""
+    """Quote a vendor's text, without the account's name in the no-access text."""
     return quote_text(NAMED_USER.sub(r"\1…\2", text))
 
 

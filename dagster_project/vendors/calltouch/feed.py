@@ -1,4 +1,4 @@
-"""All that the pipeline must know of Calltouch: results of every SMS."""
+"""Calltouch's feed: the results of every SMS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def list_accounts(section: CalltouchSettings) -> tuple[Account, ...]:
 
 
 def open_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClient:
-    """A client within the limits that all processes share."""
+    """Open a client with the limits that all processes share."""
     return CalltouchClient(
         section,
         RateLimiter(store.limits()),
@@ -40,7 +40,7 @@ def open_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClie
 
 
 def daily_points(section: CalltouchSettings, account: Account) -> int | None:
-    """The site's points of a day; None where they are not bounded."""
+    """The site's points a day; None: no limit."""
     sites = (site for site in section.sites if str(site.site_id) == account.label)
     return next((site.daily_points for site in sites), None)
 

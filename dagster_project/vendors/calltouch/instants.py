@@ -1,10 +1,8 @@
-"""Vendor-local wall times (``01-04-2024 15:05:32``, no offset) and the instants they mean.
+"""Read the vendor's local times (``01-04-2024 15:05:32``, no offset) and convert them to instants.
 
-In an hour that a clock change repeats, the first reading is taken and counted
-(``ambiguous_hour``). A wall time that a clock change skips is read with the offset that held
-before the change, so that it lies as long after it as it claims, and counted
-(``skipped_hour``). The day of an SMS is the day as written; where an offset is written, that of the
-instant in the site's zone.
+In an hour that a clock change repeats, the first instant is taken, and counted (``ambiguous_hour``). A time that
+a clock change skips is read with the offset before the change, and counted (``skipped_hour``). The day of an SMS
+is the day as written; if an offset is written, the instant's day in the site's time zone.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 (wall times have no offset y
 AMBIGUOUS: Final = "ambiguous_hour"
 SKIPPED: Final = "skipped_hour"
 _Reading = tuple[int, str | None]
-"""A UTC offset in seconds, and what made it a choice."""
+"""A UTC offset in seconds, and the reason if it was chosen from two."""
 
 _UTC: Final = ZoneInfo("UTC")
 HOUR: Final = 3600
@@ -48,9 +46,9 @@ LONGEST_FORM: Final = 40
 
 
 class SentAt(NamedTuple):
-    """A moment as read: ``wall`` in the site's zone, in whole seconds.
+    """A time as read: ``wall`` in the site's zone, in whole seconds.
 
-    ``instant`` is told where an offset was written; ``form`` names a form other than the documented one.
+    ``instant`` is set if an offset was written; ``form`` names a form other than the documented one.
     """
 
     wall: datetime
@@ -59,9 +57,9 @@ class SentAt(NamedTuple):
 
 
 def read_sent(written: str, zone: ZoneInfo) -> SentAt | None:
-    """The documented form, year first, or ISO 8601 to the second; else ``None``: nothing is guessed.
+    """Read the documented form, year first, or ISO 8601 to the second; else ``None``: nothing is guessed.
 
-    Fractions of a second are cut off, so that a moment has one key however it is written.
+    Fractions of a second are cut off, so that a time has one key however it is written.
     """
     if (match := _DAY_FIRST.fullmatch(written)) is not None:
         wall = _read_match(match)
@@ -98,13 +96,13 @@ def _read_iso(written: str) -> datetime | None:
 
 
 def read_wall_time(written: str) -> datetime | None:
-    """The wall time of any form that ``read_sent`` reads and that has no offset; else ``None``."""
+    """Read a wall time without an offset, in any form that ``read_sent`` reads; else ``None``."""
     sent = read_sent(written, _UTC)
     return sent.wall if sent is not None and sent.instant is None else None
 
 
 def latest_day(written: str) -> date | None:
-    """The last day that a moment can lie on in any zone; with no offset it is the one written."""
+    """The last day that a time can be on in any time zone; without an offset, the day as written."""
     sent = read_sent(written, _UTC)
     if sent is None:
         return None
@@ -112,7 +110,7 @@ def latest_day(written: str) -> date | None:
 
 
 def cut_to_hour(written: str) -> str | None:
-    """The moment without minute and second, in a form that reads as the same hour."""
+    """Set minute and second to zero, in a form that is read as the same hour."""
     wall = read_wall_time(written)
     if wall is not None:
         return write_wall_time(wall.replace(minute=0, second=0))
@@ -121,17 +119,17 @@ def cut_to_hour(written: str) -> str | None:
 
 
 def form_of(written: str) -> str:
-    """What a text looks like: digits as 9, letters as a."""
+    """The form of a text: its digits as 9, its letters as a."""
     return _LETTER.sub("a", _DIGIT.sub("9", written))[:LONGEST_FORM]
 
 
 def write_wall_time(wall: datetime) -> str:
-    """The one form under which a second enters a key: ``dd-mm-yyyy HH:MM:SS``."""
+    """Write a wall time in the form that keys use: ``dd-mm-yyyy HH:MM:SS``."""
     return f"{wall.day:02}-{wall.month:02}-{wall.year:04} {wall:%H:%M:%S}"
 
 
 def read_wall_times(characters: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Many at once: a matrix of 19 characters a row, day first.
+    """Read many wall times at once, from a matrix of 19 characters a row, day first.
 
     Returns seconds since 2000-01-01 on the wall, and which rows could be read.
     """
@@ -156,14 +154,14 @@ _IS_DATE_MARK: Final = np.isin(np.arange(256), [ord("-"), ord(".")])
 
 
 class LocalClock:
-    """Wall seconds of one time zone to UTC seconds, both since 2000-01-01; offsets kept by hour."""
+    """Converts wall seconds of one time zone to UTC seconds, both since 2000-01-01; caches offsets by hour."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
         self._hours: dict[int, _Reading | None] = {}
 
     def to_utc(self, wall: NDArray[np.int64], counts: Counter[str]) -> NDArray[np.int64]:
-        """Instants of wall times; the readings that were a choice are added to ``counts``."""
+        """Convert wall times; ambiguous and skipped ones are counted in ``counts``."""
         hours, hour_of_row, rows = np.unique(wall // HOUR, return_inverse=True, return_counts=True)
         readings = [self._reading_of_hour(hour) for hour in hours.tolist()]
         offsets = np.array([reading[0] if reading else 0 for reading in readings], np.int64)
@@ -177,14 +175,14 @@ class LocalClock:
         return utc
 
     def read(self, wall: int, counts: Counter[str]) -> int:
-        """One wall second, read by itself."""
+        """Convert one wall second."""
         offset, choice = self._reading_at(wall)
         if choice:
             counts[choice] += 1
         return wall - offset
 
     def _reading_of_hour(self, hour: int) -> _Reading | None:
-        """What holds for all of a local hour; ``None`` where the clock changes inside it."""
+        """The offset of a whole local hour; ``None`` if the clock changes within it."""
         if hour not in self._hours:
             first, last = self._reading_at(hour * HOUR), self._reading_at(hour * HOUR + HOUR - 1)
             self._hours[hour] = first if first == last else None

@@ -1,13 +1,13 @@
-"""What became of an SMS, from Calltouch's status **and** its detail.
+"""The outcome of an SMS, from Calltouch's status **and** its detail.
 
-The document (``API-метод получения статистики SMS по базе``) lists five statuses and ten details,
-and leaves open which go together. Its sample has ``sent`` + ``Просрочено``: the status alone does
-not tell. Each decision below stands beside the line of the document that it rests on.
+The document (``API-метод получения статистики SMS по базе``) lists five statuses and ten details, but not which
+of them go together. Its sample has ``sent`` + ``Просрочено``: the status alone does not decide. Each decision
+below is next to the line of the document that it is based on.
 
-A pair that is not in the table goes by its status, and is reported as unknown. So does a status
-without a detail (null), which is not reported, and whose failure has the reason ``no_detail``. Without
-a status nothing is told: undetermined, ``no_status``, not final, whatever the detail says. A row is
-final when no later answer is expected to change it.
+A pair that is not in the table is decided by its status, and reported as unknown. So is a status without a detail
+(null), which is not reported, and whose failure has the reason ``no_detail``. Without a status the outcome is
+undetermined, ``no_status`` and not final, whatever the detail. A row is final if no later answer is expected to
+change it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Name = Literal["delivered", "failed", "pending", "undetermined"]
 
 
 class SmsOutcome(NamedTuple):
-    """``reason`` says why it failed or is undetermined; ``known`` whether the pair is in the table."""
+    """An outcome. ``reason``: why it failed or is undetermined; ``known``: whether the pair is in the table."""
 
     outcome: Name
     reason: str | None
@@ -77,7 +77,7 @@ _WORDINGS: Final = frozenset(STATUSES) | {detail for _, detail in PAIRS}
 
 
 def outcome_of(status: str | None, detail: str | None) -> SmsOutcome:
-    """The table's word on a pair; capitals, ``ё`` and surrounding space or full stop do not matter."""
+    """The outcome of a pair; case, ``ё`` and surrounding spaces or full stops do not matter."""
     if status is None:
         return NO_STATUS
     by_status = STATUSES.get(_normalize(status))
@@ -88,7 +88,7 @@ def outcome_of(status: str | None, detail: str | None) -> SmsOutcome:
 
 
 def is_known(text: str) -> bool:
-    """Whether a status or a detail is one of the vendor's own wordings, which say nothing of a person."""
+    """Whether a status or a detail is one of the vendor's own wordings, which have no personal data."""
     return _normalize(text) in _WORDINGS
 
 

@@ -1,14 +1,13 @@
-"""A page of Calltouch's SMS results, decoded: bytes in, ``SmsPage`` out, nothing judged.
+"""Decode a page of Calltouch's SMS results: bytes in, ``SmsPage`` out.
 
-A row is the five texts of the document. The whole page is decoded at once by a strict typed
-decoder. Where that stumbles over a null or a missing key, the whole page is decoded once more with
-those allowed: any text but ``dateSent``, without which a row has no day, may be null or absent, and is
-counted by its field. Where that too stumbles over any one row (a wrong type, an unknown key, half a
-surrogate pair, a control character, bytes that are not UTF-8), the page is read again row by row, and
-only the rows that cannot be read become rejects, each with its source as received. Unknown keys cost
-their row nothing: their names are counted, digits masked, since a key may hold a phone number.
+A row has the five texts of the document. First a strict typed decoder decodes the whole page. If it fails on a
+null or a missing key, the page is decoded again with those allowed: any text but ``dateSent``, which gives the
+row its day, may be null or absent, and is counted by its field. If that fails too (a wrong type, an unknown
+key, half a surrogate pair, a control character, bytes that are not UTF-8), the page is read row by row, and only
+the unreadable rows become rejects, each with its source as received. Rows with unknown keys are loaded; the
+keys' names are counted with digits masked, since a key may be a phone number.
 
-Whether the page is the one that was asked for (total, number, errors) is the client's matter.
+The client checks whether it is the requested page (total, number, errors).
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class Sms(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class PartialSms(msgspec.Struct, gc=False):
-    """A row that has, or stands beside one that has, no text where ``None`` is: null or absent."""
+    """A row of a page in which texts are missing: ``None`` is null or absent."""
 
     phoneNumber: str | None  # noqa: N815
     dateSent: str  # noqa: N815
@@ -74,11 +73,11 @@ NULLABLE: Final = tuple(key for key in KEYS if key != "dateSent")
 
 @dataclass(frozen=True, slots=True)
 class SmsPage:
-    """``total`` and ``number`` are the vendor's, ``None`` where they are not whole numbers.
+    """A decoded page. ``total`` and ``number`` are the vendor's, ``None`` if they are not whole numbers.
 
-    ``clean`` says that no text of the page can hold NUL or a lone surrogate. ``sources`` are the
-    rows' own bytes, where the page had to be read row by row. ``nulls`` and ``absent`` count the rows
-    by the field that is null, or that they lack. ``doubt`` says why the total is none.
+    ``clean``: no text of the page can have NUL or a lone surrogate. ``sources`` are the rows' own bytes, if the
+    page had to be read row by row. ``nulls`` and ``absent`` count the rows by the field that is null or absent.
+    ``doubt`` says why the total is not valid.
     """
 
     total: int | None
@@ -99,13 +98,13 @@ class SmsPage:
 
     @property
     def received(self) -> int:
-        """The elements of ``smsDetails``, readable or not: what the vendor's total counts."""
+        """The number of elements of ``smsDetails``, readable or not, as in the vendor's total."""
         return len(self.rows) + len(self.rejects)
 
 
 @dataclass(frozen=True, slots=True)
 class SmsResponse(Response):
-    """A response with its page, which the client decoded to see whether the window is whole."""
+    """A response with its page, which the client decoded to check completeness."""
 
     page: SmsPage = field(compare=False, repr=False)
 
@@ -122,7 +121,7 @@ class NotSmsPage(ValueError):
 
 
 class NotJson(NotSmsPage):
-    """Not JSON at all: empty, cut, HTML; or an error nested deeper than can be read."""
+    """The body is not JSON (empty, cut, HTML), or an error nested too deeply to be read."""
 
     def __init__(self) -> None:
         super().__init__(None, "the answer is not JSON")
@@ -149,7 +148,7 @@ class _Received(msgspec.Struct, gc=False):
 
 
 class _ReceivedAlone(_Received, forbid_unknown_fields=True, gc=False):
-    """The same without other keys."""
+    """Such a row without other keys."""
 
 
 class _PartialData(msgspec.Struct):
@@ -168,11 +167,11 @@ _decode_partial = msgspec.json.Decoder(_PartialEnvelope).decode
 
 
 def decode_page(body: bytes) -> SmsPage:
-    """The rows of one answer, each read or rejected.
+    """Decode the rows of one response; each is read or rejected.
 
     Raises:
-        NotJson: the body is no JSON document, be it in a single row.
-        NotSmsPage: it is, but it does not hold rows.
+        NotJson: the body, or one of its rows, is not JSON.
+        NotSmsPage: it is JSON without a list of rows.
     """
     body = body.removeprefix(BOM)
     page = _decode_at_once(body)
@@ -206,16 +205,16 @@ def _decode_at_once(body: bytes) -> SmsPage | None:
 
 
 def _may_be_overlong(body: bytes) -> bool:
-    """Whether a text may be too long: then a probe lies inside of it, and meets the key of no row.
+    """Whether a text may be too long: then one of the probes lies in it, and finds no row's key.
 
-    Within a text that key cannot stand, since its quotation marks would be escaped.
+    A text cannot contain that key, since its quotation marks would be escaped.
     """
     probes = range(0, len(body) - PROBE, BETWEEN_PROBES)
     return any(body.find(b'"phoneNumber"', at, at + PROBE) < 0 for at in probes)
 
 
 def _reject_overlong_rows(page: SmsPage) -> SmsPage:
-    """A large page without the rows whose text is too long to be handled: they are set aside."""
+    """Reject the rows of a large page whose text is too long."""
     rejects = [_reject_overlong(row) for row in page.rows]
     if not any(rejects):
         return page
@@ -224,7 +223,7 @@ def _reject_overlong_rows(page: SmsPage) -> SmsPage:
 
 
 def _reject_overlong(row: Row) -> Reject | None:
-    """A row with a text that no SMS has; its original is cut, to be kept at all."""
+    """Reject a row with a text longer than any SMS; its original is shortened. None: no text is too long."""
     texts = {key: getattr(row, key) for key in KEYS}
     name = next((key for key, text in texts.items() if text and len(text) > LONGEST_TEXT), None)
     if name is None:
@@ -242,7 +241,7 @@ def _reject_overlong(row: Row) -> Reject | None:
 def _complete_rows(
     rows: Sequence[_Received],
 ) -> tuple[list[PartialSms], Counter[str], Counter[str]]:
-    """The rows with ``None`` for what is null or absent, and how often either is, by the field."""
+    """Fill in ``None`` for null or absent texts, and count both by field."""
     columns: list[list[Any]] = []
     nulls: Counter[str] = Counter()
     absent: Counter[str] = Counter()
@@ -260,7 +259,7 @@ _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def decode_row_by_row(body: bytes) -> SmsPage:
-    """As ``decode_page``, slower, indulgent, and with the rows' ``sources``."""
+    """Decode a page row by row: slower, tolerant, and with the rows' ``sources``."""
     body = body.removeprefix(BOM)
     levelled = _LONE_SURROGATE.sub(_replace_surrogate, body)
     (total, number), elements = _open_envelope(levelled, body)
@@ -294,7 +293,7 @@ def decode_row_by_row(body: bytes) -> SmsPage:
 
 
 def row_spans(body: bytes) -> list[tuple[int, int]]:
-    """Where the elements of ``data.smsDetails`` begin and end in a body without a BOM, in order.
+    """The start and end of each element of ``data.smsDetails``, in a body without a BOM.
 
     Raises:
         NotSmsPage: it has none.
@@ -306,11 +305,11 @@ def row_spans(body: bytes) -> list[tuple[int, int]]:
 _LONE_SURROGATE: Final = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)|\\)", re.DOTALL
 )
-"""Lone surrogates; and what has to be stepped over to see them: whole pairs, and backslashes."""
+"""Lone surrogates; it also matches whole pairs and backslashes, to step over them."""
 
 
 def _replace_surrogate(match: re.Match[bytes]) -> bytes:
-    """As long as what it stands for: the places of all else stay the same."""
+    """Replace a lone surrogate by a text of the same length, so that all positions stay the same."""
     return match[0] if match[1] is None else b"\\ufffd"
 
 
@@ -319,7 +318,7 @@ Buffer = bytes | msgspec.Raw
 
 
 def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
-    """``totalCountSms`` and ``pageOfResult`` as they stand there, and the rows."""
+    """The raw ``totalCountSms`` and ``pageOfResult``, and the rows."""
     if found := _describe_other_form(body):
         raise NotSmsPage(_load(original), found)
     try:
@@ -331,7 +330,7 @@ def _open_envelope(body: bytes, original: bytes) -> tuple[Numbers, list[bytes]]:
 
 
 def _describe_other_form(body: bytes) -> str:
-    """Where a body of JSON leaves the documented form; empty where it does not. Copies nothing large."""
+    """How a JSON body differs from the documented form; empty: it does not. Copies nothing large."""
     value: Buffer = body
     for name, inner in (("the answer", "data"), ("data", "smsDetails")):
         try:
@@ -357,7 +356,7 @@ def _kind_at(value: Buffer) -> str:
 
 
 def _load(body: bytes) -> Any:
-    """A document that is an error's; None where it is too large for one."""
+    """Read an error's document; None if it is too large for one."""
     if len(body) > LARGEST_ERROR:
         if raw_json.is_whole(body):
             return None
@@ -369,7 +368,7 @@ def _load(body: bytes) -> Any:
 
 
 def _doubt_total(total: bytes | None) -> str:
-    """Why a total cannot be the number of a window's SMS; empty where it can."""
+    """Why a total cannot be the number of a window's SMS; empty: it can."""
     number = _read_whole_number(total)
     if total is None:
         return "data.totalCountSms is missing"
@@ -391,7 +390,7 @@ def _read_whole_number(source: bytes | None) -> int | None:
 def _pair_with_sources(
     rows: list[bytes], levelled: bytes, body: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Each row beside what stands at its place in the body as received."""
+    """Pair each row with the same span of the body as received."""
     for row, (start, end) in zip(rows, _find_spans(rows, levelled), strict=True):
         yield row, body[start:end]
 
@@ -407,7 +406,7 @@ def _find_spans(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]
 def count_incomplete(
     row: PartialSms, source: bytes, nulls: Counter[str], absent: Counter[str]
 ) -> None:
-    """Count what the row has no text for: by its source, as null or as absent."""
+    """Count the row's missing texts as null or absent, by its source."""
     present = _JSON.decode(source.decode()).keys()
     for key in NULLABLE:
         if getattr(row, key) is None:
@@ -420,7 +419,7 @@ def _build_row(texts: Mapping[str, Any]) -> Row:
 
 
 def _decode_leniently(source: bytes, names: Counter[str]) -> Row | Reject:
-    """A row that is incomplete or has other keys, or that only a slower decoder reads, or none."""
+    """Decode a row that is incomplete, has other keys, or needs the slower decoder; or reject it."""
     try:
         received = _decode_more(source)
         names.update(_decode_names(source).keys() - _OWN_KEYS)
@@ -434,7 +433,7 @@ _KINDS: Final = {dict: "an object", list: "a list", bool: "a truth value", type(
 
 
 def _read_integer(digits: str) -> float:
-    """A number too long for any count is a float: Python refuses to read 4,301 digits."""
+    """A JSON integer; a very long one as a float, since Python refuses to read more than 4,300 digits."""
     return int(digits) if len(digits) < 20 else float(digits)
 
 
@@ -465,7 +464,7 @@ def _decode_slowly(source: bytes, names: Counter[str]) -> Row | Reject:
 
 
 def _decode_with_replacement(source: bytes) -> tuple[Any, str | None]:
-    """A row that is not UTF-8, as far as its ASCII goes: its day is; and which of its fields are not."""
+    """Decode a row that is not UTF-8 with replacement characters, for its day; and name the fields concerned."""
     try:
         value = _JSON.decode(source.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -476,7 +475,7 @@ def _decode_with_replacement(source: bytes) -> tuple[Any, str | None]:
 
 
 def _undocumented_keys(value: Any) -> str | None:
-    """Of a row that lacks its date, the keys that nobody documented: one of them may be its new name."""
+    """The undocumented keys of a row without a date: one of them may be its new name."""
     if not isinstance(value, dict) or "dateSent" in value:
         return None
     names = sorted(mask_digits(key)[:KEY_SHOWN] for key in value.keys() - _OWN_KEYS)[:KEYS_SHOWN]
@@ -506,5 +505,5 @@ def _day(value: Any) -> date | None:
 
 
 def stored_text(source: bytes) -> str:
-    """A reject's original: the vendor's characters, as far as Postgres can keep them."""
+    """A reject's original: the vendor's characters, as far as Postgres can store them."""
     return sanitize(source.decode("utf-8", "replace"), Counter())
