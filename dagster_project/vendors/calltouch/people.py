@@ -1,7 +1,7 @@
-"""What is shown of a text, and what its ``template_id`` is made of: its template without names.
+"""Mask the names of people in an SMS's text: what is shown of a text, and what its ``template_id`` is made of.
 
-``mask_text`` is the one rule for both, so that an id tells no more than the text beside it: texts that
-differ in a name alone have one id. Names become ``{name}``. They are known
+``mask_text`` serves for both, so that an id reveals no more than the shown text: texts that differ only in a
+name have the same id. Names become ``{name}``. They are recognized
 
 - by a list: first names that are common in Russia, in every case and also written in Latin letters, with
   the words beside them (surname, patronymic); names that are words too (Вера, Роман) where they are
@@ -12,9 +12,9 @@ differ in a name alone have one id. Names become ``{name}``. They are known
   person (``мастер …``), whoever has a patronymic or initials, and words of an alphabet that the rest of
   the text is not written in. Alphabets without capitals count as capitalised.
 
-Which ordinary words begin a sentence so (``Внимание, …``) is a list too. It masks too much rather than
-too little: a user may label what it spoils. A name of no list in the middle of a sentence, without any
-of these marks, is not known from one text; only the 20 recipients stand before it. Pure.
+Ordinary words that begin a sentence like this (``Внимание, …``) are in a list too. It masks too much rather than
+too little, since users can label such templates. A name that is in no list, in the middle of a sentence and
+without any of these marks, cannot be recognized; only the rule of 20 recipients protects it. Pure.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ you we our
 _NOT_ADDRESSED: Final = frozenset(_NO_PEOPLE.split())
 _ORDINARY_WORDS: Final = frozenset(_ORDINARY.split()) | _NOT_ADDRESSED
 _BIDDING: Final = ("йте", "ите", "ьте", "тесь", "аем", "яем", "уем")
-"""How Russian verbs end that bid or announce, and vocatives do not."""
+"""Endings of Russian imperatives and announcements, which names do not have."""
 _ENDINGS: Final = (
     ("ия", ("ия", "ии", "ию", "ией", "ие")),
     ("а", ("а", "ы", "и", "е", "у", "ой", "ою")),
@@ -132,7 +132,7 @@ _SPELLINGS: Final = (
 
 
 def _name_forms(name: str) -> Iterator[str]:
-    """The name in every case, and in Latin letters, all in lower case."""
+    """Yield the name in every grammatical case, and in Latin letters, in lower case."""
     name = name.lower()
     ending, endings = next((end, all_) for end, all_ in _ENDINGS if name.endswith(end))
     stem = name.removesuffix(ending)
@@ -150,7 +150,7 @@ _ALL_NAMES: Final = _NAMES | {form for name in _ALSO_WORDS.split() for form in _
 
 
 def _character_ranges(letters: Iterator[int]) -> str:
-    """These code points as the inside of a class of characters."""
+    """These code points as the inside of a regular expression's character class."""
     shown = ""
     first = last = -2
     for letter in letters:
@@ -164,7 +164,7 @@ def _character_ranges(letters: Iterator[int]) -> str:
 _MARKS: Final = _character_ranges(
     point for point in range(0x300, 0x20000) if unicodedata.category(chr(point)) in ("Mn", "Mc")
 )
-"""Vowels and accents that are written onto letters: to ``re`` they are no part of a word."""
+"""Combining vowels and accents, which ``re`` does not count as part of a word."""
 _LETTERS: Final = rf"[^\W\d_]++(?>(?:[{_MARKS}]++[^\W\d_]*+)*)"
 _WORD: Final = rf"{_LETTERS}(?>(?:[-'’ʼʻ]{_LETTERS})*)"
 _START: Final = r"(?<![\w'’ʼʻ-])"
@@ -191,7 +191,7 @@ _PARTS: Final = re.compile(_LETTERS)
 
 
 def _first_words(phrases: str) -> frozenset[str]:
-    """The first word of each, as ``_PARTS`` finds it: who has none of them need not be looked through."""
+    """The first word of each phrase, as ``_PARTS`` finds it; a text without any of them need not be searched."""
     return frozenset(_PARTS.findall(phrase)[0] for phrase in phrases.split("|"))
 
 
@@ -210,7 +210,7 @@ _HEAD: Final = re.compile(
 _CALLED: Final = re.compile(rf"[,،，]\s*+({_SOME_WORDS})(?=\s*+([,،，!！?؟.。…]|\n|$))")
 _BEFORE: Final = re.compile(rf"{_START}({_WORD})\W*\Z")
 _LOOKED_BACK: Final = 40
-"""Characters before a comma in which the word before it stands."""
+"""How many characters before a comma are searched for the word before it."""
 _PERSON: Final = re.compile(rf"(\b(?i:{_PERSONS})\b\.?:? )({_SOME_WORDS})")
 _PATRONYMIC: Final = re.compile(
     r"(?:ич|ича|ичу|ичем|вна|вны|вне|вну|вной|чна|чны|чне|чну|чной|шна|оглы|кызы|қызы|улы|ұлы)\Z"
@@ -243,9 +243,9 @@ _BESIDE: Final = re.compile(
 
 
 def mask_text(text: str) -> str:
-    """What is shown of a text, and what its ``template_id`` is made of.
+    """Mask a text for showing, and for its ``template_id``.
 
-    Of a birthday the month is masked as its day is.
+    In a birthday the month is masked, like the day.
     """
     template = template_of(text)
     if "#" in template and _BIRTHDAY.search(template):
@@ -254,9 +254,9 @@ def mask_text(text: str) -> str:
 
 
 def mask_names(template: str) -> str:
-    """The template with ``{name}`` for the people that it names.
+    """Replace the names in a template by ``{name}``.
 
-    Who was masked is a mark for who stands beside: it goes on until nobody else is found.
+    A masked name helps to recognize the next one, so it repeats until nothing more is found.
     """
     while (masked := _mask_once(template)) != template:
         template = masked
@@ -282,7 +282,7 @@ def _mask_once(template: str) -> str:
 
 
 def _is_latin_or_cyrillic(template: str) -> bool:
-    """Whether most letters of the text itself are Latin or Cyrillic."""
+    """Whether most letters of the text are Latin or Cyrillic."""
     text = _PLACE.sub("", template)
     return len(_USUAL_LETTERS.findall(text)) > len(_OTHER_ALPHABET.findall(text))
 
@@ -294,7 +294,7 @@ def _is_name(word: str, names: frozenset[str] = _NAMES) -> bool:
 
 
 def _is_capital(word: str) -> bool:
-    """Whether a word is written as names are; in alphabets without capitals every word is."""
+    """Whether a word is capitalized like a name; in alphabets without capitals every word is."""
     return word[0].isupper() or "ა" <= word[0] <= "ჿ" or unicodedata.category(word[0]) == "Lo"
 
 
@@ -308,9 +308,9 @@ def _is_ordinary(word: str) -> bool:
 
 
 def _may_be_people(words: str) -> bool:
-    """Whether these words, where a person may be addressed, are all like names.
+    """Whether these words, where a person may be addressed, all look like names.
 
-    Where there are no capitals, one short word is; more of them are a sentence.
+    In an alphabet without capitals one short word does; several are a sentence.
     """
     if not all(_is_capital(word) and not _is_ordinary(word) for word in words.split(" ")):
         return False
@@ -318,7 +318,7 @@ def _may_be_people(words: str) -> bool:
 
 
 def _mask_saluted(match: re.Match[str]) -> str:
-    """Whoever is addressed by capitalised words; an ordinary word leaves the salutation as it is."""
+    """Mask capitalized words after a salutation; an ordinary word leaves the salutation as it is."""
     if not all(map(_may_be_name, match[1].split(" "))):
         return match[0]
     return match[0][: match.start(1) - match.start()] + "{name}"
@@ -335,13 +335,13 @@ def _mask_head(match: re.Match[str]) -> str:
 
 
 def _begins_with_people(words: str, of_text: bool) -> bool:
-    """A text that begins with a small letter begins with what somebody typed into a form."""
+    """Whether the words are names; a text that begins in lower case begins with what somebody typed into a form."""
     is_typed = of_text and words.islower() and " " not in words and not _is_ordinary(words)
     return is_typed or _may_be_people(words)
 
 
 def _begins_enumeration(words: str, mark: str, after: str | None) -> bool:
-    """Whether an enumeration begins here (``Москва, Казань``), not a sentence to somebody."""
+    """Whether an enumeration begins here (``Москва, Казань``), and not a sentence to somebody."""
     return (
         mark not in "!！"
         and after is not None
@@ -376,12 +376,12 @@ def _mask_initials(match: re.Match[str]) -> str:
 
 
 def _mask_other(match: re.Match[str]) -> str:
-    """A few words of another alphabet; more of them are a text of its own."""
+    """Mask a few words of another alphabet; more of them are a text of their own."""
     return "{name}" if match[0].count(" ") < _MOST_OTHER else match[0]
 
 
 def _mask_run(match: re.Match[str]) -> str:
-    """Of words that stand beside each other, first names and the surnames next to them."""
+    """Mask first names, and surnames next to them, in a run of words."""
     words = match[0].split(" ")
     masked = list(map(_is_name, words))
     for at, (before, word) in enumerate(pairwise(words)):

@@ -1,11 +1,12 @@
-"""Calltouch's personal data: how rows, rejects and batches are rid of it, and how pseudonyms are computed.
+"""Erase and reduce Calltouch's rows, rejects and batches, and compute their pseudonyms.
 
-``redaction.py`` does the same to pages; what stands in the table is rewritten to what a load of the
-redacted page would write. All who were erased share one recipient.
+``redaction.py`` does the same to pages. Existing rows are rewritten to what a load of the redacted page would
+write. All erased people share one recipient.
 
-A reduced SMS keeps all but number and text, and a status of no known wording; what says that there was no number or no text (NULL in
-``recipient``, in ``message``) stays, and ``phone`` marks it as reduced in any case. ``sms_key`` becomes a keyed hash of itself, since the plain
-one could be guessed from a known text. Pure: no clock, no environment, no I/O.
+A reduced SMS keeps everything but number, text and a status of unknown wording. NULL in ``recipient`` or
+``message`` still says that there was no number or no text; ``phone`` marks the row as reduced in any case.
+``sms_key`` becomes a keyed hash of itself, since the plain key could be guessed from a known text.
+Pure: no clock, no environment, no I/O.
 """
 
 from __future__ import annotations
@@ -71,20 +72,20 @@ def pseudonym_of(identity: Identity, keys: PseudonymKeys) -> bytes:
 
 
 def pseudonyms_of(identity: Identity, keys: PseudonymKeys) -> frozenset[bytes]:
-    """The recipient's pseudonym, and those of the ways in which the number may have been read."""
+    """The recipient's pseudonym, and those of other ways in which the number may have been read."""
     readings = [one.encode("utf-8", "surrogatepass") for one in identities_of(identity)]
     return frozenset(pseudonyms(keys.recipient, readings))
 
 
 def reduce_reject(original: str, key: bytes) -> str | None:
-    """What stands for a rejected record; its hash still tells it from others. None: it is reduced."""
+    """Replace a reject's original by a keyed hash, which still identifies it. None: it is already reduced."""
     if original.startswith("(reduced "):
         return None
     return f"(reduced {pseudonym(key, original.encode('utf-8', 'surrogatepass')).hex()})"
 
 
 def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
-    """The batch with the rows of days before ``before`` reduced, rejects too."""
+    """Reduce the batch's rows and rejects of days before ``before``."""
     is_old = batch.days < day_number(before)
     places = np.flatnonzero(is_old)
     old_keys = np.frombuffer(batch.keys, "V16")
@@ -108,8 +109,9 @@ def _reduced_reject(reject: Reject, key: bytes) -> Reject:
 
 
 def _reduced_record(record: bytes, new_key: bytes) -> bytes:
-    """Fields of fixed places up to ``sent_at``; then phone, E.164, country, recipient, four of status,
-    ``is_final``, text, template and segments, each with its length before it (-1: NULL)."""
+    """Reduce an encoded record. Up to ``sent_at`` its fields have fixed positions; then follow phone, E.164,
+    country, recipient, four of status, ``is_final``, text, template and segments, each after its length
+    (-1: NULL)."""
 
     def after(at: int, fields: int) -> int:
         for _ in range(fields):
@@ -141,16 +143,16 @@ def _reduced_record(record: bytes, new_key: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _reduced_field(field: bytes) -> bytes:
-    """A status or its detail, encoded."""
+    """Reduce an encoded status or detail."""
     return field if field == NULL else encode("text", reduced_status(field[4:].decode()))
 
 
 def erase_row(
     values: Values, account: Account, keys: PseudonymKeys, rules: Rules, gone: frozenset[bytes]
 ) -> Values | None:
-    """A row as a load of the redacted page would write it; None where nothing is to be taken out.
+    """Rewrite a row as a load of the redacted page would; None: nothing is to be removed.
 
-    ``gone``: pseudonyms of the erased recipients, by which reduced rows are known.
+    ``gone``: the pseudonyms of the erased recipients, by which reduced rows are recognized.
     """
     changed = dict(values)
     if _is_own(values, rules.suppression, gone):
@@ -164,7 +166,7 @@ def erase_row(
 
 
 def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) -> bool:
-    """Whether the SMS went to a suppressed number."""
+    """Whether the SMS was sent to a suppressed number."""
     phone, recipient = values["phone"], values["recipient"]
     if phone is None or phone == ERASED:
         return False
@@ -174,7 +176,7 @@ def _is_own(values: Values, suppression: Suppression, gone: frozenset[bytes]) ->
 
 
 def _erased_values(values: Values, account: Account, keys: PseudonymKeys) -> Values:
-    """What becomes of a row whose number was erased; a reduced one has to be reduced again."""
+    """The new values of a row whose number was erased; a reduced row must be reduced again."""
     wall = _wall_time(values, account).replace(minute=0, second=0)
     message = values["message"]
     text, segments = None, values["segments"]
@@ -197,7 +199,7 @@ def _erased_values(values: Values, account: Account, keys: PseudonymKeys) -> Val
 def _mask_mentions(
     values: Values, account: Account, keys: PseudonymKeys, suppression: Suppression
 ) -> Values:
-    """What becomes of a row to somebody else, whose text holds suppressed numbers."""
+    """The new values of a row to somebody else whose text mentions suppressed numbers."""
     message = suppression.mask_numbers(values["message"])
     if message == values["message"]:
         return {}
@@ -212,7 +214,7 @@ def _mask_mentions(
 
 
 def _mask_status(values: Values, suppression: Suppression) -> Values:
-    """Status and detail, and what is read from them, without suppressed numbers."""
+    """The new values of status, detail and outcome, without suppressed numbers."""
     old = values["status"], values["status_detail"]
     status, detail = (None if text is None else suppression.mask_numbers(text) for text in old)
     if (status, detail) == old:
@@ -228,9 +230,9 @@ def _mask_status(values: Values, suppression: Suppression) -> Values:
 
 
 def recover_original(values: Values, wall: datetime) -> tuple[str | None, str]:
-    """Phone and text of a row as the vendor wrote them, which its key was made of.
+    """Recover a row's phone and text as the vendor wrote them, from which its key was made.
 
-    Postgres cannot hold NUL and lone surrogates: the key tells which of them stood in the text.
+    Postgres cannot store NUL and lone surrogates; the key shows which of them the text had.
     """
     phone, message = values["phone"], values["message"]
     phones = dict.fromkeys((phone, phone and phone.replace(NUL_SYMBOL, NUL)))
@@ -256,7 +258,7 @@ def _wall_time(values: Values, account: Account) -> datetime:
 
 
 def reduce_row(values: Values, key: bytes) -> Values | None:
-    """A row without number and text; None where it has none any more."""
+    """Remove number and text from a row; None: it is already reduced."""
     if values["phone"] == REDUCED:
         return None
     return {
@@ -271,7 +273,7 @@ def reduce_row(values: Values, key: bytes) -> Values | None:
 
 
 def rekey_row(values: Values, keys: PseudonymKeys) -> Values:
-    """The row's pseudonyms under another key, as far as number and text are still there."""
+    """The row's pseudonyms under another key, as far as it still has number and text."""
     if values["phone"] == REDUCED:
         return {}
     return {
@@ -292,7 +294,7 @@ def _recipient(phone: str | None, keys: PseudonymKeys) -> UUID | None:
 
 
 def shown_template(text: str) -> str | None:
-    """What is shown of a text, the rule for all: loads, recounts, labels; None: it was taken out."""
+    """Mask a text for loads, recounts and labels; None: the text was erased or reduced."""
     from dagster_project.vendors.calltouch.people import mask_text  # as in ``context``
 
     return None if text.startswith((ERASED, REDUCED)) else mask_text(text)

@@ -1,15 +1,14 @@
-"""Phone numbers as Calltouch writes them, in E.164, with their country.
+"""Read phone numbers as Calltouch writes them: E.164 and country.
 
-Plain numbers of eleven digits, Russian mobiles (``79…``, ``89…``) and Kazakhstan (``77…``,
-``87…``), follow a rule that answers as the ``phonenumbers`` library does (a test asks it about
-every prefix), at a hundredth of its cost. All else is the library's: a number without ``+`` is
-read as one dialled in Russia, then as an international one; one with ``+8`` as an international one,
-then as one dialled in Russia, which a ``+`` came before by mistake. A valid reading wins over a
-possible one. What is not even possible has no E.164 form.
+Plain numbers of eleven digits, Russian mobiles (``79…``, ``89…``) and Kazakhstan (``77…``, ``87…``), are read by
+a rule that gives the same result as the ``phonenumbers`` library (a test compares every prefix), at a hundredth
+of its cost. The library reads all others. A number without ``+`` is read as dialled in Russia, then as
+international; one with ``+8`` as international, then as dialled in Russia with a mistaken ``+``. A valid reading
+wins over a possible one. A number that is not possible has no E.164 form.
 
-A number that lacks a digit is nobody's. Without ``+`` or ``00`` that is one of fewer than ten digits,
-and one of ten that begins with 7 or 8, unless these ten are a valid number: the first of them may be an
-area's, and is more often the country's or that which is dialled before an area.
+A number that lacks a digit is nobody's. Without ``+`` or ``00`` that is a number of fewer than ten digits, and one
+of ten that begins with 7 or 8, unless these ten are a valid number: its first digit may belong to the area code,
+but is more often the country code or the trunk prefix.
 
 E.164 rests on what is *possible* (country code and length), not on what is *valid*: ranges are
 assigned every month, and a recipient's pseudonym must not change with the library's version.
@@ -29,7 +28,7 @@ HOME_REGION: Final = "RU"
 HOME_CODE: Final = 7
 COUNTRY_OF_SECOND_DIGIT: Final = {"9": "RU", "7": "KZ"}
 WORLD: Final = "001"
-"""What the library calls the country of numbers that belong to none."""
+"""The library's country for numbers that belong to none."""
 
 _PLAIN: Final = re.compile(r"\+?[78]([79])([0-9]{9})")
 _MARKS: Final = re.compile(r"[ ()\-.\u00a0]")
@@ -37,11 +36,11 @@ _NOT_DIGITS: Final = re.compile(r"\D")
 _PLUS: Final = re.compile(r"[+＋]")
 _DIALLED_WITH_PLUS: Final = re.compile(r"\D*[+＋]\D*8")
 _AREA_AND_NUMBER: Final = 10
-"""Digits of a number in Russia and Kazakhstan, without what is dialled before them."""
+"""Digits of a number in Russia and Kazakhstan, without a prefix."""
 
 
 class Number(NamedTuple):
-    """``identity`` is what the recipient's pseudonym is taken of: E.164, or else the raw digits."""
+    """A number as read. ``identity``: the text of the recipient's pseudonym: E.164, or else the raw digits."""
 
     e164: str | None
     country: str | None
@@ -49,7 +48,7 @@ class Number(NamedTuple):
 
 
 def read_number(phone: str) -> Number:
-    """The number behind a text in any mask."""
+    """Read the number in a text, in any format."""
     plain = _PLAIN.fullmatch(_MARKS.sub("", phone))
     if plain is None:
         return ask_library(phone)
@@ -89,7 +88,7 @@ def _is_possible(number: PhoneNumber) -> bool:
 
 
 def _is_whole(number: PhoneNumber, phone: str) -> bool:
-    """Whether a number without ``+`` lacks no digit, as far as that can be told."""
+    """Whether a number without ``+`` has all of its digits, as far as that can be decided."""
     digits = _NOT_DIGITS.sub("", phone).removesuffix(number.extension or "")
     if digits.startswith("00"):
         return True

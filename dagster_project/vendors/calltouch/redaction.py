@@ -1,9 +1,9 @@
-"""Pages of Calltouch's SMS without personal data: of erased people, or of days that have grown old.
+"""Remove personal data from pages of Calltouch's SMS: of erased people, and of old days.
 
-An SMS to an erased number keeps its day, hour, status and segments: ``phoneNumber`` and text become
-``(erased)``, the text with as many points after it as make it cost what it did, and the second is cut to
-the hour; a text that is null stays null. Where an erased number stands in the text of an SMS to somebody else, its digits become 0. Rows
-are made of the page as it is then, so they and their keys are the same at every load and replay.
+An SMS to an erased number keeps its day, hour, status and segments. ``phoneNumber`` and text become ``(erased)``;
+points are added to the text until it has as many segments as before; minute and second become 0; a null text
+stays null. In an SMS to somebody else, the digits of an erased number become 0. Rows are encoded from the
+redacted page, so rows and keys are the same at every load and replay.
 
 Pure: no clock, no environment, no I/O.
 """
@@ -43,31 +43,31 @@ _JSON_TEXT: Final = re.compile(r'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _JSON_TOKEN: Final = re.compile(_JSON_TEXT.pattern + r"|-?[0-9][0-9.eE+-]*+", re.DOTALL)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_BYTE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Lone surrogates that no byte is read as."""
+"""Lone surrogates that do not stand for an undecodable byte."""
 _ESCAPED: Final = re.compile(r"\\+u([0-9A-Fa-f]{4})")
 _DATE: Final = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _ONE_SEGMENT: Final = 160
 _MORE_SEGMENTS: Final = 153
-"""Characters of GSM-7 that a text of one segment holds, and each segment of a longer one."""
+"""GSM-7 characters in a text of one segment, and in each segment of a longer text."""
 _Change = Callable[[bytes], bytes | None]
 
 
 def erased_text(segments: int) -> str:
-    """What stands for the text of an SMS to an erased number."""
+    """The replacement for the text of an SMS to an erased number, with the same segments."""
     if segments < 2:
         return ERASED
     return ERASED.ljust(max(_MORE_SEGMENTS * (segments - 1), _ONE_SEGMENT) + 1, ".")
 
 
 def redact(answer: Response, suppression: Suppression) -> Response:
-    """The answer without suppressed numbers; itself, where it has none."""
+    """Remove suppressed numbers from a response; returns the same response if it has none."""
     page = answer.page if isinstance(answer, SmsResponse) else None
     body = _redact_page(answer.body, page, suppression)
     return answer if body is None else replace(Response(**answer.values()), body=body)
 
 
 def redact_body(body: bytes, suppression: Suppression) -> bytes | None:
-    """A page without suppressed numbers; None, where it has none."""
+    """Remove suppressed numbers from a page; None: it has none."""
     return _redact_page(body, None, suppression)
 
 
@@ -95,7 +95,7 @@ def _redact_page(body: bytes, page: SmsPage | None, suppression: Suppression) ->
 
 
 def _find_suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
-    """Which of the page's rows hold a suppressed number; all, where they have more than their texts."""
+    """Find the page's rows with a suppressed number; all rows, if some have unknown keys."""
     rows = page.rows
     if any(name.startswith("unknown_key") for name in page.counts):
         return range(len(rows))
@@ -113,7 +113,7 @@ def _find_suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
 
 
 def _element_numbers(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
-    """Where among the page's elements these rows are, and all that could not be read."""
+    """The numbers of these rows among the page's elements, and of all elements that could not be read."""
     found, number = set(), 0
     for place, (start, end) in enumerate(row_spans(body)):
         if number < len(page.sources) and body[start:end] == page.sources[number]:
@@ -126,19 +126,19 @@ def _element_numbers(page: SmsPage, suspects: Collection[int], body: bytes) -> s
 
 
 def _texts_around(body: bytes) -> list[str]:
-    """What stands before the list of a page, and after the last key of its last element."""
+    """The texts before a page's list, and after the last key of its last element."""
     last_key = max(body.rfind(b'"%b"' % key.encode()) for key in KEYS)
     texts = body[: body.find(b"smsDetails")], body[last_key:]
     return [text.decode("utf-8", "replace") for text in texts]
 
 
 def _redact_rest(body: bytes, suppression: Suppression) -> bytes:
-    """What is no element of a page, without suppressed numbers in its texts; totals stay."""
+    """Mask suppressed numbers in the texts outside of a page's elements; totals stay."""
     return _to_bytes(_mask_tokens(_to_text(body), suppression, _JSON_TEXT))
 
 
 def _mask_tokens(written: str, suppression: Suppression, tokens: re.Pattern[str]) -> str:
-    """JSON, whole or in part, without suppressed numbers in these tokens; all else as it was written."""
+    """Mask suppressed numbers in these tokens of a JSON text; the rest stays as it was written."""
     return tokens.sub(lambda match: _mask_token(match[0], suppression), written)
 
 
@@ -161,7 +161,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _to_text(source: bytes) -> str:
-    """The characters of a source; a byte that is not UTF-8 is a lone surrogate, and a byte again later."""
+    """Decode a source; a byte that is not UTF-8 becomes a lone surrogate, which ``_to_bytes`` converts back."""
     return source.decode("utf-8", "surrogateescape")
 
 
@@ -175,9 +175,9 @@ def _rewrite_elements(
     suspects: Collection[int] | None = None,
     around: Callable[[bytes], bytes] = bytes,
 ) -> bytes | None:
-    """The page with those elements changed for which ``change`` has something; None: nothing changed.
+    """Rewrite the elements that ``change`` returns a replacement for; None: nothing changed.
 
-    ``around`` has what stands before the first and after the last element.
+    ``around`` rewrites what is before the first and after the last element.
     """
     body = body.removeprefix(BOM)
     places = row_spans(body)
@@ -194,9 +194,9 @@ def _rewrite_elements(
 
 
 def _redact_source(source: bytes, suppression: Suppression) -> bytes | None:
-    """One element: erased, where it is the person's own; else with the number taken out of its tokens.
+    """Erase an element of a suppressed person; in any other, mask the number in its tokens.
 
-    Of an element that cannot be read nothing is left where it is the person's own, or no JSON.
+    An element that cannot be read is replaced as a whole if it is the person's own, or no JSON.
     """
     text = _to_text(source)
     value, is_readable = _parse_utf8_json(source), True
@@ -228,7 +228,7 @@ def _erase_element(value: dict[str, Any], suppression: Suppression) -> dict[str,
     if isinstance(value.get("smsMessage"), str):
         kept["smsMessage"] = erased_text(segments_of(sanitize(value["smsMessage"], Counter())))
     elif value.get("smsMessage") is not None:
-        kept["smsMessage"] = 0  # no text, and set aside as it was
+        kept["smsMessage"] = 0  # no text, so that it is rejected as before
     return kept
 
 
@@ -239,14 +239,14 @@ def _mask_value(value: Any, suppression: Suppression) -> Any:
 
 
 def _digits_of(value: float) -> str:
-    """A number in all of its digits; a phone that went through a table is ``7.9161234567e10``."""
+    """A number in all of its digits; a phone from a spreadsheet may be ``7.9161234567e10``."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
 
 
 def _parse_utf8_json(source: bytes) -> Any:
-    """The element as JSON; None where it is no such thing, or not UTF-8."""
+    """Parse an element; None: it is not JSON, or not UTF-8."""
     try:
         return _parse_json(source.decode())
     except UnicodeDecodeError:
@@ -265,19 +265,19 @@ def _dump_json(value: Any) -> bytes:
 
 
 def _day_of(value: Any) -> date | None:
-    """The day of an element, or the one after it where it may lie on either."""
+    """The day of an element; the later one if it may be on either of two."""
     written = value.get("dateSent") if isinstance(value, dict) else None
     return latest_day(written) if isinstance(written, str) else None
 
 
 def redact_reject(original: str, suppression: Suppression) -> str | None:
-    """A rejected record as the redacted page would have it; None where it holds no such number."""
+    """Rewrite a reject as in the redacted page; None: it has no suppressed number."""
     changed = _redact_source(original.encode("utf-8", "surrogatepass"), suppression)
     return None if changed is None else _to_text(changed)
 
 
 def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
-    """What a page holds of the numbers."""
+    """Find the numbers in a page."""
     try:
         page = decode_page(body)
     except NotSmsPage:
@@ -295,7 +295,7 @@ def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
 
 
 def find_in_reject(original: str, suppression: Suppression) -> Occurrences:
-    """What a rejected record holds of the numbers."""
+    """Find the numbers in a reject."""
     return _find_in_element(original.encode("utf-8", "surrogatepass"), suppression)
 
 
@@ -316,14 +316,14 @@ def _add_up(parts: Iterable[Occurrences]) -> Occurrences:
 
 
 def reduced_status(text: str | None) -> str | None:
-    """A status or its detail as it stays; a wording that is not the vendor's may tell of a person."""
+    """Reduce a status or its detail: a wording that is not the vendor's may be about a person."""
     return text if text is None or is_known(text) else REDUCED
 
 
 def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
-    """A page in which SMS of earlier days, and such of no day, are without number and text.
+    """Remove number and text from a page's SMS of earlier days, and from those without a day.
 
-    A text that is null stays null; a number that is null becomes as the others, which marks the SMS.
+    A null text stays null. A null number is replaced like any other, which marks the SMS as reduced.
     """
 
     def change(source: bytes) -> bytes | None:
@@ -336,7 +336,7 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
         kept = {"dateSent": value["dateSent"]}
         for key in ("smsStatus", "smsStatusDetail"):
             status = value.get(key)
-            # A status that is no text stays one, so that the record is set aside as it was.
+            # A status that is no text becomes a number, so that the record is rejected as before.
             kept[key] = reduced_status(status) if isinstance(status, str | None) else 0
         text = None if value.get("smsMessage") is None else REDUCED
         return _dump_json({"phoneNumber": REDUCED, **kept, "smsMessage": text})

@@ -1,16 +1,15 @@
-"""Calltouch's SMS, from the answer of a page to rows of ``warehouse.calltouch_sms``.
+"""Encode a page of Calltouch's SMS as rows of ``warehouse.calltouch_sms``.
 
 Grain: one row for each SMS that the vendor lists, equal ones included; the loader numbers those by
-``occurrence``. Key: ``sms_key``, the first 16 bytes of SHA-256 over phone, second and text as
-received, since the vendor gives no id; a phone that is null has the length -1 there, and a text that
-is null is a byte that no text has, so that either differs from an empty one. A status that matures changes the row, not its key. The day
-is the one that the vendor wrote, in the site's time zone.
+``occurrence``. Key: ``sms_key``, the first 16 bytes of SHA-256 over phone, second and text as received, since the
+vendor gives no id. A null phone enters the key with the length -1, and a null text as a byte that no text has, so
+both differ from empty ones. A status that matures changes the row, not its key. The day is the one that the vendor
+wrote, in the site's time zone.
 
-``encode_one`` says what a row is, one row at a time. ``plain_rows`` does the same, byte for byte,
-for whole columns of rows of the usual form, which is nearly all of them. A row that cannot be
-dated, or does not belong to the window, is rejected with its characters as received. What is null or
-absent is NULL: without a phone there is no recipient and no country, without a text no template and no
-segments, without a status the outcome is undetermined.
+``encode_one`` defines a row. ``vectorized_rows.py`` encodes the same bytes for whole columns of rows of the usual
+form, which is nearly all of them. A row that has no readable date, or does not belong to the window, is rejected
+with its characters as received. Null and absent texts are NULL: without a phone there is no recipient and no
+country, without a text no template and no segments, without a status the outcome is undetermined.
 """
 
 from __future__ import annotations
@@ -105,15 +104,15 @@ TABLE: Final = Table(
 
 
 def row_encoder(secret: str) -> RowEncoder:
-    """Encodes pages with pseudonyms under ``PII_HASH_KEY``, and remembers from page to page."""
+    """The encoder of pages, with pseudonyms under ``PII_HASH_KEY``; it caches values between pages."""
     return partial(to_batch, context=RowContext.from_secret(secret))
 
 
 def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:
-    """The rows of one page: those of the usual form first, then the others; and the rejects.
+    """Encode the rows of one page, those of the usual form first, and its rejects.
 
     Raises:
-        NotSmsPage: the answer holds no rows; a client that proved its pages never yields one.
+        NotSmsPage: the response has no list of rows; a client that proves its pages never yields one.
     """
     page = answer.page if isinstance(answer, SmsResponse) else decode_page(answer.body)
     batch, others = encode_plain(page, window, context)
@@ -128,9 +127,9 @@ def to_batch(answer: Response, window: Window, context: RowContext) -> Batch:
 
 
 class Unplaceable(ValueError):
-    """A row that belongs to no day of the window; ``day`` is the one it claims, if any.
+    """A row that belongs to no day of the window; ``day`` is the one that it has, if any.
 
-    ``came`` tells the form of what cannot be read.
+    ``actual`` describes the form of what cannot be read.
     """
 
     def __init__(self, reason: str, day: date | None = None, actual: str | None = None) -> None:
@@ -147,10 +146,10 @@ class EncodedRow(NamedTuple):
 
 
 def encode_one(row: Row, window: Window, keys: PseudonymKeys, counts: Counter[str]) -> EncodedRow:
-    """One row of any form.
+    """Encode one row of any form.
 
     Raises:
-        Unplaceable: it cannot be dated, or lies outside the window.
+        Unplaceable: it has no readable date, or is outside the window.
     """
     zone = window.account.time_zone
     sent = read_sent(row.dateSent, zone)
@@ -178,10 +177,10 @@ def encode_one(row: Row, window: Window, keys: PseudonymKeys, counts: Counter[st
 
 
 def sms_key(phone: str | None, wall: datetime, message: str | None) -> bytes:
-    """SHA-256 over the phone's length in 4 bytes, phone, ``dd-mm-yyyy HH:MM:SS`` and text, cut to 16.
+    """The first 16 bytes of SHA-256 over the phone's length (4 bytes), phone, ``dd-mm-yyyy HH:MM:SS`` and text.
 
-    Phone and text as received, in UTF-8, where a lone surrogate stands for itself. No phone: the
-    length -1; no text: ``NO_TEXT``.
+    Phone and text are as received, in UTF-8, with lone surrogates encoded as they are. No phone: the length -1;
+    no text: ``NO_TEXT``.
     """
     number = NULL
     if phone is not None:
@@ -238,7 +237,7 @@ def _message(message: str | None, counts: Counter[str], keys: PseudonymKeys) -> 
 def _add_others(
     batch: Batch, page: SmsPage, others: list[int], body: bytes, window: Window, keys: PseudonymKeys
 ) -> None:
-    """Append the rows at ``others`` that can be placed; set the rest aside with their sources."""
+    """Append the rows at ``others`` that belong to the window; reject the rest with their sources."""
     encoded: list[EncodedRow] = []
     sources = page.sources
     for place in others:
@@ -260,7 +259,7 @@ def _add_others(
 
 
 def _uncount_incomplete(batch: Batch, row: Row, source: bytes) -> None:
-    """What a rejected row has no text for does not count: it is not among the loaded rows."""
+    """Uncount the missing texts of a rejected row, which is not among the loaded rows."""
     if isinstance(row, PartialSms):
         nulls: Counter[str] = Counter()
         absent: Counter[str] = Counter()

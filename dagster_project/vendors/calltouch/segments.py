@@ -1,4 +1,4 @@
-"""How many SMS segments a text takes: what the sender pays for.
+"""Count the SMS segments of a text, which the sender pays for.
 
 A text within the GSM 7 bit default alphabet (3GPP TS 23.038, clause 6.2.1) takes 7 bits a character:
 160 in one segment, 153 in each of several; a character of the extension table (clause 6.2.1.1) is an
@@ -23,10 +23,10 @@ ALPHABET: Final = (
 )
 EXTENSION: Final = "\f^{}\\[~]|€"
 MOST: Final = 32_767
-"""What a smallint column holds; no operator carries a text of so many."""
+"""The largest smallint; no operator sends a text of so many segments."""
 
 _ALWAYS_ONE: Final = 35
-"""Characters that fit into one segment whatever they are."""
+"""So many characters always fit into one segment."""
 
 _INSIDE: Final = frozenset(ALPHABET + EXTENSION)
 _OUTSIDE: Final = re.compile(f"[^{re.escape(ALPHABET + EXTENSION)}]")

@@ -1,4 +1,4 @@
-"""Calltouch's section of the settings: the API, and each site with its token, time zone and points."""
+"""Calltouch's settings: the API, and each site with its token, time zone and points."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POINTS: Final = "CALLTOUCH_DAILY_POINTS"
 
 @dataclass(frozen=True)
 class CalltouchSite:
-    """One Calltouch project. ``daily_points`` is ``None`` where the budget is not bounded."""
+    """One Calltouch site. ``daily_points`` is ``None`` if there is no limit."""
 
     site_id: int
     token: SecretStr
@@ -120,7 +120,7 @@ class CalltouchSettings(VendorSettings):
 
 
 class _Sites(Section):
-    """The list of sites alone, which says what else has to be set."""
+    """The list of sites only, which decides what else must be set."""
 
     site_ids: Ids = Field(default=(), validation_alias=SITES)
 

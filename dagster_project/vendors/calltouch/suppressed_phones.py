@@ -1,7 +1,7 @@
-"""Which phone fields are an erased person's, and by which pseudonyms rows of theirs may be known.
+"""Find the phone fields of erased people, and the pseudonyms that their rows may have.
 
-A field that reads as one whole number is that number's alone. Any other (two numbers in one field, a number
-with something beside it, a national spelling of another country) is searched as texts are.
+A field that is one whole number belongs to that number only. Any other field (two numbers, a number with other
+text, another country's national spelling) is searched like a text.
 
 Pure: no clock, no environment, no I/O.
 """
@@ -24,14 +24,14 @@ _PLAIN_STARTS: Final = frozenset(
 )
 _PLAIN: Final = re.compile(r"\+?[78]([79][0-9]{9})")
 _TRUNK: Final = 1
-"""Digits that a whole number may be written with beyond those of E.164: what is dialled before it at home."""
+"""How many digits a whole number may have beyond E.164: a trunk prefix."""
 
 
 def identify(typed: str) -> Identity | None:
-    """The one full number that a person typed, in any mask; None where it is anything else.
+    """Read the one full number that a person typed, in any format; None: it is anything else.
 
-    With ``+`` a number of possible length will do. Without it the number has to be a valid one, dialled in
-    Russia or with its country's code: a digit too few or too many would be another number's.
+    With ``+`` a number of possible length is accepted. Without ``+`` it must be valid, as dialled in Russia or
+    with its country code: a digit too few or too many would make it another number.
     """
     digits = read_one_number(typed)
     if not digits:
@@ -46,7 +46,7 @@ def identify(typed: str) -> Identity | None:
 
 
 def own_phones(phones: Iterable[str], suppression: Suppression) -> set[str]:
-    """Those of many phone fields that are a suppressed number's."""
+    """Find those of many phone fields that belong to suppressed numbers."""
     by_identity: dict[str, list[str]] = {}
     odd: list[str] = []
     for phone in phones:
@@ -67,10 +67,10 @@ def own_phones(phones: Iterable[str], suppression: Suppression) -> set[str]:
 
 
 def identities_of(identity: Identity) -> set[str]:
-    """What the number may be known by where a row was read in another way than by its E.164.
+    """All identities that rows of a number may have, if they were not read as its E.164.
 
-    Reduced rows have no number any more: a national spelling was read as a number of Russia, or as the
-    bare digits, and its pseudonym is that reading's.
+    Reduced rows have no number any more: a national spelling may have been read as a Russian number, or as
+    plain digits, and the pseudonym is that of this reading.
     """
     found = {identity.number}
     if not identity.number.startswith("+") or identity.tail is None:
@@ -95,7 +95,7 @@ def _is_plain(phone: str) -> bool:
 
 @lru_cache(maxsize=65_536)
 def _is_whole(phone: str) -> bool:
-    """Whether the field is one valid number and hardly a digit more."""
+    """Whether the field is one valid number, with at most a trunk prefix."""
     number = read_number(phone).e164
     digits = sum(map(str.isdigit, phone))
     return number is not None and digits < len(number) + _TRUNK and _is_valid(number)

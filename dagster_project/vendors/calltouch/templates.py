@@ -1,12 +1,11 @@
-"""The template of an SMS: its text with everything masked that varies from one SMS to the next.
+"""Make the template of an SMS: its text with everything masked that varies between SMS.
 
-Masked are e-mail addresses, links, tokens that hold a digit (with the digits, spaces and marks
-that continue them: phone numbers, dates, sums, codes), and the secret that follows ``код``,
-``пароль``, ``code`` and their like. Between such a word and the secret may stand words that only
-describe it (``код для входа: …``) and a colon.
+Masked are e-mail addresses, links, tokens with a digit (with the digits, spaces and marks that continue them:
+phone numbers, dates, sums, codes), and the secret after a word such as ``код``, ``пароль`` or ``code``. Words that
+describe the secret (``код для входа: …``) and a colon may be between the two.
 
-Names of people stay: a template says nothing of how many people had it, so who publishes one
-counts its recipients first. Every pattern is linear in the length of the text.
+Names of people stay. A template does not say how many people received it, so recipients must be counted before
+one is published. Every pattern is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _DESCRIBES: Final = frozenset(_DESCRIPTIONS.split())
 
 
 def template_of(text: str) -> str:
-    """``text``, masked: ``{email}``, ``{link}``, ``{code}`` and ``#`` stand for what varied."""
+    """Mask a text: ``{email}``, ``{link}``, ``{code}`` and ``#`` replace what varies."""
     if "/" in text or "www." in text:
         text = " ".join(map(_mask_link, text.split(" ")))
     if "@" in text:
@@ -59,7 +58,7 @@ def _mask_link(piece: str) -> str:
 
 
 def _mask_secret(match: re.Match[str]) -> str:
-    """Mask the first word that does not merely describe, and the first after a colon."""
+    """Mask the first word that is no description, and the first word after a colon."""
     secret_seen = False
     kept = [match[0][: match.start(1) - match.start()]]
     for gap, word in _WORD.findall(match[1]):

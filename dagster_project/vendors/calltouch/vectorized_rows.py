@@ -1,9 +1,9 @@
-"""Rows of the usual form, a page at a time: what ``rows.encode_one`` says, by columns.
+"""Encode rows of the usual form by columns, a page at a time, to the same bytes as ``rows.encode_one``.
 
-Of the usual form are rows with a second written ``dd-mm-yyyy HH:MM:SS`` within the window, and with
-texts that Postgres can store, or null. Their fields up to ``sent_at`` have a fixed length, and so have those
-up to ``recipient`` where the phone is a plain number: NumPy lays them out as structures. An unusual
-phone, the status, the template and the segments come from memory.
+Rows of the usual form have a time ``dd-mm-yyyy HH:MM:SS`` within the window, and texts that are null or that
+Postgres can store. Their fields up to ``sent_at`` have a fixed length, and those up to ``recipient`` too if the
+phone is a plain number: NumPy lays them out as structures. Unusual phones, statuses, templates and segments come
+from caches.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _DASH: Final = ord("-")
 
 
 class PlainRows(NamedTuple):
-    """Rows of the usual form, by columns; ``wall`` is what ``seconds`` say, in seconds since 2000.
+    """Rows of the usual form, by columns; ``wall``: the times of ``seconds``, in seconds since 2000.
 
     ``messages`` are the texts in UTF-8, ``NO_TEXT`` for ``None``. ``complete``: nothing is ``None``.
     """
@@ -95,7 +95,7 @@ class PlainRows(NamedTuple):
 
 
 def encode_plain(page: SmsPage, window: Window, context: RowContext) -> tuple[Batch, list[int]]:
-    """The batch of the page's rows of the usual form, in their order; and where the others are."""
+    """Encode the page's rows of the usual form, in order; return the batch and the positions of the others."""
     plain, others = _choose(page, window)
     return _encode(plain, window, context), others
 
@@ -124,7 +124,7 @@ def _choose(page: SmsPage, window: Window) -> tuple[PlainRows, list[int]]:
 
 
 def _choose_usual_texts(page: SmsPage) -> tuple[Sequence[Row], list[int]]:
-    """Rows with a second of the usual length and storable texts; and where the others are."""
+    """Choose rows with a time of the usual length and storable texts; return also the positions of the others."""
     if page.clean and set(map(len, [row.dateSent for row in page.rows])) <= {SECOND}:
         return page.rows, []
     usual, others = [], []
@@ -189,7 +189,7 @@ def _head_fields(
 
 
 def _phone_fields(plain: PlainRows, context: RowContext) -> tuple[list[bytes], list[bytes]]:
-    """The encoded fields ``phone`` to ``recipient``; and phone and second as they enter the key."""
+    """The encoded fields ``phone`` to ``recipient``; and phone and time in the form for the key."""
     phones = _phone_characters(plain)
     e164 = np.empty((len(phones), E164), np.uint8)
     e164[:, :2] = _PLUS_SEVEN
@@ -213,7 +213,7 @@ def _phone_fields(plain: PlainRows, context: RowContext) -> tuple[list[bytes], l
 
 
 def _message_fields(plain: PlainRows) -> tuple[list[bytes], list[bytes]]:
-    """The encoded field ``message``: lengths, and what they are the lengths of."""
+    """The encoded field ``message``: its lengths and its texts."""
     sizes = np.fromiter(map(len, plain.messages), ">i4", len(plain.messages))
     absent = _rows_without_text(plain)
     sizes[absent] = NULL_SIZE
@@ -231,7 +231,7 @@ def _rows_without_text(plain: PlainRows) -> list[int]:
 
 
 def _phone_characters(plain: PlainRows) -> Characters:
-    """Eleven characters a phone; question marks where it has more or fewer, or is null."""
+    """Eleven characters for each phone; question marks if it has more or fewer, or is null."""
     phones = [_NO_PHONE if phone is None else phone for phone in plain.phones]
     if not set(map(len, phones)) <= {PHONE}:
         phones = [phone if len(phone) == PHONE else _NO_PHONE for phone in phones]
@@ -254,7 +254,7 @@ def _matrix(characters: str | bytes, width: int) -> Characters:
 
 
 def _new_structures(layout: np.dtype[np.void], count: int) -> Structures:
-    """``count`` structures whose ``…_size`` fields hold what they have to."""
+    """Make ``count`` structures with their ``…_size`` fields filled in."""
     structures = np.empty(count, layout)
     names = layout.names or ()
     for name in names:
