@@ -31,10 +31,15 @@ from dagster_project.orchestration.day_events import DayEvents
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.relations import RESPONSES, table_metadata
-from dagster_project.orchestration.reporter import Reporter, UnreportedDays, read_unreported
+from dagster_project.orchestration.reporter import (
+    HEARTBEAT_SECONDS,
+    Reporter,
+    UnreportedDays,
+    read_unreported,
+)
 from dagster_project.pipeline.due_days import Due
 from dagster_project.pipeline.feed_run import FeedRun
-from dagster_project.pipeline.outcomes import WindowDone
+from dagster_project.pipeline.outcomes import HEARTBEAT, WindowDone
 from dagster_project.pipeline.runner import (
     RunScope,
     extract_days,
@@ -171,19 +176,24 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             already,
             _days_to_ask(feed, due),
             newest_first=not config.oldest_first,
+            heartbeat=HEARTBEAT_SECONDS,
         )
         events = DayEvents(context, feed_run, asked=ask, loaded=load)
         step = (refresh_days if load else extract_days) if ask else replay_days
         done = 0
-        for chunk in step(feed_run, scope):
-            reporter.add(chunk, events.write)
-            done += len(chunk.days)
-            report.progress(context, feed, chunk, done, len(days))
-            if due is not None and nights.may_wait(due, chunk):
-                context.log.info(nights.waiting_message(chunk))
-            else:
-                problems += chunk.problems
-            problems += chunk.doubts if load else []
+        with reporter:
+            for chunk in step(feed_run, scope):
+                if chunk is HEARTBEAT:
+                    reporter.write_due()
+                    continue
+                reporter.add(chunk, events.write)
+                done += len(chunk.days)
+                report.progress(context, feed, chunk, done, len(days))
+                if due is not None and nights.may_wait(due, chunk):
+                    context.log.info(nights.waiting_message(chunk))
+                else:
+                    problems += chunk.problems
+                problems += chunk.doubts if load else []
         if load:
             reporter.add(WindowDone(), events.write_source)
         reporter.write()

@@ -50,7 +50,7 @@ class DayEvents:
         A day whose checks could not be written is not materialized again when it is tried again.
         """
         self._materialize(chunk)
-        if self._loaded:
+        if self._loaded and chunk.days:
             targets = {day: at for day in chunk.days if (at := self._materialized.get(day))}
             found = checks.evaluations(self._context, self._feed_run, chunk.days, targets)
             self._log(found)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from time import monotonic
 
 from dagster_project.errors import WarehouseError
 from dagster_project.model.receipt import Receipt
@@ -27,6 +28,10 @@ FAILURES_IN_A_ROW = 2
 """So many, and Dagster's storage is taken to be down until the next window ends."""
 MOST_DAYS = 100
 """That are written together: a transaction of a second at most, and few days to try again."""
+WAITING_SECONDS = 0.3
+"""Days wait so long for others, so that Dagster shows them within a second of their commit."""
+HEARTBEAT_SECONDS = 0.25
+"""How often to see whether they have waited that long."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +41,42 @@ class _Waiting:
 
 
 class Reporter:
-    """Writes events; what cannot be written waits."""
+    """Writes events; what cannot be written waits. Left as a context, however, it writes what waits."""
 
     def __init__(self, feed_run: FeedRun) -> None:
         self._feed_run = feed_run
         self._waiting: deque[_Waiting] = deque()
         self._failure: Exception | None = None
+        self._new = 0
+        self._oldest = 0.0
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.write()
 
     def add(self, chunk: WindowDone, write: Write) -> None:
-        """Have the chunk written, days first, and what is not of a day last."""
+        """Have the chunk written soon, days first, and what is not of a day last."""
+        if not self._new:
+            self._oldest = monotonic()
+        self._new += max(1, len(chunk.days))
         for day, receipts in chunk.days.items():
             of_day = replace(chunk, days={day: receipts}, problems=[])
             self._waiting.append(_Waiting(of_day, write))
-        self._waiting.append(_Waiting(replace(chunk, days={}), write))
-        self.write()
+        if chunk.problems or not chunk.days:
+            self._waiting.append(_Waiting(replace(chunk, days={}), write))
+        self.write_due()
+
+    def write_due(self) -> None:
+        """Write what was added, once it has waited for others or is enough."""
+        has_waited = monotonic() - self._oldest >= WAITING_SECONDS
+        if self._new and (has_waited or self._new >= MOST_DAYS):
+            self.write()
 
     def write(self) -> None:
         """Try all that waits once: together, and one by one where that fails."""
+        self._new = 0
         left, self._waiting = self._waiting, deque()
         failures = 0
         while left and failures < FAILURES_IN_A_ROW:

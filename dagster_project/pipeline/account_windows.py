@@ -28,7 +28,7 @@ from dagster_project.pipeline.due_days import expect_rows, limits_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import extract_window
 from dagster_project.pipeline.outcomes import WindowResult, no_points_error, vendor_down_error
-from dagster_project.pipeline.planner import next_window, planned_windows
+from dagster_project.pipeline.planner import RequestLimits, next_window, planned_windows
 from dagster_project.pipeline.split import load_in_parts
 
 HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
@@ -100,8 +100,9 @@ class WindowQueue:
         limits = limits_of(run.feed)
         while self._todo:
             with run.connections.reading() as connection:
-                rows = expect_rows(connection, account, self._todo)
                 calls = calls_left(run.feed, run.settings, connection, account)
+                near = self._next_days(limits, calls)
+                rows = expect_rows(connection, account, near)
             if self.left:  # the budget refused a day: spend nothing on days of unknown size
                 rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
             days, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
@@ -114,6 +115,15 @@ class WindowQueue:
                 self.concurrency.suit(sum(rows[day].rows for day in days))
             yield partial(load_in_parts, run, Window(days[0], days[-1], account), None, stats)
             stats = ExtractStats()
+
+    def _next_days(self, limits: RequestLimits, calls: int | None) -> Collection[date]:
+        """The days among which the next window is: of one a call, with no budget, the next day alone.
+
+        To plan all that is left for each day would take a long run a time that grows with its square.
+        """
+        if limits.rows_a_call or calls is not None:
+            return self._todo
+        return [max(self._todo) if self._newest_first else min(self._todo)]
 
     def drop(self) -> None:
         """Drop the remaining days."""

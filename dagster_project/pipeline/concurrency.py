@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TypeVar
 
@@ -87,9 +87,11 @@ def run_concurrently(
 
 
 def run_accounts(
-    jobs: Mapping[str, Job[Result]], stop: Callable[[], None]
-) -> Generator[Result, None, None]:
+    jobs: Mapping[str, Job[Result]], stop: Callable[[], None], heartbeat: float | None = None
+) -> Generator[Result | None, None, None]:
     """Run each job in a thread of its own, which its key names, and yield what they yield as it comes.
+
+    Where nothing comes for ``heartbeat`` seconds, None is yielded.
 
     Where a job fails or the consumer stops early, ``stop`` is called and what was raised is raised at
     once; the threads are waited for no longer than ``STOPPING_SECONDS``.
@@ -110,7 +112,11 @@ def run_accounts(
     try:
         working = len(threads)
         while working:
-            is_end, result = results.get()
+            try:
+                is_end, result = results.get(timeout=heartbeat)
+            except Empty:
+                yield None
+                continue
             if not is_end:
                 yield result  # type: ignore[misc]
                 continue

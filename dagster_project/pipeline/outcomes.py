@@ -90,6 +90,10 @@ class WindowDone(WindowResult):
         ]
 
 
+HEARTBEAT = WindowDone()
+"""No window has ended for a while; see ``RunScope``."""
+
+
 class TooManyRows(Exception):
     """The first page announced more rows than one transaction should hold."""
 

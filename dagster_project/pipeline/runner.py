@@ -22,7 +22,7 @@ from dagster_project.model.window import Account
 from dagster_project.pipeline.account_windows import extract_account, refresh_account
 from dagster_project.pipeline.concurrency import run_accounts
 from dagster_project.pipeline.feed_run import FeedRun
-from dagster_project.pipeline.outcomes import Cost, Stopped, WindowDone, WindowResult
+from dagster_project.pipeline.outcomes import HEARTBEAT, Cost, Stopped, WindowDone, WindowResult
 from dagster_project.pipeline.replay import replay_account
 from dagster_project.warehouse.ledger import load_receipts
 
@@ -33,7 +33,7 @@ class RunScope:
 
     ``accounts``: only these; empty: all that are configured. ``already``: receipts of an earlier try of
     the run; those days are not asked again. ``due``: for each account the days that are to be asked for;
-    None: all.
+    None: all. ``heartbeat``: where no window ends for so many seconds, ``HEARTBEAT`` is yielded.
     """
 
     days: Collection[date]
@@ -41,6 +41,7 @@ class RunScope:
     already: Mapping[tuple[str, date], Receipt] = field(default_factory=dict)
     due: Mapping[str, Collection[date]] | None = None
     newest_first: bool = True
+    heartbeat: float | None = None
 
     def days_of(self, account: Account) -> set[date]:
         """The account's days, those of an earlier try among them."""
@@ -183,9 +184,9 @@ def _run_days(run: FeedRun, scope: RunScope, step: Step) -> Iterator[WindowDone]
         for account in accounts
         if to_ask[account.label]
     }
-    with closing(run_accounts(jobs, run.stop)) as results:
-        for account, result, seconds in results:
-            yield progress.take(account, result, seconds)
+    with closing(run_accounts(jobs, run.stop, scope.heartbeat)) as results:
+        for ended in results:
+            yield HEARTBEAT if ended is None else progress.take(*ended)
 
 
 def _timed(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import UTC, date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from dagster._core.events.log import EventLogEntry
 from dagster_postgres import PostgresEventLogStorage
 
+from dagster_project.orchestration import reporter
 from dagster_project.orchestration.event_log import SilentEventLog, event_batch
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
@@ -160,6 +162,43 @@ def test_a_run_of_many_days_writes_few_transactions(house: House) -> None:
     assert transactions["ASSET_MATERIALIZATION_PLANNED"] == 1
     assert transactions["ASSET_MATERIALIZATION"] == 1
     assert transactions["ASSET_CHECK_EVALUATION"] == 2  # the days', and the one of the source
+
+
+def test_days_that_come_one_by_one_wait_for_each_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "WAITING_SECONDS", 600)
+    assert house.refresh(DAYS, SOURCE)
+    run_id = house.instance.get_run_records(limit=1)[0].dagster_run.run_id
+    [(transactions, days)] = stored(
+        house,
+        "SELECT count(DISTINCT xmin::text), count(DISTINCT partition) FROM event_logs"
+        " WHERE run_id = %s AND dagster_event_type = 'ASSET_MATERIALIZATION'",
+        run_id,
+    )
+    assert (transactions, days) == (1, len(DAYS))
+    assert unreported(house) == 0
+
+
+def test_a_day_is_shown_before_a_slow_vendor_answers_for_the_next_one(
+    warehouse_with_dagster: Warehouse, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        running_sandbox(clock="2024-05-20T12:00:00+03:00", tellody={"latency": 2}) as slow,
+        operating(warehouse_with_dagster, scratch, monkeypatch, slow.settings_env()) as house,
+    ):
+        assert house.refresh(DAYS[:3], SOURCE)
+        loaded_at = house.rows("SELECT day, loaded_at FROM ops.load_receipt ORDER BY loaded_at")
+        shown_at = {
+            date.fromisoformat(day): at.replace(tzinfo=UTC)
+            for day, at in stored(
+                house,
+                "SELECT partition, timestamp FROM event_logs"
+                " WHERE dagster_event_type = 'ASSET_MATERIALIZATION'",
+            )
+        }
+    for (day, at), (_, next_at) in pairwise(loaded_at):
+        assert at <= shown_at[day] < next_at
 
 
 def test_days_whose_checks_cannot_be_written_are_not_materialized_twice(house: House) -> None:

@@ -7,7 +7,9 @@ from datetime import date
 import pytest
 
 from dagster_project.errors import AccessDenied, QuotaSpent, TryLater
-from dagster_project.pipeline.account_windows import refresh_account, windows_of
+from dagster_project.model.response import ExtractStats
+from dagster_project.pipeline.account_windows import WindowQueue, refresh_account, windows_of
+from dagster_project.pipeline.due_days import limits_of
 from dagster_project.sandbox.server import running_sandbox
 from dagster_project.transport import session
 from dagster_project.warehouse.connection import Warehouse
@@ -101,3 +103,21 @@ def test_a_vendor_that_is_down_is_not_asked_window_after_window(
     assert [type(problem) for problem in result.problems] == [TryLater] * 4
     assert "3 windows in a row failed" in result.problems[-1].what
     assert len(loading.extractions()) == 3
+
+
+def test_a_run_of_single_days_looks_at_one_of_them_at_a_time(
+    warehouse: Warehouse, loading: Loading
+) -> None:
+    """Planning all that is left for each would make long runs cost a day more than short ones."""
+    feed = feed_of("tellody_activity")
+    settings = loading.settings()
+    [account] = feed.accounts(settings)
+    days = until_last(5)
+    with loading.run(feed, settings) as run:
+        for newest_first, order in ((True, days[::-1]), (False, days)):
+            queue = WindowQueue(run, account, days, newest_first)
+            near = queue._next_days(limits_of(feed), None)
+            assert list(near) == order[:1]
+            jobs = [job.args[1] for job in queue.jobs(ExtractStats())]  # type: ignore[attr-defined]
+            assert [window.days for window in jobs] == [[day] for day in order]
+            assert set(queue._next_days(limits_of(feed), 3)) == set()

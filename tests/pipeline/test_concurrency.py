@@ -156,6 +156,21 @@ def test_an_account_that_fails_stops_the_others_at_once() -> None:
     assert stopped.is_set()
 
 
+def test_while_no_result_comes_there_is_a_heartbeat_where_that_is_asked_for() -> None:
+    go_on = threading.Event()
+
+    def waiting() -> Iterator[int]:
+        yield 1
+        go_on.wait(timeout=30)
+        yield 2
+
+    results = run_accounts({"waiting": waiting}, go_on.set, heartbeat=0.01)
+    assert next(one for one in results if one is not None) == 1
+    assert next(results) is None
+    go_on.set()
+    assert [one for one in results if one is not None] == [2]
+
+
 def test_accounts_are_stopped_when_their_results_are_not_wanted_any_more() -> None:
     stopped = threading.Event()
 
