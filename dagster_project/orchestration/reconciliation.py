@@ -24,7 +24,7 @@ from dagster_project.warehouse.connection import Connection
 
 DESCRIPTION: Final = (
     "Over each finished month whose days are all settled, the sum of days equals what the vendor"
-    " answers for the whole month in one call. Not evaluated: nothing compared yet."
+    " answers for the whole month in one call. It warns while nothing is compared yet."
 )
 _NOTHING: Final = "nothing compared yet"
 _HEADER = (

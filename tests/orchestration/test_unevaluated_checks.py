@@ -71,15 +71,10 @@ def test_a_good_run_logs_no_message_that_outputs_are_absent(nights: Nights) -> N
 
 def test_nothing_compared_yet_is_not_green(nights: Nights) -> None:
     assert nights.house.refresh(days(2))
-    assert MONTH_ADDS_UP not in shown(nights), "not evaluated"
-    [check] = [
-        spec
-        for definition in nights.house.definitions.asset_checks or ()
-        for spec in definition.check_specs
-        if spec.asset_key == SMS
-    ]
-    assert (check.description or "").endswith("Not evaluated: nothing compared yet.")
+    assert MONTH_ADDS_UP not in shown(nights), "no month has ended of which a day is loaded"
+    assert nights.house.refresh([date(2024, 4, 30)])
+    assert shown(nights)[MONTH_ADDS_UP] == Status.FAILED, "by a run that loads days, as a warning"
     evaluation, _ = reconcile(nights, "calltouch")
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.WARN
-    assert (evaluation.description or "").startswith("nothing compared yet; ")
+    assert evaluation.description == "nothing compared yet; months that wait: 1"
