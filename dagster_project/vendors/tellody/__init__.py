@@ -1,1 +1,1 @@
-"""Tellody: totals of code activity, and the history of credit purchases."""
+"""Tellody: daily totals of messages and code activity, and the history of credit purchases."""

@@ -1,11 +1,11 @@
-"""``warehouse.tellody_activity``: one row a day, six totals. Pure: from the answer alone.
+"""Encode a response as the row of ``warehouse.tellody_activity``: one row a day, six totals. Pure.
 
-Source: UniqueCode, one call a day; its answer names no day, so the client writes the day that it
-asked for into the stored request. Key: the day, so that at most one row stands for it.
+Source: UniqueCode, one call a day. Its response has no day, so the client writes the requested day into the
+stored request. Key: the day, so there is at most one row for it.
 
-A total that is null or absent is NULL, never a zero. An answer in which one is of another kind than a
-whole number from 0 is set aside whole; an answer with none of the six is an error: the window fails and
-the old row stays. Keys that nobody documented are kept in ``extra`` as the vendor wrote them.
+A null or absent total is NULL, never zero. If a total is not a whole number from 0, the whole response is rejected.
+A response with none of the six totals is an error: the window fails, and the old row stays. Undocumented keys are
+kept in ``extra`` as the vendor wrote them.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ UNKNOWN_KEY: Final = "unknown_key:"
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
 LARGEST_TOTAL: Final = 2**60
-"""All six added up still are a bigint."""
+"""The largest total: the sum of six is still a bigint."""
 
 
 def to_batch(answer: Response, window: Window) -> Batch:
-    """The row of the day that the answer is about; none where that day is outside the window.
+    """Encode the row of the response's day; none if that day is outside the window.
 
     Raises:
-        AnswerNotTrusted: the answer is no object of totals, or one of the six is missing.
+        AnswerNotTrusted: the response is no object with any of the six totals.
     """
     day = requested_day(answer.request)
     if day not in window:
@@ -93,22 +93,22 @@ def to_batch(answer: Response, window: Window) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What an answer says: the totals that are there, by the vendor's key, and all other keys' slices."""
+    """A response's totals by the vendor's key, and the raw slices of all other keys."""
 
     values: Mapping[str, int | None]
     unknown: Mapping[str, bytes]
 
     def columns(self) -> dict[str, int | None]:
-        """All six by column name."""
+        """All six totals by column name."""
         return {column: self.values.get(key) for key, column in TOTALS.items()}
 
 
 def read_totals(body: bytes) -> Totals:
-    """The totals of an answer of the documented form.
+    """Read the totals of a response.
 
     Raises:
-        AnswerNotTrusted: none of the six is there.
-        ValueUnreadable: naming the key that cannot be counted with.
+        AnswerNotTrusted: it has none of the six totals.
+        ValueUnreadable: a total is no number; the error names its key.
     """
     try:
         slices = members(body)
@@ -143,7 +143,7 @@ def _total(key: str, value: bytes) -> int | None:
 
 
 def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
-    """No row, and the answer among the rejects."""
+    """A batch without a row, with the response as its reject."""
     batch = encode_batch(TABLE, [], _key)
     batch.received = 1
     batch.rejects.append(Reject(why.what, as_text(body), day))

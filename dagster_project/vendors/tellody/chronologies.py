@@ -1,8 +1,8 @@
-"""The fields that a Joda-Time blob derives from its instant, and what it means when they differ.
+"""Check the fields that a Joda-Time object derives from its instant, in any chronology.
 
-Joda reckons them in the blob's chronology, which the blob does not name. Every chronology but the ISO
-and the Buddhist one writes ``minimumDaysInFirstWeek``; the Buddhist one counts years from 543 BC. The
-days of the week and the time of day are the same in all of them.
+Joda computes them in the object's chronology, which the object does not name. Every chronology but the ISO and the
+Buddhist one writes ``minimumDaysInFirstWeek``; the Buddhist one counts years from 543 BC. Weekdays and the time of
+day are the same in all of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALENDAR_FIELDS = frozenset(
 
 
 def derive_fields(wall: datetime) -> dict[str, int]:
-    """What Joda's ISO chronology derives from a wall time of the years 0001 to 9999."""
+    """The fields that Joda's ISO chronology derives from a wall time of the years 0001 to 9999."""
     weekyear, week, weekday = wall.isocalendar()
     minute = wall.hour * 60 + wall.minute
     millis = wall.microsecond // 1000
@@ -59,12 +59,12 @@ def derive_fields(wall: datetime) -> dict[str, int]:
 
 
 def is_marked_not_iso(chronology: Any) -> bool:
-    """Whether a blob's ``chronology`` shows that its calendar fields are not the ISO calendar's."""
+    """Whether an object's ``chronology`` shows that its calendar fields are not ISO's."""
     return isinstance(chronology, Mapping) and _MARK in chronology
 
 
 def wrong_fields(blob: Mapping[str, Any], right: Mapping[str, int]) -> tuple[str, ...]:
-    """The fields that a blob gives, and that are not what they should be."""
+    """The fields of an object that are not as they should be."""
     return tuple(
         name
         for name, value in right.items()
@@ -75,9 +75,9 @@ def wrong_fields(blob: Mapping[str, Any], right: Mapping[str, int]) -> tuple[str
 def check_fields(
     blob: Mapping[str, Any], right: Mapping[str, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The contradictions of a blob that has ``millis``, and what is to be noted instead of them.
+    """The contradictory fields of an object with ``millis``, and notes instead of contradictions.
 
-    ``right``: what ``derived`` gives. In another chronology the calendar fields contradict nothing.
+    ``right``: the result of ``derive_fields``. In another chronology calendar fields contradict nothing.
     """
     wrong = wrong_fields(blob, right)
     if wrong and is_marked_not_iso(blob.get("chronology")):

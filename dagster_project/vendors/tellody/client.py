@@ -1,9 +1,8 @@
-"""Tellody's HTTP: the day's totals, and the history of purchases.
+"""Tellody's daily totals and purchase history over HTTP.
 
-Activity: one call a day, ``from`` the first to ``to`` the last millisecond of the account's local
-day, both included; a day of 23 or 25 hours is a day. The answer names no day, so the stored
-request does. Purchases: everything there ever was, see ``history.py``; nothing is handed on before
-it is proved whole. Both share one sign-in in each process.
+Activity: one call a day, ``from`` the first ``to`` the last millisecond of the account's local day, both included,
+also for days of 23 or 25 hours. The response has no day, so the stored request has it. Purchases: the whole history
+(``history.py``); nothing is yielded before it is proved complete. Both share one sign-in in each process.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _sessions_lock = threading.Lock()
 
 
 def shared_session(settings: TellodySettings, base_url: str) -> TellodySession:
-    """This process's session with a host; it stays signed in over feeds, windows and runs."""
+    """This process's session with a host, which stays signed in for all feeds, windows and runs."""
     key = (base_url, settings.username, settings.password)
     with _sessions_lock:
         if key not in _sessions:
@@ -45,20 +44,20 @@ def shared_session(settings: TellodySettings, base_url: str) -> TellodySession:
 
 
 class ActivityClient:
-    """Speaks UniqueCode. ``session`` is for tests; else the process's own is shared."""
+    """The client of UniqueCode. ``session`` is for tests; otherwise the process's session is shared."""
 
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.base_url)
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
-        """One answer a day of the window, in order."""
+        """Yield one response for each day of the window, in order."""
         for sequence, day in enumerate(window.days, start=1):
             answer = self._ask(Window(day, day, window.account), stats, sequence)
             stats.pages += 1
             yield replace(answer, request={**answer.request, "day": day.isoformat()})
 
     def totals(self, window: Window, stats: ExtractStats) -> dict[str, int | None]:
-        """The six totals of a whole window from one call, by column: to reconcile its days with.
+        """Fetch the six totals of a whole window in one call, by column, for reconciliation.
 
         Raises:
             AnswerNotTrusted: a total is no whole number, or none is there.
@@ -86,13 +85,13 @@ class ActivityClient:
 
 
 class PurchasesClient:
-    """Speaks PaymentHistory. ``session`` is for tests; else the process's own is shared."""
+    """The client of PaymentHistory. ``session`` is for tests; otherwise the process's session is shared."""
 
     def __init__(self, settings: TellodySettings, session: TellodySession | None = None) -> None:
         self._session = session or shared_session(settings, settings.payments_url)
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response | Restart]:
-        """The whole history, whatever the window: its rows pick what lies inside."""
+        """Yield the whole history, whatever the window; the rows inside the window are selected later."""
         history = read_history(partial(self._ask, stats))
         stats.vendor_total = history.total
         stats.pages = len(history.answers)

@@ -1,4 +1,4 @@
-"""All that the pipeline must know of Tellody: totals of messages, and purchases of credits."""
+"""Tellody's feeds: totals of messages, and purchases of credits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagster_project.vendors.tellody.settings import TellodySettings
 
 
 def accounts_of(source: str) -> Callable[[TellodySettings], tuple[Account, ...]]:
-    """The one account, by its label."""
+    """A function that lists the one account, by its label."""
     return lambda section: (Account(source, section.account, section.time_zone),)
 
 

@@ -1,13 +1,12 @@
-"""The whole purchase history, read until it is proved whole.
+"""Read the whole purchase history until it is proved complete.
 
-One question answers it where the server lets ``per_page`` exceed the count. Where it caps
-``per_page``, pages follow, newest first, and purchases that arrive meanwhile shift the rest down:
-some come twice, others are not seen. So what counts is not pages but purchases: reading goes on,
-anew from the first page if need be, until as many distinct ones were seen as the latest answer
-counts. Of a purchase that was read twice the later reading stands; where the earlier one is, its
-answer's request says so (``superseded``), so that a replay knows it too.
+One request suffices if the server accepts a ``per_page`` above the count. If it limits ``per_page``, pages follow,
+newest first, and purchases that arrive meanwhile shift the rest: some come twice, others are missed. So purchases
+are counted, not pages: reading goes on, again from the first page if necessary, until as many distinct purchases
+were seen as the latest response counts. If a purchase was read twice, the later reading is valid; the stored
+request of the earlier response names it (``superseded``), so that a replay knows it too.
 
-Pages that do not differ are an error, as is a history that never comes out even.
+Pages that do not differ are an error, and so is a history whose numbers never agree.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from dagster_project.vendors.tellody.payment_page import (
 ALL_AT_ONCE: Final = 20_000
 """``per_page`` of the first question: about 30 MB of purchases, more than any account has bought."""
 MOST_PASSES: Final = 6
-"""How many times over the pages may be read before the history is given up."""
+"""How often all pages may be read before the history is an error."""
 MOST_RESTARTS: Final = 3
 
 Ask = Callable[[int, int], PaymentResponse]
@@ -35,12 +34,12 @@ Ask = Callable[[int, int], PaymentResponse]
 
 
 class _Shrank(Exception):
-    """The vendor counts fewer purchases than it did: some were taken back, so none can be trusted."""
+    """The vendor counts fewer purchases than before: the reading must begin again."""
 
 
 @dataclass(slots=True)
 class History:
-    """Answers that together hold every purchase once. ``total`` is the vendor's own count."""
+    """Responses that together have every purchase once. ``total`` is the vendor's own count."""
 
     answers: list[PaymentResponse]
     total: int
@@ -67,16 +66,16 @@ class _Reading:
 
     @property
     def is_whole(self) -> bool:
-        """As many distinct purchases as are counted; or a single answer with as many records."""
+        """Whether as many distinct purchases came as are counted; or one response has so many records."""
         alone = len(self.answers) == 1 and len(self.answers[0].page.records) == self.count
         return alone or len(self.holders) == self.count
 
 
 def read_history(ask: Ask) -> History:
-    """Read everything.
+    """Read the whole history.
 
     Raises:
-        AnswerNotTrusted: paging does not work, or the numbers do not come out even.
+        AnswerNotTrusted: paging does not work, or the numbers do not agree.
     """
     reads = 0
     for _ in range(MOST_RESTARTS):
@@ -110,13 +109,13 @@ def _read_pages(ask: Ask, reading: _Reading) -> None:
             raise _paging_error(number)
         elif not page.records:
             raise _incomplete_error(reading)
-        # What arrived lies on top: once that is read up, the top is looked at again. Where the top
-        # holds nothing new, what is missing lies deeper.
+        # New purchases are on the first pages: after reading them, the first page is read again. If it has
+        # nothing new, the missing ones are on later pages.
         number = 0 if topping_up and not gained else number + 1
 
 
 def _drop_superseded(reading: _Reading) -> list[PaymentResponse]:
-    """The answers that still hold something, numbered; each names what another holds newer."""
+    """Drop responses with nothing current, and number the others; each names its superseded purchases."""
     answers: list[PaymentResponse] = []
     for number, answer in enumerate(reading.answers):
         page = answer.page

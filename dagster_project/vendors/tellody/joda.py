@@ -1,25 +1,23 @@
-"""When a purchase happened: one instant from whatever stands where a Joda-Time ``DateTime`` should.
+"""Read the instant of a purchase from any value in place of a Joda-Time ``DateTime``.
 
-Source: PaymentHistory's ``date``. In a whole blob ``millis`` (epoch, UTC) and ``zone.id`` say it
-all; the other fields are derived from them by Joda's ISO chronology. So:
+Source: PaymentHistory's ``date``. In a whole object ``millis`` (epoch, UTC) and ``zone.id`` suffice; Joda's ISO
+chronology derives the other fields from them. So:
 
-* ``millis`` wins; derived fields that say otherwise are named in ``Instant.contradictions``. Fields of
-  another chronology are noted (``chronologies``); without ``millis`` they date nothing.
-* Without ``millis`` the fields make a wall time in the zone. If they contradict each other, or name
-  a wall time that a clock change skipped, nothing can be dated. Of a wall time that came twice the
-  first reading is taken and noted: a blob holds nothing that tells the two apart.
-* No zone, as in a ``LocalDateTime``: the account's (noted). An id unknown to the tz database: ``millis`` still gives the
-  instant, the account's zone gives the day, the id is kept as given (noted); without ``millis``
-  nothing can be dated.
-* A bare number is milliseconds, and so are a text's digits before a zone in brackets. A number that
-  reads as a day of this century in another unit as well dates nothing; nor does such a ``millis``
-  beside another year.
-* Another text is ISO 8601 down to the minute at least.
-* An array is Jackson's form of a wall time: year, month, day, hour, minute, and maybe second and
-  nanosecond. Joda's writes milliseconds where java.time's writes nanoseconds: below 1000, but for 0,
-  the two cannot be told apart.
+* ``millis`` wins; derived fields that differ are named in ``Instant.contradictions``. Fields of another
+  chronology are noted (``chronologies``); without ``millis`` they give no date.
+* Without ``millis`` the fields give a wall time in the zone. If they contradict each other, or the wall time was
+  skipped by a clock change, there is no date. If the wall time occurred twice, the first one is taken and noted:
+  the object does not say which of the two it is.
+* Without a zone, as in a ``LocalDateTime``, the account's is used (noted). If the tz database does not know the id,
+  ``millis`` still gives the instant, the account's zone gives the day, and the id is kept (noted); without
+  ``millis`` there is no date.
+* A bare number is milliseconds, and so are a text's digits before a zone in brackets. A number that is also a day
+  of this century in another unit gives no date; nor does such a ``millis`` beside another year.
+* Any other text must be ISO 8601, at least to the minute.
+* An array is Jackson's form of a wall time: year, month, day, hour, minute, and possibly second and nanosecond.
+  Joda writes milliseconds where java.time writes nanoseconds: the two cannot be distinguished from 1 to 999.
 
-``Undatable`` is an answer, not an error: the caller sets the record aside with this reason.
+``Undatable`` is a result, not an error: the caller rejects the record with its reason.
 """
 
 from __future__ import annotations
@@ -95,7 +93,7 @@ _TIME_PARTS = {  # the field, and its milliseconds
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A dated value: the instant, the zone it was told in, the calendar day it had there."""
+    """A dated value: the instant, its zone, and its calendar day there."""
 
     utc: datetime
     zone: str
@@ -116,7 +114,7 @@ class _CannotDate(Exception):
 def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
     """Date one decoded JSON value; ``default_zone`` is the account's.
 
-    Numbers may be ``int``, ``Decimal`` or ``float``; a fraction of a millisecond is not guessed at.
+    Numbers may be ``int``, ``Decimal`` or ``float``, without a fraction of a millisecond.
     """
     try:
         if value is None:
@@ -266,7 +264,7 @@ def _offset_id(offset: str) -> str:
 
 
 def _instant_of_wall(wall: datetime, zone: Zone) -> Instant:
-    """The instant of a wall time: the first reading where clocks were set back over it."""
+    """The instant of a wall time; the first one if a clock change repeats it."""
     assert zone.clock is not None
     first = wall.replace(tzinfo=zone.clock, fold=0).utcoffset() or timedelta(0)
     second = wall.replace(tzinfo=zone.clock, fold=1).utcoffset() or timedelta(0)
@@ -283,12 +281,12 @@ def _instant_at(micros: int, zone: Zone, default_zone: ZoneInfo) -> Instant:
 
 
 def wall_at(utc: datetime, clock: tzinfo) -> datetime:
-    """The wall time of an instant. Raises OverflowError beyond the years 0001 to 9999."""
+    """The wall time of an instant. Raises OverflowError outside the years 0001 to 9999."""
     return utc.astimezone(clock).replace(tzinfo=None)
 
 
 def other_unit(number: int) -> str | None:
-    """Why a number need not be milliseconds: the other unit in which it is a day of 2000 to 2099."""
+    """Why a number may not be milliseconds: another unit in which it is a day of 2000 to 2099; else None."""
     if 10**12 <= number < 10**13:  # milliseconds of the years 2001 to 2286
         return None
     if number in _SECONDS:
@@ -299,14 +297,14 @@ def other_unit(number: int) -> str | None:
 
 
 def _read_millis(number: float | Decimal) -> int:
-    """A number that nothing names the unit of, as milliseconds."""
+    """Read a number without a unit as milliseconds."""
     if abs(float(number)) < 10**18 and (doubt := other_unit(int(number))):
         raise _CannotDate(doubt)
     return _read_whole(number, "the number")
 
 
 def _read_whole(value: Any, name: str) -> int:
-    """A JSON number, or its digits as text, that is whole and fits 18 digits."""
+    """Read a whole JSON number, or its digits as text, of at most 18 digits."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         if not -(10**18) < float(value) < 10**18:
             raise _CannotDate(OUT_OF_RANGE)

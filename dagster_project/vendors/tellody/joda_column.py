@@ -1,11 +1,11 @@
-"""``joda.normalize`` for a column of values at once: the same answers, an array's pace.
+"""``joda.normalize`` for a whole column: the same results, computed with arrays.
 
-Blobs with whole ``millis`` and a zone that has a clock are reckoned together, zone by zone: the
-offset by a table of the zone's changes, the derived fields by calendar arithmetic on arrays. All
-other values, and the first and last year of the calendar, go through ``normalize`` one by one.
+Objects with whole ``millis`` and a known zone are dated together, zone by zone: the offset by a table of the zone's
+changes, the derived fields by calendar arithmetic on arrays. All other values, and those of the first and last year
+of the calendar, go through ``normalize`` one by one.
 
-A zone's changes are found by asking the zone itself, every two days and then by halving. No zone of
-the tz database changes its offset twice in less (Freetown did within four days, in 1939).
+A zone's changes are found by sampling its offset every two days, and then by bisection. No zone of the tz database
+changes its offset twice in less (Freetown did within four days, in 1939).
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _fields_of = itemgetter(*FIELD_NAMES)
 
 @dataclass(slots=True)
 class DatedColumn:
-    """Dated values in parallel; ``undatable``, ``contradictions`` and ``notes`` by position.
+    """Dated values as parallel arrays; ``undatable``, ``contradictions`` and ``notes`` by position.
 
-    ``micros``: UTC microseconds since 1970. ``days``: days since 1970 in the value's own zone.
-    ``zones``: the zone each was told in. Where ``undatable`` gives a reason, all three mean nothing.
+    ``micros``: UTC microseconds since 1970. ``days``: days since 1970 in the value's own zone. ``zones``: the
+    values' zones. If ``undatable`` has a reason for a position, all three are meaningless there.
     """
 
     micros: Integers
@@ -64,7 +64,7 @@ class DatedColumn:
         return [EPOCH + micros * MICROSECOND for micros in self.micros.tolist()]
 
     def days_in(self, clock: tzinfo) -> list[date | None]:
-        """The calendar day of each instant in another zone; ``None`` beyond the years 0001 to 9999."""
+        """The calendar day of each instant in another zone; ``None`` outside the years 0001 to 9999."""
         millis = self.micros // 1000
         inside = (millis >= FIRST_MILLIS) & (millis < END_MILLIS)
         local = millis + np.where(inside, _offsets(clock, np.where(inside, millis, 0)), 0)
@@ -74,7 +74,7 @@ class DatedColumn:
         return days
 
     def counts(self) -> Counter[str]:
-        """What was noticed: contradicting fields, missing zones, ambiguous hours, other calendars."""
+        """Count the oddities: contradictory fields, missing zones, ambiguous hours, other calendars."""
         counts = Counter(f"date_{note}" for notes in self.notes.values() for note in notes)
         counts.update(
             f"date_contradicts:{name}" for ns in self.contradictions.values() for name in ns
@@ -100,7 +100,7 @@ def normalize_column(values: Sequence[Any], default_zone: ZoneInfo) -> DatedColu
 def _group_by_zone(
     values: Sequence[Any], default_zone: ZoneInfo
 ) -> tuple[list[tuple[Zone, list[int]]], list[int]]:
-    """Positions that can be reckoned together, by zone, and the others."""
+    """The positions that can be dated together, by zone, and the others."""
     groups: dict[Zone, list[int]] = defaultdict(list)
     at_hand: list[tuple[Any, Any, list[int]]] = []
     others: list[int] = []
@@ -153,9 +153,9 @@ def _date_group(
 
 
 def _reported_fields(blobs: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """The derived fields as each blob gives them; ``None`` where one is missing.
+    """The derived fields of each object; ``None`` for missing ones.
 
-    Blob by blob: field by field took twice as long, since each pass went through all blobs anew.
+    Object by object: field by field took twice as long, since each pass went through all objects.
     """
     try:
         return list(map(_fields_of, blobs))
@@ -178,7 +178,7 @@ def _date_one(column: DatedColumn, position: int, value: Any, default_zone: Zone
 
 
 def _derive_columns(local: Integers) -> list[Integers]:
-    """What ``joda.derived`` gives, in its order, of local milliseconds since 1970."""
+    """The fields of ``derive_fields``, in its order, for local milliseconds since 1970."""
     days, millis = np.divmod(local, DAY_MILLIS)
     year, month, month_start, year_start = _calendar(days)
     weekday = (days + 3) % 7 + 1
@@ -209,7 +209,7 @@ def _derive_columns(local: Integers) -> list[Integers]:
 
 
 def _calendar(days: Integers) -> tuple[Integers, Integers, Integers, Integers]:
-    """Year, month, and the days since 1970 on which each of the two began."""
+    """Year, month, and the days since 1970 on which month and year began."""
     dates = days.astype("M8[D]")
     months, years = dates.astype("M8[M]"), dates.astype("M8[Y]")
     return (
@@ -221,7 +221,7 @@ def _calendar(days: Integers) -> tuple[Integers, Integers, Integers, Integers]:
 
 
 def _offsets(clock: tzinfo, millis: Integers) -> Integers:
-    """Milliseconds that each instant's wall time is ahead of UTC."""
+    """By how many milliseconds each instant's wall time is ahead of UTC."""
     if not isinstance(clock, ZoneInfo):
         fixed = clock.utcoffset(None) or timedelta(0)
         return np.full(len(millis), fixed // timedelta(milliseconds=1), np.int64)
@@ -238,7 +238,7 @@ def _offsets(clock: tzinfo, millis: Integers) -> Integers:
 
 @lru_cache(maxsize=4096)
 def _changes(clock: ZoneInfo, year: int) -> list[tuple[int, int]]:
-    """From when on in a UTC year which offset holds, both in milliseconds."""
+    """A zone's offsets in a UTC year, each with the instant from which it is valid, in milliseconds."""
     start = int((datetime(year, 1, 1, tzinfo=UTC) - EPOCH).total_seconds())
     end = int((datetime(year + 1, 1, 1, tzinfo=UTC) - EPOCH).total_seconds())
     changes = [(start, offset := _offset_at(clock, start))]

@@ -1,8 +1,7 @@
-"""A page of PaymentHistory: its records as the vendor wrote them, and the total it claims. Pure.
+"""Read a page of PaymentHistory: its records as the vendor wrote them, and its total. Pure.
 
-Source: ``{"extras": …, "data": [purchase, …], "count": total}``, newest purchase first. ``paymentId``
-tells purchases apart; a record without a readable one is told apart by its characters, so that it
-can be counted, and set aside, like any other.
+Source: ``{"extras": …, "data": [purchase, …], "count": total}``, newest purchase first. A purchase is identified by
+``paymentId``; a record without a readable one by its characters, so that it can be counted and rejected.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from dagster_project.text.raw_json import NotJson, elements, is_whole, kind_of, 
 
 Identity = int | bytes
 MOST_PURCHASES: Final = 1_000_000
-"""An account that counts more has counted something else."""
+"""The most purchases that an account can have; a higher count is an error."""
 SUPERSEDED: Final = "superseded"
-"""In a stored request: positions of the records that another answer of the same window holds newer."""
+"""In a stored request: the positions of records that another response of the same window has newer."""
 
 _WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentPage:
-    """Records, their fields' slices and their identities in parallel; ``count``: the total of all pages."""
+    """Records, their fields' slices and their identities, in parallel; ``count``: the total of all pages."""
 
     records: list[bytes]
     fields: list[Mapping[str, bytes]]
@@ -36,7 +35,7 @@ class PaymentPage:
 
 @dataclass(frozen=True, slots=True)
 class PaymentResponse(Response):
-    """A response with its page, which the client decoded to see whether the history is whole."""
+    """A response with its page, which the client decoded to check completeness."""
 
     page: PaymentPage = field(compare=False, repr=False)
 
@@ -46,7 +45,7 @@ class NotPaymentPage(ValueError):
 
 
 def read_page(body: bytes) -> PaymentPage:
-    """Cut a body into its records.
+    """Split a body into its records.
 
     Raises:
         NotJson: the body is no whole JSON.
@@ -85,7 +84,7 @@ def _envelope(body: bytes) -> Mapping[str, bytes]:
 
 
 def fields_of(record: bytes) -> Mapping[str, bytes]:
-    """The slices of a record; none where it is no object."""
+    """The slices of a record; none if it is no object."""
     try:
         return members(record)
     except NotJson:
@@ -93,7 +92,7 @@ def fields_of(record: bytes) -> Mapping[str, bytes]:
 
 
 def whole_number(slice_: bytes | None) -> int | None:
-    """A JSON integer that a ``bigint`` holds."""
+    """Read a JSON integer within ``bigint``; else None."""
     if slice_ is None or not _WHOLE_NUMBER.fullmatch(slice_):
         return None
     number = int(slice_)
@@ -101,9 +100,9 @@ def whole_number(slice_: bytes | None) -> int | None:
 
 
 def current_positions(page: PaymentPage, request: Mapping[str, Any]) -> list[int]:
-    """Positions of the records that stand for their purchase: not superseded, each purchase once.
+    """The positions of the current records: not superseded, each purchase once.
 
-    Where a page holds a purchase twice the first is taken: pages are newest first.
+    If a page has a purchase twice, the first one is taken: pages are newest first.
     """
     outdated = set(request.get(SUPERSEDED, ()))
     first = {identity: n for n, identity in reversed(list(enumerate(page.identities)))}

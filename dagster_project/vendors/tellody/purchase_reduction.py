@@ -1,8 +1,8 @@
-"""Purchases of old days without what tells of a person: digits of a card, an invoice, a payer's name.
+"""Reduce purchases of old days: remove card digits, invoices and payers' names.
 
-``cardLastDigits`` and ``invoiceHistory`` become ``(reduced)``; so do ``paymentMethod`` and ``accountType`` where
-they are more than a few words, such as ``Paypal``. What is null stays null. A purchase whose day cannot be told
-stays as it is, as do its rejects. Pure: no clock, no environment, no I/O.
+``cardLastDigits`` and ``invoiceHistory`` become ``(reduced)``; so do ``paymentMethod`` and ``accountType``, unless
+they are only a few words, such as ``Paypal``. Null stays null. A purchase without a readable day stays as it is, and
+so do its rejects. Pure: no clock, no environment, no I/O.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _length: Final = Struct(">i").unpack_from
 
 
 def reduced_words(text: str) -> str:
-    """A few words as they are."""
+    """Keep a text of a few words; reduce any other."""
     return text if len(text) <= _LONGEST and _WORDS.fullmatch(text) else REDUCED
 
 
@@ -56,7 +56,7 @@ _BY_FIELD: Final[Mapping[str, Callable[[str], str]]] = {
 
 
 def reduce_row(values: Values, key: bytes) -> Values | None:
-    """A row without what is personal; None where it has nothing of it."""
+    """Remove personal data from a row; None: it has none."""
     changed = {
         name: _apply_unless_null(reduce, values[name]) for name, reduce in _BY_COLUMN.items()
     }
@@ -69,7 +69,7 @@ def _apply_unless_null(reduce: Callable[[str], str], value: str | None) -> str |
 
 
 def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
-    """The batch with the purchases of days before ``before`` reduced, rejects too."""
+    """Reduce the batch's purchases and rejects of days before ``before``."""
     places = np.flatnonzero(batch.days < day_number(before)).tolist()
     batch.hashes = batch.hashes.copy()
     for at in places:
@@ -84,7 +84,7 @@ def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batc
 
 
 def _reduced_record(record: bytes) -> bytes:
-    """The encoded fields of the table's columns, each with its length before it (-1: NULL)."""
+    """Reduce an encoded record: the fields of the table's columns, each after its length (-1: NULL)."""
     fields, at = [], 0
     for column in TABLE.columns:
         end = at + 4 + max(_length(record, at)[0], 0)
@@ -101,14 +101,14 @@ def _reduced_reject(reject: Reject, key: bytes) -> Reject:
 
 
 def reduce_reject(original: str, key: bytes) -> str | None:
-    """What stands for a rejected purchase; its hash still tells it from others. None: it is reduced."""
+    """Replace a reject's original by a keyed hash, which still identifies it. None: it is already reduced."""
     if original.startswith("(reduced "):
         return None
     return f"(reduced {pseudonym(key, original.encode('utf-8', 'surrogatepass')).hex()})"
 
 
 def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
-    """An answer in which purchases of earlier days are reduced; None: nothing changed, or no such answer."""
+    """Reduce the purchases of earlier days in a response; None: nothing changed, or it is no such response."""
     try:
         records = elements(members(body)["data"])
     except (NotJson, KeyError):
@@ -129,7 +129,7 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
 
 
 def _reduced_object(slices: Mapping[str, bytes]) -> bytes | None:
-    """A purchase as JSON; all but the reduced fields as the vendor wrote them. None: nothing changed."""
+    """Reduce a purchase's JSON, with the other fields as the vendor wrote them. None: nothing changed."""
     changed = {
         name: new
         for name, reduce in _BY_FIELD.items()

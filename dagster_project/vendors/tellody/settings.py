@@ -1,4 +1,4 @@
-"""Tellody's section of the settings."""
+"""Tellody's settings."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
 """Tellody's session: one sign-in for all feeds and days of a process, renewed when it is lost.
 
-Source: ``GET …/RememberMeController/ping`` answers a header ``X-XSRF-TOKEN`` and cookies; a form
-``POST /CampaignCloud/login`` with that header opens the session; every later request carries the
-cookies and a token of its own, freshly pinged. A session shows that it is lost by 401 or 403, by a
-redirect, by an HTML page with 200, or by JSON that says ``access-denied``: then one signs in anew
-and asks once more.
+Source: ``GET …/RememberMeController/ping`` returns a header ``X-XSRF-TOKEN`` and cookies; a form
+``POST /CampaignCloud/login`` with that header opens the session; every later request needs the cookies and a new
+token, from a ping of its own. A lost session shows by 401 or 403, by a redirect, by an HTML page with 200, or by JSON
+with ``access-denied``. Then the client signs in again and repeats the request once.
 
-Refused credentials are never tried again in this process, since accounts lock: whoever asks next
-gets the same error without a request. Requests go one at a time: a token belongs to one request.
+Refused credentials are never tried again in this process, since accounts lock: later requests get the same error
+without being sent. Requests are sent one at a time, since a token is valid for one request.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _HINT = "correct TELLODY_USERNAME and TELLODY_PASSWORD; a lock is lifted by the 
 
 
 class _SessionLost(Exception):
-    """The vendor no longer knows the session, or the token was spent. ``how`` is safe to show."""
+    """The vendor no longer accepts the session, or the token was used. ``how`` is safe to show."""
 
     def __init__(self, how: str, moved: Redirected | None = None) -> None:
         self.how, self.moved = how, moved
@@ -61,7 +60,7 @@ class _SessionLost(Exception):
 
 
 class _Attempts(Gate):
-    """Counts how often one token was sent: a second time it may be spent already."""
+    """Counts how often a token was sent: the second time it may already be used."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -71,7 +70,7 @@ class _Attempts(Gate):
 
 
 class TellodySession:
-    """Asks as a signed-in user; safe to use from several threads, which take turns."""
+    """Sends requests as a signed-in user; safe to use from several threads, which take turns."""
 
     def __init__(
         self,
@@ -95,9 +94,9 @@ class TellodySession:
         classify_response: Classifier | None = None,
         sequence: int = 1,
     ) -> Response:
-        """Answer one request, signing in or anew where that is needed.
+        """Send one request; sign in, or sign in again, if necessary.
 
-        ``classify_response`` sees answers of the status 200 that are neither HTML nor a refusal.
+        ``classify_response`` sees responses with status 200 that are neither HTML nor a refusal.
 
         Raises:
             CredentialsRefused: now, or earlier in this process.
@@ -129,12 +128,12 @@ class TellodySession:
             raise TryLater(f"{request}: the session was lost {MOST_ROUNDS} times in a row.")
 
     def check(self, stats: ExtractStats) -> None:
-        """Sign in, unless that is done. Raises CredentialsRefused and what a request can raise."""
+        """Sign in, unless signed in already. Raises CredentialsRefused and what a request can raise."""
         with self._lock:
             self._ensure_signed_in(stats)
 
     def close(self) -> None:
-        """Give back connections. The session stays signed in, and opens new ones when asked."""
+        """Close the connections. The session stays signed in, and opens new ones when needed."""
         self._session.close()
 
     def _ensure_signed_in(self, stats: ExtractStats) -> None:
@@ -177,7 +176,7 @@ class TellodySession:
         raise TryLater(f"{login}: the sign-in was cut off {MOST_ROUNDS} times in a row.")
 
     def _exchange(self, request: Request, **named: Any) -> Reply:
-        """One exchange, in which a redirect may be the way to a login page."""
+        """Make one exchange; a redirect may lead to a login page, and means that the session is lost."""
         try:
             return self._session.exchange(request, **named)
         except Redirected as moved:
@@ -206,7 +205,7 @@ def _classify_ping(reply: Reply) -> None:
 
 
 def _classify_sign_in(reply: Reply) -> None:
-    """The body decides: the status of a refusal is not relied on."""
+    """Classify a sign-in by its body, since the status of a refusal is not reliable."""
     said = _read_short_json(reply)
     if said is not None and said.get("access-denied"):
         raise _credentials_error()
@@ -226,7 +225,7 @@ def _classify_sign_in(reply: Reply) -> None:
 def _classify_answer(
     reply: Reply, classify_response: Classifier | None, renewed: bool
 ) -> Response | None:
-    """``renewed``: freshly signed in, so that a page of HTML is no login page but an outage."""
+    """Classify a response; ``renewed``: just signed in, so an HTML page is an outage, not a login page."""
     if reply.status in (401, 403):
         raise _SessionLost(f"HTTP {reply.status}")
     _refuse_client_errors(reply, "the request")
@@ -251,7 +250,7 @@ def _refuse_client_errors(reply: Reply, what: str) -> None:
 
 
 def _read_short_json(reply: Reply) -> dict[str, Any] | None:
-    """What a short answer says, if it is a JSON object: refusals are short, reports need not be."""
+    """Read a short response if it is a JSON object: refusals are short, reports need not be."""
     if len(reply.body) > LONGEST_REFUSAL:
         return None
     try:

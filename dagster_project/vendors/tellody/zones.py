@@ -1,7 +1,7 @@
-"""The zone that a Joda-Time blob, or a text, names: an id, and the clock behind it.
+"""Read the time zone of a Joda-Time object or a text: its id, and its clock.
 
-Joda writes ids of the tz database, ``UTC``, and fixed offsets such as ``+03:00``. The id is kept as
-given, also where the tz database knows no such place; then no clock stands behind it.
+Joda writes ids of the tz database, ``UTC``, and fixed offsets such as ``+03:00``. The id is kept as it is, even if the
+tz database does not know it; then it has no clock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OFFSET_ID = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone as the value named it; ``clock`` is ``None`` where the tz database has no such id."""
+    """A zone as the value names it; ``clock`` is ``None`` if the tz database has no such id."""
 
     id: str
     clock: tzinfo | None
@@ -37,10 +37,10 @@ class Zone:
 
 
 def zone_of(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Zone:
-    """The zone a blob names: ``zone.id``, else ``chronology.zone.id``, else the account's.
+    """The zone of an object: ``zone.id``, else ``chronology.zone.id``, else the account's.
 
-    A blob with neither ``zone`` nor ``millis`` is a ``LocalDateTime``: the class keeps its wall time
-    in a chronology of UTC, whatever place it is the wall time of.
+    An object with neither ``zone`` nor ``millis`` is a ``LocalDateTime``: that class keeps its wall time in a
+    chronology of UTC, whatever its place.
     """
     chronology = blob.get("chronology")
     zone = blob.get("zone")
@@ -70,7 +70,7 @@ def zone_of(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Zone:
 
 @lru_cache(maxsize=4096)
 def clock_of(zone_id: str) -> tzinfo | None:
-    """The clock behind an id of the tz database, or a fixed offset (``+03:00``); ``None``: unknown."""
+    """The clock of an id of the tz database, or of a fixed offset (``+03:00``); ``None``: unknown."""
     if zone_id in ("UTC", "Z", "UT"):
         return UTC
     if match := _OFFSET_ID.fullmatch(zone_id):

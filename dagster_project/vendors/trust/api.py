@@ -1,9 +1,8 @@
-"""One question to Trust's statistics: signed, judged by its body, the token renewed once.
+"""Trust's statistics over HTTP: one request, with a token that is renewed once if it is refused.
 
-``GET /campaigns/api/v1/company/{id}/statistics``, with a range of days or without. The envelope's
-``code`` decides before the HTTP status does. A company is refused alone: 401 with a token just
-renewed, 403 and 404 are about it, not about the credentials. No limit is documented; ``Retry-After``
-is honoured by the session.
+``GET /campaigns/api/v1/company/{id}/statistics``, with or without a range of days. The envelope's ``code`` takes
+precedence over the HTTP status. A single company can be refused: 401 with a new token, 403 and 404 concern the
+company, not the credentials. No limit is documented; the session honours ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Bounds = tuple[date, date]
 
 
 class Api:
-    """Safe to use from many threads."""
+    """The API's client; safe to use from many threads."""
 
     def __init__(self, settings: TrustSettings, session: Session | None = None) -> None:
         self._settings = settings
@@ -39,22 +38,22 @@ class Api:
         self._denied: set[int] = set()
 
     def close(self) -> None:
-        """End what is under way, and the connections."""
+        """Stop the exchanges under way, and close the connections."""
         self._stop.set()
         self._session.close()
 
     def sign_in(self, stats: ExtractStats) -> None:
-        """Have a token. Raises CredentialsRefused."""
+        """Get a token. Raises CredentialsRefused."""
         self._tokens.current(stats)
 
     def fetch_figures(self, company: int, bounds: Bounds | None, stats: ExtractStats) -> Figures:
-        """The figures of a range of days, both included, or of the rolling week."""
+        """Fetch the figures of a range of days, both included, or of the rolling week."""
         return read_figures(self.ask(company, bounds, stats).body)
 
     def ask(
         self, company: int, bounds: Bounds | None, stats: ExtractStats, sequence: int = 1
     ) -> Response:
-        """One answer that was not an error; what stands in it is not looked at.
+        """Fetch one response that is no error; its figures are not checked.
 
         Raises:
             AccessDenied: to this company.
@@ -102,11 +101,11 @@ class Api:
 
 
 class _TokenRefused(Exception):
-    """401: the token, or the company, is not accepted."""
+    """401: the token or the company is refused."""
 
 
 def classify_response(reply: Reply) -> None:
-    """Let a success pass; anything else is raised, by the body's code before HTTP's."""
+    """Accept a success and raise any error, by the body's code before HTTP's."""
     try:
         decoded = decode_json(reply)
     except Transient:

@@ -1,13 +1,12 @@
-"""What Trust can be asked for: one call a company and day where ranges are honoured, else today.
+"""Trust's client: one call for each company and day if the server honours ranges of days, else only today.
 
-Whether the server honours a range of days (its parameters are not documented:
-``TRUST_RANGE_PARAMS``) is proved before a figure is called daily; see ``range_proof``. The proof
-lasts for a night; each run confirms it with one request a company (``prover``). Without that
-proof only the day of asking can be answered, by the rolling week that ends on it, and every other
-day is refused: the vendor has no way to answer for it, now or later.
+Whether the server honours a range (its parameters are not documented: ``TRUST_RANGE_PARAMS``) is proved before a
+figure is called daily; see ``range_proof``. A proof is valid for a night; each run confirms it with one request for
+each company (``prover``). Without a proof only today can be loaded, as the rolling week that ends today. Every other
+day is refused, since the vendor cannot answer for it, now or later.
 
-Each answer's stored request says which days it covers, so that a replay knows without the vendor.
-"The last 7 days" is read as the day of asking and the six before it.
+Each response's stored request says which days it covers, for replays. "The last 7 days" means today and the six days
+before.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ SERVER_STATES: Final = {
 
 
 class TrustClient:
-    """One for all companies and days of a run; safe to use from many threads.
+    """The client of all companies and days of a run; safe to use from many threads.
 
     ``now`` decides which day is today at the vendor.
     """
@@ -66,12 +65,12 @@ class TrustClient:
         return self._now().astimezone(self._settings.time_zone).date()
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[Response]:
-        """One answer a day where ranges are honoured; else one for today, by the rolling week.
+        """Yield one response for each day if ranges are honoured; else one for today, the rolling week.
 
         Raises:
-            VendorCannotAnswer: for a day that has not begun, or is not today without ranges.
+            VendorCannotAnswer: for a day that has not begun, or, without ranges, for any day but today.
             AccessDenied: to this company.
-            AnswerNotTrusted: an answer, handed out to be stored, is not of the documented form.
+            AnswerNotTrusted: a response, after it was yielded to be stored, is not of the documented form.
             CredentialsRefused, RequestRefused, TryLater: see ``errors``.
         """
         company = int(window.account.label)
@@ -87,17 +86,15 @@ class TrustClient:
                 self._refuse_unanswerable(window, proof)  # midnight may have passed
             stats.pages += 1
             yield replace(answer, request={**answer.request, "covers": coverage.as_json()})
-            with suppress(ValueUnreadable):  # set aside by whoever makes rows of it
-                read_figures(
-                    answer.body
-                )  # stored whatever it says; complete only if it can be read
+            with suppress(ValueUnreadable):  # the row encoder rejects it
+                read_figures(answer.body)  # it is stored in any case, but complete only if readable
 
     def get_proof(self, stats: ExtractStats) -> RangeProof:
-        """The proof to go by, noted in the stats; the vendor is asked for it when that is due."""
+        """Get the effective proof and note it in the stats; the vendor is asked if that is due."""
         return self._note_proof(self._prover.get_proof(stats), stats)
 
     def _confirm_proof(self, company: int, stats: ExtractStats) -> RangeProof:
-        """The proof to go by before days of a company are filed, confirmed once by this client."""
+        """Get the effective proof for a company's days, confirmed once by this client."""
         return self._note_proof(self._prover.confirm(company, stats), stats)
 
     def _note_proof(self, proof: RangeProof, stats: ExtractStats) -> RangeProof:
@@ -105,20 +102,20 @@ class TrustClient:
         return proof
 
     def find_answerable(self, window: Window, stats: ExtractStats) -> list[date]:
-        """The days of a window that the vendor can be asked for now: until today, or today alone."""
+        """Find the days of a window that can be requested now: until today, or only today."""
         today = self.today
         if self._confirm_proof(int(window.account.label), stats).state == "honoured":
             return [day for day in window.days if day <= today]
         return [day for day in window.days if day == today]
 
     def newest_day(self, stats: ExtractStats) -> date:
-        """What a nightly run asks for: yesterday, the last whole day, or today without ranges."""
+        """The newest day for a nightly run: yesterday, the last whole day; or, without ranges, today."""
         return self.today - ONE_DAY if self.get_proof(stats).state == "honoured" else self.today
 
     def fetch_statistics(
         self, company: int, first_day: date, last_day: date, stats: ExtractStats
     ) -> Figures:
-        """The figures of a range of days in one call, to hold against the sum of its days.
+        """Fetch the figures of a range of days in one call, to compare with the sum of its days.
 
         Raises:
             VendorCannotAnswer: the server is not proved to honour ranges.
@@ -131,7 +128,7 @@ class TrustClient:
         return self._api.fetch_figures(company, (first_day, last_day), stats)
 
     def check(self, stats: ExtractStats) -> RangeProof | None:
-        """Fetch a token, and say which proof stands, if any; asks for no statistics.
+        """Get a token, and return the stored proof, if any; requests no statistics.
 
         Raises:
             CredentialsRefused, TryLater: see ``errors``.

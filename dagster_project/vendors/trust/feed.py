@@ -1,4 +1,4 @@
-"""All that the pipeline must know of Trust: statistics of push campaigns."""
+"""Trust's feed: statistics of push campaigns."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def list_accounts(section: TrustSettings) -> tuple[Account, ...]:
 def month_figures(
     client: TrustClient, window: Window, stats: ExtractStats
 ) -> Mapping[str, int | None]:
-    """A company's counters of a window in one call, where its server is proved to honour ranges."""
+    """A company's counters for a window in one call, if its server is proved to honour ranges."""
     company = int(window.account.label)
     return client.fetch_statistics(company, window.first_day, window.last_day, stats).counters()
 
 
 def known_proof(section: TrustSettings, store: VendorStore) -> RangeProof | None:
-    """What was last learnt of the server's ranges."""
+    """The stored proof about the server's ranges."""
     params = ",".join(section.range_params)
     return effective_proof(store.proofs.load(SOURCE, section.base_url, params))
 
@@ -43,9 +43,9 @@ def known_proof(section: TrustSettings, store: VendorStore) -> RangeProof | None
 def night_days(
     section: TrustSettings, store: VendorStore, today: date, days: Collection[date]
 ) -> list[date]:
-    """Ended days where ranges were last seen to be honoured, today where they were ignored.
+    """The ended days if ranges were last honoured; only today if they were ignored.
 
-    Where neither is known yet, yesterday and today: the run finds out which of them it may ask for.
+    If neither is known yet, yesterday and today: the run finds out which of them it can request.
     """
     proof = known_proof(section, store)
     state = proof.state if proof else "unproven"
@@ -58,14 +58,14 @@ def night_days(
 def answerable(
     client: TrustClient, account: Account, days: Collection[date], stats: ExtractStats
 ) -> list[date]:
-    """Of these days what a nightly run may ask for: ended days, or today alone."""
+    """Those of the days that a nightly run can request: ended days, or only today."""
     known = client.find_answerable(Window(min(days), max(days), account), stats)
     newest = client.newest_day(stats)
     return [day for day in known if day in days and day <= newest]
 
 
 def is_rolling_week(receipt: Receipt) -> bool:
-    """Whether the day's row is a rolling week, which the vendor tells once and never again."""
+    """Whether the day's row is a rolling week, which can never be requested again."""
     return bool(receipt.notes.get("in_window", {}).get(rows.ROLLING_WEEK))
 
 

@@ -1,10 +1,10 @@
-"""What an answer of Trust's statistics says, checked: pure, from the body to nine counters.
+"""Read and check the nine counters of a Trust statistics response. Pure.
 
 Documented form: ``{"code": 200, "resource": "Statistics", "data": {total, sended, pending, fails,
 actions: {RECEIVED, PRESS_ACTION, UNKNOWN}, campaign}, "message": "Ok"}``. The body decides, whatever
-the HTTP status. ``CLOSED`` is described and absent from the samples, so an absent action is 0; any
-other counter that is absent, and any that is null, is ``None``: not reported. An answer without one of
-them is of another form. Keys nobody documented are kept in the vendor's own characters.
+the HTTP status. ``CLOSED`` is documented, but not in the samples, so an absent action is 0. Any other
+absent counter, and any null, is ``None``: not reported. A response without any of the counters has an
+unknown form. Undocumented keys are kept in the vendor's own characters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Slices = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The counters of one answer, by the warehouse's names. ``extra`` is JSON text, or ``None``.
+    """The counters of one response, by the warehouse's names. ``extra`` is JSON text, or ``None``.
 
     ``nulls`` and ``absent`` are the vendor's names of the counters that are ``None``.
     """
@@ -56,12 +56,12 @@ class Figures:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every counter is reported, but for campaigns, which no text describes."""
+        """Whether every counter is reported, except campaigns, which is not documented."""
         return all(name == "campaigns" or n is not None for name, n in self.counters().items())
 
     @property
     def is_empty(self) -> bool:
-        """The documented "200 Empty": no documented counter says anything, whatever else there is."""
+        """Whether this is the documented "200 Empty": all documented counters are 0."""
         return self.is_complete and not any(self.counters().values())
 
     def counters(self) -> dict[str, int | None]:
@@ -70,10 +70,10 @@ class Figures:
 
 
 def read_figures(body: bytes) -> Figures:
-    """The figures of an answer of the documented form.
+    """Read the figures of a response.
 
     Raises:
-        AnswerNotTrusted: it is no JSON, the envelope has another form, or none of the counters is there.
+        AnswerNotTrusted: it is no JSON, the envelope has another form, or it has none of the counters.
         ValueUnreadable: a counter is negative or no whole number.
     """
     data = _object_in(_data_of(_object_in(body, "the answer")), "data")
@@ -97,7 +97,7 @@ def read_figures(body: bytes) -> Figures:
 
 
 def _actions_of(data: Slices) -> Slices:
-    """The actions: of those that are there an absent one is 0; without any, none is reported."""
+    """The actions; an absent action is 0, but without ``actions`` none is reported."""
     text = data.get("actions", b"null")
     if text == b"null":
         return dict.fromkeys(ACTIONS, b"null") if "actions" in data else {}

@@ -1,12 +1,11 @@
-"""Keeps the proof that ranges are honoured: asks for it when it is due, remembers it between runs.
+"""Prove whether ranges are honoured: ask the vendor when that is due, and store the proof between runs.
 
-One company's proof serves all companies of the same server and parameter names, so the companies
-are asked one after another until one settles it. A company that cannot be asked (no access, an
-outage) does not stand in the way of the next.
+One company's proof is valid for all companies with the same server and parameter names, so the companies are asked
+one after another until one is conclusive. A company that cannot be asked (no access, an outage) is skipped.
 
-A server may change between two proofs. So a run, before it files days of a company, asks it once
-for the day long ago: an answer with something overturns the proof. An answer with nothing confirms
-it, together with what the proof has seen of answers without a range.
+A server may change between two proofs. So before a run loads days of a company, it asks once for a day long ago. A
+response with figures overturns the proof; an empty response confirms it, together with the responses without a range
+that the proof is based on.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ REASONS_GIVEN = 5
 
 
 class Prover:
-    """``outage`` is what hindered the last attempt, where it ended without a conclusion."""
+    """Keeps the range proof. ``outage``: what prevented the last attempt from being conclusive."""
 
     def __init__(
         self, settings: TrustSettings, api: Api, store: ProofStore, now: Callable[[], datetime]
@@ -53,7 +52,7 @@ class Prover:
         self.outage: TryLater | None = None
 
     def get_proof(self, stats: ExtractStats) -> RangeProof:
-        """The proof to go by; asks the vendor if that is due."""
+        """Get the effective proof; ask the vendor if that is due."""
         with self._lock:
             known = self._known if self._known is not None else self._load()
             if is_due(known, self._now()):
@@ -66,7 +65,7 @@ class Prover:
             return found
 
     def confirm(self, company: int, stats: ExtractStats) -> RangeProof:
-        """The proof to go by for days of a company; that ranges are honoured is confirmed once.
+        """Get the effective proof for a company's days; that ranges are honoured is confirmed once.
 
         Raises:
             AccessDenied, AnswerNotTrusted, CredentialsRefused, RequestRefused, TryLater: ranges were
@@ -95,7 +94,7 @@ class Prover:
     def _overturn(
         self, proof: RangeProof, company: int, asked_at: datetime, seen: Observation
     ) -> RangeProof:
-        """What is known from now on, in the next runs too."""
+        """Replace a proof that was overturned, for later runs too."""
         ignored = replace(
             proof,
             state="ignored",
@@ -106,16 +105,16 @@ class Prover:
         )
         ignored = replace(ignored, reason=ignored.reason + overturn_note(ignored, proof))
         with self._lock:
-            self._known = [ignored]  # whatever the other proof's clock said
+            self._known = [ignored]  # whatever the date of the other proof
         self._store.save(ignored)
         return ignored
 
     def stored_proof(self) -> RangeProof | None:
-        """The proof to go by as it is known; asks nobody but the store."""
+        """The effective proof as stored; the vendor is not asked."""
         return effective_proof(self._load())
 
     def prove_range(self, company: int, stats: ExtractStats) -> RangeProof:
-        """What one company's answers prove; not remembered.
+        """Ask one company, and return what its responses prove; it is not stored.
 
         Raises:
             CredentialsRefused, TryLater: see ``errors``.
@@ -153,10 +152,9 @@ class Prover:
         seen.rolling_again = self._api.fetch_figures(company, None, stats)
 
     def _ask_companies(self, known: list[RangeProof], stats: ExtractStats) -> list[RangeProof]:
-        """Known proofs with the outcome of asking now, which is remembered.
+        """Ask the companies now; return the known proofs with the new one, which is stored.
 
-        An attempt that an outage spoilt is remembered in this process alone, so that the next run
-        tries again at once.
+        After an outage it is kept in this process only, so that the next run tries again at once.
         """
         self.outage = None
         asked: list[RangeProof] = []

@@ -1,20 +1,17 @@
-"""Does the server honour a date range? Pure decisions over what it answered.
+"""Decide whether the server honours a date range, by its responses. Pure.
 
-The names of the range's parameters are not documented, and a server that does not know them may
-ignore them: its rolling seven days would then be filed under one day, seven times too much.
+The names of the range's parameters are not documented, and a server that does not know them may ignore them: then its
+rolling seven days would be loaded as one day, seven times too much.
 
-*Honoured*, all of it seen at one company: without a range it answers with something; for a day
-long before it existed, with nothing; for one of the last eight days, asked singly as extraction
-asks, with something; and without a range still with something, so that it did not fall quiet between
-the questions. *Ignored*: the day long ago, where nothing can have been, answers with something; or
-not one of the last eight days does, where the same week without a range does (a server that answers
-every range with nothing, or leaves out the last day of a range). Anything else, a quiet company above
-all, leaves it *unproven*.
+*Honoured*, all at one company: without a range there are figures; for a day long before the company existed there are
+none; for one of the last eight days, requested singly as extraction does, there are figures; and without a range there
+still are, so the company did not become quiet meanwhile. *Ignored*: there are figures for the day long ago; or for
+none of the last eight days, although there are without a range (the server returns nothing for any range, or leaves
+out a range's last day). Anything else, above all a quiet company, is *unproven*.
 
-A conclusion stands until another contradicts it; a later attempt without one does not undo it. It is
-asked for again when it is ``PROOF_LASTS`` old: every night. In between each run that is to file days
-asks for the day long ago once more (``prover``), so that a server that changes its ways spoils no
-run. Attempts without a conclusion are ``ATTEMPTS_APART``.
+A conclusion is valid until another one contradicts it; a later inconclusive attempt does not change it. It is proved
+again when it is ``PROOF_LASTS`` old: every night. Meanwhile each run that loads days requests the day long ago again
+(``prover``), so that a change of the server spoils no run. Inconclusive attempts are ``ATTEMPTS_APART``.
 """
 
 from __future__ import annotations
@@ -38,9 +35,9 @@ State = Literal["honoured", "ignored", "unproven"]
 
 @dataclass(slots=True)
 class Observation:
-    """What one company answered; what was not asked, or not answered, is ``None``.
+    """One company's responses; ``None``: not requested, or no response.
 
-    ``recent`` holds the days that were asked one by one, up to the first that was not empty.
+    ``recent`` has the days that were requested one by one, up to the first that was not empty.
     """
 
     rolling: Figures | None = None
@@ -53,7 +50,7 @@ class Observation:
         return {what: figures.counters() for what, figures in self.answers().items()}
 
     def answers(self) -> dict[str, Figures]:
-        """What was asked for in words, with what was answered."""
+        """The requests in words, with their figures."""
         asked = {
             "without a range": self.rolling,
             f"{LONG_AGO}..{LONG_AGO}": self.long_ago,
@@ -64,12 +61,12 @@ class Observation:
 
 
 def recent_days(today: date) -> list[date]:
-    """The days to ask singly, newest first: with any reading of "the last 7 days" they cover them."""
+    """The days to request singly, newest first: they cover "the last 7 days" in any reading."""
     return [today - n * ONE_DAY for n in range(RECENT_DAYS)]
 
 
 def decide(seen: Observation) -> tuple[State, str]:
-    """The state that an observation proves, and the reason in words."""
+    """Decide which state an observation proves; return it with the reason in words."""
     if seen.failure is not None:
         return "unproven", seen.failure
     if not all(figures.is_complete for figures in seen.answers().values()):
@@ -104,12 +101,12 @@ def decide(seen: Observation) -> tuple[State, str]:
 
 
 def effective_proof(proofs: Iterable[RangeProof]) -> RangeProof | None:
-    """The proof to go by: the latest conclusive one, else the latest attempt."""
+    """The effective proof: the latest conclusive one, else the latest attempt."""
     return max(proofs, key=lambda proof: (proof.is_conclusive, proof.asked_at), default=None)
 
 
 def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
-    """Whether to ask (again)."""
+    """Whether to ask the vendor (again)."""
     ages = [(proof.is_conclusive, abs(now - proof.asked_at)) for proof in proofs]
     return not any(
         age < (PROOF_LASTS if conclusive else ATTEMPTS_APART) for conclusive, age in ages
@@ -117,7 +114,7 @@ def is_due(proofs: Iterable[RangeProof], now: datetime) -> bool:
 
 
 def overturn_note(proof: RangeProof, before: RangeProof | None) -> str:
-    """What to add to a reason when a server that honoured ranges no longer does."""
+    """The addition to a reason if a server that honoured ranges no longer does; else empty."""
     if before is None or before.state != "honoured" or proof.state != "ignored":
         return ""
     return f"; it was honoured at {before.asked_at:%Y-%m-%d %H:%M}Z: daily rows loaded since are in doubt"

@@ -1,13 +1,13 @@
-"""``warehouse.trust_campaign_statistics``: one row a company and day, from one answer. Pure.
+"""Encode a response as a row of ``warehouse.trust_campaign_statistics``: one row for each company and day. Pure.
 
-Key: day and company, so that at most one row stands for them. Which days the figures cover is
-not in the vendor's answer: the client, which knows what it asked and whether the server honours
-ranges, writes it into the stored request (``covers``), and a replay reads it there. Daily: the one
-day, ``is_daily``. Rolling: the day of asking and the six before, filed under the day of asking.
+Key: day and company, so there is at most one row for them. The response does not say which days its figures cover.
+The client, which knows its request and whether the server honours ranges, writes them into the stored request
+(``covers``), also for replays. Daily: the one day, ``is_daily``. Rolling: the day of the request and the six days
+before, under the day of the request.
 
-``asked_at`` is left out of the row's hash: a rerun with the same figures writes no row, and the row
-keeps the moment at which they were first told. Figures whose sum does not come out are counted as
-warnings and loaded: the document's own sample has actions without anything sent.
+``asked_at`` is not in the row's hash: a rerun with the same figures writes no row, and the row keeps the time at which
+they were first returned. Figures that do not add up are counted as warnings and loaded: the document's own sample has
+actions without anything sent.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
 ROLLING_WEEK: Final = "rolling_week"
-"""Counted for a row that is not of its day alone."""
+"""Counted for a row that covers more than its day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The days an answer's figures are of. ``stats_on`` is the day that they are filed under."""
+    """The days that a response's figures cover. ``stats_on``: the day of the row."""
 
     first_day: date
     last_day: date
@@ -94,7 +94,7 @@ class Coverage:
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Coverage:
-        """What a stored request says. Raises AnswerNotTrusted where it does not."""
+        """Read the coverage from a stored request. Raises AnswerNotTrusted if it has none."""
         try:
             covers = request["covers"]
             first, last = (date.fromisoformat(covers[bound]) for bound in ("from", "to"))
@@ -108,10 +108,10 @@ class Coverage:
 
 
 def to_batch(answer: Response, window: Window) -> Batch:
-    """The one row of an answer; none where the answer is about a day outside the window.
+    """Encode the one row of a response; none if its day is outside the window.
 
     Raises:
-        AnswerNotTrusted: the answer has an unknown form.
+        AnswerNotTrusted: the response has an unknown form.
     """
     coverage = Coverage.from_request(answer.request)
     try:
@@ -130,7 +130,7 @@ def to_batch(answer: Response, window: Window) -> Batch:
 
 
 def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
-    """No row, and the answer among the rejects."""
+    """A batch without a row, with the response as its reject."""
     batch = encode_batch(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
     batch.received = 1
     batch.rejects.append(Reject(why.what, as_text(body), day))
@@ -172,7 +172,7 @@ def _count_oddities(figures: Figures) -> Counter[str]:
 
 
 def _contradictions(figures: Figures) -> Iterator[str]:
-    """Sums that do not come out; one with a counter that is not reported is not tried."""
+    """Yield the sums that do not add up; sums with a counter that is not reported are skipped."""
     sent, received = figures.sent, figures.received
     sums = _sum(figures.sent, figures.pending, figures.failed)
     if figures.total is not None and sums is not None and figures.total != sums:

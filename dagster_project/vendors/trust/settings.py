@@ -1,4 +1,4 @@
-"""Trust's section of the settings."""
+"""Trust's settings."""
 
 from __future__ import annotations
 

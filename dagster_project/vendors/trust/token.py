@@ -1,9 +1,8 @@
 """Trust's access token: fetched once, kept until shortly before it expires, renewed on demand.
 
-``POST {auth}/oauth/token/`` with client credentials as JSON answers ``access_token`` and
-``expires_in`` (7200 s). Its age is reckoned from the moment before it was asked for, by this
-process' own clock: the vendor's ``created_at`` is by another one. Credentials that were refused are
-not tried a second time in the process, whoever asks.
+``POST {auth}/oauth/token/`` with client credentials as JSON returns ``access_token`` and ``expires_in`` (7200 s). Its
+age counts from just before the request, by this process's clock: the vendor's ``created_at`` is by another clock.
+Refused credentials are not tried again in this process.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ _refused: set[bytes] = set()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """``authorization`` is the whole header value. ``good_until`` is a monotonic second."""
+    """A token. ``authorization`` is the whole header value; ``good_until`` a monotonic second."""
 
     authorization: SecretStr
     good_until: float
 
 
 class TokenSource:
-    """The token of one set of credentials; safe to ask from many threads."""
+    """The token of one set of credentials; safe to use from many threads."""
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class TokenSource:
         self._token: Token | None = None
 
     def current(self, stats: ExtractStats, *, instead_of: Token | None = None) -> Token:
-        """A token that should be accepted; a new one if the current is ``instead_of`` or nearly over.
+        """Get a valid token; a new one if the current one is ``instead_of``, or expires soon.
 
         Raises:
             CredentialsRefused: now, or earlier in this process.
@@ -102,7 +101,7 @@ class TokenSource:
 
 
 def _classify_response(reply: Reply) -> None:
-    """Let a token pass, and a transient status, which the session tries again."""
+    """Accept a token, and a transient status, which the session retries."""
     said, unread = _read_object(reply)
     if reply.status in (401, 403) or said.get("code") in (401, 403):
         raise _credentials_error()
@@ -122,7 +121,7 @@ def _classify_response(reply: Reply) -> None:
 
 
 def _token_in(reply: Reply) -> tuple[str, float]:
-    """The token, and its life in seconds."""
+    """Read the token, and its lifetime in seconds."""
     said, _ = _read_object(reply)
     token = said.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
@@ -131,7 +130,7 @@ def _token_in(reply: Reply) -> tuple[str, float]:
 
 
 def _read_object(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
-    """The body's object (an empty one for anything else), and why it could not be read."""
+    """Read the body's object (empty for anything else), and the reason if it could not be read."""
     try:
         answer = decode_json(reply)
     except Transient as fault:
@@ -140,7 +139,7 @@ def _read_object(reply: Reply) -> tuple[dict[str, Any], Transient | None]:
 
 
 def _lifetime(expires_in: Any) -> float:
-    """Seconds; the documented two hours where the answer does not say."""
+    """The lifetime in seconds; the documented two hours if the response has none."""
     known = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
     return float(expires_in) if known and 0 < expires_in < 10**9 else DEFAULT_LIFE
 
