@@ -220,6 +220,36 @@ def rejects(**options: Any) -> int:
 
 
 @warehouse.command()
+@click.option(
+    "--acknowledge",
+    "acknowledged",
+    multiple=True,
+    type=int,
+    metavar="ID",
+    help="Somebody knows of this alarm: not red until it changes; may be repeated.",
+)
+@click.option(
+    "--mute",
+    "muted",
+    multiple=True,
+    type=int,
+    metavar="ID",
+    help="Neither red nor told, whatever comes of it, before --until.",
+)
+@click.option("--until", type=Day(), help="The day (UTC) on which what was muted is told again.")
+@click.option(
+    "--unmute", "unmuted", multiple=True, type=int, metavar="ID", help="Take --mute back."
+)
+@click.option("--by", metavar="NAME", help="Who says so (default: the user of this computer).")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def alarms(**options: Any) -> int:
+    """What is wrong and not over, each cause once; acknowledge it, or mute it until a day."""
+    from dagster_project.cli.alarms import alarms as command
+
+    return command(**options)
+
+
+@warehouse.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(**options: Any) -> int:
     """Look at all that the warehouse rests on: each line is good, or says the way to mend it."""

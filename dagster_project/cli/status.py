@@ -6,13 +6,14 @@ It writes in one case: where an erasure was stopped, the marts of the days that 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
 
 import click
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
+from dagster_project.cli.console import new_console
 from dagster_project.monitoring.status import AccountHealth, Health, health
 from dagster_project.orchestration import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
@@ -27,7 +28,8 @@ _TROUBLES_SHOWN = 20
 def status(*, sources: Sequence[str], as_json: bool) -> int:
     """Print how every account stands, and for all that is red the line that mends it.
 
-    Answers 1 where a day is red, an alarm is open or an erasure has not finished.
+    Answers 1 where a day is red, an alarm is open that nobody acknowledged or muted, or an erasure has not
+    finished.
     """
     settings = services.settings()
     warehouse = services.current_warehouse()
@@ -37,14 +39,14 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
             # The days that it rewrote before it was stopped are noted: their marts are counted afresh now.
             marts.refresh_stale(connection, sms_mask(), patience=0)
         found = health(settings, warehouse, connection, sources)
-    answer = int(bool(found.red_days or found.alarms or erasures))
+    answer = int(bool(found.red_days or found.red_alarms or erasures))
     if as_json:
         told = {**_as_json(found), "unfinished_erasures": erasures}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return answer
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    console = new_console()
     console.print(_table(found))
-    for line in [*_lines(found), *_erasure_lines(erasures), conclusion(found)]:
+    for line in [LAST_GOOD_DAY, *_lines(found), *_erasure_lines(erasures), conclusion(found)]:
         console.print(line, markup=False, soft_wrap=True)
     return answer
 
@@ -55,7 +57,14 @@ def _as_json(found: Health) -> dict[str, object]:
         "accounts": [_account_json(account) for account in found.accounts],
         "left_out": found.left_out,
         "alarms": [
-            {"subject": a.subject, "severity": a.severity, "what": a.what, "way_out": a.hint}
+            {
+                "id": a.alarm_id,
+                "subject": a.subject,
+                "severity": a.severity,
+                "what": a.what,
+                "way_out": a.hint,
+                "red": a.is_red,
+            }
             for a in found.alarms
         ],
         "untold": {channel: count for channel, count, _ in found.undelivered},
@@ -84,43 +93,52 @@ def _account_json(account: AccountHealth) -> dict[str, object]:
 
 
 def _table(found: Health) -> Table:
-    table = Table()
-    for name in ("source", "account", "last good day"):
-        table.add_column(name, no_wrap=True)
-    for name in (
-        "days",
-        "rows",
-        "gaps",
-        "unsettled",
-        "held",
-        "rejects",
-        "asked for",
-        "points left",
-    ):
-        table.add_column(name, justify="right")
-    table.add_column("last loaded (UTC)", no_wrap=True)
+    """A row an account; columns that say nothing of anybody are left out, the screen is narrow."""
+    names = [name for name in _CELLS if name in _ALWAYS or _says(found, name)]
+    table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
+    for name in names:
+        justify: Literal["left", "right"] = "left" if name in _LEFT else "right"
+        table.add_column(name, justify=justify, overflow="fold")
     for account in found.accounts:
-        s, points = account.status, account.points
-        table.add_row(
-            s.source,
-            s.account,
-            str(s.last_good_day or "none"),
-            f"{s.days:,}",
-            f"{s.rows:,}",
-            str(len(s.gaps)),
-            str(len(s.unsettled)),
-            str(len(s.held)),
-            str(s.rejects),
-            str(account.requested_left or ""),
-            "" if points is None else "no limit" if points.left is None else f"{points.left:,}",
-            f"{s.last_loaded_at:%Y-%m-%d %H:%M}" if s.last_loaded_at else "never",
-        )
+        table.add_row(*(_CELLS[name](account) for name in names))
     return table
+
+
+def _says(found: Health, name: str) -> bool:
+    return any(_CELLS[name](account) not in ("", "0", "no limit") for account in found.accounts)
+
+
+def _points_left(account: AccountHealth) -> str:
+    points = account.points
+    if points is None:
+        return ""
+    return "no limit" if points.left is None else f"{points.left:,}"
+
+
+_CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
+    "source": lambda account: account.status.source,
+    "account": lambda account: account.status.account,
+    "last good day": lambda account: str(account.status.last_good_day or "none"),
+    "days": lambda account: f"{account.status.days:,}",
+    "rows": lambda account: f"{account.status.rows:,}",
+    "gaps": lambda account: str(len(account.status.gaps)),
+    "not yet settled": lambda account: str(len(account.status.unsettled)),
+    "held": lambda account: str(len(account.status.held)),
+    "rejects": lambda account: str(account.status.rejects),
+    "asked for": lambda account: str(account.requested_left or ""),
+    "points left": _points_left,
+}
+_LEFT: Final = ("source", "account", "last good day")
+_ALWAYS: Final = (*_LEFT, "days", "rows", "gaps", "not yet settled")
+LAST_GOOD_DAY: Final = "last good day: up to it every day since the first one is loaded."
 
 
 def conclusion(found: Health) -> str:
     """The last line: whether there is anything to do."""
-    alarms = f"; {pluralize(len(found.alarms), 'alarm')} open" if found.alarms else ""
+    red = len(found.red_alarms)
+    known = len(found.alarms) - red
+    alarms = f"; {pluralize(red, 'alarm')} open (`{remedies.LIST_ALARMS}`)" if red else ""
+    alarms += f"; {pluralize(known, 'alarm')} acknowledged or muted" if known else ""
     return f"{found.summarize()}{alarms}."
 
 
@@ -149,8 +167,12 @@ def _lines(found: Health) -> list[str]:
     for entry in red_days[:_TROUBLES_SHOWN]:
         told = f" [{entry.recorded_in}]" if entry.recorded_in else ""
         lines.append(
-            f"{entry.source} {entry.account} {entry.shown_days}: {entry.why}{told}\n"
-            f"    {entry.hint}"
+            "\n    ".join(
+                [
+                    f"{entry.source} {entry.account} {entry.shown_days}: {entry.why}{told}",
+                    *entry.shown_hints,
+                ]
+            )
         )
     if len(red_days) > _TROUBLES_SHOWN:
         lines.append(f"and {len(red_days) - _TROUBLES_SHOWN} more (see --json)")

@@ -22,10 +22,15 @@ import requests
 
 from dagster_project.config.sections import AlarmSettings, MailSettings
 from dagster_project.monitoring.alarm_outbox import Alarm, NotDelivered
-from dagster_project.text.remedies import SPANS_SHOWN, join_commands, spans_text
+from dagster_project.text.remedies import SPANS_SHOWN, acknowledge_alarms, join_commands, spans_text
 
 TIMEOUT_SECONDS: Final = 10.0
-LONGEST_TEXT: Final = 3000
+LONGEST_TEXT: Final = 1500
+"""Characters of what happened; with the rest of it a message stays below ``LONGEST_BODY``."""
+LONGEST_BODY: Final = 10_000
+NAMES_SHOWN: Final = 20
+DAYS_SHOWN: Final = 60
+TEXTS_SHOWN: Final = 10
 _SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _TITLES: Final = {
     "run_failed": "run failed",
@@ -117,11 +122,11 @@ class Mail:
 
 def title_of(alarms: Sequence[Alarm]) -> str:
     """``source: run failed, account 101, 2024-04-01..2024-04-03``."""
-    first = alarms[0]
-    parts = [f"{first.source}: {_TITLES[first.kind]}"]
+    sources = list(dict.fromkeys(alarm.source for alarm in alarms))
+    parts = [f"{', '.join(sources)}: {_TITLES[alarms[0].kind]}"]
     accounts = _accounts(alarms)
     if accounts:
-        parts.append(f"account {', '.join(accounts)}")
+        parts.append(f"account {', '.join(_shorten(accounts, NAMES_SHOWN))}")
     days = _days(alarms)
     if days:
         parts.append(spans_text(days))
@@ -130,35 +135,54 @@ def title_of(alarms: Sequence[Alarm]) -> str:
 
 def text_of(alarms: Sequence[Alarm]) -> str:
     """The message for people."""
-    lines = [title_of(alarms)]
-    for what in dict.fromkeys(alarm.what for alarm in alarms):
-        lines.append(what)
-    text = "\n".join(lines)
-    if len(text) > LONGEST_TEXT:
-        text = text[:LONGEST_TEXT] + " …"
+    lines = [title_of(alarms), *_whats(alarms)]
     commands = _hints(alarms)
     if commands:
-        text += "\nWay out:\n" + "\n".join(commands)
+        lines += ["Way out:", *commands]
+    known = [alarm.alarm_id for alarm in alarms if alarm.alarm_id]
+    if known:
+        lines.append(f"To leave it as it is: {acknowledge_alarms(known[:NAMES_SHOWN])}")
     if alarms[0].run_id:
-        text += f"\nRun {alarms[0].run_id}"
-    return text
+        lines.append(f"Run {alarms[0].run_id}")
+    return "\n".join(lines)
 
 
 def fields_of(alarms: Sequence[Alarm]) -> dict[str, Any]:
-    """The message for programs; ``ids`` tell a repetition."""
+    """The message for programs; ``ids`` tell a repetition. Of many days the newest are listed."""
     first = alarms[0]
+    days = _days(alarms)
     return {
-        "ids": [alarm.alarm_id for alarm in alarms],
+        "ids": [alarm.alarm_id for alarm in alarms][:NAMES_SHOWN],
         "kind": first.kind,
         "severity": first.severity,
         "source": first.source,
-        "accounts": _accounts(alarms),
-        "days": [day.isoformat() for day in _days(alarms)],
-        "what": list(dict.fromkeys(alarm.what for alarm in alarms)),
+        "accounts": _shorten(_accounts(alarms), NAMES_SHOWN),
+        "days": [day.isoformat() for day in days[-DAYS_SHOWN:]],
+        "days_count": len(days),
+        "what": _whats(alarms),
         "way_out": _hints(alarms),
         "run_id": first.run_id,
         "raised_at": first.raised_at.isoformat() if first.raised_at else None,
     }
+
+
+def _whats(alarms: Sequence[Alarm]) -> list[str]:
+    """What happened, each text once, up to a length that a chat shows."""
+    texts = _shorten(list(dict.fromkeys(alarm.what for alarm in alarms)), TEXTS_SHOWN)
+    found: list[str] = []
+    left = LONGEST_TEXT
+    for text in texts:
+        if left <= 0:
+            break
+        found.append(text if len(text) <= left else f"{text[:left]} …")
+        left -= len(text)
+    return found
+
+
+def _shorten(names: Sequence[str], most: int) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return [*names[:most], *more]
 
 
 def _accounts(alarms: Sequence[Alarm]) -> list[str]:

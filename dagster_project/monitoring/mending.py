@@ -13,7 +13,18 @@ from dagster_project.model.window import Account
 from dagster_project.text.remedies import Verb, load_commands
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.vendor_store import WarehouseStore
+
+
+def replay_mends(connection: Connection, account: Account, days: Collection[date]) -> set[date]:
+    """Those of the days that another version loaded: what this one reads otherwise, a replay changes."""
+    rows = connection.execute(
+        "SELECT s.day FROM ops.day_state s JOIN ops.load_receipt r USING (receipt_id)"
+        " WHERE s.source = %s AND s.account = %s AND s.day = ANY(%s) AND r.code_version <> %s",
+        (account.source, account.label, list(days), CODE_VERSION),
+    )
+    return {row[0] for row in rows}
 
 
 def mending_commands(

@@ -1,7 +1,8 @@
 """Which days of accounts are red, and why; read from the ledger, as many queries for a thousand accounts as for one.
 
 A day is *red* for a reason: it is missing, it was asked for in vain, a newer answer is held, the last attempt
-failed, its records did not add up, some were rejected, or it is dated in the future. Each reason names where it
+failed, its records did not add up, some were rejected, it is dated in the future, or another check of it does
+not pass. What an alarm that was acknowledged or muted tells of a check is not red. Each reason names where it
 is recorded: the receipt, the extraction.
 """
 
@@ -15,22 +16,37 @@ from datetime import date
 from typing import Any, Final, Literal
 
 from dagster_project import clock
+from dagster_project.model.check_outcome import (
+    DATES_INSIDE,
+    HELD,
+    KNOWN_VALUES,
+    NO_REJECTS,
+    PLAUSIBLE_VOLUME,
+)
+from dagster_project.monitoring.alarm_outbox import excused_checks
 from dagster_project.monitoring.lateness import Expected
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.ledger.check_outcomes import failing_checks
+from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 
 Key = tuple[str, str]
 """Source and account."""
 ASKED: Final = "unnest(%(sources)s::text[], %(accounts)s::text[]) AS asked (source, account)"
 """The accounts that a query is about; its arguments are ``sources`` and ``accounts``."""
 
-Remedy = Literal["backfill", "accept", "replay"]
+Remedy = Literal["backfill", "accept", "replay", "look", "acknowledge"]
+_TOLD_OTHERWISE = {NO_REJECTS, DATES_INSIDE, HELD}
+"""Checks whose days are red for what is rejected or held of them."""
+_IN_SHORT = {PLAUSIBLE_VOLUME: "fewer than half of the usual rows"}
 
 
 @dataclass(frozen=True, slots=True)
 class Red:
-    """Why a day is red. ``remedy``: ask again, take the held answer, or rebuild from what is stored.
+    """Why a day is red. ``remedy``: ask again, take the held answer, rebuild from what is stored (with
+    another version than the one that loaded it), look at what was rejected, or say that it is known.
 
-    ``kinds``: the options that take the held answer, as in ``--accept-shrink``.
+    ``kinds``: the options that take the held answer, as in ``--accept-shrink``. ``check`` is the one that
+    says so, ``records`` how many of the day's are concerned.
     """
 
     day: date
@@ -39,6 +55,8 @@ class Red:
     receipt_id: int | None = None
     extraction_id: int | None = None
     kinds: tuple[str, ...] = ()
+    check: str = ""
+    records: int = 0
 
     @property
     def recorded_in(self) -> str:
@@ -77,13 +95,20 @@ def read_red_days(
     unloaded = _asked_in_vain(connection, [one for one in accounts if not one.whole_history])
     for key, gaps in missing.items():
         unloaded[key].update(gaps)
+    excused = excused_checks(connection)
+    told: set[tuple[Key, date]] = set()
     for key, one in (
         *_red_unloaded(connection, unloaded),
         *_red_loaded(connection, held, asked),
         *_red_rejects(connection, asked),
         *_red_future(connection, asked),
     ):
-        red[key].append(one)
+        told.add((key, one.day))
+        if (*key, one.check, one.day) not in excused:
+            red[key].append(one)
+    for key, one in _red_checks(connection, asked):
+        if (key, one.day) not in told and (*key, one.check, one.day) not in excused:
+            red[key].append(one)
     return red
 
 
@@ -147,7 +172,7 @@ def _red_loaded(
         for day, reason, receipt_id, kinds in days:
             seen.add((*key, day))
             why = f"a newer answer is held: it {reason}."
-            yield key, Red(day, why, "accept", receipt_id, kinds=tuple(kinds))
+            yield key, Red(day, why, "accept", receipt_id, kinds=tuple(kinds), check=HELD)
     failed = connection.execute(
         "SELECT DISTINCT ON (d.source, d.account, d.day) d.source, d.account, d.day, d.receipt_id,"  # noqa: S608
         " e.extraction_id, e.failure FROM ops.extraction e"
@@ -188,14 +213,30 @@ def _red_future(connection: Connection, asked: Mapping[str, Any]) -> Iterator[tu
 
 def _red_rejects(connection: Connection, asked: Mapping[str, Any]) -> Iterator[tuple[Key, Red]]:
     rows = connection.execute(
-        "SELECT j.source, j.account, j.day, s.receipt_id, string_agg(format('%%s: %%s', j.reason,"  # noqa: S608
-        " j.records), '; ' ORDER BY j.reason) FROM (SELECT source, account, day, reason,"
-        f"  count(*) AS records FROM ops.rejected_record JOIN {ASKED} USING (source, account)"
-        "  WHERE resolved_at IS NULL AND day IS NOT NULL GROUP BY source, account, day, reason) j"
+        "SELECT j.source, j.account, j.day, s.receipt_id, j.reasons, j.records,"  # noqa: S608
+        " r.code_version <> %(version)s FROM (SELECT source, account, day, string_agg(DISTINCT"
+        "  reason, ', ' ORDER BY reason) AS reasons, sum(times_in_window)::bigint AS records"
+        f"  FROM ops.rejected_record JOIN {ASKED} USING (source, account)"
+        "  WHERE resolved_at IS NULL AND day IS NOT NULL GROUP BY source, account, day) j"
         " LEFT JOIN ops.day_state s USING (source, account, day)"
-        " GROUP BY j.source, j.account, j.day, s.receipt_id",
-        asked,
+        " LEFT JOIN ops.load_receipt r USING (receipt_id)",
+        {**asked, "version": CODE_VERSION},
     )
-    for source, account, day, receipt_id, reasons in rows:
-        why = f"records rejected ({reasons}); they are in ops.rejected_record."
-        yield (source, account), Red(day, why, "replay", receipt_id)
+    for source, account, day, receipt_id, reasons, records, by_another in rows:
+        remedy: Remedy = "replay" if by_another else "look"
+        why = f"rejected: {reasons}."
+        red = Red(day, why, remedy, receipt_id, check=NO_REJECTS, records=records)
+        yield (source, account), red
+
+
+def _red_checks(connection: Connection, asked: Mapping[str, Any]) -> Iterator[tuple[Key, Red]]:
+    """Days of which a check does not pass that says what nothing else does."""
+    keys = set(zip(asked["sources"], asked["accounts"], strict=True))
+    for one in failing_checks(connection):
+        key = one.source, one.account
+        if key not in keys or one.check_name in _TOLD_OTHERWISE:
+            continue
+        said = _IN_SHORT.get(one.check_name) or ", ".join(one.causes).replace("_", " ") or one.said
+        remedy: Remedy = "acknowledge" if one.check_name == KNOWN_VALUES else "backfill"
+        why = f"check {one.check_name}: {said}."
+        yield key, Red(one.day, why, remedy, check=one.check_name)

@@ -1,7 +1,7 @@
 """The whole installation at a glance: what ``warehouse status`` and the status page both show.
 
 Grain: one ``Health`` a look, one ``AccountHealth`` a source and account; red days of one cause are told
-together, each with where it is told and the one line that mends it.
+together, each with where it is told and the lines that mend it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
+from typing import Final
 
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
+from dagster_project.model.check_outcome import PLAUSIBLE_VOLUME
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.monitoring import alarm_outbox
@@ -23,12 +25,19 @@ from dagster_project.monitoring.lateness import expect_due
 from dagster_project.monitoring.red_days import Red
 from dagster_project.pipeline.calls_left import calls_within
 from dagster_project.pipeline.reconcile import differing_months
-from dagster_project.text.day_runs import runs_of
-from dagster_project.text.remedies import load_command, spans_text
+from dagster_project.text.remedies import (
+    LIST_ALARMS,
+    Verb,
+    load_commands,
+    show_rejects,
+    spans_text,
+)
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
 from dagster_project.warehouse.vendor_store import WarehouseStore
+
+HINTS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
@@ -45,18 +54,29 @@ class PointsLeft:
 
 @dataclass(frozen=True)
 class RedDays:
-    """Days of one account that are red for one reason, and the line that mends them."""
+    """Days of one account that are red for one reason, and the lines that mend them."""
 
     source: str
     account: str
     days: tuple[date, ...]
     why: str
     recorded_in: str
-    hint: str
+    hints: tuple[str, ...]
 
     @property
     def shown_days(self) -> str:
         return spans_text(self.days)
+
+    @property
+    def hint(self) -> str:
+        """All of them in one line."""
+        return "; ".join(self.hints)
+
+    @property
+    def shown_hints(self) -> list[str]:
+        """The first ones; of many, how many more there are."""
+        more = len(self.hints) - HINTS_SHOWN
+        return [*self.hints[:HINTS_SHOWN], *([f"and {more} commands more"] if more > 0 else [])]
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ class Health:
     @property
     def red_days(self) -> list[RedDays]:
         return [entry for account in self.accounts for entry in account.red_days]
+
+    @property
+    def red_alarms(self) -> list[Alarm]:
+        """Open alarms that nobody acknowledged and that are not muted."""
+        return [alarm for alarm in self.alarms if alarm.is_red]
 
     def summarize(self) -> str:
         """How much is red, in a few words."""
@@ -179,30 +204,39 @@ def _points(
     return found
 
 
-def _group_red(standing: AccountStatus, red: Sequence[Red]) -> Iterator[RedDays]:
-    """Red days of one cause together; neighbouring days share a command."""
+def _group_red(standing: AccountStatus, red: Sequence[Red]) -> list[RedDays]:
+    """Red days of one cause together; neighbouring days share a command. The oldest cause comes first."""
 
     def cause(one: Red) -> tuple[str, str, tuple[str, ...]]:
         return one.remedy, one.why, one.kinds
 
-    for (_, why, _), group in groupby(sorted(red, key=cause), key=cause):
-        of_cause = sorted(group, key=lambda one: one.day)
-        for run in runs_of([one.day for one in of_cause]):
-            inside = [one for one in of_cause if one.day in run]
-            yield RedDays(
+    found = []
+    for _, group in groupby(sorted(red, key=cause), key=cause):
+        inside = sorted(group, key=lambda one: one.day)
+        days = tuple(dict.fromkeys(one.day for one in inside))
+        records = sum(one.records for one in inside)
+        recorded = filter(None, (one.recorded_in for one in inside[-3:]))
+        found.append(
+            RedDays(
                 source=standing.source,
                 account=standing.account,
-                days=tuple(run),
-                why=why,
-                recorded_in="; ".join(
-                    dict.fromkeys(filter(None, (one.recorded_in for one in inside[-3:])))
-                ),
-                hint=load_command(
-                    standing.source,
-                    standing.account,
-                    run[0],
-                    run[-1],
-                    verb="replay" if inside[0].remedy == "replay" else "backfill",
-                    accept=inside[0].kinds,
-                ),
+                days=days,
+                why=f"{pluralize(records, 'record')} {inside[0].why}" if records else inside[0].why,
+                recorded_in="; ".join(dict.fromkeys(recorded)),
+                hints=tuple(_hints(standing, inside[0], days)),
             )
+        )
+    return sorted(found, key=lambda entry: entry.days)
+
+
+def _hints(standing: AccountStatus, red: Red, days: Sequence[date]) -> list[str]:
+    """The commands for days of one cause."""
+    source, account = standing.source, standing.account
+    if red.remedy == "acknowledge":
+        return [LIST_ALARMS]
+    if red.remedy == "look":
+        return [show_rejects(source, account, days[0], days[-1]), LIST_ALARMS]
+    verb: Verb = "replay" if red.remedy == "replay" else "backfill"
+    commands = load_commands(source, account, days, verb=verb, accept=red.kinds)
+    # So few rows may be right: then only a person ends it.
+    return [*commands, LIST_ALARMS] if red.check == PLAUSIBLE_VOLUME else commands

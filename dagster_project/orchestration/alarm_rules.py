@@ -1,4 +1,4 @@
-"""What there is to raise alarms about: read from Dagster's events and from the ledger.
+"""What there is to raise alarms about in Dagster's events: runs that failed, each cause an alarm.
 
 An alarm names the days and accounts that are not loaded, whatever the run said, and the commands
 that load them. Of an error that nobody foresaw only the kind is told: its text may quote a row.
@@ -7,9 +7,10 @@ that load them. Of an error that nobody foresaw only the kind is told: its text 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -20,77 +21,164 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from dagster_project import clock, errors
+from dagster_project import errors
 from dagster_project.config.settings import Settings
+from dagster_project.errors import HeldBack
 from dagster_project.feeds import FEEDS
+from dagster_project.model.check_outcome import READABLE
 from dagster_project.model.feed import Feed, QueryScope
-from dagster_project.model.window import ONE_DAY, Account, each_day
-from dagster_project.monitoring.alarm_outbox import Alarm
-from dagster_project.monitoring.lateness import expect_askable, lateness
+from dagster_project.model.window import each_day
+from dagster_project.monitoring.alarm_outbox import HISTORY, Alarm, Pair
+from dagster_project.monitoring.check_alarms import first_days, is_history
 from dagster_project.monitoring.mending import mending_commands
+from dagster_project.monitoring.red_days import without_place
 from dagster_project.orchestration import nights, services
-from dagster_project.orchestration.names import ACCOUNT, HELD, MONTH_ADDS_UP, op_name
-from dagster_project.pipeline.reconcile import months_of
-from dagster_project.text.remedies import Verb, load_commands, spans_text
+from dagster_project.orchestration.names import op_name
+from dagster_project.text.remedies import Verb
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
-from dagster_project.warehouse.vendor_store import WarehouseStore
 
 _BY_ASSET = {dg.AssetKey(key): feed for feed in FEEDS for key in (feed.asset, feed.raw_asset)}
-_REPLAYED = {"no_rejects", "known_values"}
-"""Checks whose cause lies in the code: once it is mended, the stored responses will do."""
+TEXTS_SHOWN = 3
+"""So many different texts of one kind of failure are told."""
 
 
-@dataclass
-class AlarmChanges:
-    """Alarms to raise, and subjects that are over."""
+def alarms_of_run(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    run_id: str,
+    failed_at: datetime | None = None,
+) -> list[Alarm]:
+    """A failed run's alarms, one for each cause: what it did not load, and the commands that do.
 
-    alarms: list[Alarm]
-    over: list[str]
-
-
-def alarm_of_run(instance: dg.DagsterInstance, connection: Connection, run_id: str) -> Alarm | None:
-    """The alarm of a failed run: what it did not load, and the commands that do; None: run is gone."""
+    None for what a check of its days tells (answers that were held or could not be read), nor where the run
+    is gone.
+    """
     run = instance.get_run_by_id(run_id)
     if run is None:
-        return None
+        return []
     feed = _feed_of(run)
-    alarm = Alarm(
-        subject=f"run/{run_id}",
+    kind, why = _why(instance, run_id)
+    source = feed.source if feed else run.tags.get("source", "warehouse")
+    whole_run = Alarm(
+        subject=f"run/{source}/{run.job_name}/{kind}",
         kind="run_failed",
         severity="error",
-        source=feed.source if feed else run.tags.get("source", "warehouse"),
+        source=source,
         accounts=[],
         days=[],
-        what=_why(instance, run_id),
-        hint=[],
+        what=why,
+        hint=["re-execute the run in Dagster's UI"],
         message_group=f"run/{run_id}",
         run_id=run_id,
+        failed_at=failed_at,
     )
-    if feed is None:
-        return replace(alarm, hint=["re-execute the run in Dagster's UI"])
-    if not _days_of(run):
-        return replace(alarm, hint=["re-execute the run in Dagster's UI"])
+    if feed is None or not _days_of(run):
+        return [whole_run]
     missing = _not_loaded(connection, feed, run)
     if not missing:
-        return replace(alarm, what=f"{alarm.what} All of its days are loaded.")
-    selected = run.asset_selection
-    asked = not selected or dg.AssetKey(feed.raw_asset) in selected
-    verb: Verb = "backfill" if asked else "replay"
+        if _is_told_by_checks(connection, feed, run):
+            return []
+        return [replace(whole_run, what=f"{why} All of its days are loaded.", hint=[])]
+    return _alarms_by_cause(connection, feed, run, missing, whole_run, (kind, why))
+
+
+def _alarms_by_cause(
+    connection: Connection,
+    feed: Feed,
+    run: dg.DagsterRun,
+    missing: Mapping[str, Sequence[date]],
+    whole_run: Alarm,
+    otherwise: tuple[str, str],
+) -> list[Alarm]:
+    """An alarm for each kind of failure; ``otherwise``: that of days of which no window tells."""
+    failures = _failures_of_windows(connection, feed, run)
+    of_account = {account: failure for (account, _), failure in failures.items()}
+    groups: dict[str, dict[Pair, str]] = defaultdict(dict)
+    for account, days in missing.items():
+        for day in days:
+            kind, text = failures.get((account, day)) or of_account.get(account) or otherwise
+            groups[kind][account, day] = text
+    return [
+        _alarm_of_cause(connection, feed, run, whole_run, kind, of_kind)
+        for kind, of_kind in groups.items()
+        if not _is_of_checks(kind)
+    ]
+
+
+def _alarm_of_cause(
+    connection: Connection,
+    feed: Feed,
+    run: dg.DagsterRun,
+    whole_run: Alarm,
+    kind: str,
+    failures: Mapping[Pair, str],
+) -> Alarm:
     settings, warehouse = services.settings(), services.warehouse()
+    selected = run.asset_selection
+    verb: Verb = "backfill" if not selected or dg.AssetKey(feed.raw_asset) in selected else "replay"
+    by_account: dict[str, list[date]] = defaultdict(list)
+    for account, day in failures:
+        by_account[account].append(day)
+    configured = feed.accounts(settings)
+    starts = first_days(connection, configured)
+    is_old = all(is_history(starts, account, day) for account, day in failures)
+    texts = list(dict.fromkeys(failures.values()))
+    more = f" And {len(texts) - TEXTS_SHOWN} more." if len(texts) > TEXTS_SHOWN else ""
     return replace(
-        alarm,
-        accounts=sorted(missing),
-        days=sorted({day for days in missing.values() for day in days}),
+        whole_run,
+        subject=f"run/{feed.source}/{kind}",
+        accounts=sorted(by_account),
+        days=sorted({day for _, day in failures}),
+        what=f"{kind}: {' '.join(texts[:TEXTS_SHOWN])}{more}",
         hint=[
             command
-            for account in sorted(feed.accounts(settings), key=lambda account: account.label)
-            if (days := missing.get(account.label))
+            for account in sorted(configured, key=lambda account: account.label)
+            if (days := by_account.get(account.label))
             for command in mending_commands(
                 connection, warehouse, settings, feed, account, days, verb=verb
             )
         ],
+        message_group=HISTORY if is_old else whole_run.message_group,
+        causes=sorted(by_account),
+        pairs=list(failures),
     )
+
+
+def _failures_of_windows(
+    connection: Connection, feed: Feed, run: dg.DagsterRun
+) -> dict[Pair, tuple[str, str]]:
+    """By account and day: kind and text of what the run's last window with that day ended with."""
+    rows = connection.execute(
+        "SELECT e.account, asked.day::date, e.failure_kind, e.failure FROM ops.extraction e,"
+        " generate_series(e.first_day, e.last_day, '1 day') AS asked(day)"
+        " WHERE e.source = %s AND e.run_id = %s AND e.outcome = 'failed' ORDER BY e.extraction_id",
+        (feed.source, run.run_id),
+    ).fetchall()
+    found = {(row[0], row[1]): (row[2] or "Failure", without_place(row[3])) for row in rows}
+    held = connection.execute(
+        "SELECT s.account, s.day FROM ops.day_state s JOIN ops.extraction e"
+        " ON e.extraction_id = s.held_extraction_id"
+        " WHERE s.source = %s AND e.run_id = %s AND s.held IS NOT NULL",
+        (feed.source, run.run_id),
+    ).fetchall()
+    return found | dict.fromkeys(held, (HeldBack.__name__, ""))
+
+
+def _is_of_checks(kind: str) -> bool:
+    """Whether checks of the days tell of this kind of failure."""
+    error = getattr(errors, kind, None)
+    return isinstance(error, type) and issubclass(error, errors.AnswerNotTrusted)
+
+
+def _is_told_by_checks(connection: Connection, feed: Feed, run: dg.DagsterRun) -> bool:
+    """Whether the run failed for days of which too little could be read: the check ``readable`` tells."""
+    found = connection.execute(
+        "SELECT FROM ops.load_receipt r JOIN ops.check_outcome o USING (receipt_id)"
+        " WHERE r.source = %s AND r.run_id = %s AND o.check_name = %s AND NOT o.passed LIMIT 1",
+        (feed.source, run.run_id, READABLE),
+    ).fetchone()
+    return found is not None
 
 
 def _feed_of(run: dg.DagsterRun) -> Feed | None:
@@ -100,8 +188,8 @@ def _feed_of(run: dg.DagsterRun) -> Feed | None:
     return next((feed for feed in FEEDS if feed.source == run.tags.get("source")), None)
 
 
-def _why(instance: dg.DagsterInstance, run_id: str) -> str:
-    """What the run said of its failure; of an unforeseen error only its kind, since it may quote rows."""
+def _why(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str]:
+    """Kind and text of a run's failure; of an unforeseen error only its kind, since it may quote rows."""
     failures = instance.get_records_for_run(
         run_id,
         of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE},
@@ -111,17 +199,26 @@ def _why(instance: dg.DagsterInstance, run_id: str) -> str:
         event = record.event_log_entry.dagster_event
         data = event.event_specific_data if event is not None else None
         if isinstance(data, StepFailureData):
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
-            error = data.error.cause or data.error if data.error is not None else None
-            if error is not None and isinstance(getattr(errors, error.cls_name or "", None), type):
-                return re.sub(r"^[\w.]+: ", "", error.message).strip()
-            return f"It ended with {error.cls_name if error else 'an unknown error'}."
+            return _why_of_step(data)
     for record in failures:
         event = record.event_log_entry.dagster_event
         if event is not None and event.message:
-            return event.message
-    return "It gave no reason."
+            return "Failure", event.message
+    return "Failure", "It gave no reason."
+
+
+def _why_of_step(data: StepFailureData) -> tuple[str, str]:
+    said = data.user_failure_data
+    if said is not None and said.description:
+        kind = said.metadata.get("kind") if said.metadata else None
+        return str(kind.value) if kind is not None else "Failure", said.description
+    error = data.error.cause or data.error if data.error is not None else None
+    if error is None:
+        return "Failure", "It ended with an unknown error."
+    name = error.cls_name or "Failure"
+    if isinstance(getattr(errors, name, None), type):
+        return name, re.sub(r"^[\w.]+: ", "", error.message).strip()
+    return name, f"It ended with {name}."
 
 
 def _not_loaded(connection: Connection, feed: Feed, run: dg.DagsterRun) -> dict[str, list[date]]:
@@ -162,155 +259,3 @@ def _config_of(feed: Feed, run: dg.DagsterRun) -> Mapping[str, Any]:
 def _accounts_of(feed: Feed, settings: Settings, run: dg.DagsterRun) -> list[str]:
     narrowed = _config_of(feed, run).get("accounts", [])
     return [a.label for a in feed.accounts(settings) if not narrowed or a.label in narrowed]
-
-
-def changes_of_checks(records: Sequence[dg.EventLogRecord], connection: Connection) -> AlarmChanges:
-    """Checks that fail, each day an alarm; and subjects whose check passes now."""
-    alarms: dict[str, Alarm] = {}
-    over: dict[str, None] = {}
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        evaluation = event.event_specific_data if event is not None else None
-        if not isinstance(evaluation, dg.AssetCheckEvaluation):
-            continue
-        feed = _BY_ASSET.get(evaluation.asset_key)
-        if feed is not None and evaluation.check_name == MONTH_ADDS_UP:
-            _of_months(connection, feed, record.run_id, alarms, over)
-            continue
-        if feed is None or evaluation.partition is None:
-            continue
-        about = f"check/{evaluation.asset_key.to_user_string()}/{evaluation.check_name}"
-        subject = f"{about}/{evaluation.severity.value}/{evaluation.partition}"
-        if evaluation.passed:
-            for severity in dg.AssetCheckSeverity:
-                gone = f"{about}/{severity.value}/{evaluation.partition}"
-                alarms.pop(gone, None)
-                over[gone] = None
-            continue
-        over.pop(subject, None)
-        alarms[subject] = _check_alarm(connection, feed, evaluation, subject, record.run_id)
-    return AlarmChanges(list(alarms.values()), list(over))
-
-
-def _of_months(
-    connection: Connection,
-    feed: Feed,
-    run_id: str,
-    alarms: dict[str, Alarm],
-    over: dict[str, None],
-) -> None:
-    """The months of a source that differ from the vendor's now, each an alarm; the others are over."""
-    for month in months_of(connection, feed, services.settings()):
-        account = month.window.account.label
-        subject = f"check/{feed.source}/{MONTH_ADDS_UP}/{account}/{month.name}"
-        if month.state != "differs":
-            alarms.pop(subject, None)
-            over[subject] = None
-            continue
-        over.pop(subject, None)
-        alarms[subject] = Alarm(
-            subject=subject,
-            kind="check_failed",
-            severity=month.severity or "warning",
-            source=feed.source,
-            accounts=[account],
-            days=month.window.days,
-            what=f"check {MONTH_ADDS_UP}: {month.describe()}.",
-            hint=[month.hint],
-            message_group=f"{subject}/{run_id}",
-            run_id=run_id,
-        )
-
-
-def _check_alarm(
-    connection: Connection,
-    feed: Feed,
-    evaluation: dg.AssetCheckEvaluation,
-    subject: str,
-    run_id: str,
-) -> Alarm:
-    day = date.fromisoformat(evaluation.partition or "")
-    name = evaluation.check_name
-    figures = ", ".join(f"{key} {value.value}" for key, value in evaluation.metadata.items())
-    held = load_receipts.held_days(connection, feed.source, days=[day]) if name == HELD else []
-    told = [key.removeprefix(ACCOUNT) for key in evaluation.metadata if key.startswith(ACCOUNT)]
-    accounts = [one.account for one in held] or told
-    accounts = accounts or [
-        row[0]
-        for row in connection.execute(
-            "SELECT DISTINCT account FROM ops.load_receipt WHERE source = %s AND day = %s"
-            " AND run_id = %s AND (%s <> 'no_rejects' OR rows_rejected > 0) ORDER BY account",
-            (feed.source, day, run_id, name),
-        )
-    ]
-    verb: Verb = "replay" if name in _REPLAYED else "backfill"
-    is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
-    return Alarm(
-        subject=subject,
-        kind="check_failed",
-        severity="error" if is_error else "warning",
-        source=feed.source,
-        accounts=accounts,
-        days=[day],
-        what=f"check {name} of {day}: {evaluation.description or figures or 'failed'}.",
-        hint=[one.take_command for one in held]
-        or [
-            line
-            for account in (*told, *([] if told else [None]))
-            for line in load_commands(feed.source, account, [day], verb=verb)
-        ],
-        message_group=f"check/{feed.source}/{name}/{evaluation.severity.value}/{run_id}",
-        run_id=run_id,
-    )
-
-
-def overdue(settings: Settings, connection: Connection) -> list[Alarm]:
-    """Accounts that are late for longer than an alarm waits; none for accounts never asked."""
-    patience = timedelta(hours=settings.alarms.overdue_hours)
-    warehouse = services.warehouse()
-    return [
-        _overdue_alarm(settings, connection, feed, account, found.newest, found.due)
-        for feed in FEEDS
-        for account in feed.accounts(settings)
-        for found in lateness(
-            connection, [expect_askable(feed, settings, warehouse, account, patience)]
-        ).values()
-        if found.is_late
-        and (found.newest is not None or _was_asked(connection, account, clock.now() - patience))
-    ]
-
-
-def _was_asked(connection: Connection, account: Account, before: datetime) -> bool:
-    """Whether the vendor was asked for anything of the account before this instant."""
-    asked = connection.execute(
-        "SELECT FROM ops.extraction WHERE source = %s AND account = %s AND started_at <= %s LIMIT 1",
-        (account.source, account.label, before),
-    ).fetchone()
-    return asked is not None
-
-
-def _overdue_alarm(
-    settings: Settings,
-    connection: Connection,
-    feed: Feed,
-    account: Account,
-    newest: date | None,
-    due: date,
-) -> Alarm:
-    warehouse = services.warehouse()
-    days = list(each_day(newest + ONE_DAY, due)) if newest else [due]
-    askable = feed.night_days(
-        settings, WarehouseStore(warehouse), clock.today(account.time_zone), days
-    )
-    return Alarm(
-        subject=f"overdue/{feed.source}/{account.label}",
-        kind="overdue",
-        severity="error",
-        source=feed.source,
-        accounts=[account.label],
-        days=days,
-        what=f"account {account.label} has no good receipt for {spans_text(days)},"
-        f" {settings.alarms.overdue_hours} hours after the nights that could load them began.",
-        hint=mending_commands(connection, warehouse, settings, feed, account, askable),
-        message_group=f"overdue/{feed.source}",
-    )

@@ -1,24 +1,30 @@
 """Sensors that raise alarms: runs that failed, checks that failed, accounts that bring nothing.
 
-Each reads on from its cursor, notes what is new in the book (``monitoring/alarm_outbox.py``), and tells
-what waits there. The cursor moves only after the note is committed: an evaluation that dies is done
-again, and notes nothing twice. A run that never happens fails nothing: the third sensor asks the
-ledger which account has had no good receipt for too long.
+Each notes what there is in the book (``monitoring/alarm_outbox.py``), and tells what waits there. Failed
+runs are read on from a cursor, which moves only after the note is committed: an evaluation that dies is
+done again, and notes nothing twice. What checks say, and which account has had no good receipt for too
+long though no run failed, stands in the ledger.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_delivery import channels
+from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.monitoring.check_alarms import (
+    Ledger,
+    check_alarms,
+    note_alarms,
+    overdue_alarms,
+)
 from dagster_project.orchestration import alarm_rules, services
-from dagster_project.orchestration.alarm_rules import AlarmChanges
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Connection
 
 INTERVAL_SECONDS = 30
 RECORDS_AT_ONCE = 1000
@@ -37,82 +43,67 @@ def sensors() -> list[dg.SensorDefinition]:
     name="alarm_failed_runs",
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells once of each run that failed: source, accounts, days, and the way out.",
+    description="Tells once of each cause for which runs fail: source, accounts, days, and the way out.",
 )
 def failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    def read(records: Sequence[dg.EventLogRecord], connection: Connection) -> AlarmChanges:
-        alarms = [
-            alarm
-            for record in records
-            if (alarm := alarm_rules.alarm_of_run(context.instance, connection, record.run_id))
-            is not None
-        ]
-        return AlarmChanges(alarms, [])
-
-    noted = _note_new(context, dg.DagsterEventType.RUN_FAILURE, read)
-    return dg.SkipReason(f"{noted}; {_deliver()}")
+    return dg.SkipReason(f"{_note_failed_runs(context)}; {_deliver()}")
 
 
 @dg.sensor(
     name="alarm_failed_checks",
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells once of each day's check that fails, until it passes again.",
+    description="Tells once of each check that does not pass, until it passes for every day.",
 )
 def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    noted = _note_new(
-        context, dg.DagsterEventType.ASSET_CHECK_EVALUATION, alarm_rules.changes_of_checks
-    )
-    return dg.SkipReason(f"{noted}; {_deliver()}")
+    found, new = _note_found("check_failed", check_alarms)
+    return dg.SkipReason(f"{pluralize(found, 'check')} failing, {new} new; {_deliver()}")
 
 
 @dg.sensor(
     name="alarm_overdue",
     minimum_interval_seconds=10 * INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells once of an account that has had no good receipt for too long.",
+    description="Tells once of accounts that have had no good receipt for too long.",
 )
 def overdue_accounts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    settings = services.settings()
-    names = [channel.name for channel in channels(settings.alarms)]
+    found, new = _note_found("overdue", overdue_alarms)
+    return dg.SkipReason(f"{pluralize(found, 'source')} overdue, {new} new; {_deliver()}")
+
+
+def _note_found(kind: str, find: Callable[[Ledger], list[Alarm]]) -> tuple[int, int]:
+    """Note what the ledger says now, and what is over; how many alarms it says, and how many are new."""
     with services.warehouse().connect(what="alarms") as connection:
-        alarms = alarm_rules.overdue(settings, connection)
-        late = {alarm.subject for alarm in alarms}
-        over = [
-            alarm.subject
-            for alarm in alarm_outbox.open_alarms(connection, limit=10_000)
-            if alarm.kind == "overdue" and alarm.subject not in late
-        ]
-        alarm_outbox.resolve(connection, over)
+        alarms = find(Ledger(services.settings(), services.warehouse(), connection))
+        new = note_alarms(connection, kind, alarms, _channel_names())
         alarm_outbox.resolve_loaded_runs(connection)
-        new = alarm_outbox.raise_alarms(connection, alarms, names)
         connection.commit()
-    return dg.SkipReason(
-        f"{pluralize(len(late), 'account')} overdue, {new} of them new; {_deliver()}"
-    )
+    return len(alarms), new
 
 
-_Read = Callable[[Sequence[dg.EventLogRecord], Connection], AlarmChanges]
-
-
-def _note_new(
-    context: dg.SensorEvaluationContext, event_type: dg.DagsterEventType, read: _Read
-) -> str:
+def _note_failed_runs(context: dg.SensorEvaluationContext) -> str:
     """Read on from the cursor in batches; each is committed before the cursor moves over it."""
-    names = [channel.name for channel in channels(services.settings().alarms)]
     seen = raised = 0
     until = time.monotonic() + LONGEST_SECONDS
-    for records in _batches(context, event_type):
+    for records in _batches(context, dg.DagsterEventType.RUN_FAILURE):
         with services.warehouse().connect(what="alarms") as connection:
-            news = read(records, connection)
-            alarm_outbox.resolve(connection, news.over)
-            raised += alarm_outbox.raise_alarms(connection, news.alarms, names)
+            for record in records:
+                failed_at = datetime.fromtimestamp(record.timestamp, UTC)
+                alarms = alarm_rules.alarms_of_run(
+                    context.instance, connection, record.run_id, failed_at
+                )
+                raised += alarm_outbox.raise_alarms(connection, alarms, _channel_names())
+            alarm_outbox.resolve_loaded_runs(connection)
             connection.commit()
         seen += len(records)
         context.update_cursor(str(records[-1].storage_id))
         if time.monotonic() > until:
             break
     return f"{pluralize(seen, 'event')} read, {pluralize(raised, 'alarm')} raised"
+
+
+def _channel_names() -> list[str]:
+    return [channel.name for channel in channels(services.settings().alarms)]
 
 
 def _batches(

@@ -8,8 +8,6 @@ from dagster_project.model.feed import Feed
 
 ACCOUNT: Final = "account "
 """Before the account's label, in what a check tells of one account."""
-HELD: Final = "not_shrunk"
-"""The check of a day whose newer answer is held."""
 MONTH_ADDS_UP: Final = "month_adds_up"
 """The check that holds finished months against the vendor."""
 

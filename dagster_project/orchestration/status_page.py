@@ -25,6 +25,8 @@ INTERVAL_SECONDS = 60
 ANEW_SECONDS = 6 * 3600
 _TROUBLES_SHOWN = 200
 _ALARMS_SHOWN = 10
+_ALARM_SHOWN = 500
+"""Characters of an alarm that the page shows; `warehouse alarms` has it whole."""
 
 
 def status_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -107,7 +109,7 @@ def _trouble_lines(found: Health) -> Iterator[str]:
         told = f" ({entry.recorded_in})" if entry.recorded_in else ""
         yield (
             f"- **{entry.source} {_plain(entry.account)}**, {entry.shown_days}:"
-            f" {_plain(entry.why)}{told}  \n  `{entry.hint}`"
+            f" {_plain(entry.why)}{told}  \n  {' '.join(f'`{hint}`' for hint in entry.shown_hints)}"
         )
     if len(found.red_days) > _TROUBLES_SHOWN:
         yield f"- … and {len(found.red_days) - _TROUBLES_SHOWN} more"
@@ -117,7 +119,7 @@ def _alarm_lines(found: Health) -> Iterator[str]:
     for one in found.alarms[:_ALARMS_SHOWN]:
         when = f"{one.raised_at:%Y-%m-%d %H:%M} UTC, " if one.raised_at else ""
         run = f" ([run {one.run_id[:8]}](/runs/{one.run_id}))" if one.run_id else ""
-        what = one.what if one.kind == "check_failed" else ""
+        what = one.what[:_ALARM_SHOWN] if one.kind == "check_failed" else ""
         yield f"- {when}{_plain(f'{alarm_delivery.title_of([one])} {what}')}{run}"
     if len(found.alarms) > _ALARMS_SHOWN:
         yield f"- … and {len(found.alarms) - _ALARMS_SHOWN} more"

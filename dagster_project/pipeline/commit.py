@@ -6,23 +6,26 @@ other days are loaded once more, from the responses that were just stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 
-from dagster_project.errors import HeldBack, WarehouseError
+from dagster_project.errors import AnswerNotTrusted, HeldBack, WarehouseError
+from dagster_project.model.check_outcome import HELD, READABLE, CheckOutcome
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
+from dagster_project.pipeline.day_checks import outcomes_of_loads
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import WindowResult, nothing_stored_error
 from dagster_project.pipeline.privacy_rules import encode_rows, redact_response
 from dagster_project.pipeline.settlement import is_settled
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.ledger import extractions, load_receipts, responses
+from dagster_project.warehouse.ledger import check_outcomes, extractions, load_receipts, responses
 from dagster_project.warehouse.load.day_counts import rejected_figures
 from dagster_project.warehouse.load.day_figures import (
     Figure,
@@ -115,6 +118,7 @@ def commit_load(
 
     def after_rows(connection: Connection, receipts: list[Receipt]) -> None:
         run.after_rows(connection, account, receipts)
+        check_outcomes.write_outcomes(connection, outcomes_of_loads(connection, receipts))
 
     while True:
         try:
@@ -144,6 +148,22 @@ def commit_load(
     pair.load.commit()
     run.note_grown_days(r.day for r in receipts if r.rows_inserted and not r.already_there)
     return WindowResult(receipts, problems, stats)
+
+
+@contextmanager
+def note_unreadable(
+    connection: Connection, account: Account, days: Collection[date]
+) -> Iterator[None]:
+    """Note of these days that their newer answer could not be read, where what is done inside says so."""
+    try:
+        yield
+    except HeldBack:
+        raise
+    except AnswerNotTrusted as error:
+        outcome = CheckOutcome(READABLE, False, "error", error.what)
+        with suppress(Exception):
+            check_outcomes.write_refused(connection, account.source, account.label, days, outcome)
+        raise
 
 
 def _is_settled(feed: Feed, account: Account, settle_days: int, receipt: Receipt) -> bool:
@@ -189,6 +209,8 @@ def _hold_days(
     for day in days:
         one = held[day]
         load_receipts.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
+        outcome = CheckOutcome(HELD, False, "error", f"a newer answer is held: it {one.why}")
+        check_outcomes.write_refused(connection, source, account, [day], outcome)
     spans = [days] if load.lock_whole else _spans_of_kinds(held)
     return [_held_back_error(load, span, held, changes) for span in spans]
 

@@ -19,7 +19,7 @@ from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Window
-from dagster_project.pipeline.commit import begin_load, commit_load
+from dagster_project.pipeline.commit import begin_load, commit_load, note_unreadable
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import (
@@ -52,7 +52,10 @@ def load_window(
         TooManyRows: the first page tells of more rows than one transaction should hold.
         WarehouseError: the window failed, and its old rows stand.
     """
-    with _opened(run, window) as (pair, rules):
+    with (
+        _opened(run, window) as (pair, rules),
+        note_unreadable(pair.ledger, window.account, wanted or window.days),
+    ):
         with _extraction(run, window, pair.ledger, stats) as extraction:
             load = _load_rows(run, window, wanted, extraction, pair, rules, stats)
         return commit_load(run, load, pair, rules, stats)

@@ -11,7 +11,7 @@ import psycopg
 from dagster_project.errors import WarehouseError
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.commit import commit_load, load_stored
+from dagster_project.pipeline.commit import commit_load, load_stored, note_unreadable
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.outcomes import WindowResult, error_context, nothing_stored_error
 from dagster_project.pipeline.privacy_rules import privacy_rules
@@ -42,6 +42,7 @@ def replay_account(
                 with (
                     error_context(window),
                     privacy_rules(run.feed, pair.ledger, account, run.pii_key) as rules,
+                    note_unreadable(pair.ledger, account, wanted),
                 ):
                     load = load_stored(run, pair, window, extraction, rules, wanted)
                     result = commit_load(run, load, pair, rules, ExtractStats())

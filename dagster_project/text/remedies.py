@@ -51,6 +51,7 @@ SERVE_INSTEAD: Final = (
 )
 END_DEAD_RUN: Final = "the daemon ends it within a minute; so does any `warehouse backfill`."
 SPREAD: Final = "`warehouse backfill --spread`"
+LIST_ALARMS: Final = "warehouse alarms"
 WATCH_NIGHTS: Final = "`warehouse status` shows how far they are"
 
 Verb = Literal["backfill", "replay"]
@@ -102,6 +103,11 @@ def show_rejects(source: str, account: str | None, first: date, last: date) -> s
     """The command that shows what was rejected of these days, and why."""
     who = f" --account {account}" if account else ""
     return f"warehouse rejects --source {source}{who} --from {first} --to {last}"
+
+
+def acknowledge_alarms(ids: Iterable[int]) -> str:
+    """The command that says of alarms that somebody knows of them: what they name is left as it is."""
+    return f"{LIST_ALARMS} " + " ".join(f"--acknowledge {number}" for number in ids)
 
 
 def accept_options(kinds: Iterable[str]) -> list[str]:

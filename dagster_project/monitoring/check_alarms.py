@@ -1,0 +1,272 @@
+"""Alarms of what the ledger says: checks that do not pass, months that differ, accounts without data.
+
+Each is a cause (a check of a source, accounts that are late) with all that it concerns now; what is told
+of it, and when again, is decided by ``alarm_outbox``. Days from before an account's first load are
+history: of their checks an alarm is kept and told nobody.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from dagster_project import clock
+from dagster_project.config.settings import Settings
+from dagster_project.feeds import FEEDS
+from dagster_project.model.check_outcome import DATES_INSIDE, KNOWN_VALUES, NO_REJECTS, READABLE
+from dagster_project.model.feed import Feed
+from dagster_project.model.window import ONE_DAY, Account, each_day
+from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring.alarm_outbox import Alarm, Pair
+from dagster_project.monitoring.lateness import expect_askable, lateness
+from dagster_project.monitoring.mending import mending_commands, replay_mends
+from dagster_project.pipeline.reconcile import months_of
+from dagster_project.text.remedies import show_rejects, spans_text
+from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.ledger import owed_days
+from dagster_project.warehouse.ledger.check_outcomes import FailingCheck, failing_checks
+
+MONTH_ADDS_UP: Final = "month_adds_up"
+"""The check that holds finished months against the vendor."""
+SAID_SHOWN: Final = 3
+"""So many different sentences of a check are told."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where alarms are read from."""
+
+    settings: Settings
+    warehouse: Warehouse
+    connection: Connection
+
+
+def check_alarms(ledger: Ledger) -> list[Alarm]:
+    """What every check says now that does not pass, an alarm a check and source."""
+    alarms: list[Alarm] = []
+    for feed in FEEDS:
+        accounts = {account.label: account for account in feed.accounts(ledger.settings)}
+        failing = [
+            one for one in failing_checks(ledger.connection, feed.source) if one.account in accounts
+        ]
+        groups: dict[tuple[str, str, bool], list[FailingCheck]] = defaultdict(list)
+        starts = first_days(ledger.connection, accounts.values())
+        for one in _each_cause_once(failing):
+            is_old = is_history(starts, one.account, one.day)
+            groups[one.check_name, one.severity, is_old].append(one)
+        for (_, _, is_old), of_check in groups.items():
+            alarms.append(_check_alarm(ledger, feed, of_check, is_old))
+        alarms += _month_alarms(ledger, feed)
+    return alarms
+
+
+def note_alarms(
+    connection: Connection, kind: str, alarms: Sequence[Alarm], channels: Sequence[str]
+) -> int:
+    """Note all alarms of a kind that there are now; those that are not among them are over. How many are new."""
+    standing = {alarm.subject for alarm in alarms}
+    over = [
+        alarm.subject
+        for alarm in alarm_outbox.open_alarms(connection, limit=10_000)
+        if alarm.kind == kind and alarm.subject not in standing
+    ]
+    alarm_outbox.resolve(connection, over)
+    return alarm_outbox.raise_alarms(connection, alarms, channels)
+
+
+def _each_cause_once(failing: Sequence[FailingCheck]) -> list[FailingCheck]:
+    """Without checks whose cause another check of the day tells."""
+    unreadable = {(one.account, one.day) for one in failing if one.check_name == READABLE}
+    return [
+        one
+        for one in failing
+        if one.check_name != DATES_INSIDE  # those records are rejected, too
+        and not (one.check_name == NO_REJECTS and (one.account, one.day) in unreadable)
+    ]
+
+
+def _check_alarm(
+    ledger: Ledger, feed: Feed, failing: Sequence[FailingCheck], is_old: bool
+) -> Alarm:
+    first = failing[0]
+    pairs = [(one.account, one.day) for one in failing]
+    days = sorted({day for _, day in pairs})
+    causes = {cause for one in failing for cause in one.causes}
+    subject = f"check/{feed.source}/{first.check_name}/{first.severity}"
+    return Alarm(
+        subject=f"{subject}/history" if is_old else subject,
+        kind="check_failed",
+        severity=first.severity,
+        source=feed.source,
+        accounts=sorted({account for account, _ in pairs}),
+        days=days,
+        what=_what(feed, failing, days),
+        hint=_hints(ledger, feed, first.check_name, pairs),
+        message_group=subject,
+        causes=sorted(causes or {account for account, _ in pairs}),
+        pairs=pairs,
+        is_whole=True,
+        is_quiet=is_old,
+    )
+
+
+def _what(feed: Feed, failing: Sequence[FailingCheck], days: Sequence[date]) -> str:
+    name = failing[0].check_name
+    said = list(dict.fromkeys(one.said for one in reversed(failing)))
+    shown = "; ".join(said[:SAID_SHOWN])
+    more = f"; and {len(said) - SAID_SHOWN} more" if len(said) > SAID_SHOWN else ""
+    text = f"check {name} of {spans_text(days)}: {shown}{more}."
+    if name == NO_REJECTS:
+        accounts = sorted({one.account for one in failing})
+        account = accounts[0] if len(accounts) == 1 else None
+        return f"{text} Look at them: {show_rejects(feed.source, account, days[0], days[-1])}"
+    if name == KNOWN_VALUES:
+        return f"{text} A version that knows them reads them from the stored responses."
+    return text
+
+
+def _hints(ledger: Ledger, feed: Feed, name: str, pairs: Sequence[Pair]) -> list[str]:
+    """The commands that mend it. What the code cannot read, only another version's replay does."""
+    by_account: dict[str, list[date]] = defaultdict(list)
+    for label, day in pairs:
+        by_account[label].append(day)
+    lines: list[str] = []
+    for account in feed.accounts(ledger.settings):
+        days = by_account.get(account.label, [])
+        if not days:
+            continue
+        mended = replay_mends(ledger.connection, account, days)
+        if name in (NO_REJECTS, KNOWN_VALUES) and mended:
+            lines += _mending(ledger, feed, account, mended, is_replay=True)
+            days = [day for day in days if day not in mended]
+        if name != KNOWN_VALUES:
+            lines += _mending(ledger, feed, account, days)
+    return lines
+
+
+def _mending(
+    ledger: Ledger, feed: Feed, account: Account, days: Collection[date], *, is_replay: bool = False
+) -> list[str]:
+    return mending_commands(
+        ledger.connection,
+        ledger.warehouse,
+        ledger.settings,
+        feed,
+        account,
+        days,
+        verb="replay" if is_replay else "backfill",
+    )
+
+
+def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
+    """Months of a source that differ from the vendor's now: one alarm."""
+    if feed.whole_month is None:
+        return []
+    months = [
+        month
+        for month in months_of(ledger.connection, feed, ledger.settings)
+        if month.state == "differs"
+    ]
+    if not months:
+        return []
+    pairs = [(month.window.account.label, day) for month in months for day in month.window.days]
+    is_error = any(month.severity == "error" for month in months)
+    told = [month.describe() for month in months]
+    more = f"; and {len(told) - SAID_SHOWN} more" if len(told) > SAID_SHOWN else ""
+    return [
+        Alarm(
+            subject=f"check/{feed.source}/{MONTH_ADDS_UP}",
+            kind="check_failed",
+            severity="error" if is_error else "warning",
+            source=feed.source,
+            accounts=sorted({account for account, _ in pairs}),
+            days=sorted({day for _, day in pairs}),
+            what=f"check {MONTH_ADDS_UP}: {'; '.join(told[:SAID_SHOWN])}{more}.",
+            hint=[month.hint for month in months],
+            message_group=f"check/{feed.source}/{MONTH_ADDS_UP}",
+            causes=[f"{month.window.account.label} {month.name}" for month in months],
+            pairs=pairs,
+            is_whole=True,
+        )
+    ]
+
+
+def overdue_alarms(ledger: Ledger) -> list[Alarm]:
+    """Accounts that are late for longer than an alarm waits, an alarm a source.
+
+    None for accounts that were never asked, nor for days of which another error tells already.
+    """
+    found = (_overdue_alarm(ledger, feed) for feed in FEEDS)
+    return [alarm for alarm in found if alarm is not None]
+
+
+def _overdue_alarm(ledger: Ledger, feed: Feed) -> Alarm | None:
+    pairs = _overdue_days(ledger, feed)
+    if not pairs:
+        return None
+    hours = ledger.settings.alarms.overdue_hours
+    told, hints = [], []
+    for account in feed.accounts(ledger.settings):
+        days = pairs.get(account.label)
+        if days:
+            told.append(f"account {account.label} has no good receipt for {spans_text(days)}")
+            hints += _mending(ledger, feed, account, days)
+    more = f"; and {len(told) - SAID_SHOWN} accounts more" if len(told) > SAID_SHOWN else ""
+    return Alarm(
+        subject=f"overdue/{feed.source}",
+        kind="overdue",
+        severity="error",
+        source=feed.source,
+        accounts=sorted(pairs),
+        days=sorted({day for days in pairs.values() for day in days}),
+        what=f"{'; '.join(told[:SAID_SHOWN])}{more},"
+        f" {hours} hours after the nights that could load them began.",
+        hint=hints,
+        message_group=f"overdue/{feed.source}",
+        causes=sorted(pairs),
+        pairs=[(account, day) for account, days in pairs.items() for day in days],
+        is_whole=True,
+    )
+
+
+def _overdue_days(ledger: Ledger, feed: Feed) -> dict[str, list[date]]:
+    """By late account the days that should be loaded by now and are not."""
+    settings, warehouse, connection = ledger.settings, ledger.warehouse, ledger.connection
+    patience = timedelta(hours=settings.alarms.overdue_hours)
+    covered = alarm_outbox.covered_days(connection, feed.source)
+    pairs: dict[str, list[date]] = {}
+    for account in feed.accounts(settings):
+        expected = expect_askable(feed, settings, warehouse, account, patience)
+        late = lateness(connection, [expected])[expected.key]
+        if not late.is_late or (account.label, late.due) in covered:
+            continue
+        if late.newest is not None:
+            pairs[account.label] = list(each_day(late.newest + ONE_DAY, late.due))
+        elif _was_asked(connection, account, clock.now() - patience):
+            pairs[account.label] = [late.due]
+    return pairs
+
+
+def _was_asked(connection: Connection, account: Account, before: datetime) -> bool:
+    """Whether the vendor was asked for anything of the account before this instant."""
+    asked = connection.execute(
+        "SELECT FROM ops.extraction WHERE source = %s AND account = %s AND started_at <= %s LIMIT 1",
+        (account.source, account.label, before),
+    ).fetchone()
+    return asked is not None
+
+
+def first_days(connection: Connection, accounts: Iterable[Account]) -> Mapping[str, date]:
+    """By account, the day before its first load (of one never loaded: yesterday); days before are history."""
+    return {
+        account.label: owed_days.started_on(connection, account)
+        or clock.today(account.time_zone) - ONE_DAY
+        for account in accounts
+    }
+
+
+def is_history(starts: Mapping[str, date], account: str, day: date) -> bool:
+    return account in starts and day < starts[account]

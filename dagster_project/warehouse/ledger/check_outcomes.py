@@ -1,0 +1,86 @@
+"""``ops.check_outcome``: what each check said of a day of an account when it was last loaded.
+
+Those of a load are written in its transaction, with its receipt; those of a day whose newer answer was
+held or refused, when that is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from psycopg.rows import class_row
+
+from dagster_project.model.check_outcome import CheckOutcome, Severity
+from dagster_project.model.receipt import Receipt
+from dagster_project.text.scrub import hide_secrets, scrub_text
+from dagster_project.warehouse.connection import Connection
+
+_UPSERT = (
+    "INSERT INTO ops.check_outcome AS o (source, account, day, check_name, passed, severity, said,"
+    " causes, receipt_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (source, account, day, check_name) DO UPDATE SET passed = excluded.passed,"
+    " severity = excluded.severity, said = excluded.said, causes = excluded.causes,"
+    " receipt_id = excluded.receipt_id, evaluated_at = excluded.evaluated_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailingCheck:
+    """A check that did not pass when its day was last loaded."""
+
+    source: str
+    account: str
+    day: date
+    check_name: str
+    severity: Severity
+    said: str
+    causes: Sequence[str]
+
+
+def write_outcomes(
+    connection: Connection, outcomes: Iterable[tuple[Receipt, Sequence[CheckOutcome]]]
+) -> None:
+    """The outcomes of these loads, inside the transaction that wrote their rows."""
+    values = [
+        _values(receipt.source, receipt.account, receipt.day, outcome, receipt.receipt_id)
+        for receipt, of_receipt in outcomes
+        for outcome in of_receipt
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_UPSERT, values)
+
+
+def write_refused(
+    connection: Connection, source: str, account: str, days: Iterable[date], outcome: CheckOutcome
+) -> None:
+    """The outcome of days whose newer answer was held or could not be read."""
+    values = [_values(source, account, day, outcome, None) for day in days]
+    with connection.cursor() as cursor:
+        cursor.executemany(_UPSERT, values)
+
+
+def _values(
+    source: str, account: str, day: date, outcome: CheckOutcome, receipt_id: int | None
+) -> tuple[object, ...]:
+    causes = [hide_secrets(cause) for cause in outcome.causes]
+    said = scrub_text(outcome.said)
+    return (
+        *(source, account, day, outcome.name, outcome.passed, outcome.severity),
+        *(said, causes, receipt_id),
+    )
+
+
+def failing_checks(
+    connection: Connection, source: str | None = None, account: str | None = None
+) -> list[FailingCheck]:
+    """Checks that do not pass: all of them, or of a source, or an account; oldest day first."""
+    with connection.cursor(row_factory=class_row(FailingCheck)) as cursor:
+        cursor.execute(
+            "SELECT source, account, day, check_name, severity, said, causes FROM ops.check_outcome"
+            " WHERE NOT passed AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
+            " ORDER BY day, account, check_name",
+            (source, account),
+        )
+        return cursor.fetchall()
