@@ -29,12 +29,14 @@ ONLY_DECLARES = {
 
 TESTED_IN = {
     "cli/remove_account.py": "privacy/test_account_removal.py",
+    "cli/console.py": "cli/test_status.py",
     "cli/server.py": "cli/test_main.py",
     "cli/set_up.py": "cli/test_demo.py",
     "cli/stack.py": "docker/test_inside.py",
     "config/raw_settings.py": "config/test_settings.py",
     "config/known_names.py": "config/test_project.py",
     "config/section.py": "config/test_settings.py",
+    "orchestration/alarm_rules.py": "orchestration/test_alarms.py",
     "orchestration/assets.py": "orchestration/test_nights.py",
     "orchestration/dagster_log.py": "orchestration/test_retention.py",
     "orchestration/instance.py": "orchestration/test_storage.py",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from dagster_project.cli.console import new_console
 from dagster_project.orchestration import services
 from dagster_project.text.remedies import accept_options
 from dagster_project.text.wording import pluralize
@@ -28,7 +27,7 @@ def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> i
     if as_json:
         click.echo(json.dumps([_as_json(day) for day in found], indent=2, ensure_ascii=False))
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = new_console()
     for day in found:
         title = f"{day.source} {day.account} {day.day}: a newer answer is held: it {day.why}."
         console.print(title, markup=False, soft_wrap=True)

@@ -185,7 +185,8 @@ def replay(**options: Any) -> int:
 def status(**options: Any) -> int:
     """One screen: for every source and account the last good day, gaps, failures, points left.
 
-    Exit status 1: a day is red, an alarm is open, or an erasure has not finished.
+    Exit status 1: a day is red (failed, missing, or a check of it does not pass), an alarm is open that is
+    neither acknowledged nor muted, or an erasure has not finished.
     """
     from dagster_project.cli.status import status as command
 

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 
 import click
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
 from dagster_project import clock
 from dagster_project.cli.backfill import check_days, chosen_feeds
+from dagster_project.cli.console import new_console
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed
@@ -59,7 +59,7 @@ def plan(
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in found], indent=2))
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    console = new_console()
     console.print(_table(found))
     for each in found:
         for line in _in_words(each):
@@ -164,12 +164,11 @@ def _wish(feed: Feed, each: Forecast, first: date, last: date) -> str:
 
 
 def _table(found: Sequence[Forecast]) -> Table:
-    table = Table()
-    for name in ("source", "account"):
-        table.add_column(name)
-    for name in ("days", "rows", "requests", "range", "points", "nights", "minutes"):
-        table.add_column(name, justify="right")
-    table.add_column("how sure")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("source", no_wrap=True)
+    table.add_column("account", overflow="fold")
+    for name in ("days", "rows", "requests", "points", "nights", "minutes"):
+        table.add_column(name, justify="right", no_wrap=True)
     for each in found:
         known = each.high is not None
         table.add_row(
@@ -178,11 +177,9 @@ def _table(found: Sequence[Forecast]) -> Table:
             f"{each.days:,}",
             "" if not each.by_rows else f"{each.rows:,}" if known else "?",
             f"{each.requests:,}",
-            _range(each),
             f"{each.points:,}" if each.points else "",
             "never" if each.nights is None else f"{each.nights:,}" if known else "?",
             _minutes(each),
-            _how_sure(each),
         )
     return table
 
@@ -190,7 +187,7 @@ def _table(found: Sequence[Forecast]) -> Table:
 def _range(each: Forecast) -> str:
     if each.high is None:
         return f"from {each.low:,}"
-    return "" if each.low == each.high else f"{each.low:,} – {each.high:,}"
+    return "" if each.low == each.high else f"{each.low:,} to {each.high:,}"
 
 
 def _minutes(each: Forecast) -> str:
@@ -215,7 +212,8 @@ def _how_sure(each: Forecast) -> str:
 
 def _in_words(each: Forecast) -> list[str]:
     who = f"{each.source} {each.account}:"
-    lines = []
+    requests = f"{_range(each)} requests; " if _range(each) else ""
+    lines = [f"{who} {requests}{_how_sure(each)}."]
     if each.high is None:
         lines.append(
             f"{who} nothing is known of its days yet: --probe asks how many rows they hold."

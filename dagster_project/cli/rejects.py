@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import date
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from dagster_project.cli.console import new_console
 from dagster_project.orchestration import services
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.rejects import RejectedDay, rejected_days, rejected_originals
@@ -44,7 +43,7 @@ def rejects(
         click.echo(json.dumps([_as_json(group) for group in found], indent=2, ensure_ascii=False))
         return 0
     if found:
-        Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(_table(found))
+        new_console().print(_table(found))
     if len(found) > _ROWS_SHOWN:
         click.echo(f"and {len(found) - _ROWS_SHOWN} more lines (--json has them all)")
     click.echo(f"{pluralize(sum(group.records for group in found), 'record')} rejected.")

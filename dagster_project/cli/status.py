@@ -47,7 +47,11 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
     console = new_console()
     console.print(_table(found))
     for line in [LAST_GOOD_DAY, *_lines(found), *_erasure_lines(erasures), conclusion(found)]:
-        console.print(line, markup=False, soft_wrap=True)
+        for part in line.split("\n"):
+            # A command stays in one piece, and so does every line that a program reads.
+            console.print(
+                part, markup=False, soft_wrap=part.startswith(" ") or not console.is_terminal
+            )
     return answer
 
 
@@ -95,10 +99,13 @@ def _account_json(account: AccountHealth) -> dict[str, object]:
 def _table(found: Health) -> Table:
     """A row an account; columns that say nothing of anybody are left out, the screen is narrow."""
     names = [name for name in _CELLS if name in _ALWAYS or _says(found, name)]
-    table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in names:
         justify: Literal["left", "right"] = "left" if name in _LEFT else "right"
-        table.add_column(name, justify=justify, overflow="fold")
+        # Only an account's label has no bound: it is folded where the screen is too narrow, nothing is cut.
+        table.add_column(
+            _HEADERS.get(name, name), justify=justify, overflow="fold", no_wrap=name != "account"
+        )
     for account in found.accounts:
         table.add_row(*(_CELLS[name](account) for name in names))
     return table
@@ -127,6 +134,12 @@ _CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
     "rejects": lambda account: str(account.status.rejects),
     "asked for": lambda account: str(account.requested_left or ""),
     "points left": _points_left,
+}
+_HEADERS: Final = {
+    "last good day": "last good\nday",
+    "not yet settled": "not yet\nsettled",
+    "asked for": "asked\nfor",
+    "points left": "points\nleft",
 }
 _LEFT: Final = ("source", "account", "last good day")
 _ALWAYS: Final = (*_LEFT, "days", "rows", "gaps", "not yet settled")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
-from dagster_project.monitoring.alarm_delivery import fields_of, text_of, title_of
+from dagster_project.monitoring.alarm_delivery import (
+    LONGEST_BODY,
+    fields_of,
+    text_of,
+    title_of,
+)
 from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.text.remedies import load_command
 
@@ -55,3 +61,27 @@ def test_a_program_reads_the_same_and_knows_a_repetition_by_its_ids() -> None:
         "error",
         "abc",
     )
+
+
+def test_a_message_is_bounded_whatever_it_tells_of() -> None:
+    days = [DAY + timedelta(days=2 * n) for n in range(400)]
+    many = [
+        replace(
+            FIRST,
+            accounts=[f"{n:09}" for n in range(200)],
+            days=days,
+            what=f"{number} " + "it lost rows, " * 400,
+            hint=[load_command("calltouch", "101", day, day) for day in days],
+            alarm_id=number,
+        )
+        for number in range(1, 200)
+    ]
+    body = json.dumps({"text": text_of(many), "alarm": fields_of(many)})
+    assert len(body) < LONGEST_BODY
+    assert "and 180 more" in title_of(many)
+    assert fields_of(many)["days_count"] == 400
+    assert fields_of(many)["days"][-1] == days[-1].isoformat()
+
+
+def test_a_message_says_how_to_leave_it_as_it_is() -> None:
+    assert "warehouse alarms --acknowledge 1 --acknowledge 2" in text_of([FIRST, SECOND])

@@ -73,7 +73,8 @@ def test_records_that_do_not_add_up_or_were_rejected_are_red(warehouse: Warehous
     )
     [red] = status(warehouse, day(0)).red
     assert red.remedy == "replay"
-    assert "unreadable dateSent: 1" in red.why
+    assert "unreadable dateSent" in red.why
+    assert red.records == 1
     execute(warehouse, "UPDATE ops.rejected_record SET resolved_at = now()")
     execute(warehouse, "UPDATE ops.load_receipt SET rows_received = 9")
     [red] = status(warehouse, day(0)).red

@@ -10,17 +10,17 @@ import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent
 
 from dagster_project import clock
+from dagster_project.model.check_outcome import CheckOutcome
 from dagster_project.orchestration import alarms
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.ledger import check_outcomes
 from tests.support.operating import (
     NO_SITE,
     SITE,
@@ -192,24 +192,18 @@ def test_an_alarm_of_a_run_that_left_no_day_is_over_after_a_while(house: House) 
 
 
 def _evaluate(house: House, days: list[date], *, passed: bool) -> None:
-    """What a run logs of a check, a run of its own each time."""
-    run_id = str(uuid4())
-    for day in days:
-        evaluation = dg.AssetCheckEvaluation(
-            dg.AssetKey(["calltouch", "sms"]),
-            "plausible_volume",
-            passed,
-            metadata={"rows": 3, "usual": 400},
-            severity=dg.AssetCheckSeverity.WARN,
-            partition=day.isoformat(),
-        )
-        kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
-        house.instance.report_dagster_event(
-            DagsterEvent(kind, "a_run", event_specific_data=evaluation), run_id
+    """What a load notes of a check of these days."""
+    outcome = CheckOutcome("plausible_volume", passed, "warning", "3 rows; usual on a Monday: 400")
+    with house.warehouse.connect(autocommit=True) as connection:
+        check_outcomes.write_refused(connection, "calltouch", SITE, days, outcome)
+        connection.execute(
+            "INSERT INTO ops.account_start VALUES ('calltouch', %s, now() - interval '30 days')"
+            " ON CONFLICT DO NOTHING",
+            (SITE,),
         )
 
 
-def test_failing_checks_of_a_run_leave_in_one_message_and_again_only_after_they_passed(
+def test_failing_checks_of_days_leave_in_one_message_and_again_only_after_they_passed(
     house: House, webhook: WebhookReceiver
 ) -> None:
     sensor = Sensor(house, "alarm_failed_checks")
@@ -219,9 +213,9 @@ def test_failing_checks_of_a_run_leave_in_one_message_and_again_only_after_they_
     [body] = webhook.bodies
     assert body["alarm"]["days"] == [day.isoformat() for day in days]
     assert body["alarm"]["severity"] == "warning"
-    assert "rows 3, usual 400" in body["text"]
+    assert "3 rows; usual on a Monday: 400" in body["text"]
     assert body["alarm"]["way_out"] == [
-        f"warehouse backfill --source calltouch --from {days[0]} --to {days[-1]}"
+        f"warehouse backfill --source calltouch --account {SITE} --from {days[0]} --to {days[-1]}"
     ]
     _evaluate(house, days, passed=False)
     sensor.tick()
@@ -258,6 +252,51 @@ def test_an_account_without_data_for_too_long_is_overdue_until_it_has_some(
     monkeypatch.delenv(clock.CLOCK_FILE)
     sensor.tick()
     assert house.rows("SELECT count(*) FROM ops.alarm WHERE resolved_at IS NULL") == [(0,)]
+
+
+def test_checks_of_history_are_noted_and_told_nobody(
+    house: House, webhook: WebhookReceiver
+) -> None:
+    """Days from before the first load of their account."""
+    sensor = Sensor(house, "alarm_failed_checks")
+    _evaluate(house, days_back(60, 40), passed=False)
+    sensor.tick()
+    assert webhook.bodies == []
+    assert house.rows("SELECT subject FROM ops.alarm WHERE resolved_at IS NULL") == [
+        ("check/calltouch/plausible_volume/warning/history",)
+    ]
+    _evaluate(house, days_back(2), passed=False)
+    sensor.tick()
+    [body] = webhook.bodies
+    assert body["alarm"]["days"] == [day.isoformat() for day in days_back(2)]
+
+
+def test_a_first_backfill_that_fails_for_history_is_one_message(
+    house: House, failed_runs: Sensor, webhook: WebhookReceiver
+) -> None:
+    for n in (30, 20, 10):
+        assert not house.refresh(days_back(n, n - 3), accounts=[NO_SITE])
+    failed_runs.tick()
+    assert webhook.bodies == [], "it waits for what comes after"
+    house.rows("UPDATE ops.alarm_delivery SET next_try_at = now() RETURNING 1")
+    failed_runs.tick()
+    [body] = webhook.bodies
+    assert body["alarm"]["days_count"] == 12
+    assert not house.refresh(days_back(40, 38), accounts=[NO_SITE])
+    failed_runs.tick()
+    assert len(webhook.bodies) == 1
+
+
+def test_one_cause_on_several_nights_is_told_once(
+    house: House, failed_runs: Sensor, webhook: WebhookReceiver
+) -> None:
+    house.refresh(days_back(1))
+    failed_runs.tick()
+    house.refresh(days_back(2))
+    failed_runs.tick()
+    assert len(webhook.bodies) == 1
+    [(days, causes)] = house.rows("SELECT days, causes FROM ops.alarm WHERE resolved_at IS NULL")
+    assert (days, causes) == (days_back(2), [NO_SITE])
 
 
 def test_mail_leaves_under_starttls_and_never_without_it(

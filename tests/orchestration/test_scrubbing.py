@@ -269,8 +269,8 @@ def kept(house: House, server: PostgresServer) -> dict[str, str]:
     with house.warehouse.connect() as connection:
         for run in house.instance.get_runs(limit=20):
             found[f"tags of {run.run_id}"] = json.dumps(run.tags, ensure_ascii=False)
-            alarm = alarm_rules.alarm_of_run(house.instance, connection, run.run_id)
-            found[f"alarm of {run.run_id}"] = repr(alarm)
+            raised = alarm_rules.alarms_of_run(house.instance, connection, run.run_id)
+            found[f"alarms of {run.run_id}"] = repr(raised)
     return found
 
 

@@ -35,6 +35,7 @@ EMPTIED = (
     *("raw.response", "ops.extraction", "ops.load_receipt", "ops.day_state", "ops.rejected_record"),
     *("ops.account_start", "ops.wanted_range", "ops.point_ledger", "ops.point_reservation"),
     *("ops.range_proof", "ops.reconciliation", "ops.alarm"),
+    "ops.check_outcome",
     *("warehouse.calltouch_sms", "warehouse.tellody_activity"),
     *("warehouse.tellody_credit_purchase", "warehouse.trust_campaign_statistics"),
 )

@@ -82,8 +82,8 @@ class House:
         run_id = self.instance.get_run_records(limit=1)[0].dagster_run.run_id
         lines = [entry.message for entry in self.instance.all_logs(run_id) if entry.level >= 40]
         with self.warehouse.connect() as connection:
-            alarm = alarm_rules.alarm_of_run(self.instance, connection, run_id)
-        return "\n".join([*lines, alarm.what if alarm else ""])
+            alarms = alarm_rules.alarms_of_run(self.instance, connection, run_id)
+        return "\n".join([*lines, *(alarm.what for alarm in alarms)])
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.warehouse.connect_admin() as connection:

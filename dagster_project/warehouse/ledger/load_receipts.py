@@ -305,18 +305,6 @@ def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
         )
 
 
-def rows_of_accounts(
-    connection: Connection, source: str, accounts: Sequence[str], days: Collection[date]
-) -> dict[date, int]:
-    """Rows of these accounts together, for those of the days that every one of them has."""
-    rows = connection.execute(
-        "SELECT day, sum(rows) FROM ops.day_state WHERE source = %s AND account = ANY(%s)"
-        " AND day = ANY(%s) GROUP BY day HAVING count(*) = %s",
-        (source, list(accounts), list(days), len(accounts)),
-    )
-    return {day: int(count) for day, count in rows}
-
-
 def days_of_all(
     connection: Connection, source: str, accounts: Sequence[str], days: Sequence[date]
 ) -> set[date]:
