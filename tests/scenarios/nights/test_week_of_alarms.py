@@ -84,13 +84,14 @@ def run(lines: list[str]) -> None:
         assert done.return_value == 0, done.output
 
 
-def day_with_rejects(nights: Nights, day: date, rejected: int) -> None:
-    good = [sms(day, f"7921000{n:04}", "Заказ готов", n) for n in range(40)]
+def replace_day(nights: Nights, day: date, rejected: int = 0, good: int = 40) -> None:
+    """What the vendor answers for the day from now on."""
+    readable = [sms(day, f"7921000{n:04}", "Заказ готов", n) for n in range(good)]
     bad = [
         json.dumps({**json.loads(sms(day, "79201234567", "x", n)), "smsMessage": n}).encode()
         for n in range(rejected)
     ]
-    nights.sandbox.world.calltouch.replace_day(int(QUIET), day, [*good, *bad])
+    nights.sandbox.world.calltouch.replace_day(int(QUIET), day, [*readable, *bad])
 
 
 @pytest.mark.timeout(1800)
@@ -104,7 +105,7 @@ def test_a_week_with_one_outage_sends_a_handful_of_alarms_and_their_commands_men
     yesterday = [(NIGHT + n * ONE_NIGHT).date() - ONE_NIGHT for n in range(8)]
 
     # A first start loads history, of which some records cannot be read: nobody is told of it.
-    day_with_rejects(nights, days(9)[0], 3)
+    replace_day(nights, days(9)[0], 3)
     assert nights.house.refresh(days(9)), nights.house.failure()
     week.pass_night(0)
     week.pass_night(1)
@@ -121,18 +122,18 @@ def test_a_week_with_one_outage_sends_a_handful_of_alarms_and_their_commands_men
     assert set(yesterday[:4]) <= nights.settled(QUIET).keys()
 
     # Records that cannot be read, two nights for the same reason, are one alarm.
-    day_with_rejects(nights, yesterday[4], 2)
-    day_with_rejects(nights, yesterday[5], 2)
+    replace_day(nights, yesterday[4], 2)
+    replace_day(nights, yesterday[5], 2)
     week.pass_night(4)
     week.pass_night(5)
     [rejects] = week.told()
     assert (rejects["kind"], rejects["days"]) == ("check_failed", [str(yesterday[4])])
     for day in yesterday[4:6]:
-        day_with_rejects(nights, day, 0)
+        replace_day(nights, day)
     week.mend(rejects)
 
     # A day that lost its rows is held, and told once though the run failed for it, too.
-    world.calltouch.remove_rows(int(QUIET), yesterday[5], 35)
+    replace_day(nights, yesterday[5], good=5)
     week.pass_night(6)
     [held] = week.told()
     assert (held["kind"], held["days"]) == ("check_failed", [str(yesterday[5])])
