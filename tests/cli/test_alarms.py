@@ -63,6 +63,9 @@ def test_what_is_acknowledged_is_not_red_until_it_changes(
     good = command("status")
     assert good.return_value == 0, good.stdout
     assert "1 alarm acknowledged or muted" in good.stdout
+    house.rows(
+        "UPDATE ops.account_start SET first_observed_at = now() - interval '9 days' RETURNING 1"
+    )
     [before] = days_back(2, 2)
     reject(sandbox, before, 1)
     assert house.refresh([before]), house.failure()
