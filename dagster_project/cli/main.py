@@ -18,7 +18,6 @@ import click
 
 from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.errors import WarehouseError
-from dagster_project.monitoring.logs import configure_logs
 
 
 class Day(click.ParamType[date]):
@@ -76,7 +75,27 @@ accept_rejects_option = click.option(
 to_option = click.option("--to", "last", type=Day(), required=True, help="Last day, included.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _configure_logs() -> None:
+    from dagster_project.monitoring.logs import configure_logs
+
+    configure_logs()
+
+
+class Verb(click.Command):
+    """A command of the program. Logs are configured where it runs: help needs no settings."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _configure_logs()
+        return super().invoke(ctx)
+
+
+class Program(click.Group):
+    command_class = Verb
+
+
+@click.group(
+    cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--demo", is_flag=True, help="Work on the demo's warehouse, against the bundled vendor sandbox."
 )
@@ -88,6 +107,8 @@ def warehouse(context: click.Context, demo: bool) -> None:
     before = os.umask(0o077)
     context.call_on_close(lambda: os.umask(before))
     if demo and context.invoked_subcommand != "demo":
+        # Before the demo's settings take the place of the environment's.
+        _configure_logs()
         from dagster_project.cli import demo as demo_command
 
         context.with_resource(demo_command.demo_environment())
@@ -473,7 +494,6 @@ def metrics(**options: Any) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turns errors into one line and an exit status."""
     try:
-        configure_logs()
         status = warehouse.main(args=arguments, prog_name="warehouse", standalone_mode=False)
     except click.ClickException as error:
         error.show()

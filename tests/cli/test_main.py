@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +137,34 @@ def test_what_psql_is_given_goes_to_psql(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("dagster_project.cli.server.psql", instead)
     assert run("psql", "-At", "--role", "postgres", "-c", "SELECT 1").status == 0
     assert given == [{"psql_arguments": ("-At", "-c", "SELECT 1"), "role": "postgres"}]
+
+
+HEAVY = ("dagster", "pandas", "numpy", "pydantic", "psycopg", "requests", "sqlalchemy")
+"""Each of them takes a tenth of a second or more."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], set(HEAVY)),
+        (["-h"], set(HEAVY)),
+        (["migrate", "--help"], set(HEAVY)),
+        (["metrics", "--help"], set(HEAVY)),
+        (["status", "--help"], {"dagster", "pandas"}),
+        (["backfill", "--help"], {"dagster", "pandas"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_help_imports_nothing_that_it_does_not_need(arguments: list[str], heavy: set[str]) -> None:
+    script = (
+        "import sys; from dagster_project.cli.main import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit as ended: print('', sorted(sys.modules), ended.code, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    *text, modules, code = done.stdout.splitlines()
+    assert code == "0"
+    assert text[0].startswith("Usage: warehouse")
+    assert not heavy & set(ast.literal_eval(modules))
