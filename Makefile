@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: help install demo test pytest lint docs ui bench soak bi fleet sbom audit stop
+.PHONY: help install demo test pytest lint docs ui bench soak bi bi-test fleet sbom audit stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ soak: $(STAMP) ## the long fault and crash runs
 
 bi: $(STAMP) ## Superset with the dashboard, on loopback
 	@$(BIN)/python bi/start.py
+
+bi-test: $(STAMP) ## the dashboard in a real browser, every figure against the rows
+	@$(BIN)/python -m pytest -m superset tests/bi/test_superset.py
 
 fleet: $(STAMP) ## the test over several hosts (needs root)
 	@$(BIN)/python -m tests.scenarios.fleet

@@ -112,7 +112,7 @@ def check_names_and_opt_outs(warehouse: Warehouse) -> None:
 
 def test_a_longer_demo_tells_how_long_statuses_take(home: Path) -> None:
     run_demo(home, "demo", "--days", "31")
-    warehouse = Warehouse.on(embedded.ensure_running(home.with_name("home-demo")))
+    warehouse = Warehouse.on_server(embedded.ensure_running(home.with_name("home-demo")))
     with warehouse.connect_admin() as connection:
         found = connection.execute(
             "SELECT count(DISTINCT observed_on), sum(turned_final),"

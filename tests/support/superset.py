@@ -83,7 +83,7 @@ def serving(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
 def _answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/health", timeout=10).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
@@ -127,7 +127,7 @@ class Dashboard:
         script = (
             "const tab = [...document.querySelectorAll('.ant-tabs-tab')]"
             ".find(each => each.innerText.trim() === arguments[0]);"
-            "if (tab) tab.querySelector('[role=tab]').click(); return !!tab;"
+            "window.answers = {}; if (tab) tab.querySelector('[role=tab]').click(); return !!tab;"
         )
         self.browser.until(lambda: self.browser.run(script, tab), f"no tab {tab}")
         self.settle()
@@ -135,9 +135,8 @@ class Dashboard:
     def settle(self) -> None:
         """Wait until every tile of the tab has been answered and drawn, and stays so."""
         ready = (
-            "const tab = document.querySelector('.ant-tabs-tabpane-active');"
-            "if (!tab) return null;"
-            "if (!tab.querySelector('.header-title') || document.querySelector('.loading')) return null;"
+            "const tab = [...document.querySelectorAll('.dashboard-grid')].find(each => each.offsetParent);"
+            "if (!tab || !tab.querySelector('.chart-slice') || document.querySelector('.loading')) return null;"
             "return tab.innerText;"
         )
         seen: list[Any] = []
@@ -152,7 +151,8 @@ class Dashboard:
         """What the tiles of one cell in the open tab say, by title."""
         script = (
             "const said = {};"
-            "for (const tile of document.querySelectorAll('.ant-tabs-tabpane-active .dashboard-chart-id, .ant-tabs-tabpane-active .chart-slice')) {"
+            "for (const tile of document.querySelectorAll('.chart-slice')) {"
+            " if (!tile.offsetParent) continue;"
             " const cells = tile.querySelectorAll('tbody td');"
             " if (cells.length === 1) said[tile.querySelector('.header-title').innerText.trim()] = cells[0].innerText.trim(); }"
             "return said;"
@@ -160,7 +160,7 @@ class Dashboard:
         return dict(self.browser.run(script))
 
     def answers(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows that the browser was answered since the page was opened, by tile's title."""
+        """The rows that the browser was answered since the tab was opened, by tile's title."""
         script = (
             "const listed = await (await fetch('/api/v1/dashboard/messaging/charts')).json();"
             "return listed.result.map(each => [each.slice_name, window.answers[each.id] || null]);"

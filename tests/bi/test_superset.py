@@ -1,0 +1,300 @@
+"""The dashboard in a real browser, over the demo: every figure that it shows against the rows (``make bi-test``).
+
+``BI_TEST_HOME`` names the ``WAREHOUSE_HOME`` of a demo that stands already, which saves loading one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.server import embedded
+from tests.support.browser import browsing
+from tests.support.superset import Dashboard, serving
+
+pytestmark = [pytest.mark.superset, pytest.mark.timeout(1800)]
+
+LOADS = 20
+SMS, PEOPLE, TELLODY, TRUST = "SMS (Calltouch)", "People and hours (Calltouch)", "Tellody", "Trust"
+STRONG, PALE = (0x2F, 0x9E, 0x6E), (0xB5, 0xE0, 0xCB)
+
+
+@dataclass
+class Shown:
+    """The dashboard, and the demo's warehouse below it."""
+
+    dashboard: Dashboard
+    warehouse: Warehouse
+    first: date
+    after: date
+
+    def row(self, query: str, *values: Any) -> tuple[Any, ...]:
+        with self.warehouse.connect_admin() as connection:
+            found = connection.execute(query.encode(), values).fetchone()
+        assert found is not None
+        return tuple(found)
+
+    def open(self, **chosen: tuple[str, str]) -> None:
+        """With the range of days, and other filters: name to column and value."""
+        days = f"'{self.first} : {self.after}'"
+        masks = {"days": (f"(time_range:{days})", days)}
+        for name, (column, value) in chosen.items():
+            masks[name] = (
+                f"(filters:!((col:{column},op:IN,val:!('{value}'))))",
+                f"!('{value}')",
+            )
+        self.dashboard.open(masks)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    folder = tmp_path_factory.mktemp("superset")
+    standing = os.environ.get("BI_TEST_HOME")
+    home = Path(standing) if standing else folder / "home"
+    demo = home.with_name(f"{home.name}-demo")
+    if not standing:
+        subprocess.run(
+            [Path(sys.executable).with_name("warehouse"), "demo"],
+            env={**os.environ, "WAREHOUSE_HOME": str(home)},
+            check=True,
+        )
+    warehouse = Warehouse.on_server(embedded.ensure_running(demo))
+    try:
+        with serving(home, folder) as (url, password), browsing(folder) as browser:
+            with warehouse.connect_admin() as connection:
+                found = connection.execute("SELECT max(day) FROM bi.messaging_day").fetchone()
+            assert found is not None
+            last = found[0]
+            yield Shown(
+                Dashboard(browser, url, password), warehouse,
+                last - timedelta(days=24), last - timedelta(days=9),
+            )  # fmt: skip
+    finally:
+        if not standing:
+            embedded.stop(demo)
+
+
+def whole(number: Any) -> str:
+    return "not reported" if number is None else f"{number:,}"
+
+
+def share(part: Any, of: Any) -> str:
+    return "not reported" if part is None or not of else f"{100 * part / of:.1f} %"
+
+
+def messages(shown: Shown, condition: str = "true") -> dict[str, str]:
+    """What the tiles of messages should say, by their titles."""
+    attempted, delivered, failed, reported = shown.row(
+        "SELECT sum(attempted), sum(delivered), sum(failed),"
+        " sum(CASE WHEN delivered IS NOT NULL THEN attempted END) FROM bi.messaging_day"
+        f" WHERE settled AND day >= %s AND day < %s AND {condition}",
+        shown.first,
+        shown.after,
+    )
+    return {
+        "Attempted": whole(attempted),
+        "Received": whole(delivered),
+        "Failed": whole(failed),
+        "Received ÷ attempted": share(delivered, reported),
+        "Final rate": share(delivered, None if delivered is None else delivered + failed),
+        "No receipt": whole(None if delivered is None else reported - delivered - failed),
+    }
+
+
+def sms(shown: Shown, condition: str = "true") -> dict[str, str]:
+    """What the tiles of SMS should say, from the rows themselves."""
+    attempted, delivered, failed, segments = shown.row(
+        "SELECT count(*), count(*) FILTER (WHERE s.outcome = 'delivered'),"
+        " count(*) FILTER (WHERE s.outcome = 'failed'), sum(s.segments)"
+        " FROM warehouse.calltouch_sms s JOIN ops.day_state d ON d.source = 'calltouch'"
+        " AND d.account = s.site_id::text AND d.day = s.sent_on AND d.settled"
+        f" WHERE s.sent_on >= %s AND s.sent_on < %s AND {condition}",
+        shown.first,
+        shown.after,
+    )
+    return {
+        "SMS attempted": whole(attempted),
+        "Segments": whole(segments),
+        "Segments per SMS received": f"{segments / delivered:,.2f}",
+        "Received ÷ attempted": share(delivered, attempted),
+        "Final rate": share(delivered, delivered + failed),
+        "Failed": whole(failed),
+    }
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", "")) if text != "not reported" else 0
+
+
+def tile(answers: dict[str, list[dict[str, Any]]], title: str) -> list[dict[str, Any]]:
+    [rows] = [rows for name, rows in answers.items() if name.startswith(title)]
+    return rows
+
+
+def total(rows: list[dict[str, Any]], *names: str) -> int:
+    return sum(int(row[name] or 0) for row in rows for name in names)
+
+
+@pytest.mark.parametrize("vendor", ["", "calltouch", "tellody", "trust"])
+def test_the_overview_equals_the_rows_and_itself(shown: Shown, vendor: str) -> None:
+    shown.open(**({"vendor": ("vendor", vendor)} if vendor else {}))
+    condition = f"vendor = '{vendor}'" if vendor else "true"
+    figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
+    assert figures == messages(shown, condition)
+    for row in tile(answers, "By vendor"):
+        told = messages(shown, f"vendor = '{row['vendor']}'")
+        assert {name.capitalize(): row[name] for name in ("attempted", "received", "failed")} == {
+            name: told[name] for name in ("Attempted", "Received", "Failed")
+        }
+        assert row["received ÷ attempted"] == told["Received ÷ attempted"]
+        assert row["final rate"] == told["Final rate"]
+        assert row["no receipt"] == told["No receipt"]
+    outcomes = tile(answers, "Outcomes by day")
+    settled = [row for row in outcomes if row["not settled: delivered"] is None]
+    assert total(outcomes, "delivered") == number(figures["Received"])
+    assert total(settled, "failed") <= total(outcomes, "failed") == number(figures["Failed"])
+    assert {row["vendor"] for row in tile(answers, "By vendor")} == (
+        {vendor} if vendor else {"calltouch", "tellody", "trust"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "condition"),
+    [
+        ({}, "true"),
+        ({"country": ("country", "KZ")}, "s.country = 'KZ'"),
+        ({"account": ("account_label", "Smile clinic")}, "s.site_id = 40202"),
+    ],
+    ids=["all", "country", "account"],
+)
+def test_every_tile_of_sms_follows_the_filters(
+    shown: Shown, filters: dict[str, tuple[str, str]], condition: str
+) -> None:
+    shown.open(**filters)
+    shown.dashboard.go(SMS)
+    figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
+    assert figures == sms(shown, condition)
+    outcomes = tile(answers, "Outcomes by day")
+    settled = total(outcomes, "delivered", "failed", "undetermined")
+    assert settled == number(figures["SMS attempted"])
+    assert total(tile(answers, "Why SMS failed"), "SMS") == number(figures["Failed"])
+    countries = tile(answers, "SMS by country")
+    assert sum(number(row["attempted"]) for row in countries) == settled
+    assert sum(number(row["segments"]) for row in countries) == number(figures["Segments"])
+    worst = tile(answers, "The ten worst")
+    rates = [float(row["received ÷ attempted"].rstrip(" %")) for row in worst]
+    assert rates == sorted(rates)
+    if not filters:
+        assert len(worst) == 10
+
+
+def test_a_vendors_tab_says_what_the_overview_says_of_it(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go(TRUST)
+    assert shown.dashboard.figures() == messages(shown, "vendor = 'trust'")
+    shown.dashboard.go(TELLODY)
+    said = shown.dashboard.figures()
+    sent, mails, clicks, optouts = shown.row(
+        "SELECT sum(t.sms_sent), sum(t.email_sent), sum(t.url_clicks), sum(t.optouts)"
+        " FROM warehouse.tellody_activity t JOIN ops.day_state d ON d.source = 'tellody_activity'"
+        " AND d.account = t.account AND d.day = t.activity_on AND d.settled"
+        " WHERE t.activity_on >= %s AND t.activity_on < %s",
+        shown.first,
+        shown.after,
+    )
+    assert said == {
+        "SMS sent": whole(sent),
+        "E-mails sent": whole(mails),
+        "Received": "not reported",
+        "Clicks per 1000": f"{1000 * clicks / (sent + mails):,.1f}",
+        "Opt-outs per 1000": f"{1000 * optouts / (sent + mails):,.1f}",
+    }
+
+
+def test_people_are_told_by_site_and_hours_as_averages(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go(PEOPLE)
+    answers = shown.dashboard.answers()
+    for row in tile(answers, "People reached by month and site [not"):
+        [people] = shown.row(
+            "SELECT count(DISTINCT s.recipient) FROM warehouse.calltouch_sms s"
+            " JOIN bi.account a ON a.site_id = s.site_id"
+            " WHERE a.account_label = %s AND to_char(s.sent_on, 'YYYY-MM') = left(%s, 7)",
+            row["site"],
+            row["month"],
+        )
+        assert row["people"] == whole(people)
+    hours = tile(answers, "When SMS are sent")
+    [average] = shown.row(
+        "SELECT count(*)::numeric / count(DISTINCT s.sent_on) FROM warehouse.calltouch_sms s"
+        " WHERE s.sent_on >= %s AND s.sent_on < %s AND extract(isodow FROM s.sent_on) = 3"
+        " AND extract(hour FROM s.sent_at AT TIME ZONE 'Europe/Moscow') = 11",
+        shown.first,
+        shown.after,
+    )
+    [told] = [row["SMS"] for row in hours if (row["weekday"], row["hour"]) == ("3 Wed", 11)]
+    assert float(told) == pytest.approx(float(average))
+
+
+def test_unsettled_days_are_pale_in_twenty_loads(shown: Shown) -> None:
+    """Strong bars stand left of pale ones, whatever order the series came in."""
+    last = shown.after + timedelta(days=9)
+    script = """
+      const tile = [...document.querySelectorAll('.chart-slice')].find(each =>
+        each.querySelector('.header-title').innerText.startsWith('Outcomes'));
+      const canvas = tile.querySelector('canvas');
+      const top = Math.round(canvas.height / 4);
+      const {data, width, height} = canvas.getContext('2d')
+        .getImageData(0, top, canvas.width, canvas.height - top);
+      const columns = [[], []];
+      for (let x = 0; x < width; x++) for (const [place, rgb] of arguments[0].entries()) {
+        let seen = 0;
+        for (let y = 0; y < height; y++) {
+          const at = 4 * (y * width + x);
+          if (rgb.every((value, i) => Math.abs(value - data[at + i]) < 3)) seen++;
+        }
+        if (seen > 3) columns[place].push(x);
+      }
+      return columns;
+    """
+    days = f"'{shown.first} : {last}'"
+    vendor = "(filters:!((col:vendor,op:IN,val:!(calltouch))))"
+    for _ in range(LOADS):
+        shown.dashboard.open(
+            {"days": (f"(time_range:{days})", days), "vendor": (vendor, "!(calltouch)")}
+        )
+        strong, pale = shown.dashboard.browser.run(script, [STRONG, PALE])
+        assert strong
+        assert pale
+        assert max(strong) < min(pale)
+
+
+def test_on_a_phone_no_figure_is_cut(shown: Shown) -> None:
+    browser = shown.dashboard.browser
+    browser.command("window/rect", width=390, height=900)
+    try:
+        shown.open()
+        cut = browser.run(
+            "const cut = [];"
+            "for (const tile of document.querySelectorAll('.chart-slice')) {"
+            " const cells = tile.querySelectorAll('tbody td');"
+            " if (cells.length !== 1) continue;"
+            " const range = document.createRange(); range.selectNodeContents(cells[0]);"
+            " const text = range.getBoundingClientRect(), frame = tile.getBoundingClientRect();"
+            " if (text.left < frame.left || text.right > frame.right || text.bottom > frame.bottom"
+            "     || !text.width) cut.push(cells[0].innerText);"
+            "}"
+            "return cut;"
+        )
+        assert cut == []
+    finally:
+        browser.command("window/rect", width=1400, height=900)
