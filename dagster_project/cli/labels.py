@@ -1,4 +1,4 @@
-"""``warehouse labels``: what accounts and templates are called in ``bi``, from CSV files of the user's."""
+"""``warehouse labels``: what accounts and templates are called in ``bi``, and what SMS cost, from CSV files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.orchestration import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.text.wording import pluralize
+from dagster_project.warehouse import labels as labelling
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.pg_errors import safe_errors
@@ -26,13 +27,15 @@ def labels(*, files: Sequence[Path]) -> int:
     ):
         with connection.transaction():
             changed = [
-                marts.load_labels(connection, text.splitlines(keepends=True), file.name)
+                labelling.load_labels(connection, text.splitlines(keepends=True), file.name)
                 for file, text in zip(files, texts, strict=True)
             ]
-            note_act(connection, "labels", f"{pluralize(sum(changed), 'label')} changed")
+            note_act(connection, "labels", f"{pluralize(sum(map(len, changed)), 'label')} changed")
         months = marts.refresh_stale(connection, sms_mask())
-    for file, count in zip(files, changed, strict=True):
-        click.echo(f"{file.name}: {count} labels changed")
+    for file, changes in zip(files, changed, strict=True):
+        click.echo(f"{file.name}: {pluralize(len(changes), 'change')}")
+        for change in changes:
+            click.echo(f"  {change}")
     if months:
         click.echo(f"{months} months counted afresh")
     return 0

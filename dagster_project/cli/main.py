@@ -359,7 +359,12 @@ def rekey(**options: Any) -> int:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 def labels(**options: Any) -> int:
-    """Name accounts and templates in schema bi, from CSV files."""
+    """Name accounts and templates in schema bi, or set the prices of SMS, from CSV files.
+
+    The header says which: vendor,account,label, or template_id,label,category,campaign, or
+    vendor,account,country,per,price,from,to,currency. A price list replaces the one before. An unknown account or
+    template is refused with its line.
+    """
     from dagster_project.cli.labels import labels as command
 
     return command(**options)

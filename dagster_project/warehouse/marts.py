@@ -1,4 +1,4 @@
-"""The marts behind schema ``bi``: kept current by each load, labelled by the user.
+"""The marts behind schema ``bi``, kept current by each load.
 
 Grain: what a load changed, by account and day. ``after_load`` runs inside the load's transaction,
 as its last statement (it takes a lock by site that lasts to the commit), so readers see rows and
@@ -14,25 +14,22 @@ share a text are shown, counted and labelled as one: an id tells no more than th
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from uuid import UUID
 
-from dagster_project.errors import SettingsError
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.queries import fetch_value
 
 Mask = Callable[[str], str | None]
 
 ROWS_AT_ONCE = 500_000
 PATIENCE_SECONDS = 300.0
 BUSY_SECONDS = 0.2
-ACCOUNT_COLUMNS = ("vendor", "account", "label")
-TEMPLATE_COLUMNS = ("template_id", "label", "category", "campaign")
+ALL_SITES = 0
+"""In the queue: what is counted over all sites, after them."""
 
 
 def after_load(
@@ -93,7 +90,7 @@ def refresh_stale(
             if site is not None:
                 _count_afresh(connection, site, month, days, mask)
         if site is not None:
-            months += 1
+            months += site != ALL_SITES
             give_up = time.monotonic() + patience
         elif passed_only or time.monotonic() > give_up:
             break
@@ -119,33 +116,6 @@ def recount_rewritten_sms(
     """In the transaction that rewrote a day's rows: have its marts counted afresh, without who is gone."""
     recount(connection, [int(account.label)], [day])
     connection.execute("SELECT mart.forget_recipients(%s::uuid[])", ([one.hex() for one in gone],))
-
-
-def load_labels(connection: Connection, lines: Iterable[str], name: str = "the file") -> int:
-    """Take account or template labels from CSV; answers how many changed. The caller commits.
-
-    The header decides: ``vendor,account,label``, or ``template_id,label,category,campaign`` (further
-    columns are left aside, so ``bi.template`` exported, filled in and loaded again will do). An empty
-    field takes a label away. ``refresh_stale`` afterwards brings the marts up to date.
-
-    Raises:
-        SettingsError: the header is another, or a line cannot be read; nothing was changed.
-    """
-    reader = csv.DictReader(lines)
-    header = reader.fieldnames or []
-    if set(TEMPLATE_COLUMNS) <= set(header):
-        return _label_templates(connection, list(_fields(reader, TEMPLATE_COLUMNS, name)), name)
-    if set(ACCOUNT_COLUMNS) <= set(header):
-        rows = list(_fields(reader, ACCOUNT_COLUMNS, name))
-        return _number(
-            connection,
-            "SELECT mart.label_accounts(%s::text[], %s::text[], %s::text[])",
-            _columns([row for _, row in rows], 3),
-        )
-    raise SettingsError(
-        f"{name} has the columns {', '.join(header) or '(none)'}.",
-        hint=f"begin it with {','.join(ACCOUNT_COLUMNS)} or {','.join(TEMPLATE_COLUMNS)}.",
-    )
 
 
 def _refresh_sms(
@@ -207,46 +177,3 @@ def _mask_shown_texts(connection: Connection, mask: Mask) -> None:
     """Mask texts once more that an earlier version showed with names in them."""
     for site, ids, texts in connection.execute("SELECT * FROM mart.texts_to_mask()").fetchall():
         _name_templates(connection, site, list(zip(ids, texts, strict=True)), mask)
-
-
-def _fields(
-    reader: csv.DictReader[str], columns: Sequence[str], name: str
-) -> Iterator[tuple[int, list[str | None]]]:
-    for row in reader:
-        fields = [(row[column] or "").strip() or None for column in columns]
-        if fields[0] is None or None in row:
-            raise SettingsError(
-                f"{name}, line {reader.line_num}: the fields do not fit the header.",
-                hint="correct the line; a field with a comma stands in quotes.",
-            )
-        yield reader.line_num, fields
-
-
-def _label_templates(
-    connection: Connection, rows: Sequence[tuple[int, list[str | None]]], name: str
-) -> int:
-    seen: set[UUID] = set()
-    for line, row in rows:
-        try:
-            template_id = UUID(row[0] or "")
-        except ValueError:
-            raise SettingsError(
-                f"{name}, line {line}: {row[0]!r} is no template_id.",
-                hint="take template_id from bi.template.",
-            ) from None
-        if template_id in seen:
-            raise SettingsError(f"{name}, line {line}: the template stands there twice.")
-        seen.add(template_id)
-    return _number(
-        connection,
-        "SELECT mart.label_templates(%s::uuid[], %s::text[], %s::text[], %s::text[])",
-        _columns([row for _, row in rows], 4),
-    )
-
-
-def _columns(rows: Sequence[list[str | None]], width: int) -> list[list[str | None]]:
-    return [[row[n] for row in rows] for n in range(width)]
-
-
-def _number(connection: Connection, statement: str, values: Sequence[list[str | None]]) -> int:
-    return int(fetch_value(connection, statement, values))

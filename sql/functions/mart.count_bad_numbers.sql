@@ -10,9 +10,12 @@ DECLARE
 BEGIN
     RETURN QUERY
     SELECT for_month, for_site, repeated.reason, count(*)::integer,
-        sum(repeated.failures - 1)::integer
+        sum(repeated.failures - 1)::integer, sum(repeated.segments - repeated.of_first)::integer
     FROM (
-        SELECT coalesce(s.reason, 'none') AS reason, count(*)::integer AS failures
+        SELECT coalesce(s.reason, 'none') AS reason, count(*)::integer AS failures,
+            coalesce(sum(s.segments), 0) AS segments,
+            -- The first SMS comes first by its second, and carries its segments along.
+            min(extract(epoch FROM s.sent_at)::bigint * 100000 + coalesce(s.segments, 0)) % 100000 AS of_first
         FROM warehouse.calltouch_sms s
         WHERE s.site_id = for_site AND s.sent_on >= for_month AND s.sent_on < next_month
           AND s.outcome = 'failed' AND s.recipient IS NOT NULL

@@ -15,6 +15,22 @@ BEGIN ATOMIC
     JOIN mart.template after ON after.site_id = of_site AND after.template_id = c.new
     JOIN mart.sms_day d ON d.site_id = of_site AND d.template_id = c.old
     WHERE before.category <> after.category;
+    -- How often people were sent a template is counted by months.
+    INSERT INTO mart.stale (site_id, month)
+    SELECT DISTINCT of_site, date_trunc('month', d.sent_on)::date
+    FROM mart.sms_day d WHERE d.site_id = of_site AND d.template_id = ANY (olds);
+    WITH moved AS (
+        DELETE FROM mart.sms_template_hour h USING unnest(olds, news) AS c (old, new)
+        WHERE h.site_id = of_site AND h.template_id = c.old
+        RETURNING h.sent_on, c.new, h.hour, h.messages, h.delivered, h.failed
+    )
+    INSERT INTO mart.sms_template_hour AS s
+        (sent_on, site_id, template_id, hour, messages, delivered, failed)
+    SELECT m.sent_on, of_site, m.new, m.hour, sum(m.messages), sum(m.delivered), sum(m.failed)
+    FROM moved m GROUP BY m.sent_on, m.new, m.hour
+    ON CONFLICT (sent_on, site_id, template_id, hour) DO UPDATE
+        SET messages = s.messages + excluded.messages, delivered = s.delivered + excluded.delivered,
+            failed = s.failed + excluded.failed;
     WITH moved AS (
         DELETE FROM mart.sms_day d USING unnest(olds, news) AS c (old, new)
         WHERE d.site_id = of_site AND d.template_id = c.old

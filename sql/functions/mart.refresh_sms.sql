@@ -17,8 +17,10 @@ BEGIN
         observed::timestamp AT TIME ZONE in_zone, (observed + 1)::timestamp AT TIME ZONE in_zone) c);
     PERFORM mart.show_no_text(of_site, cells);
     RETURN QUERY SELECT * FROM mart.publish_tallied(of_site, cells);
+    cells := mart.fold_cells(of_site, cells);
     PERFORM mart.write_sms_day(of_site, of_days, cells);
     PERFORM mart.write_sms_hour(of_site, of_days, in_zone, cells);
+    PERFORM mart.write_sms_template_hour(of_site, of_days, in_zone, cells);
     PERFORM mart.write_sms_maturity(of_site, of_days, observed, cells);
 END
 $$;

@@ -40,6 +40,11 @@ BEGIN
     FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
     UPDATE mart.sms_day t SET template_id = p.new
     FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    UPDATE mart.sms_template_hour t SET template_id = p.new
+    FROM ops.rekeyed_pseudonym p WHERE p.kind = 'template' AND p.old = t.template_id;
+    UPDATE mart.sms_frequency t SET member = p.new::text
+    FROM ops.rekeyed_pseudonym p
+    WHERE p.kind = 'template' AND t.dimension = 'template' AND p.old::text = t.member;
     DELETE FROM mart.rare_template;
 END
 $$;

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION mart.renew_statistics() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    ANALYZE mart.account, mart.template, mart.template_label, mart.source_channel, ops.bi_grant;
+    ANALYZE mart.account, mart.template, mart.template_label, mart.source_channel, mart.sms_price, ops.bi_grant;
 END
 $$;
 COMMENT ON FUNCTION mart.renew_statistics IS 'Renew the planner''s statistics of the tables that name things.';

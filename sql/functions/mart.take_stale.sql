@@ -14,7 +14,8 @@ BEGIN
         FROM mart.stale s GROUP BY 1, 2
         WINDOW of_site AS (PARTITION BY s.site_id) ORDER BY min(s.stale_id)
     LOOP
-        CONTINUE WHEN passed_only AND NOT note.is_passed;
+        -- All sites (0) are counted once, after each of them.
+        CONTINUE WHEN passed_only AND (NOT note.is_passed OR note.site_id = 0);
         IF NOT pg_try_advisory_xact_lock(hashtextextended('months of site ' || note.site_id, 0)) THEN
             is_busy := true;
             CONTINUE;

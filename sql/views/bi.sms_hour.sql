@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW bi.sms_hour WITH (security_barrier) AS
-SELECT h.sent_on, h.hour, extract(isodow FROM h.sent_on)::smallint AS iso_weekday, h.site_id,
+SELECT h.sent_on, nullif(h.hour, -1) AS hour, extract(isodow FROM h.sent_on)::smallint AS iso_weekday, h.site_id,
     a.label AS account_label, h.category, h.outcome, h.messages, h.sent_on AS day, h.settled,
     'calltouch:' || h.site_id AS account_key
 FROM (
@@ -15,7 +15,7 @@ LEFT JOIN mart.account a ON a.site_id = h.site_id;
 
 COMMENT ON VIEW bi.sms_hour IS 'SMS by sending day and hour, site, category and outcome. Source: warehouse.calltouch_sms.';
 COMMENT ON COLUMN bi.sms_hour.sent_on IS 'Sending day in the site''s time zone.';
-COMMENT ON COLUMN bi.sms_hour.hour IS 'Hour of the day in the site''s time zone, 0 to 23.';
+COMMENT ON COLUMN bi.sms_hour.hour IS 'Hour of the day in the site''s time zone, 0 to 23; NULL: hours of small counts together (docs/bi.md, Small counts).';
 COMMENT ON COLUMN bi.sms_hour.iso_weekday IS 'Weekday of sent_on, 1 is Monday.';
 COMMENT ON COLUMN bi.sms_hour.site_id IS 'Calltouch site.';
 COMMENT ON COLUMN bi.sms_hour.account_label IS 'Name given by the user, or else the account itself.';

@@ -183,6 +183,7 @@ class Loads:
         currency: str | None,
         settled: bool,
     ) -> None:
+        receipt.settled = settled
         load_receipts.write_receipts(connection, [receipt], None)
         connection.execute(
             "UPDATE ops.day_state SET settled = %s WHERE source = %s AND account = %s AND day = %s",

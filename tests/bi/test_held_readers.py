@@ -20,6 +20,8 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.labels import load_labels
+from dagster_project.warehouse.price_list import PRICE_COLUMNS
 from tests.bi.conftest import DAY, Loads, Readers, sms
 from tests.bi.test_messaging_day import activity, statistics
 from tests.bi.test_roles import views
@@ -85,6 +87,24 @@ def fill(loads: Loads) -> None:
     loads.rows("trust", "2", THEIR_DAY, [daily])
     rolling = statistics(DAY, total=999, is_daily=False) | {"window_from": DAY - timedelta(days=6)}
     loads.rows("trust", "2", DAY, [rolling])
+    for site, rows in ((OURS, ours), (THEIRS, hidden)):
+        loads.sms(DAY, rows[1:], site, settled=True)
+        loads.sms(DAY, rows, site)
+    with loads.warehouse.connect_admin() as admin:
+        admin.execute(
+            "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on,"
+            " newest_receipt_id, outcome, figures, requests, points, code_version)"
+            " SELECT 'calltouch', site, '2024-04-01', now(), current_date, 1, 'differs',"
+            " json_build_object('records', json_build_array(site::int, site::int + 5)), 1, 1, 't'"
+            " FROM unnest(ARRAY['101', '202']) AS site"
+        )
+    prices = [
+        "calltouch,202,,segment,7.77,2024-01-01,,EUR",
+        "calltouch,101,,segment,1,2024-01-01,,EUR",
+    ]
+    with loads.warehouse.connect(what="test") as connection:
+        load_labels(connection, [",".join(PRICE_COLUMNS), *prices])
+        connection.commit()
     loads.count_months()
 
 

@@ -81,6 +81,7 @@ def test_bi_reads_the_views_of_bi_and_nothing_else(readers: Readers) -> None:
         for name in (
             "account", "credit_purchase", "data_status", "data_until", "date_day", "messaging_day",
             "sms_bad_numbers", "sms_day", "sms_hour", "sms_maturity", "sms_reach", "template",
+            "data_arrival", "month_check", "restatement", "sms_cost", "sms_frequency", "sms_template_hour",
             "tellody_activity_day", "trust_day", "trust_window",
         )
     }  # fmt: skip

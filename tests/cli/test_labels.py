@@ -33,7 +33,7 @@ def test_a_spreadsheets_csv_names_an_account(named: Warehouse, tmp_path: Path) -
     file.write_text("vendor,account,label\r\ncalltouch,101,Магазин\r\n", encoding="utf-8-sig")
     done = CliRunner().invoke(command, ["labels", str(file)], standalone_mode=False)
     assert done.exception is None
-    assert done.output == "accounts.csv: 1 labels changed\n"
+    assert done.output == "accounts.csv: 1 change\n  calltouch 101: 101 → Магазин\n"
     assert label(named) == "Магазин"
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dagster_project.config.sections import RetentionSettings
-from dagster_project.warehouse import marts
+from dagster_project.warehouse import labels, marts
 from dagster_project.warehouse.ledger.prune import prune
 from tests.bi.conftest import DAY, MOSCOW, NEXT, Loads, Readers, masked, pseudonym, sms
 
@@ -62,6 +62,19 @@ def counted_by_hand(loads: Loads) -> dict[str, Any]:
         " SELECT date_trunc('month', sent_on)::date AS month, site_id, reason, recipient, count(*) AS n"
         " FROM warehouse.calltouch_sms WHERE outcome = 'failed' GROUP BY 1, 2, 3, 4) f"
         " WHERE n >= 2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "sms_frequency": "SELECT period, start, site, least(n, 5), count(*), sum(n) FROM ("
+        " SELECT period, date_trunc(period, sent_on)::date AS start, site, recipient, count(*) AS n"
+        " FROM warehouse.calltouch_sms, unnest(ARRAY['month', 'week']) AS period,"
+        " unnest(ARRAY[site_id, 0]) AS site GROUP BY 1, 2, 3, 4) r GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        "sms_template_hour": "SELECT sent_on, site_id, extract(hour FROM sent_at AT TIME ZONE"
+        " 'Europe/Moscow')::int, count(*), count(*) FILTER (WHERE outcome = 'delivered'),"
+        " count(*) FILTER (WHERE outcome = 'failed') FROM warehouse.calltouch_sms"
+        " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "segments_wasted": "SELECT month, site_id, reason, sum(segments) FROM ("
+        " SELECT date_trunc('month', sent_on)::date AS month, site_id, reason, segments,"
+        " row_number() OVER (PARTITION BY date_trunc('month', sent_on), site_id, reason, recipient"
+        " ORDER BY sent_at, segments) AS place FROM warehouse.calltouch_sms WHERE outcome = 'failed') f"
+        " WHERE place > 1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
     }
     with loads.warehouse.connect_admin() as connection:
         return {name: connection.execute(query).fetchall() for name, query in queries.items()}
@@ -77,6 +90,12 @@ def counted_by_marts(readers: Readers) -> dict[str, Any]:
         " FROM bi.sms_reach WHERE category = 'all' ORDER BY 1, 2, 3",
         "sms_bad_numbers": "SELECT month, site_id, reason, recipients, messages_wasted"
         " FROM bi.sms_bad_numbers ORDER BY 1, 2, 3",
+        "sms_frequency": "SELECT period, period_start, coalesce(site_id, 0), frequency, recipients,"
+        " messages FROM bi.sms_frequency WHERE dimension = 'all' ORDER BY 1, 2, 3, 4",
+        "sms_template_hour": "SELECT day, site_id, hour, sum(messages), sum(delivered), sum(failed)"
+        " FROM bi.sms_template_hour GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "segments_wasted": "SELECT month, site_id, reason, segments_wasted FROM bi.sms_bad_numbers"
+        " ORDER BY 1, 2, 3",
     }
     return {name: readers.ask(query) for name, query in queries.items()}
 
@@ -103,7 +122,7 @@ def test_marts_equal_plain_counting_after_loads_reloads_and_losses(
 def versions(loads: Loads) -> list[tuple[Any, ...]]:
     """Where and by which transaction each row of the marts was written."""
     tables = ("sms_day", "sms_hour", "sms_maturity", "sms_reach", "sms_bad_numbers",
-              "messaging_day", "rare_template", "template", "account")  # fmt: skip
+              "messaging_day", "rare_template", "template", "account", "sms_frequency", "sms_template_hour")  # fmt: skip
     with loads.warehouse.connect_admin() as connection:
         return [
             (table, *row)
@@ -474,6 +493,6 @@ def test_one_id_is_shown_for_one_text_of_a_site_and_counts_what_the_others_had(
 
 def label(loads: Loads, line: str) -> int:
     with loads.warehouse.connect(autocommit=True) as connection:
-        changed = marts.load_labels(connection, ["template_id,label,category,campaign", line])
+        changed = len(labels.load_labels(connection, ["template_id,label,category,campaign", line]))
         marts.refresh_stale(connection, masked)
         return changed

@@ -127,6 +127,7 @@ _OWN_COLUMNS = {
     "rows_final": "bigint",
     "checksum": "text",
     "observed_at": "timestamptz",
+    "settled": "boolean",
 }
 _STATE_COLUMNS = {
     "source": "text",
