@@ -94,6 +94,9 @@ $$;
 CREATE TRIGGER count_all_sites AFTER DELETE ON mart.account
     FOR EACH ROW WHEN (old.site_id IS NOT NULL) EXECUTE FUNCTION mart.count_all_sites();
 
+-- Reach is made of what mart.count_frequency counts; what called this is made anew.
+DROP FUNCTION IF EXISTS mart.count_reach(bigint, date) CASCADE;
+
 -- Days that are counted already are counted once more, after the next load.
 INSERT INTO mart.stale (site_id, month, day)
 SELECT DISTINCT site_id, date_trunc('month', sent_on)::date, sent_on FROM mart.sms_day;

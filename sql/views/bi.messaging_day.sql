@@ -24,7 +24,7 @@ WHERE NOT EXISTS (
     WHERE m.day = e.day AND m.vendor = e.vendor AND m.account = e.account
       AND m.channel = c.channel);
 
-COMMENT ON VIEW bi.messaging_day IS 'The fact across vendors: messages by day, vendor, account and channel. NULL: not reported; 0: reported as none; a day that was not loaded is a row of NULLs with loaded = false. delivery rate = sum(delivered) / sum(attempted_where_delivery_is_reported); final rate = sum(delivered) / sum(delivered + failed). Source: bi.sms_day, Tellody activity, Trust daily statistics.';
+COMMENT ON VIEW bi.messaging_day IS 'The fact across vendors: messages by day, vendor, account and channel. NULL: not reported; 0: reported as none; a day that was not loaded is a row of NULLs with loaded = false. delivery rate = sum(delivered) / nullif(sum(attempted_where_delivery_is_reported), 0); final rate = sum(delivered) / nullif(sum(delivered + failed), 0). Of Trust attempted is its total, which is not known to add up over days: take a rate a day. Source: bi.sms_day, Tellody activity, Trust daily statistics.';
 COMMENT ON COLUMN bi.messaging_day.day IS 'Calendar day in the account''s time zone: of sending (Calltouch), of the activity (Tellody), of the statistics (Trust).';
 COMMENT ON COLUMN bi.messaging_day.vendor IS 'calltouch, tellody or trust.';
 COMMENT ON COLUMN bi.messaging_day.account IS 'Calltouch site, Tellody account label or Trust company.';

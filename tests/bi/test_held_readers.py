@@ -87,21 +87,24 @@ def fill(loads: Loads) -> None:
     loads.rows("trust", "2", THEIR_DAY, [daily])
     rolling = statistics(DAY, total=999, is_daily=False) | {"window_from": DAY - timedelta(days=6)}
     loads.rows("trust", "2", DAY, [rolling])
-    for site, rows in ((OURS, ours), (THEIRS, hidden)):
-        loads.sms(DAY, rows[1:], site, settled=True)
-        loads.sms(DAY, rows, site)
+    for account, figures in (("main", activity(sms_sent=5)), ("other", counts)):
+        for sent in (figures | {"sms_sent": 6}, figures):
+            loads.rows("tellody_activity", account, DAY, [sent], settled=True)
     with loads.warehouse.connect_admin() as admin:
         admin.execute(
             "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on,"
             " newest_receipt_id, outcome, figures, requests, points, code_version)"
-            " SELECT 'calltouch', site, '2024-04-01', now(), current_date, 1, 'differs',"
-            " json_build_object('records', json_build_array(site::int, site::int + 5)), 1, 1, 't'"
-            " FROM unnest(ARRAY['101', '202']) AS site"
+            " SELECT 'tellody_activity', name, '2024-04-01', now(), current_date, 1, 'differs',"
+            " json_build_object('sms_sent', json_build_array(length(name), 4711)), 1, 1, 't'"
+            " FROM unnest(ARRAY['main', 'other']) AS name"
         )
     prices = [
-        "calltouch,202,,segment,7.77,2024-01-01,,EUR",
-        "calltouch,101,,segment,1,2024-01-01,,EUR",
-    ]
+        f"{account},,{per},7.77,2024-01-01,,EUR"
+        for account, per in (
+            ("calltouch,101", "segment"), ("calltouch,202", "segment"),
+            ("tellody,main", "message"), ("tellody,other", "message"),
+        )
+    ]  # fmt: skip
     with loads.warehouse.connect(what="test") as connection:
         load_labels(connection, [",".join(PRICE_COLUMNS), *prices])
         connection.commit()

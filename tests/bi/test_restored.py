@@ -47,6 +47,15 @@ def fill(loads: Loads) -> None:
             day,
             [{**window, **counts, "is_daily": is_daily, "asked_at": f"{day} 12:00+00"}],
         )
+    for rows in (people, people[1:]):
+        loads.sms(DAY, rows, settled=True)
+    with loads.warehouse.connect_admin() as connection:
+        connection.execute(
+            "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on,"
+            " newest_receipt_id, outcome, figures, requests, points, code_version)"
+            " VALUES ('calltouch', '101', '2024-04-01', now(), current_date, 1, 'agrees',"
+            """ '{"records": [1, 1]}', 1, 1, 't')"""
+        )
     loads.count_months()
 
 

@@ -59,7 +59,12 @@ def test_a_warehouse_of_an_earlier_schema_keeps_its_rows_and_becomes_what_a_fres
 
         assert migrate(warehouse, folder=server.sql) == [f"upgrade_from_{layer}"]
 
-        assert census(warehouse, columns) == before
+        after = {**census(warehouse, columns)}
+        queued, earlier = after.pop("mart.stale"), before["mart.stale"]
+        assert after == {name: of for name, of in before.items() if name != "mart.stale"}
+        assert queued[0] == earlier[0] + counted_days(warehouse), (
+            "all days are to be counted once more"
+        )
         assert read_by_bi(warehouse) == read
         assert catalog_of(warehouse) == catalog_of(server.template)
         assert months_unlike_their_table(warehouse) == []
@@ -68,6 +73,19 @@ def test_a_warehouse_of_an_earlier_schema_keeps_its_rows_and_becomes_what_a_fres
         assert not is_restored(warehouse)
     finally:
         server.drop(warehouse)
+
+
+def counted_days(warehouse: Warehouse) -> int:
+    """Days of a site that the marts have, each of which the queue has."""
+    with warehouse.connect_admin() as connection:
+        row = connection.execute(
+            "SELECT count(*), bool_and(EXISTS (SELECT FROM mart.stale s WHERE s.site_id = d.site_id"
+            " AND s.day = d.sent_on AND s.month = date_trunc('month', d.sent_on)))"
+            " FROM (SELECT DISTINCT site_id, sent_on FROM mart.sms_day) d"
+        ).fetchone()
+    assert row is not None
+    assert row[1] is True
+    return int(row[0])
 
 
 def read_by_bi(warehouse: Warehouse) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def move_into_baseline(connection: Connection, files: SqlFiles) -> None:
     run_file(connection, tables)
     for migration in files.migrations:
         if migration.revision > BASELINE:
+            apply_definitions(connection, files, files.needed_by(migration))
             run_file(connection, migration)
         else:
             connection.execute(f"SET ROLE {OWNER};\n{migration.comments}\nRESET ROLE".encode())
