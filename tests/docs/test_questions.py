@@ -16,7 +16,7 @@ from tests.docs.pages import DOCS, pages
 from tools import questions
 
 QUERY = re.compile(r"```sql\n((?:SELECT|WITH)\b.*?)\n```", re.DOTALL)
-FORMULA = re.compile(r"([a-z][\w ]*?) = ((?:sum|avg)\(.*?)(?:;|\.(?=\s|$))")
+FORMULA = re.compile(r"([A-Za-z][\w ]*?) = ((?:sum|avg)\(.*?)(?:;|\.(?=\s|$))")
 READ_BY_OTHERS = {"own-postgres.md", "add-a-vendor.md"}
 """Pages of administrators and developers, whose SQL is not of readers."""
 
@@ -71,7 +71,7 @@ def queries() -> Iterator[tuple[str, str]]:
 def formulas(readers: Readers) -> list[tuple[str, str]]:  # noqa: F811
     """What a comment of a view says to reckon, as a query over it."""
     rows = readers.ask(
-        "SELECT c.oid::regclass::text, d.description FROM pg_description d"
+        "SELECT 'bi.' || c.relname, d.description FROM pg_description d"
         " JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass"
         " WHERE c.relnamespace = 'bi'::regnamespace"
     )
