@@ -32,7 +32,7 @@ PAGE = ROOT / "docs" / "questions.md"
 MOMENT = datetime(2026, 6, 30, 12, tzinfo=UTC)
 PROGRAM = Path(sys.executable).with_name("warehouse")
 QUERY = re.compile(
-    r"```sql\n(?P<sql>SELECT\b.*?|WITH\b.*?)\n```\n\n(?P<answer>(?:\|.*\n)*)", re.DOTALL
+    r"```sql\n(?P<sql>SELECT\b.*?|WITH\b.*?)\n```\n\n(?P<answer>(?:\|[^\n]*\n)*)", re.DOTALL
 )
 PRICE_LIST = re.compile(r"```csv\n(vendor,account,country,.*?\n)```", re.DOTALL)
 
