@@ -30,9 +30,12 @@ BEGIN
         DELETE FROM ops.alarm x WHERE x.source = of_source AND x.accounts <@ ARRAY[of_account]
             AND of_account = ANY (x.accounts);
         UPDATE ops.alarm x SET accounts = array_remove(x.accounts, of_account),
-            way_out = ARRAY(SELECT w FROM unnest(x.way_out) WITH ORDINALITY AS u (w, n)
+            causes = array_remove(x.causes, of_account),
+            hint = ARRAY(SELECT w FROM unnest(x.hint) WITH ORDINALITY AS u (w, n)
                 WHERE w || ' ' NOT LIKE '%--account ' || of_account || ' %' ORDER BY n)
         WHERE x.source = of_source AND of_account = ANY (x.accounts);
+        DELETE FROM ops.alarm_day d USING ops.alarm x
+        WHERE x.alarm_id = d.alarm_id AND x.source = of_source AND d.account = of_account;
     END IF;
     RETURN NEXT;
 END
