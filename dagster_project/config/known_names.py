@@ -51,11 +51,11 @@ def find_unknown(given: Iterable[str], places: Mapping[str, str]) -> list[str]:
         if meant := _closest(bare):
             advice = f"did you mean {meant}{name[len(bare) :]}?"
         elif bare.startswith(_prefixes()):
-            advice = "no setting is called so."
+            advice = "there is none of that name."
         else:
             continue
         place = places.get(name, "the environment")
-        found.append(f"{name} ({place}) is read by nothing: {advice}")
+        found.append(f"{name} ({place}) is not a setting: {advice}")
     return found
 
 

@@ -327,8 +327,8 @@ def refuse_plain_http(given: RawSettings, name: str, parts: SplitResult) -> None
         return
     if given.get(PLAIN_HTTP, "").lower() != "yes":
         raise SettingsError(
-            f"{given.describe(name)} is http:// to another host: credentials and personal data would travel"
-            " readable by anybody on the way.",
+            f"{given.describe(name)} is http:// to another host: credentials and personal data would be sent"
+            " unencrypted.",
             hint="write it as https://, or set ALLOW_PLAIN_HTTP=yes where the network is yours.",
         )
 

@@ -246,7 +246,7 @@ class AlarmSettings(Section):
         if not any(part.strip() for part in given.get("ALARM_EMAIL_TO", "").split(",")):
             return super().read(given)
         if not given.get("ALARM_SMTP_HOST"):
-            raise SettingsError("ALARM_EMAIL_TO is set, and ALARM_SMTP_HOST is not.")
+            raise SettingsError("ALARM_EMAIL_TO is set, but ALARM_SMTP_HOST is not.")
         return super().read(given).model_copy(update={"mail": MailSettings.read(given)})
 
 

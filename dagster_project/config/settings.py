@@ -44,7 +44,7 @@ class Settings(WarehouseSettings):
         settings = super().read(given)
         if settings.warehouse_url is not None and settings.pii_hash_key is None:
             raise SettingsError(
-                "PII_HASH_KEY is not set, and WAREHOUSE_URL is.",
+                "PII_HASH_KEY is not set, but WAREHOUSE_URL is.",
                 hint="set PII_HASH_KEY to a long random text and keep it: pseudonyms depend on it.",
             )
         missing = {one.vendor: one.missing(given) for one in vendor_sections()}

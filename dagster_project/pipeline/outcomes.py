@@ -182,7 +182,7 @@ def too_little_read_error(
 def nothing_stored_error(source: str, account: Account, day: date) -> NothingStored:
     """The error of a day that cannot be replayed."""
     return NothingStored(
-        "no complete response of this day is stored; its rows stand as they are.",
+        "no complete response of this day is stored; its rows stay as they are.",
         source=source,
         account=account.label,
         window=day,

@@ -281,7 +281,7 @@ class Reconciler:
             return ""
         points = left * self.feed.points_a_call
         return (
-            f"of today's points {points} are left, and the days that are due come first"
+            f"{points} of today's points are left, and the due days come first"
             f" ({needed * self.feed.points_a_call} points); the next night tries again"
         )
 

@@ -86,7 +86,7 @@ def refuse_while_rekeying(connection: Connection) -> None:
     """Refuse to go on during a rekey: nothing else may read or write pseudonyms."""
     if fetch_value(connection, "SELECT next_fingerprint FROM ops.pii_key") is not None:
         raise SettingsError(
-            "pseudonyms are being recomputed with a new key; nothing else goes on until that is finished.",
+            "pseudonyms are being recomputed with a new key; nothing else can run until that is finished.",
             hint=remedies.FINISH_REKEY,
         )
 

@@ -134,7 +134,7 @@ class SingleAttempt:
         except (requests.RequestException, ValueError, TypeError) as error:
             kind = type(error).__name__
         raise RequestRefused(
-            f"{request} cannot be formed ({kind}).", hint="check the URL and the credentials."
+            f"{request} cannot be built ({kind}).", hint="check the URL and the credentials."
         )
 
     def _transfer(self, prepared: requests.PreparedRequest, attempt: Attempt) -> Reply:
@@ -199,13 +199,13 @@ class SingleAttempt:
         """Refuse other encodings than gzip: several layers of compression can unfold to any size."""
         if encodings.strip().lower() not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise AnswerNotTrusted(
-                f"{self.request} is answered in an encoding that was not asked for.",
+                f"{self.request} is answered in an encoding that was not requested.",
                 hint="ask whoever runs the server, or a proxy before it.",
             )
 
     def _too_large_error(self, how: str) -> AnswerTooLarge:
         return AnswerTooLarge(
-            f"{self.request} answers {how}. The rows loaded before stay.",
+            f"{self.request} returns {how}. The rows loaded before stay.",
             hint="ask for fewer days at once; if a single day is too large, tell the vendor.",
         )
 

@@ -149,13 +149,13 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
         text = reply.body.decode("utf-8-sig").strip()
         if text and not text.startswith("<"):
             return loads(text)
-        fault = "an HTML page came where JSON was due" if text else "the body is empty"
+        fault = "an HTML page came instead of JSON" if text else "the body is empty"
     except (ValueError, RecursionError):
         pass
     text = ""  # a traceback may be shown with its variables
     if reply.status < 400 and (where := stray_text(reply.body)):
         raise AnswerNotTrusted(
-            f"the answer is not JSON alone: other text stands {where} it.",
+            f"the answer is not JSON alone: there is other text {where} it.",
             hint="run again; if it repeats, tell the vendor.",
         )
     raise Transient(fault)

@@ -26,21 +26,21 @@ _TOKEN = re.compile(r"(?=.*\d)(?:.{20,}|\+?[\d() .-]{7,})", re.DOTALL)
 
 _DESCRIPTIONS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "the TLS certificate was not accepted"),
-    (urllib3.exceptions.NameResolutionError, "the host's name was not resolved"),
+    (urllib3.exceptions.NameResolutionError, "the host name could not be resolved"),
     (ConnectionRefusedError, "connection refused"),
     (urllib3.exceptions.NewConnectionError, "no connection"),
     (requests.ConnectTimeout, "no connection in time"),
     (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
-    (requests.ReadTimeout, "no whole answer in time"),
-    (urllib3.exceptions.ReadTimeoutError, "no whole answer in time"),
+    (requests.ReadTimeout, "the response was not complete in time"),
+    (urllib3.exceptions.ReadTimeoutError, "the response was not complete in time"),
     (urllib3.exceptions.IncompleteRead, "the body was cut short"),
     (urllib3.exceptions.InvalidChunkLength, "the body was cut short"),
-    (urllib3.exceptions.DecodeError, "the body was not decompressed"),
+    (urllib3.exceptions.DecodeError, "the body could not be decompressed"),
     (ConnectionResetError, "connection reset"),
     (ConnectionError, "connection lost"),
     (ssl.SSLError, "the TLS connection failed"),
     (requests.exceptions.ProxyError, "the proxy failed"),
-    (urllib3.exceptions.ProtocolError, "the answer broke off"),
+    (urllib3.exceptions.ProtocolError, "the response was cut off"),
 )
 
 

@@ -63,8 +63,8 @@ def clock_warning(connection: Connection) -> str | None:
         return None
     which = "ahead of" if ahead > 0 else "behind"
     return (
-        f"the database's clock is {abs(ahead):.0f} s {which} this machine's: set both by NTP,"
-        " days and points hang on them."
+        f"the database's clock is {abs(ahead):.0f} s {which} this machine's: synchronize both by NTP,"
+        " days and points depend on them."
     )
 
 

@@ -18,7 +18,7 @@ from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.seen_erasures import SeenErasures
 
 RESTORED_DUMP = (
-    "this warehouse is a restored dump: who was erased after the dump was made may stand in it;"
+    "this warehouse is a restored dump: people who were erased after the dump was made may be in it;"
     " loads are refused and BI is closed."
 )
 

@@ -70,10 +70,10 @@ def test_a_misspelled_name_is_told_with_its_line_and_the_name_that_was_meant(
     )
     settings = load_settings({"CALTOUCH_TIMEZONE": "Europe/Moscow"}, dotenv)
     assert settings.unknown == (
-        f"ALARM_WEBHOK_URL ({dotenv}, line 3) is read by nothing: did you mean ALARM_WEBHOOK_URL?",
-        f"CALLTOUCH_ACCES_TOKEN_101 ({dotenv}, line 5) is read by nothing:"
+        f"ALARM_WEBHOK_URL ({dotenv}, line 3) is not a setting: did you mean ALARM_WEBHOOK_URL?",
+        f"CALLTOUCH_ACCES_TOKEN_101 ({dotenv}, line 5) is not a setting:"
         " did you mean CALLTOUCH_ACCESS_TOKEN_101?",
-        "CALTOUCH_TIMEZONE (the environment) is read by nothing: did you mean CALLTOUCH_TIMEZONE?",
+        "CALTOUCH_TIMEZONE (the environment) is not a setting: did you mean CALLTOUCH_TIMEZONE?",
     )
     with pytest.raises(SettingsError, match="did you mean CALLTOUCH_ACCESS_TOKEN_101") as refusal:
         SMS.section(settings)
@@ -83,7 +83,7 @@ def test_a_misspelled_name_is_told_with_its_line_and_the_name_that_was_meant(
 def test_names_of_ours_without_a_likeness_are_told_too_and_those_of_others_are_not() -> None:
     given = {"TRUST_SOMETHING_ELSE": "1", "DAGSTER_HOME": "/x", "TRUSTSTORE": "/y", "HOME": "/"}
     [sentence] = load_settings(given, dotenv=None).unknown
-    assert sentence.startswith("TRUST_SOMETHING_ELSE (the environment) is read by nothing")
+    assert sentence.startswith("TRUST_SOMETHING_ELSE (the environment) is not a setting")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_text_of_100_mb_costs_neither_memory_nor_any_other_day(
     assert status == 1
     assert peak < MOST_MB
     assert f"calltouch account {SITE} {days[1]}" in told
-    assert "answers more than 32 MB. The rows loaded before stay." in told
+    assert "returns more than 32 MB. The rows loaded before stay." in told
     assert told.count("  AnswerTooLarge: ") == 1
     assert counts(house) == {day: 2 if day == days[2] else 3 for day in days}
     [(reason, length)] = house.rows("SELECT reason, length(original) FROM ops.rejected_record")

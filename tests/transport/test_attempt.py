@@ -37,13 +37,13 @@ ENCODED = {"Content-Encoding": "gzip"}
 @pytest.mark.parametrize(
     ("play", "said"),
     [
-        (reply(page("x" * MAX_BYTES)), "answers more than 32 MB"),
-        (reply(ZIPPED, headers=ENCODED), "answers more than 32 MB"),
+        (reply(page("x" * MAX_BYTES)), "returns more than 32 MB"),
+        (reply(ZIPPED, headers=ENCODED), "returns more than 32 MB"),
         (reply(page("x" * LONGEST_TEXT)), "with a text of more than 8 MB"),
         (reply(page('"' * LONGEST_TEXT)), "with a text of more than 8 MB"),
         (reply(page("я" * (LONGEST_TEXT // 2))), "with a text of more than 8 MB"),
         (reply(page("x" * (LONGEST_TEXT + 1000))[:-400]), "with a text of more than 8 MB"),
-        (reply(ZIPPED, 500, ENCODED), "answers more than 32 MB"),
+        (reply(ZIPPED, 500, ENCODED), "returns more than 32 MB"),
     ],
 )
 def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) -> None:

@@ -295,7 +295,7 @@ def _decode(answer: Response) -> SmsResponse:
     except NotJson:
         found = stray_text(answer.body)
         if found is not None:
-            raise unknown_form_error(f"other text stands {found} the JSON") from None
+            raise unknown_form_error(f"there is other text {found} the JSON") from None
         raise InconsistentPages(f"page {answer.sequence} is not whole JSON") from None
     except NotSmsPage as other:
         raise unknown_form_error(str(other)) from None

@@ -49,7 +49,7 @@ class CompletenessCheck:
             InconsistentPages: it cannot be a page of the same window at the same time.
         """
         if page.total is None or page.total < 0:
-            raise InconsistentPages(f"page {number} tells no total")
+            raise InconsistentPages(f"page {number} has no total")
         if self.total < 0:
             self.total = page.total
         if page.total != self.total:
@@ -57,12 +57,10 @@ class CompletenessCheck:
                 f"the total moved from {self.total} to {page.total} on page {number}"
             )
         if page.number != number and not (number == 1 and page.number in (None, 0)):
-            raise InconsistentPages(f"page {number} came with the number {page.number}")
+            raise InconsistentPages(f"page {number} has the number {page.number}")
         due = min(self.rows_a_page, self.total - (number - 1) * self.rows_a_page)
         if page.received != due:
-            raise InconsistentPages(
-                f"page {number} holds {page.received} records where {due} are due"
-            )
+            raise InconsistentPages(f"page {number} has {page.received} records instead of {due}")
         self._refuse_duplicate(page, number)
         self.received += page.received
         self.taken += 1
@@ -75,7 +73,7 @@ class CompletenessCheck:
         """
         if self.taken != self.pages or self.received != self.total:
             raise InconsistentPages(
-                f"{self.received} records came where the vendor counts {self.total}"
+                f"{self.received} records came, but the vendor counts {self.total}"
             )
 
     def _refuse_duplicate(self, page: SmsPage, number: int) -> None:
@@ -87,7 +85,7 @@ class CompletenessCheck:
         )
         twin = self.seen.setdefault(mark, number)
         if twin != number:
-            raise InconsistentPages(f"page {number} holds the rows of page {twin}")
+            raise InconsistentPages(f"page {number} has the rows of page {twin}")
 
 
 def _sum_hashes(texts: Sequence[str | None]) -> int:

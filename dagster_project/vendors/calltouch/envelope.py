@@ -117,7 +117,7 @@ def _error_of_message(message: str, status: int) -> WarehouseError | Transient:
             " the token's user.",
         )
     if MISSING_FIELD.search(message):
-        return ParametersRefused(f"the vendor misses a field: {text}")
+        return ParametersRefused(f"the vendor says that a field is missing: {text}")
     if TOO_MANY.search(message):
         return Transient("too many requests")
     if POINTS_SPENT.search(message):
@@ -146,7 +146,7 @@ def _error_of_broken_body(reply: Reply) -> WarehouseError | Transient:
     if failure := _error_of_status(reply.status, said):
         return failure
     if where := stray_text(reply.body):
-        return unknown_form_error(f"other text stands {where} the JSON")
+        return unknown_form_error(f"there is other text {where} the JSON")
     return Transient(f"{said} came")
 
 

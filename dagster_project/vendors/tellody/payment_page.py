@@ -77,7 +77,7 @@ def _envelope(body: bytes) -> Mapping[str, bytes]:
         return members(body)
     except NotJson:
         if where := stray_text(body):
-            raise NotPaymentPage(f"other text stands {where} the JSON") from None
+            raise NotPaymentPage(f"there is other text {where} the JSON") from None
         if is_whole(body):
             raise NotPaymentPage(f"no object, but {kind_of(body.lstrip())}") from None
         raise

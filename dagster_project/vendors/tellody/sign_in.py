@@ -233,7 +233,7 @@ def _classify_answer(
         return None
     if reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         if renewed:
-            raise Transient("an HTML page came where JSON was due")
+            raise Transient("an HTML page came instead of JSON")
         raise _SessionLost("an HTML page")
     said = _read_short_json(reply)
     if said is not None and said.get("access-denied"):

@@ -84,7 +84,7 @@ class Prover:
                 return proof
             if not any(long_ago.counters().values()):
                 raise AnswerNotTrusted(
-                    f"for {LONG_AGO} it leaves counters out: whether it honours ranges is not told.",
+                    f"for {LONG_AGO} counters are missing, so it is not known whether the server honours ranges.",
                     source=SOURCE,
                     account=str(company),
                     hint="run again; if it repeats, look at the vendor's answers.",
@@ -100,7 +100,7 @@ class Prover:
             state="ignored",
             account=str(company),
             asked_at=asked_at,
-            reason=f"for {LONG_AGO}, before the company existed, it answers with something",
+            reason=f"for {LONG_AGO}, before the company existed, there are figures",
             evidence=seen.evidence(),
         )
         ignored = replace(ignored, reason=ignored.reason + overturn_note(ignored, proof))

@@ -70,33 +70,33 @@ def decide(seen: Observation) -> tuple[State, str]:
     if seen.failure is not None:
         return "unproven", seen.failure
     if not all(figures.is_complete for figures in seen.answers().values()):
-        return "unproven", "it answers with counters that are null or absent, which prove nothing"
+        return "unproven", "counters are null or absent, which proves nothing"
     if seen.rolling is None or seen.rolling.is_empty:
-        return "unproven", "the company is quiet: without a range it answers with nothing"
+        return "unproven", "the company is quiet: without a range there are no figures"
     if seen.long_ago is None:
-        return "unproven", "no day long ago was asked for"
+        return "unproven", "no day long ago was requested"
     if not seen.long_ago.is_empty:
-        same = "the same as without a range" if seen.long_ago == seen.rolling else "something"
-        return "ignored", f"for {LONG_AGO}, before the company existed, it answers with {same}"
+        same = ", the same as without a range" if seen.long_ago == seen.rolling else ""
+        return "ignored", f"for {LONG_AGO}, before the company existed, there are figures{same}"
     speaking = [(day, figures) for day, figures in seen.recent.items() if not figures.is_empty]
     if not speaking and len(seen.recent) < RECENT_DAYS:
-        return "unproven", "the last days were not asked for"
+        return "unproven", "the last days were not requested"
     if not speaking:
         return "ignored", (
-            f"it answers with nothing for each of the last {RECENT_DAYS} days, though not without a range"
+            f"there are no figures for any of the last {RECENT_DAYS} days, but there are without a range"
         )
     if seen.rolling_again is None or seen.rolling_again.is_empty:
-        return "unproven", "the company fell quiet while it was asked"
+        return "unproven", "the company became quiet meanwhile"
     day, figures = speaking[0]
     doubt = (
-        f"; yet {day} alone answers the same as the week: if it was not the only day with any"
-        " activity, the range's start is not honoured"
+        f"; but {day} has the same figures as the whole week: unless it was the only active day,"
+        " the range's start is not honoured"
         if figures == seen.rolling
         else ""
     )
     return "honoured", (
-        f"for {LONG_AGO}, before the company existed, it answers with nothing, and without a range,"
-        f" and for {day}, with something{doubt}"
+        f"for {LONG_AGO}, before the company existed, there are no figures; without a range, and for"
+        f" {day}, there are{doubt}"
     )
 
 

@@ -129,7 +129,7 @@ class Budget:
             )
         except TryLater:
             log.warning(
-                "%s %s: %d points stay counted, the ledger is away", source, account, points
+                "%s %s: %d points stay spent: the ledger cannot be reached", source, account, points
             )
 
     def release(self, reservation: UUID) -> None:
@@ -137,7 +137,7 @@ class Budget:
         try:
             self._fetch_row("SELECT ops.release_points(%s)", (reservation,))
         except TryLater:
-            log.warning("a reservation of points could not be ended, the ledger is away")
+            log.warning("a reservation of points could not be ended: the ledger cannot be reached")
 
     def read_points(self, source: str, account: str, day: date) -> tuple[int, int]:
         """Read the points spent that day, and the points reserved."""

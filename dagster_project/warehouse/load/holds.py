@@ -266,8 +266,8 @@ class ShapeWatch:
         came = "is null" if not absent else "is missing" if not nulls else "is null or missing"
         return (
             f"has no {name} any more: it {came} in all {pluralize(self._rows[day], 'record')},"
-            f" and stood with a value in {pluralize(before, 'row')}"
-            f"{self._came and f'; keys that came beside: {self._came}'}"
+            f" and had a value in {pluralize(before, 'row')}"
+            f"{self._came and f'; undocumented keys: {self._came}'}"
         )
 
 

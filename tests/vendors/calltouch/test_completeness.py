@@ -47,11 +47,11 @@ def test_an_empty_window_is_one_page() -> None:
 @pytest.mark.parametrize(
     ("pages", "reason"),
     [
-        ([page(1, 0, 10, total=None)], "tells no total"),
+        ([page(1, 0, 10, total=None)], "has no total"),
         ([page(1, 0, 10), page(2, 10, 10, total=26)], "total moved from 25 to 26"),
-        ([page(1, 0, 10), page(1, 10, 10)], "page 2 came with the number 1"),
-        ([page(1, 0, 9)], "holds 9 records where 10 are due"),
-        ([page(1, 0, 10), page(2, 0, 10)], "page 2 holds the rows of page 1"),
+        ([page(1, 0, 10), page(1, 10, 10)], "page 2 has the number 1"),
+        ([page(1, 0, 9)], "has 9 records instead of 10"),
+        ([page(1, 0, 10), page(2, 0, 10)], "page 2 has the rows of page 1"),
     ],
 )
 def test_pages_that_contradict_each_other_are_refused(pages: list[SmsPage], reason: str) -> None:
@@ -61,5 +61,5 @@ def test_pages_that_contradict_each_other_are_refused(pages: list[SmsPage], reas
 
 def test_a_page_that_never_came_is_missed_at_the_end() -> None:
     check = check_of(page(1, 0, 10), page(2, 10, 10))
-    with pytest.raises(InconsistentPages, match="20 records came where the vendor counts 25"):
+    with pytest.raises(InconsistentPages, match="20 records came, but the vendor counts 25"):
         check.conclude()

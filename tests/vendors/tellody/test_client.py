@@ -220,8 +220,8 @@ def test_the_window_does_not_narrow_what_is_asked(rig: StartRig) -> None:
         ('{"data": null, "count": 1}', "data is missing or no list, but null"),
         ("[]", "no object, but a list"),
         ("null", "no object, but null"),
-        ('Warning: x {"data": [], "count": 0}', "other text stands before the JSON"),
-        ('{"data": [], "count": 0}<br>', "other text stands after the JSON"),
+        ('Warning: x {"data": [], "count": 0}', "there is other text before the JSON"),
+        ('{"data": [], "count": 0}<br>', "there is other text after the JSON"),
     ],
 )
 def test_purchases_of_an_unknown_form_are_asked_for_once(
@@ -240,8 +240,8 @@ def test_purchases_of_an_unknown_form_are_asked_for_once(
     [
         ("[]", "with a list, not an object"),
         ("7", "with a number, not an object"),
-        ('Warning: x {"SMS_SENT": 0}', "other text stands before it"),
-        ('{"SMS_SENT": 0} {}', "other text stands after it"),
+        ('Warning: x {"SMS_SENT": 0}', "there is other text before it"),
+        ('{"SMS_SENT": 0} {}', "there is other text after it"),
     ],
 )
 def test_totals_of_an_unknown_form_are_asked_for_once(rig: StartRig, body: str, said: str) -> None:

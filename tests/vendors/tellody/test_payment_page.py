@@ -39,7 +39,7 @@ def test_an_account_without_purchases_may_answer_null() -> None:
         (b'{"count": %d, "data": []}' % (MOST_PURCHASES + 1), "a number of 7 digits"),
         (b'{"count": 2, "data": null}', "data is missing or no list"),
         (b'{"count": 2}', "data is missing or no list"),
-        (b'{"count": 0, "data": []} and more', "other text stands after the JSON"),
+        (b'{"count": 0, "data": []} and more', "there is other text after the JSON"),
     ],
 )
 def test_another_form_is_refused_without_quoting_it(body: bytes, says: str) -> None:

@@ -201,7 +201,7 @@ def test_a_field_that_lost_all_of_its_values_is_a_change_of_shape(
     assert list(held) == [FIRST, SECOND]
     came = "is missing" if absent else "is null"
     assert f"has no smsStatusDetail any more: it {came} in all 30 records" in held[FIRST].why
-    assert "keys that came beside: smsDetail" in held[FIRST].why
+    assert "undocumented keys: smsDetail" in held[FIRST].why
     receipts = run(warehouse, nulled(STANDING, absent=absent), reject_guard=None)
     assert sum(receipt.rows_updated for receipt in receipts) == 60
     assert not any(r.rows_updated for r in run(warehouse, nulled(STANDING, absent=absent)))
