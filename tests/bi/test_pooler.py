@@ -104,7 +104,7 @@ def test_a_reader_that_is_held_to_an_account_sees_it_alone(
         )
     held, free = sign_in(pooled, readers, USER), sign_in(pooled, readers, "warehouse_bi")
     for _ in range(2):
-        sites = "SELECT array_agg(DISTINCT site_id ORDER BY site_id) FROM sms_day"
+        sites = "SELECT array_agg(DISTINCT site_id ORDER BY site_id) FROM bi.sms_day"
         assert held.execute(sites).fetchone() == ([101],)
         assert free.execute(sites).fetchone() == ([101, 202],)
     held.close()
