@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks import first_load, nights, sites, sizes, startup, under_limit, values
+from benchmarks import first_load, nights, quiet, sites, sizes, startup, under_limit, values
 from benchmarks.table import Line, show
 
 Options = argparse.Namespace
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Options], Iterator[Line]]] = {
     "limit": lambda o: under_limits((100, 300, 1000) if o.full else (100, 300)),
     "memory": lambda o: sizes.memory(10_000_000 if o.full else 3_000_000),
     "startup": lambda o: startup.startup(o.rounds),
+    "quiet": lambda o: quiet.quiet(o.rounds),
     "values": lambda o: values.values(),
     "scale": lambda o: sizes.scale(50_000_000 if o.full else 6_000_000, o.rounds),
     "sites": lambda o: sites.sites(1000 if o.full else 100),
