@@ -62,12 +62,11 @@ def view_assets(settings: Settings) -> list[dg.AssetSpec]:
 
 def _is_shown(feed: Feed, reads: Collection[str]) -> bool:
     """Whether a view that reads these shows what is loaded of the feed, itself or its marts."""
-    if f"warehouse.{feed.table.name}" in reads:
+    rows = any(name.startswith("warehouse.") for name in reads)
+    # Beside rows, templates only name texts.
+    sms = not rows and any(name.startswith(_OF_SMS) for name in reads)
+    if f"warehouse.{feed.table.name}" in reads or (sms and feed.sms_marts is not None):
         return True
-    if any(name.startswith(_OF_SMS) for name in reads):
-        return feed.sms_marts is not None
-    if any(name.startswith("warehouse.") for name in reads):
-        return False
     if _FACT in reads:
         return f"mart.{feed.source}_messaging" in reads
-    return _OF_EVERY_LOAD in reads
+    return not rows and not sms and _OF_EVERY_LOAD in reads

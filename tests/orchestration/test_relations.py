@@ -55,7 +55,7 @@ def test_lineage_ends_at_the_views_and_a_view_is_below_the_rows_that_it_shows() 
     assert above["bi.tellody_activity_day"] == {activity}
     assert above["bi.credit_purchase"] == {purchases}
     assert above["bi.trust_day"] == above["bi.trust_window"] == {push}
-    assert above["bi.messaging_day"] == {sms, activity, push}
+    assert above["bi.messaging_day"] == above["bi.sms_cost"] == {sms, activity, push}
     assert above["bi.data_until"] == above["bi.account"] == {sms, activity, purchases, push}
     assert [name for name, keys in above.items() if not keys] == ["bi.date_day"]
     assert not any(GRAPH.get(key).child_keys for key in VIEWS)
