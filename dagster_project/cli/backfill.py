@@ -13,6 +13,7 @@ from uuid import uuid4
 import click
 
 from dagster_project import clock
+from dagster_project.cli.console import WIDTH
 from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.cli.progress import Progress
 from dagster_project.config.settings import Settings
@@ -30,8 +31,6 @@ from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import show_rejects
 from dagster_project.text.wording import list_reasons, pluralize
 from dagster_project.warehouse.restored import refuse_restored
-
-_WIDTH = 80
 
 
 @dataclass
@@ -297,7 +296,7 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
         seconds = done.seconds
         rate = f", {done.received / seconds:,.0f} rows/s" if done.received else ""
         lines += textwrap.wrap(
-            f"{done.feed.source}: {_days(done)}{_changes(done)}", _WIDTH, subsequent_indent="  "
+            f"{done.feed.source}: {_days(done)}{_changes(done)}", WIDTH, subsequent_indent="  "
         )
         lines.append(
             f"  {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"

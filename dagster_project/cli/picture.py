@@ -7,17 +7,15 @@ import sys
 import pandas as pd
 import plotext
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
+from dagster_project.cli.console import new_console
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.warehouse.connection import Warehouse
 
-WIDTH = 80
-"""Of what is written to no terminal."""
 _A_DATE = 12
 OUTCOMES = ("delivered", "failed", "pending", "undetermined")
 COLOURS = ("green", "red", "orange", "gray")
@@ -33,7 +31,7 @@ def show(warehouse: Warehouse, settings: Settings) -> None:
         )
         counted = [sms_by_outcome(connection, feed) for feed in FEEDS if feed.sms_marts]
     sms = pd.concat(counted)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = new_console()
     console.print(loaded_table(states))
     if not sms.empty:
         print(outcome_chart(sms, console.width))

@@ -9,7 +9,8 @@ from io import StringIO
 import pandas as pd
 from rich.console import Console
 
-from dagster_project.cli.picture import WIDTH, loaded_table, outcome_chart
+from dagster_project.cli.console import WIDTH
+from dagster_project.cli.picture import loaded_table, outcome_chart
 
 
 def test_each_table_and_account_is_a_line_with_its_days_and_rows() -> None:

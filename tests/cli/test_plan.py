@@ -133,6 +133,7 @@ def test_a_plan_in_words_says_how_sure_it_is(
     assert "99 unknown" in told
     assert "certain: a call a day" in told
     assert "certain: a call a day, and one a run" in told
+    assert max(map(len, told.splitlines())) <= 80
     assert "--probe" in told
 
 

@@ -43,6 +43,7 @@ def test_rejected_records_are_counted_by_reason_day_and_account(
     assert "3 records rejected." in shown
     assert str(days[0]) in shown
     assert reason.split()[-1] in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert len(json.loads(command("rejects", "--from", str(days[1]), "--json").stdout)) == 1
     assert json.loads(command("rejects", "--account", "1", "--json").stdout) == []
 
