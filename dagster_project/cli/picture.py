@@ -16,7 +16,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.warehouse.connection import Warehouse
 
-_A_DATE = 12
+_COLUMNS_A_DATE = 16  # closer together the chart leaves some out
 OUTCOMES = ("delivered", "failed", "pending", "undetermined")
 COLOURS = ("green", "red", "orange", "gray")
 MARKERS = ("█", "▓", "▒", "░")
@@ -100,7 +100,7 @@ def outcome_chart(sms: pd.DataFrame, width: int) -> str:
         color=list(COLOURS),
         marker=list(MARKERS),
     )
-    every = -(-len(by_day) * _A_DATE // width)
+    every = -(-len(by_day) * _COLUMNS_A_DATE // width)
     shown = range(0, len(by_day), every)
     plotext.xticks([n + 1 for n in shown], [f"{by_day.index[n]:%Y-%m-%d}" for n in shown])
     steps = [highest * step // 4 for step in range(5)]
