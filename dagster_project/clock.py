@@ -3,13 +3,8 @@
 It decides which days have ended and are due, on which day a call's points count, and how observations are
 dated. Time-outs, pacing and locks use real time instead.
 
-<<<<<<< HEAD
-``WAREHOUSE_CLOCK_FILE`` is only for tests: it names a file with seconds to add to real time, read each
-time, so that running processes can be taken through simulated nights.
-=======
-``WAREHOUSE_CLOCK_FILE`` is for tests and the demo alone: it names a file that holds seconds to be added
-to real time, read anew each time, so that nights can be played to processes that are already running.
->>>>>>> 3cae8d2 (dashboard: tabs, a range of days, one basis for all tiles, not reported is not 0, pale by a series' name; saved metrics; the demo names what it loads and plays evenings)
+``WAREHOUSE_CLOCK_FILE`` is only for tests and the demo: it names a file with seconds to add to real time,
+read each time, so that running processes can be taken through simulated nights.
 """
 
 from __future__ import annotations
