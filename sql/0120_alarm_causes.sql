@@ -3,8 +3,6 @@
 
 SET ROLE warehouse_owner;
 
-ALTER TABLE ops.alarm RENAME COLUMN way_out TO hint;
-ALTER TABLE ops.alarm RENAME COLUMN told_with TO message_group;
 ALTER TABLE ops.alarm
     ADD COLUMN causes text[] NOT NULL DEFAULT '{}',
     ADD COLUMN changed_at timestamptz,
@@ -42,8 +40,5 @@ SELECT a.alarm_id, c.account, d.day, a.raised_at
 FROM ops.alarm a, unnest(a.accounts) AS c (account), unnest(a.days) AS d (day)
 WHERE a.resolved_at IS NULL AND a.kind = 'run_failed'
 ON CONFLICT DO NOTHING;
-
--- Those of checks and of late accounts are raised anew, by cause, where they still hold.
-UPDATE ops.alarm SET resolved_at = now() WHERE resolved_at IS NULL AND kind <> 'run_failed';
 
 RESET ROLE;

@@ -82,21 +82,28 @@ class NotDelivered(Exception):
 
 Deliver = Callable[[Sequence[Alarm]], None]
 
-_WRITTEN = (
-    *("subject", "kind", "severity", "source", "accounts", "days", "what", "hint"),
-    *("message_group", "run_id", "causes"),
-)
+# Columns of ops.alarm, by the names that they have here.
+_WRITTEN = {
+    **{name: name for name in ("subject", "kind", "severity", "source", "accounts", "days")},
+    **{"what": "what", "hint": "way_out", "message_group": "told_with", "run_id": "run_id"},
+    "causes": "causes",
+}
 _ACTS = ("acknowledged_at", "acknowledged_by", "muted_until", "muted_by")
 _INSERT = sql.SQL(
     "INSERT INTO ops.alarm ({}) VALUES ({}) ON CONFLICT (subject) WHERE resolved_at IS NULL"
     " DO NOTHING RETURNING alarm_id"
 ).format(
-    sql.SQL(", ").join(map(sql.Identifier, _WRITTEN)),
+    sql.SQL(", ").join(map(sql.Identifier, _WRITTEN.values())),
     sql.SQL(", ").join(map(sql.Placeholder, _WRITTEN)),
 )
 _SELECT = sql.SQL(
     "SELECT {}, alarm_id, raised_at, coalesce(muted_until > now(), false) AS is_muted FROM ops.alarm"
-).format(sql.SQL(", ").join(map(sql.Identifier, (*_WRITTEN, *_ACTS))))
+).format(
+    sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(sql.Identifier(column), sql.Identifier(name))
+        for name, column in (*_WRITTEN.items(), *((name, name) for name in _ACTS))
+    )
+)
 
 
 def raise_alarms(connection: Connection, alarms: Sequence[Alarm], channels: Sequence[str]) -> int:
@@ -144,12 +151,12 @@ def _renew(
 ) -> None:
     """What an open alarm says now; one that changed is acknowledged no longer."""
     connection.execute(
-        "UPDATE ops.alarm SET severity = %(severity)s, what = %(what)s, hint = %(hint)s,"
-        " run_id = %(run_id)s, message_group = CASE WHEN %(changed)s THEN %(message_group)s"
-        "  ELSE message_group END, causes = %(told)s, changed_at = now(),"
+        "UPDATE ops.alarm SET severity = %(severity)s, what = %(what)s, way_out = %(hint)s,"
+        " run_id = %(run_id)s, told_with = CASE WHEN %(changed)s THEN %(message_group)s"
+        "  ELSE told_with END, causes = %(told)s, changed_at = now(),"
         " acknowledged_at = CASE WHEN NOT %(changed)s THEN acknowledged_at END,"
         " acknowledged_by = CASE WHEN NOT %(changed)s THEN acknowledged_by END"
-        " WHERE alarm_id = %(id)s AND (NOT %(whole)s OR %(changed)s OR (severity, what, hint, causes)"
+        " WHERE alarm_id = %(id)s AND (NOT %(whole)s OR %(changed)s OR (severity, what, way_out, causes)"
         "  IS DISTINCT FROM (%(severity)s, %(what)s, %(hint)s::text[], %(told)s::text[]))",
         {
             **_values(alarm),
@@ -220,7 +227,7 @@ def _queue(
             "INSERT INTO ops.alarm_delivery (alarm_id, channel, next_try_at)"
             " SELECT %(id)s, %(channel)s, now() + %(wait)s WHERE NOT (%(history)s AND EXISTS ("
             "  SELECT FROM ops.alarm_delivery d JOIN ops.alarm a USING (alarm_id)"
-            "  WHERE a.message_group = %(group)s AND d.channel = %(channel)s"
+            "  WHERE a.told_with = %(group)s AND d.channel = %(channel)s"
             "  AND d.delivered_at > now() - %(every)s::interval))"
             " ON CONFLICT (alarm_id, channel) DO UPDATE SET attempts = 0, failure = NULL,"
             " next_try_at = excluded.next_try_at, delivered_at = NULL, given_up_at = NULL",
@@ -342,7 +349,7 @@ def _next_message(connection: Connection, channel: str) -> list[Alarm]:
     What of its group waits for a later moment leaves with it.
     """
     first = connection.execute(
-        "SELECT a.message_group FROM ops.alarm_delivery d JOIN ops.alarm a USING (alarm_id)"
+        "SELECT a.told_with FROM ops.alarm_delivery d JOIN ops.alarm a USING (alarm_id)"
         " WHERE d.channel = %s AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
         " AND d.next_try_at <= now() ORDER BY d.alarm_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
         (channel,),
@@ -354,7 +361,7 @@ def _next_message(connection: Connection, channel: str) -> list[Alarm]:
             _SELECT
             + sql.SQL(
                 " WHERE alarm_id IN (SELECT d.alarm_id FROM ops.alarm_delivery d"
-                " JOIN ops.alarm a USING (alarm_id) WHERE d.channel = %s AND a.message_group = %s"
+                " JOIN ops.alarm a USING (alarm_id) WHERE d.channel = %s AND a.told_with = %s"
                 " AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
                 " ORDER BY d.alarm_id LIMIT 1000 FOR UPDATE OF d SKIP LOCKED) ORDER BY alarm_id"
             ),

@@ -31,7 +31,7 @@ BEGIN
             AND of_account = ANY (x.accounts);
         UPDATE ops.alarm x SET accounts = array_remove(x.accounts, of_account),
             causes = array_remove(x.causes, of_account),
-            hint = ARRAY(SELECT w FROM unnest(x.hint) WITH ORDINALITY AS u (w, n)
+            way_out = ARRAY(SELECT w FROM unnest(x.way_out) WITH ORDINALITY AS u (w, n)
                 WHERE w || ' ' NOT LIKE '%--account ' || of_account || ' %' ORDER BY n)
         WHERE x.source = of_source AND of_account = ANY (x.accounts);
         DELETE FROM ops.alarm_day d USING ops.alarm x

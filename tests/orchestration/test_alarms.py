@@ -181,8 +181,8 @@ def test_an_alarm_is_over_once_its_days_are_loaded(house: House, failed_runs: Se
 
 def test_an_alarm_of_a_run_that_left_no_day_is_over_after_a_while(house: House) -> None:
     insert = (
-        "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, hint,"
-        " message_group, raised_at) VALUES (%s, 'run_failed', 'error', 'warehouse', '{}', '{}', '', '{}',"
+        "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, way_out,"
+        " told_with, raised_at) VALUES (%s, 'run_failed', 'error', 'warehouse', '{}', '{}', '', '{}',"
         " 'x', now() - %s::interval) RETURNING 1"
     )
     house.rows(insert, "run/new", "1 hour")

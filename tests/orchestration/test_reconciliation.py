@@ -239,7 +239,7 @@ def look(nights: Nights) -> None:
 
 def open_alarms(nights: Nights) -> list[tuple[Any, ...]]:
     found = nights.house.rows(
-        "SELECT what, hint, severity FROM ops.alarm"
+        "SELECT what, way_out, severity FROM ops.alarm"
         " WHERE resolved_at IS NULL AND strpos(subject, %s) > 0",
         MONTH_ADDS_UP,
     )

@@ -62,7 +62,7 @@ SEEDS = (
     "INSERT INTO mart.rare_template VALUES ({a}, gen_random_uuid(), '{{1}}', '2024-01-01')",
 )
 ALARM = (
-    "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, hint, message_group)"
+    "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, way_out, told_with)"
     " VALUES (%s, 'overdue', 'error', 'calltouch', %s, '{}', 'late', %s, 'x')"
 )
 
@@ -233,7 +233,9 @@ def test_every_table_that_names_accounts_is_emptied_of_it_and_nothing_else_chang
     assert fingerprints(house, SITE, "calltouch") == stood
     left = house.rows("SELECT role::text, vendor, account FROM ops.bi_grant ORDER BY 1, 2")
     assert left == [("warehouse_bi_detail", "calltouch", SITE), ("warehouse_bi_pii", "trust", None)]
-    [(accounts, hints)] = house.rows("SELECT accounts, hint FROM ops.alarm WHERE subject = 'run/1'")
+    [(accounts, hints)] = house.rows(
+        "SELECT accounts, way_out FROM ops.alarm WHERE subject = 'run/1'"
+    )
     assert accounts == [OTHER_SITE]
     assert [OTHER_SITE in hint for hint in hints] == [True]
     [(orphans,)] = house.rows(
