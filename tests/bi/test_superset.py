@@ -61,6 +61,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     standing = os.environ.get("BI_TEST_HOME")
     home = Path(standing) if standing else folder / "home"
     demo = home.with_name(f"{home.name}-demo")
+    # Its first start prints the administrator's password.
+    assert not (demo / "superset").exists(), f"remove {demo / 'superset'} first"
     if not standing:
         subprocess.run(
             [Path(sys.executable).with_name("warehouse"), "demo"],
