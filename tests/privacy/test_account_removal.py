@@ -59,6 +59,8 @@ SEEDS = (
     " ('warehouse_bi_pii', 'trust', NULL), ('warehouse_bi_detail', 'calltouch', '{a}')",
     "INSERT INTO mart.stale (site_id, month) VALUES ({a}, '2024-01-01')",
     "INSERT INTO mart.sms_bad_numbers VALUES ('2024-01-01', {a}, 'blocked', 1, 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO mart.sms_price (vendor, account, per, price, valid_from, currency)"
+    " VALUES ('calltouch', '{a}', 'segment', 1, '2024-01-01', 'EUR')",
     "INSERT INTO mart.rare_template VALUES ({a}, gen_random_uuid(), '{{1}}', '2024-01-01')",
 )
 ALARM = (
