@@ -62,6 +62,8 @@ SEEDS = (
     "INSERT INTO mart.sms_price (vendor, account, per, price, valid_from, currency)"
     " VALUES ('calltouch', '{a}', 'segment', 1, '2024-01-01', 'EUR')",
     "INSERT INTO mart.rare_template VALUES ({a}, gen_random_uuid(), '{{1}}', '2024-01-01')",
+    "INSERT INTO mart.sms_price VALUES"
+    " ('calltouch', '{a}', NULL, 'segment', 1, '2024-01-01', DEFAULT, 'RUB')",
 )
 ALARM = (
     "INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, way_out, told_with)"
@@ -204,6 +206,8 @@ def others(house: House, table: str, label: str, source: str, own: set[str]) -> 
         rows = cursor.fetchall()
     kept = []
     for text, row in rows:
+        if table == "mart.stale" and row["site_id"] == 0:
+            continue  # all sites are to be counted once more, without the account
         names = {str(row[column]) for column in own & row.keys()}
         if "account" in row and row.get("source", source) == source:
             names |= {str(row["account"])} if row.get("vendor", vendor) == vendor else set()
