@@ -146,7 +146,12 @@ def give_names() -> None:
         ).fetchall()
     write_private(home / TEMPLATES_FILE, templates_csv(templates))
     write_private(home / ACCOUNTS_FILE, accounts_csv(accounts))
-    labels.labels(files=[home / ACCOUNTS_FILE, home / TEMPLATES_FILE])
+    changed, _ = labels.take_files([home / ACCOUNTS_FILE, home / TEMPLATES_FILE])
+    named = " and ".join(
+        f"{len(changes)} {what}"
+        for what, changes in zip(("accounts", "templates"), changed, strict=True)
+    )
+    click.echo(f"{named} are named, by {ACCOUNTS_FILE} and {TEMPLATES_FILE}")
 
 
 def _first_demo(home: Path) -> datetime:

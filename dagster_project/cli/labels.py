@@ -18,7 +18,23 @@ from dagster_project.warehouse.pg_errors import safe_errors
 
 
 def labels(*, files: Sequence[Path]) -> int:
-    """Take the files, all or none, then count afresh the days whose categories changed."""
+    """Take the files and say what they changed."""
+    changed, months = take_files(files)
+    for file, changes in zip(files, changed, strict=True):
+        click.echo(f"{file.name}: {pluralize(len(changes), 'change')}")
+        for change in changes:
+            click.echo(f"  {change}")
+    if months:
+        click.echo(f"{months} months counted afresh")
+    return 0
+
+
+def take_files(files: Sequence[Path]) -> tuple[list[list[str]], int]:
+    """Take the files, all or none, then count afresh the days whose categories changed.
+
+    Returns:
+        What changed, by file, and how many months were counted afresh.
+    """
     texts = [_text(file) for file in files]
     warehouse = services.ready_warehouse()
     with (
@@ -31,14 +47,7 @@ def labels(*, files: Sequence[Path]) -> int:
                 for file, text in zip(files, texts, strict=True)
             ]
             note_act(connection, "labels", f"{pluralize(sum(map(len, changed)), 'label')} changed")
-        months = marts.refresh_stale(connection, sms_mask())
-    for file, changes in zip(files, changed, strict=True):
-        click.echo(f"{file.name}: {pluralize(len(changes), 'change')}")
-        for change in changes:
-            click.echo(f"  {change}")
-    if months:
-        click.echo(f"{months} months counted afresh")
-    return 0
+        return changed, marts.refresh_stale(connection, sms_mask())
 
 
 def _text(file: Path) -> str:

@@ -33,7 +33,7 @@ LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse migrate").digest()[:8], sig
 LOCK_SECONDS = 900
 BUSY_SECONDS = 120
 APPLYING = "applying "
-RAISED = "00000"  # RAISE NOTICE; Postgres' own notices have other codes
+RAISED = "exec_stmt_raise"  # what RAISE NOTICE comes from; what Postgres says of itself comes from elsewhere
 SECURED = """
 SELECT NOT EXISTS (SELECT FROM ops.security_gap)
     AND has_database_privilege('warehouse_owner', current_database(), 'CREATE')
@@ -131,7 +131,7 @@ def retry_while_busy(work: Callable[[], T], what: str, report: Callable[[str], N
 
 def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> None:
     def tell(notice: psycopg.errors.Diagnostic) -> None:
-        if notice.sqlstate == RAISED:
+        if notice.source_function == RAISED:
             report(f"{step.name}: {notice.message_primary}")
 
     with warehouse.connect_admin(autocommit=False, what="migrate") as connection:
