@@ -46,7 +46,7 @@ def test_a_year_of_days_adds_up_to_one_call_over_the_year(
             asked["to"] - asked["from"] + 1
         ) / 3_600_000
     assert dict(sums) == client.totals(year, ExtractStats())
-    assert min(sums.values()) > 1000
+    assert min(sums.values()) > 100, "opt-outs are few"
     assert {day: hours for day, hours in lengths.items() if hours != 24} == clock_changes
     assert len(lengths) == 365
 
