@@ -10,7 +10,7 @@ JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 .PHONY: help install demo test pytest lint docs ui bench soak bi bi-test fleet sbom audit stop
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## install everything into .venv, and do no more
 
