@@ -75,6 +75,7 @@ def test_the_way_out_of_an_earlier_schema_rewrites_nothing(server: PostgresServe
             "ops.day_state",
             "ops.suppression_applied",
             "mart.template",
+            "mart.stale",
         }
         assert (catalog_of(warehouse), census(warehouse)) == before
     finally:

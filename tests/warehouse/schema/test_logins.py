@@ -115,7 +115,11 @@ def test_a_bi_login_can_neither_write_nor_read_elsewhere_nor_stop_the_loader(
             if connection.execute("SELECT has_schema_privilege(%s, 'USAGE')", (schema,)).fetchone()
             == (True,)
         }
-    assert schemas == ({"bi", "bi_pii"} if role == "warehouse_bi_pii" else {"bi"})
+    assert schemas == {
+        "warehouse_bi": {"bi"},
+        "warehouse_bi_detail": {"bi", "bi_detail"},
+        "warehouse_bi_pii": {"bi", "bi_detail", "bi_pii"},
+    }.get(role)
 
 
 @pytest.mark.both_servers
