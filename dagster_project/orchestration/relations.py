@@ -34,13 +34,18 @@ def relations() -> Mapping[str, Any]:
 
 
 def table_metadata(name: str) -> dict[str, Any]:
-    """The name of a table or view and its columns, under the keys that Dagster's UI knows."""
-    columns = [
-        dg.TableColumn(column, kind, description=says)
-        for column, kind, says in relations()[name]["columns"]
-    ]
-    schema = dg.TableSchema(columns)
-    return {"dagster/table_name": name, "dagster/column_schema": schema}
+    """The name of a table or view and its columns, under the keys that Dagster's UI knows.
+
+    Of a new table the columns are shown once ``make docs`` was run: nothing is loaded later for it.
+    """
+    told: dict[str, Any] = {"dagster/table_name": name}
+    if name in relations():
+        columns = [
+            dg.TableColumn(column, kind, description=says)
+            for column, kind, says in relations()[name]["columns"]
+        ]
+        told["dagster/column_schema"] = dg.TableSchema(columns)
+    return told
 
 
 def view_assets(settings: Settings) -> list[dg.AssetSpec]:

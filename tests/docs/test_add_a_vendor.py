@@ -128,7 +128,7 @@ def test_it_loads_through_dagster_and_shows_wherever_feeds_do(copy: Copy) -> Non
         assert re.search(r"^ beacon +main ", copy.warehouse("--demo", "status"), re.MULTILINE)
         doctor = copy.python(*WAREHOUSE, "--demo", "doctor", may_fail=True)  # of the machine, too
         assert "beacon: the vendor accepts the credentials" in doctor
-        assert 'warehouse_rows{source="beacon",account="main"} 2' in copy.warehouse(
+        assert 'warehouse_rows{account="main",source="beacon"} 2.0' in copy.warehouse(
             "--demo", "metrics"
         )
         query = "SELECT count(attempted) FROM bi.messaging_day WHERE vendor = 'beacon'"
