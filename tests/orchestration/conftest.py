@@ -1,18 +1,39 @@
-"""The house in which nights are played, one for each file of tests; every test begins it anew."""
+"""Played vendors and the product over them: one house a test, or nights that every test begins anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
 from tests.support.nights import BUSY, NIGHT, ONE_NIGHT, OTHER, QUIET, Nights, PlayedClock
-from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, operating
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, House, operating
 from tests.support.reconciling import MORNING
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Sandbox]:
+    with running_sandbox(clock="2024-05-20T12:00:00+03:00") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def house(
+    warehouse_with_dagster: Warehouse,
+    vendors: Sandbox,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    """The product over the played vendors, with nothing loaded."""
+    given = vendors.settings_env()
+    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

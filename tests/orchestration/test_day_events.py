@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from dagster_project.orchestration import reporter
 from dagster_project.orchestration.event_log import SilentEventLog, event_batch
-from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.server import running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.orchestration.test_reporter import (
     RAW,
@@ -52,24 +52,6 @@ KEYS = (
     "SELECT asset_key, last_materialization::jsonb #- '{event_log_entry,run_id}' #- '{storage_id}',"
     " last_materialization_timestamp, last_run_id FROM asset_keys ORDER BY asset_key"
 )
-
-
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Sandbox]:
-    with running_sandbox(clock="2024-05-20T12:00:00+03:00") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def house(
-    warehouse_with_dagster: Warehouse,
-    vendors: Sandbox,
-    scratch: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    given = vendors.settings_env()
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        yield running
 
 
 def stored(house: House, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from dagster_project.errors import TryLater
 from dagster_project.orchestration import report
 from dagster_project.orchestration.storage import make_storage
-from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
 from tests.orchestration.test_reporter import ROWS, SOURCE, loaded, materialized
@@ -24,12 +24,6 @@ from tests.support.operating import House, operating
 
 DAYS = [date(2024, 5, day) for day in range(1, 11)]
 LATER = date(2024, 5, 11)
-
-
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Sandbox]:
-    with running_sandbox(clock="2024-05-20T12:00:00+03:00") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

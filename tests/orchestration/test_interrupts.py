@@ -12,15 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from dagster_project.orchestration import launch, liveness
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.warehouse.connection import Warehouse
-from tests.support.operating import House, operating
+from tests.support.operating import House
 
 pytestmark = pytest.mark.long
 
@@ -33,18 +31,6 @@ PATIENCE = 300.0
 def vendors() -> Iterator[Sandbox]:
     with running_sandbox(clock="2024-05-20T12:00:00+03:00", tellody={"latency": 0.25}) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def house(
-    warehouse_with_dagster: Warehouse,
-    vendors: Sandbox,
-    scratch: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    given = vendors.settings_env()
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        yield running
 
 
 class Backfill:

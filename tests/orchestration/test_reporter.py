@@ -5,39 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from dagster_project.orchestration import liveness
-from dagster_project.sandbox.server import Sandbox, running_sandbox
-from dagster_project.warehouse.connection import Warehouse
-from tests.support.operating import House, operating
+from tests.support.operating import House
 
 DAYS = [date(2024, 5, day) for day in (8, 9, 10)]
 LATER = date(2024, 5, 11)
 SOURCE = "tellody_activity"
 ROWS, RAW = dg.AssetKey(["tellody", "activity"]), dg.AssetKey(["raw", "tellody_activity"])
-
-
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Sandbox]:
-    with running_sandbox(clock="2024-05-20T12:00:00+03:00") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def house(
-    warehouse_with_dagster: Warehouse,
-    vendors: Sandbox,
-    scratch: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    given = vendors.settings_env()
-    with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        yield running
 
 
 @contextmanager
