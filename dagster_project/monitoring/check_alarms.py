@@ -23,7 +23,7 @@ from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm_outbox import Alarm, Pair
 from dagster_project.monitoring.lateness import expect_askable, lateness
 from dagster_project.monitoring.mending import mending_commands, replay_mends
-from dagster_project.pipeline.reconcile import months_of
+from dagster_project.pipeline.reconcile import differing_months
 from dagster_project.text.remedies import show_rejects, spans_text
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
@@ -53,7 +53,9 @@ def check_alarms(ledger: Ledger) -> list[Alarm]:
             one for one in failing_checks(ledger.connection, feed.source) if one.account in accounts
         ]
         groups: dict[tuple[str, str, bool], list[FailingCheck]] = defaultdict(list)
-        starts = first_days(ledger.connection, accounts.values())
+        starts = first_days(
+            ledger.connection, [accounts[label] for label in {f.account for f in failing}]
+        )
         for one in _each_cause_once(failing):
             is_old = is_history(starts, one.account, one.day)
             groups[one.check_name, one.severity, is_old].append(one)
@@ -163,13 +165,9 @@ def _mending(
 
 def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
     """Months of a source that differ from the vendor's now: one alarm."""
-    if feed.whole_month is None:
-        return []
-    months = [
-        month
-        for month in months_of(ledger.connection, feed, ledger.settings)
-        if month.state == "differs"
-    ]
+    accounts = feed.accounts(ledger.settings)
+    differing = differing_months(ledger.connection, feed, accounts)
+    months = [month for account in accounts for month in differing.get(account.label, ())]
     if not months:
         return []
     pairs = [(month.window.account.label, day) for month in months for day in month.window.days]
@@ -237,10 +235,13 @@ def _overdue_days(ledger: Ledger, feed: Feed) -> dict[str, list[date]]:
     settings, warehouse, connection = ledger.settings, ledger.warehouse, ledger.connection
     patience = timedelta(hours=settings.alarms.overdue_hours)
     covered = alarm_outbox.covered_days(connection, feed.source)
+    accounts = feed.accounts(settings)
+    found = lateness(
+        connection, [expect_askable(feed, settings, warehouse, one, patience) for one in accounts]
+    )
     pairs: dict[str, list[date]] = {}
-    for account in feed.accounts(settings):
-        expected = expect_askable(feed, settings, warehouse, account, patience)
-        late = lateness(connection, [expected])[expected.key]
+    for account in accounts:
+        late = found[account.source, account.label]
         if not late.is_late or (account.label, late.due) in covered:
             continue
         if late.newest is not None:

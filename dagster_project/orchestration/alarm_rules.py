@@ -121,7 +121,7 @@ def _alarm_of_cause(
     for account, day in failures:
         by_account[account].append(day)
     configured = feed.accounts(settings)
-    starts = first_days(connection, configured)
+    starts = first_days(connection, [one for one in configured if one.label in by_account])
     is_old = all(is_history(starts, account, day) for account, day in failures)
     texts = list(dict.fromkeys(failures.values()))
     more = f" And {len(texts) - TEXTS_SHOWN} more." if len(texts) > TEXTS_SHOWN else ""
