@@ -6,7 +6,8 @@ held or refused, when that is noted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,7 +20,9 @@ from dagster_project.warehouse.connection import Connection
 
 _UPSERT = (
     "INSERT INTO ops.check_outcome AS o (source, account, day, check_name, passed, severity, said,"
-    " causes, receipt_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " causes, receipt_id) SELECT source, account, day, check_name, passed, severity, said, causes,"
+    " receipt_id FROM json_to_recordset(%s) AS x (source text, account text, day date,"
+    " check_name text, passed boolean, severity text, said text, causes text[], receipt_id bigint)"
     " ON CONFLICT (source, account, day, check_name) DO UPDATE SET passed = excluded.passed,"
     " severity = excluded.severity, said = excluded.said, causes = excluded.causes,"
     " receipt_id = excluded.receipt_id, evaluated_at = excluded.evaluated_at"
@@ -43,33 +46,42 @@ def write_outcomes(
     connection: Connection, outcomes: Iterable[tuple[Receipt, Sequence[CheckOutcome]]]
 ) -> None:
     """The outcomes of these loads, inside the transaction that wrote their rows."""
-    values = [
-        _values(receipt.source, receipt.account, receipt.day, outcome, receipt.receipt_id)
-        for receipt, of_receipt in outcomes
-        for outcome in of_receipt
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(_UPSERT, values)
+    _write(
+        connection,
+        [
+            _row(receipt.source, receipt.account, receipt.day, outcome, receipt.receipt_id)
+            for receipt, of_receipt in outcomes
+            for outcome in of_receipt
+        ],
+    )
 
 
 def write_refused(
     connection: Connection, source: str, account: str, days: Iterable[date], outcome: CheckOutcome
 ) -> None:
     """The outcome of days whose newer answer was held or could not be read."""
-    values = [_values(source, account, day, outcome, None) for day in days]
-    with connection.cursor() as cursor:
-        cursor.executemany(_UPSERT, values)
+    _write(connection, [_row(source, account, day, outcome, None) for day in sorted(set(days))])
 
 
-def _values(
+def _write(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """All of them in one statement; no check of a day is among them twice."""
+    connection.execute(_UPSERT, (json.dumps(rows, ensure_ascii=True),))
+
+
+def _row(
     source: str, account: str, day: date, outcome: CheckOutcome, receipt_id: int | None
-) -> tuple[object, ...]:
-    causes = [hide_secrets(cause) for cause in outcome.causes]
-    said = scrub_text(outcome.said)
-    return (
-        *(source, account, day, outcome.name, outcome.passed, outcome.severity),
-        *(said, causes, receipt_id),
-    )
+) -> dict[str, object]:
+    return {
+        "source": source,
+        "account": account,
+        "day": day.isoformat(),
+        "check_name": outcome.name,
+        "passed": outcome.passed,
+        "severity": outcome.severity,
+        "said": scrub_text(outcome.said),
+        "causes": [hide_secrets(cause) for cause in outcome.causes],
+        "receipt_id": receipt_id,
+    }
 
 
 def failing_checks(
