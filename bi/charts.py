@@ -192,13 +192,19 @@ def bars(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
     }
 
 
-def grouped(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
-    """Bars side by side, never added up."""
-    return "echarts_timeseries_bar", AXES | {
+def _categories(tile: dict[str, Any]) -> dict[str, Any]:
+    """Bars that stand on the values of a column, in their order."""
+    return AXES | {
         "x_axis": tile["by"],
         "xAxisForceCategorical": True,
         "x_axis_sort": tile["by"],
         "x_axis_sort_asc": True,
+    }
+
+
+def grouped(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
+    """Bars side by side, never added up."""
+    return "echarts_timeseries_bar", _categories(tile) | {
         "metrics": [metric(tile["metric"], metrics.number(tile["metric"]))],
         "groupby": [tile["series"]],
         "stack": None,
@@ -207,11 +213,7 @@ def grouped(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]
 
 def share_by(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
     """A share for each value of a column."""
-    return "echarts_timeseries_bar", AXES | {
-        "x_axis": tile["by"],
-        "xAxisForceCategorical": True,
-        "x_axis_sort": tile["by"],
-        "x_axis_sort_asc": True,
+    return "echarts_timeseries_bar", _categories(tile) | {
         "metrics": [metric("share", metrics.number(tile["metric"]))],
         "show_legend": False,
         "show_value": True,

@@ -6,7 +6,7 @@ It writes in one case: where an erasure was stopped, the marts of the days that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import click
@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 
 from dagster_project.cli.console import new_console
-from dagster_project.monitoring.status import AccountHealth, Health, health
+from dagster_project.monitoring.status import AccountHealth, Cells, Health, health
 from dagster_project.orchestration import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy.erasure import unfinished
@@ -98,7 +98,7 @@ def _account_json(account: AccountHealth) -> dict[str, object]:
 
 def _table(found: Health) -> Table:
     """A row an account; columns that say nothing of anybody are left out, the screen is narrow."""
-    names = [name for name in _CELLS if name in _ALWAYS or _says(found, name)]
+    names = found.columns_to_show(_CELLS, _ALWAYS)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in names:
         justify: Literal["left", "right"] = "left" if name in _LEFT else "right"
@@ -111,18 +111,7 @@ def _table(found: Health) -> Table:
     return table
 
 
-def _says(found: Health, name: str) -> bool:
-    return any(_CELLS[name](account) not in ("", "0", "no limit") for account in found.accounts)
-
-
-def _points_left(account: AccountHealth) -> str:
-    points = account.points
-    if points is None:
-        return ""
-    return "no limit" if points.left is None else f"{points.left:,}"
-
-
-_CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
+_CELLS: Final[Cells] = {
     "source": lambda account: account.status.source,
     "account": lambda account: account.status.account,
     "last good day": lambda account: str(account.status.last_good_day or "none"),
@@ -133,7 +122,7 @@ _CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
     "held": lambda account: str(len(account.status.held)),
     "rejects": lambda account: str(account.status.rejects),
     "asked for": lambda account: str(account.requested_left or ""),
-    "points left": _points_left,
+    "points left": lambda account: str(account.points or ""),
 }
 _HEADERS: Final = {
     "last good day": "last good\nday",

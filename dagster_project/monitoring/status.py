@@ -6,7 +6,7 @@ together, each with where it is told and the lines that mend it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -51,6 +51,10 @@ class PointsLeft:
     held: int
     left: int | None
 
+    def __str__(self) -> str:
+        """What is left, as people read it."""
+        return "no limit" if self.left is None else f"{self.left:,}"
+
 
 @dataclass(frozen=True)
 class RedDays:
@@ -88,6 +92,10 @@ class AccountHealth:
     notices: tuple[str, ...]
 
 
+Cells = Mapping[str, Callable[[AccountHealth], str]]
+"""The columns of a table of accounts, by name."""
+
+
 @dataclass(frozen=True)
 class Health:
     """``left_out``: sources without credentials, with the settings that are missing."""
@@ -106,6 +114,15 @@ class Health:
     def red_alarms(self) -> list[Alarm]:
         """Open alarms that nobody acknowledged and that are not muted."""
         return [alarm for alarm in self.alarms if alarm.is_red]
+
+    def columns_to_show(self, cells: Cells, always: Collection[str]) -> list[str]:
+        """Those of the columns that say something of any account, and ``always``."""
+        return [
+            name
+            for name, cell in cells.items()
+            if name in always
+            or any(cell(one) not in ("", "0", "no limit") for one in self.accounts)
+        ]
 
     def summarize(self) -> str:
         """How much is red, in a few words."""

@@ -1,7 +1,8 @@
 """Asset checks of a feed's rows, evaluated for each day as it is materialized.
 
-Days that are reported together are evaluated by one query a check. In a run over a range of days Dagster records no partition for a returned result, so evaluations are
-logged, each with its day and the materialization it speaks of.
+Days that are reported together are evaluated by one query a check. In a run over a range of days Dagster
+records no partition for a returned result, so evaluations are logged, each with its day and the
+materialization it speaks of.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import dagster as dg
 
 from dagster_project.config.settings import Settings
 from dagster_project.monitoring import alarm_delivery
-from dagster_project.monitoring.status import AccountHealth, Health, health
+from dagster_project.monitoring.status import Cells, Health, health
 from dagster_project.orchestration import literal_config, services
 from dagster_project.text.wording import pluralize
 
@@ -127,25 +127,14 @@ def _alarm_lines(found: Health) -> Iterator[str]:
 
 def _account_lines(found: Health) -> Iterator[str]:
     """A row an account; columns that say nothing of anybody are left out, the page is narrow."""
-    columns = [name for name in _CELLS if name in _ALWAYS or _says(found, name)]
+    columns = found.columns_to_show(_CELLS, _ALWAYS)
     yield _row(*columns)
     yield _row(*("---" if name in _LEFT else "---:" for name in columns))
     for account in found.accounts:
         yield _row(*(_CELLS[name](account) for name in columns))
 
 
-def _says(found: Health, name: str) -> bool:
-    return any(_CELLS[name](account) not in ("", "0", "no limit") for account in found.accounts)
-
-
-def _points_left(account: AccountHealth) -> str:
-    points = account.points
-    if points is None:
-        return ""
-    return "no limit" if points.left is None else f"{points.left:,}"
-
-
-_CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
+_CELLS: Final[Cells] = {
     "account": lambda account: f"{account.status.source} {account.status.account}",
     "last good day": lambda account: str(account.status.last_good_day or "none"),
     "days": lambda account: f"{account.status.days:,}",
@@ -155,7 +144,7 @@ _CELLS: Final[Mapping[str, Callable[[AccountHealth], str]]] = {
     "held": lambda account: _warn(len(account.status.held)),
     "rejects": lambda account: _warn(account.status.rejects),
     "asked for": lambda account: str(account.requested_left or ""),
-    "points left": _points_left,
+    "points left": lambda account: str(account.points or ""),
 }
 _LEFT: Final = ("account", "last good day")
 _ALWAYS: Final = (*_LEFT, "days", "rows", "gaps", "unsettled")

@@ -81,9 +81,7 @@ def replace_prices(connection: Connection, lines: Sequence[Line]) -> int:
     _refuse_overlap(prices)
     columns: list[list[Any]] = [
         [getattr(price, name) for price in prices]
-        for name in (
-            *("vendor", "account", "country", "per", "price", "first", "last", "currency"),
-        )
+        for name in ("vendor", "account", "country", "per", "price", "first", "last", "currency")
     ]
     return int(
         fetch_value(
