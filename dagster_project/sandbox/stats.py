@@ -16,10 +16,13 @@ class Stats:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._resets = 0
         self.reset()
 
     def reset(self) -> None:
+        """Begin anew. What is answered later, but came before, is not counted."""
         with self._lock:
+            self._resets += 1
             self._answers: Counter[tuple[str, str, str]] = Counter()
             self._arrivals: dict[str, list[tuple[int, int]]] = defaultdict(list)
             self._limited: Counter[str] = Counter()
@@ -27,13 +30,16 @@ class Stats:
             self._points: Counter[tuple[str, str, str]] = Counter()
             self._log: deque[dict[str, Any]] = deque(maxlen=LOGGED_CALLS)
 
-    def arrived(self, vendor: str, earliest: int, seen: int) -> None:
-        """A request came between these two instants (monotonic, ns)."""
+    def arrived(self, vendor: str, earliest: int, seen: int) -> int:
+        """A request came between these two instants (monotonic, ns). Answers how often the
+        figures had been reset by then, for ``answered``."""
         with self._lock:
             self._arrivals[vendor].append((earliest, seen))
+            return self._resets
 
     def answered(
         self,
+        resets: int,
         vendor: str,
         path: str,
         status: int | str,
@@ -42,6 +48,8 @@ class Stats:
     ) -> None:
         """``status`` is the HTTP status, or what became of the call: ``reset``, ``hung`` …"""
         with self._lock:
+            if resets != self._resets:
+                return
             self._answers[vendor, path, str(status)] += 1
             self._log.append(
                 {

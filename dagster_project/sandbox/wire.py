@@ -111,13 +111,13 @@ class Wire:
             await self._app(scope, receive, send)
             return
         arrival = self._connections.arrival(scope)
-        self._world.stats.arrived(name, *arrival)
+        resets = self._world.stats.arrived(name, *arrival)
         vendor = self._world.vendors[name]
         allowed = self._within_limit(name, vendor, scope, arrival)
         try:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
-            self._world.stats.answered(name, scope["path"], "cut off")
+            self._world.stats.answered(resets, name, scope["path"], "cut off")
             return
         call = vendor.describe(Request(scope), body)
         outcome: int | str = "cut off"
@@ -129,7 +129,9 @@ class Wire:
                 self._world.stats.limited(name)
                 outcome = await exchange.respond(vendor.too_many(Request(scope)))
         finally:
-            self._world.stats.answered(name, scope["path"], outcome, call.account, call.page)
+            self._world.stats.answered(
+                resets, name, scope["path"], outcome, call.account, call.page
+            )
 
     def _vendor_of(self, scope: Scope) -> str | None:
         if scope["path"].startswith("/_sandbox/"):

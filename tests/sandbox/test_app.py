@@ -142,6 +142,17 @@ def test_requests_that_the_sandbox_saw_late_are_not_held_against_the_client() ->
     assert stats.busiest_second("calltouch") == 1
 
 
+def test_an_answer_that_ends_after_a_reset_is_not_counted_into_the_new_figures() -> None:
+    stats = Stats()
+    before = stats.arrived("tellody", 0, 0)
+    stats.reset()
+    now = stats.arrived("tellody", 1, 1)
+    stats.answered(before, "tellody", "/PaymentHistory", 200)
+    stats.answered(now, "tellody", "/UniqueCode", 200)
+    assert [call["path"] for call in stats.calls("tellody")] == ["/UniqueCode"]
+    assert [answer["path"] for answer in stats.as_dict()["answers"]] == ["/UniqueCode"]
+
+
 def test_a_client_that_dies_inside_a_page_harms_nobody(
     sandbox: Sandbox, big_user: CalltouchUser
 ) -> None:
