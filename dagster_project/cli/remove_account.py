@@ -12,6 +12,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account
 from dagster_project.orchestration import services
+from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import account_removal
 from dagster_project.privacy.account_removal import AccountData
 from dagster_project.text.wording import pluralize
@@ -40,7 +41,7 @@ def remove_account(*, source: str, account: str, dry_run: bool) -> int:
     warehouse = services.ready_warehouse()
     with safe_errors("removing an account"):
         removed = account_removal.remove_account(
-            warehouse, data, lambda line: click.echo(line, err=True)
+            warehouse, data, sms_mask(), lambda line: click.echo(line, err=True)
         )
     _show(removed)
     click.echo(f"{source} {account}: {_total(removed)} removed.")

@@ -2,8 +2,8 @@
 
 First a new epoch begins, and loads that are under way are waited for, as an erasure does. Then, in this order:
 all that ``bi`` shows, in one transaction; rows, a day a transaction under the lock of its loads, together with
-what the ledger says of the day; stored responses in small portions; what is left in the ledger. So readers
-see all of the account or nothing, and a removal that was killed is finished by the same command: until the last
+what the ledger says of the day; stored responses in small portions; what is counted over all accounts, afresh;
+what is left in the ledger. So readers see all of the account or nothing, and a removal that was killed is finished by the same command: until the last
 transaction the ledger knows the account.
 
 The suppression list is not of accounts, and stays. Who did it is noted before anything is removed.
@@ -23,11 +23,13 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
 from dagster_project.text.wording import pluralize
+from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.prune import delete_responses
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import account_condition
+from dagster_project.warehouse.marts import Mask
 
 Report = Callable[[str], None]
 
@@ -62,9 +64,11 @@ def count_account(warehouse: Warehouse, data: AccountData) -> Counter[str]:
 
 
 def remove_account(
-    warehouse: Warehouse, data: AccountData, report: Report = lambda line: None
+    warehouse: Warehouse, data: AccountData, mask: Mask, report: Report = lambda line: None
 ) -> Counter[str]:
     """Remove the account; answers how many rows of which table went.
+
+    ``mask`` is the one of the loads: what is counted over all accounts is counted afresh with it.
 
     Raises:
         SettingsError: nothing is known of the account, or a rekey is under way.
@@ -85,6 +89,8 @@ def remove_account(
         removed += _remove_days(connection, data, report)
         report("stored responses …")
         removed[RESPONSES] = delete_responses(books, _extractions(books, data))
+        report("what is counted over all accounts …")
+        marts.refresh_stale(books, mask)
         report("what is left in the ledger …")
         removed += _call_ledger(books, data, only_count=False)
     return +removed

@@ -21,6 +21,7 @@ from dagster_project.model.feed import QueryScope
 from dagster_project.model.window import Account
 from dagster_project.orchestration import services
 from dagster_project.orchestration.status_page import page
+from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import account_removal, suppression
 from dagster_project.privacy.account_removal import AccountData
 from dagster_project.sandbox.server import Sandbox, running_sandbox
@@ -185,7 +186,7 @@ def fingerprints(house: House, label: str, source: str) -> dict[str, str]:
             ["warehouse", "mart", "bi", "ops", "bi_detail"],
         )
     ]
-    # mart.stale: what counts over all sites is counted afresh without the account.
+    # mart.stale: its queue is worked off.
     moving = {
         "mart.stale",
         "ops.manual_act",
@@ -214,14 +215,28 @@ def others(house: House, table: str, label: str, source: str, own: set[str]) -> 
         rows = cursor.fetchall()
     kept = []
     for text, row in rows:
-        if table == "mart.stale" and row["site_id"] == 0:
-            continue  # all sites are to be counted once more, without the account
+        if "sms_frequency" in table and not row["site_id"]:
+            continue  # of all sites: other figures without the account (``counted_over_all_sites``)
         names = {str(row[column]) for column in own & row.keys()}
         if "account" in row and row.get("source", source) == source:
             names |= {str(row["account"])} if row.get("vendor", vendor) == vendor else set()
         if label not in names and not (own & row.keys() and label in names):
             kept.append(text)
     return kept
+
+
+def counted_over_all_sites(house: House) -> tuple[list[Any], list[Any]]:
+    """People by frequency as ``bi`` shows them over all sites, and as the rows that stand tell it."""
+    shown = house.rows(
+        "SELECT period_start, frequency, recipients, messages FROM bi.sms_frequency"
+        " WHERE site_id IS NULL AND period = 'month' AND dimension = 'all' ORDER BY 1, 2"
+    )
+    stands = house.rows(
+        "SELECT month, least(sms, 5), count(*), sum(sms) FROM ("
+        " SELECT date_trunc('month', sent_on)::date AS month, count(*) AS sms FROM warehouse.calltouch_sms"
+        " WHERE recipient IS NOT NULL GROUP BY 1, recipient) AS people GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    return shown, stands
 
 
 def test_every_table_that_names_accounts_is_emptied_of_it_and_nothing_else_changes(
@@ -245,6 +260,9 @@ def test_every_table_that_names_accounts_is_emptied_of_it_and_nothing_else_chang
     assert _counts(told) == _counts(removed), "as many as the dry run said"
     assert knowing(house) == {"ops.bi_grant"}, "of a role that would see every account without"
     assert fingerprints(house, SITE, "calltouch") == stood
+    shown, stands = counted_over_all_sites(house)
+    assert shown == stands, "at once, not with the next load"
+    assert shown
     left = house.rows("SELECT role::text, vendor, account FROM ops.bi_grant ORDER BY 1, 2")
     assert left == [("warehouse_bi_detail", "calltouch", SITE), ("warehouse_bi_pii", "trust", None)]
     [(accounts, hints)] = house.rows(
@@ -386,6 +404,9 @@ def test_a_removal_that_fails_at_any_step_is_finished_by_the_same_command(
     run("remove-account", "calltouch", SITE)
     assert knowing(house) == {"ops.bi_grant"}
     assert fingerprints(house, SITE, "calltouch") == stood
+    shown, stands = counted_over_all_sites(house)
+    assert shown == stands
+    assert shown
 
 
 def test_it_waits_for_a_load_that_is_under_way(
@@ -398,7 +419,7 @@ def test_it_waits_for_a_load_that_is_under_way(
         load.execute("SELECT pg_advisory_lock_shared(%s, %s)", (suppression.EPOCH_CLASS, epoch))
         removal = threading.Thread(
             target=account_removal.remove_account,
-            args=(house.warehouse, data_of("calltouch", SITE), said.append),
+            args=(house.warehouse, data_of("calltouch", SITE), sms_mask(), said.append),
         )
         removal.start()
         deadline = time.monotonic() + 60
