@@ -25,11 +25,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """Whole local days of one account, ``first_day`` to ``last_day``, both included."""
+    """Whole local days of one account, ``first_day`` to ``last_day``, both included.
+
+    ``expected_rows``: about how many it should have; 0: nobody knows.
+    """
 
     first_day: date
     last_day: date
     account: Account = field(compare=False)
+    expected_rows: int = field(default=0, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:

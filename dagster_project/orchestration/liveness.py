@@ -25,6 +25,7 @@ import dagster as dg
 import psycopg
 
 from dagster_project import clock
+from dagster_project.concurrency import thread_beside
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
 from dagster_project.orchestration import services
@@ -48,16 +49,15 @@ PULSE_SECONDS = 5.0
 def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Hold the run's lock, over losses of the connection."""
     over = threading.Event()
-    with _locked(warehouse, run_id, PATIENCE_SECONDS) as connection:
-        keeper = threading.Thread(
-            target=_keep_locked, args=(warehouse, run_id, connection, over), name="run's lock"
-        )
-        keeper.start()
+    with (
+        _locked(warehouse, run_id, PATIENCE_SECONDS) as connection,
+        thread_beside("run's lock") as keeper,
+    ):
+        keeper.submit(_keep_locked, warehouse, run_id, connection, over)
         try:
             yield
         finally:
             over.set()
-            keeper.join()
 
 
 def _keep_locked(

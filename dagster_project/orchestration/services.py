@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 
+from dagster_project.concurrency import thread_beside
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed
@@ -151,7 +151,7 @@ def open_pipeline(
         after_rows=marts_keeper(feed, settings()),
     ) as feed_run:
         ended = threading.Event()
-        with ThreadPoolExecutor(1) as beside:
+        with thread_beside("marts") as beside:
             try:
                 beside.submit(_count_passed_months, feed_run, ended)
                 yield feed_run

@@ -7,6 +7,7 @@ from datetime import date
 from functools import partial
 
 from dagster_project import clock
+from dagster_project.concurrency import BOUNDS, Job, WindowConcurrency, run_concurrently
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -18,12 +19,6 @@ from dagster_project.model.feed import QueryScope
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.concurrency import (
-    MAX_WINDOWS_OF_ACCOUNT,
-    Job,
-    WindowConcurrency,
-    run_concurrently,
-)
 from dagster_project.pipeline.due_days import expect_rows, limits_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import extract_window
@@ -111,9 +106,11 @@ class WindowQueue:
                 self.left += self._todo - set(passed)
                 return
             self._todo -= {*days, *passed}
+            expected = sum(rows[day].rows for day in days)
             if calls is None and run.feed.query_scope is QueryScope.RANGE:
-                self.concurrency.suit(sum(rows[day].rows for day in days))
-            yield partial(load_in_parts, run, Window(days[0], days[-1], account), None, stats)
+                self.concurrency.suit(expected)
+            window = Window(days[0], days[-1], account, expected)
+            yield partial(load_in_parts, run, window, None, stats)
             stats = ExtractStats()
 
     def _next_days(self, limits: RequestLimits, calls: int | None) -> Collection[date]:
@@ -136,7 +133,7 @@ def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowRes
     failures = 0
     is_hopeless = False
     concurrency = queue.concurrency
-    for result in run_concurrently(queue.jobs(stats), concurrency.limit, MAX_WINDOWS_OF_ACCOUNT):
+    for result in run_concurrently(queue.jobs(stats), BOUNDS.windows_of_account, concurrency.limit):
         if result.left:
             queue.left += result.left
             refusal = refusal or result.problems[0]

@@ -8,13 +8,13 @@ from contextlib import suppress
 from datetime import date
 from functools import partial
 
+from dagster_project.concurrency import BOUNDS, Lending, permits
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed, VendorClient
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
-from dagster_project.pipeline.concurrency import MAX_CONCURRENT_WINDOWS
-from dagster_project.pipeline.lending import ConnectionPairs, RowEncoders
+from dagster_project.pipeline.lending import ConnectionPairs
 from dagster_project.pipeline.outcomes import Stopped
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.load.holds import RejectGuard, ShrinkGuard
@@ -56,9 +56,9 @@ class FeedRun:
             else RejectGuard(settings.rejects_above_records, settings.rejects_above_share)
         )
         self.connections = ConnectionPairs(warehouse)
-        self.encoders = RowEncoders(partial(feed.row_encoder, pii_key))
+        self.encoders = Lending(partial(feed.row_encoder, pii_key), BOUNDS.encoders)
         self.months = PartitionManager(warehouse)
-        self.window_permits = threading.Semaphore(MAX_CONCURRENT_WINDOWS)
+        self.window_permits = permits(BOUNDS.windows)
         self._stopped = threading.Event()
         self._client: VendorClient | None = None
         self._client_lock = threading.Lock()

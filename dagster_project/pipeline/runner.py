@@ -16,11 +16,11 @@ from datetime import date
 from functools import partial
 from time import monotonic
 
+from dagster_project.concurrency import run_accounts
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.pipeline.account_windows import extract_account, refresh_account
-from dagster_project.pipeline.concurrency import run_accounts
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.outcomes import HEARTBEAT, Cost, Stopped, WindowDone, WindowResult
 from dagster_project.pipeline.replay import replay_account

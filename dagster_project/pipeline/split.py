@@ -6,15 +6,16 @@ Grain: one window, and its parts, which commit one after another, newest first.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
+from dagster_project.concurrency import BOUNDS, run_concurrently
 from dagster_project.errors import AnswerTooLarge, QuotaSpent, WarehouseError
 from dagster_project.model.feed import QueryScope
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.concurrency import MIN_WINDOWS_OF_ACCOUNT, run_concurrently
 from dagster_project.pipeline.due_days import limits_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import load_window
@@ -46,7 +47,8 @@ def load_in_parts(
         try:
             result = load_window(run, part, wanted, cost)
         except TooManyRows as many:
-            smaller = split_window(part, -(-many.rows // max(1, limits_of(run.feed).window_rows)))
+            parts = -(-many.rows // max(1, limits_of(run.feed).window_rows))
+            smaller = split_window(replace(part, expected_rows=many.rows), parts)
         except AnswerTooLarge as large:
             if run.feed.query_scope is QueryScope.RANGE and len(part.days) > 1:
                 todo += reversed(split_window(part, 2))
@@ -63,9 +65,7 @@ def load_in_parts(
         yield result
         if smaller and not _has_budget(run, window.account):
             jobs = [partial(load_in_parts, run, each, wanted) for each in smaller]
-            yield from run_concurrently(
-                jobs, lambda: MIN_WINDOWS_OF_ACCOUNT, MIN_WINDOWS_OF_ACCOUNT
-            )
+            yield from run_concurrently(jobs, most=BOUNDS.least_windows_of_account)
         else:
             todo += reversed(smaller)
     if refusal is not None:
@@ -76,13 +76,17 @@ def load_in_parts(
 
 
 def split_window(window: Window, parts: int) -> list[Window]:
-    """Split the window into at most so many parts of about equal length, newest first."""
+    """Split the window into at most so many parts of about equal length, newest first.
+
+    Of rows, each is expected to have its days' share.
+    """
     days = window.days
     length = max(1, -(-len(days) // parts))
     starts = range(0, len(days), length)
+    runs = [days[at : at + length] for at in reversed(starts)]
     return [
-        Window(days[at], days[min(at + length, len(days)) - 1], window.account)
-        for at in reversed(starts)
+        Window(run[0], run[-1], window.account, window.expected_rows * len(run) // len(days))
+        for run in runs
     ]
 
 

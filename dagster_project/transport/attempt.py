@@ -18,6 +18,7 @@ import requests
 import urllib3
 
 from dagster_project import clock
+from dagster_project.concurrency import Abandoned
 from dagster_project.errors import (
     AnswerNotTrusted,
     AnswerTooLarge,
@@ -29,7 +30,6 @@ from dagster_project.model.response import ExtractStats, Response
 from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.connection import Attempt, Timeouts, current_attempt
 from dagster_project.transport.exchange import (
-    Abandoned,
     Classifier,
     ExchangeResult,
     Gate,

@@ -37,8 +37,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from dagster_project import clock
+from dagster_project.concurrency import POLL_SECONDS
 
-POLL_SECONDS = 0.5
 DELIVERY_SECONDS = 2.0
 
 

@@ -37,10 +37,6 @@ class Redirected(RequestRefused):
         )
 
 
-class Abandoned(Exception):
-    """Nobody waits for this exchange any more: its ``stop`` is set."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request to send. At most one of ``json`` and ``form``; headers and form are never shown."""

@@ -35,12 +35,12 @@ import requests
 import tenacity
 from requests.cookies import RequestsCookieJar
 
+from dagster_project.concurrency import Abandoned
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.transport.attempt import Pause, SingleAttempt
 from dagster_project.transport.connection import PacedAdapter, Timeouts
 from dagster_project.transport.exchange import (
-    Abandoned,
     Classifier,
     Gate,
     Reply,

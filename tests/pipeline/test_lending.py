@@ -1,16 +1,11 @@
-"""What a run lends to its windows: pairs of connections, and the few row encoders."""
+"""What a run lends to its windows: pairs of connections."""
 
 from __future__ import annotations
-
-import threading
 
 import psycopg
 import pytest
 
-from dagster_project.model.batch import RowEncoder
-from dagster_project.pipeline.concurrency import MAX_CONCURRENT_ENCODERS
-from dagster_project.pipeline.lending import ConnectionPairs, RowEncoders
-from dagster_project.vendors.tellody.activity_rows import to_batch
+from dagster_project.pipeline.lending import ConnectionPairs
 from dagster_project.warehouse.connection import Warehouse
 
 
@@ -57,52 +52,3 @@ def test_a_pair_that_the_server_broke_is_not_lent(warehouse: Warehouse) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert broken.ledger.closed
     pairs.close()
-
-
-def test_an_encoder_is_made_when_needed_and_the_one_used_last_is_lent_first() -> None:
-    made: list[RowEncoder] = []
-    encoders = RowEncoders(lambda: made.append(lambda *page: to_batch(*page)) or made[-1])
-    assert made == []
-    with encoders.lend() as first:
-        pass
-    with encoders.lend() as again:
-        assert again is first
-        with encoders.lend() as second:
-            assert second is not first
-    assert len(made) == 2 == MAX_CONCURRENT_ENCODERS
-
-
-def test_an_encoder_is_waited_for_while_all_are_lent() -> None:
-    encoders = RowEncoders(lambda: to_batch)
-    waiting, got = threading.Event(), threading.Event()
-
-    def wait_for_one() -> None:
-        waiting.set()
-        with encoders.lend():
-            got.set()
-
-    with encoders.lend():
-        with encoders.lend():
-            thread = threading.Thread(target=wait_for_one)
-            thread.start()
-            assert waiting.wait(timeout=30)
-            assert not got.wait(timeout=0.2)
-        assert got.wait(timeout=30)
-        thread.join()
-
-
-def test_an_encoder_that_could_not_be_made_is_tried_again_by_the_next() -> None:
-    failures = [True] * MAX_CONCURRENT_ENCODERS
-
-    def make() -> RowEncoder:
-        if failures:
-            failures.pop()
-            raise MemoryError
-        return to_batch
-
-    encoders = RowEncoders(make)
-    for _ in range(MAX_CONCURRENT_ENCODERS):
-        with pytest.raises(MemoryError), encoders.lend():
-            pass
-    with encoders.lend() as encoder:
-        assert encoder is to_batch

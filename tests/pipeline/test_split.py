@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dagster_project.concurrency import BOUNDS
 from dagster_project.errors import AnswerTooLarge, QuotaSpent
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.concurrency import MIN_WINDOWS_OF_ACCOUNT
 from dagster_project.pipeline.split import days_before, load_in_parts, split_window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
@@ -33,6 +33,11 @@ def test_a_window_is_split_into_equal_runs_of_days_newest_first(
     split = split_window(window, parts)
     assert [len(part.days) for part in split] == lengths
     assert [day for part in reversed(split) for day in part.days] == window.days
+
+
+def test_each_part_is_expected_to_have_its_share_of_the_rows() -> None:
+    window = Window(until_last(10)[0], until_last(1)[0], ACCOUNT, expected_rows=1000)
+    assert [part.expected_rows for part in split_window(window, 3)] == [200, 400, 400]
 
 
 def test_what_is_left_of_a_window_are_its_older_days() -> None:
@@ -57,7 +62,9 @@ def test_a_window_that_turns_out_too_large_is_asked_in_parts_newest_first(
     assert len(parts) > 2
     for number, (began, _) in enumerate(parts):
         newer_under_way = [ended for _, ended in parts[:number] if ended > began]
-        assert len(newer_under_way) < MIN_WINDOWS_OF_ACCOUNT, "begun while enough were under way"
+        assert len(newer_under_way) < BOUNDS.least_windows_of_account, (
+            "begun while enough were under way"
+        )
 
 
 def test_under_a_budget_the_parts_go_one_after_another(loading: Loading) -> None:

@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from dagster_project.concurrency import Abandoned
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats
-from dagster_project.transport.exchange import Abandoned, Gate, Request
+from dagster_project.transport.exchange import Gate, Request
 from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.warehouse.connection import Warehouse

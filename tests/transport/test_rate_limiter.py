@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dagster_project.concurrency import Abandoned
 from dagster_project.model.window import Account
-from dagster_project.transport.exchange import Abandoned
 from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, RateLimiter
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from dagster_project.concurrency import Permit
 from dagster_project.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -21,7 +22,6 @@ from dagster_project.errors import (
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Window
 from dagster_project.transport.exchange import ExchangeResult, Gate, Request
-from dagster_project.transport.in_flight import Permit
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
 from dagster_project.vendors.calltouch.settings import CalltouchSettings, CalltouchSite

@@ -1,9 +1,10 @@
 """Calltouch's SMS results over HTTP: the pages of a window, proved to be complete.
 
 Grain: one response for each page of 10,000 SMS; windows are whole local days, both ends included. Page 1 has
-the total. The other pages are fetched concurrently under the rate limiter and yielded as they come, at most
-``MAX_HELD`` at a time, of all windows together. If the pages contradict each other (``completeness.py``), a
-``Restart`` is yielded and the window is read again, a few times.
+the total. The other pages are fetched concurrently under the rate limiter and yielded as they come, few at a
+time (``concurrency.py``). Where it is known how many rows a window should have, its next pages are asked for
+together with page 1. If the pages contradict each other (``completeness.py``), a ``Restart`` is yielded and the
+window is read again, a few times.
 
 Points: before page 1 the calls that such a window is expected to need are reserved. After page 1 was yielded,
 the calls that are really needed are reserved, so that the caller can stop and request less. A window that
@@ -22,6 +23,7 @@ from datetime import date, datetime
 from functools import partial
 
 from dagster_project import clock
+from dagster_project.concurrency import BOUNDS, FetchPool, Permit
 from dagster_project.errors import (
     AnswerNotTrusted,
     CredentialsRefused,
@@ -32,8 +34,6 @@ from dagster_project.errors import (
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.text.raw_json import stray_text
-from dagster_project.transport.concurrency import fetch_concurrently
-from dagster_project.transport.in_flight import InFlightLimit, Permit
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.transport.session import Session
@@ -66,12 +66,8 @@ from dagster_project.vendors.calltouch.settings import (
 
 __all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
 
-THREADS = 14
-"""Of one window: some threads wait for permits, so that other windows stay behind it."""
-MAX_REQUESTED = 12
-"""Calls under way at once, of all windows together: enough for five a second if a call takes two seconds."""
-MAX_HELD = 7
-"""Responses in memory at once, of all windows together: a page of SMS takes megabytes."""
+SHARE_ASKED_AHEAD = 0.75
+"""Of the pages that a window is expected to have: a page that it turns out not to have is a call for nothing."""
 MAX_READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
@@ -102,9 +98,10 @@ class CalltouchClient:
     ) -> None:
         self._settings, self._rate_limiter = settings, rate_limiter
         self._expected_pages, self._now = expected_pages, now
-        self._session = session or Session(pool_size=2 * THREADS)
+        self._session = session or Session(pool_size=2 * BOUNDS.fetch_threads)
         self._rows_a_page, self._pause = rows_a_page, pause
-        self._in_flight = InFlightLimit(MAX_REQUESTED, MAX_HELD)
+        self._fetches = FetchPool()
+        self._is_answering = False
 
     def extract(self, window: Window, stats: ExtractStats) -> Iterator[SmsResponse | Restart]:
         """Yield every page of the window, page 1 first, the others as they come.
@@ -125,7 +122,7 @@ class CalltouchClient:
             reasons: list[str] = []
             while True:
                 try:
-                    yield from self._read_pages(site, days, limits)
+                    yield from self._read_pages(site, days, limits, self._pages_ahead(window, site))
                     return
                 except InconsistentPages as contradiction:
                     reasons.append(contradiction.reason)
@@ -174,29 +171,41 @@ class CalltouchClient:
             )
 
     def close(self) -> None:
+        self._fetches.close()
         self._session.close()
         if self._rate_limiter is not None:
             self._rate_limiter.close()
 
+    def _pages_ahead(self, window: Window, site: CalltouchSite) -> int:
+        """The last page to ask for before page 1 told how many there are.
+
+        None while the vendor was not seen to answer, and where points may not be spent in vain.
+        """
+        if site.daily_points is not None or not self._is_answering:
+            return 0
+        expected = int(SHARE_ASKED_AHEAD * window.expected_rows / self._rows_a_page)
+        return min(expected, BOUNDS.asked_ahead)
+
     def _read_pages(
-        self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits
+        self, site: CalltouchSite, days: tuple[date, date], limits: CallLimits, ahead: int
     ) -> Iterator[SmsResponse]:
         """Read the window once, from page 1 to the check that it is complete."""
         stats, check = limits.stats, CompletenessCheck(self._rows_a_page)
         stats.pages = 0
-        first = _decode(self._ask(site, days, limits, 1))
-        check.take(first.page, 1)
-        stats.vendor_total, stats.pages = check.total, 1
-        yield first
-        del first
-        if limits.points is not None and check.pages > 1:
-            limits.points.reserve(check.pages - 1)
         fetch = partial(self._ask, site, days, limits)
-        pages = range(2, check.pages + 1)
         with (
-            self._in_flight.open_window(str(site.site_id)) as permits,
-            closing(fetch_concurrently(fetch, pages, THREADS, permits)) as answers,
+            self._fetches.open_window() as fetches,
+            closing(fetches.results(lambda page: page <= check.pages)) as answers,
         ):
+            fetches.begin(fetch, range(2, ahead + 1))
+            first = _decode(self._ask(site, days, limits, 1))
+            check.take(first.page, 1)
+            stats.vendor_total, stats.pages = check.total, 1
+            yield first
+            del first
+            if limits.points is not None and check.pages > 1:
+                limits.points.reserve(check.pages - 1)
+            fetches.begin(fetch, range(max(ahead, 1) + 1, check.pages + 1))
             for answer in answers:
                 decoded = _decode(answer)
                 del answer  # a page takes megabytes: keep none while waiting for the next one
@@ -215,7 +224,7 @@ class CalltouchClient:
         stop: threading.Event | None = None,
         permit: Permit | None = None,
     ) -> Response:
-        return self._session.send(
+        answer = self._session.send(
             page_request(self._settings, site, *days, page),
             stats=limits.stats,
             sequence=page,
@@ -223,6 +232,8 @@ class CalltouchClient:
             gate=limits.gate(stop, permit),
             stop=stop,
         )
+        self._is_answering = True
+        return answer
 
     def _find_site(self, label: str) -> CalltouchSite:
         for site in self._settings.sites:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import psycopg
 import zstandard
 
+from dagster_project.concurrency import thread_beside
 from dagster_project.model.response import Response
 
 _LEVEL = 1
@@ -55,7 +56,7 @@ class ResponseWriter:
 
     def __init__(self, connection: psycopg.Connection[Any], extraction_id: int) -> None:
         self._connection, self._extraction_id = connection, extraction_id
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._thread = thread_beside("store")
 
     def store(self, attempt: int, answer: Response) -> Future[None]:
         """Begin to store a response; the future completes once it is committed, or raises."""

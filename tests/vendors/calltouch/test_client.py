@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from dagster_project.concurrency import BOUNDS
 from dagster_project.errors import (
     AccessDenied,
     AnswerNotTrusted,
@@ -19,7 +21,6 @@ from dagster_project.errors import (
 )
 from dagster_project.model.response import ExtractStats, Restart
 from dagster_project.model.window import Account, Window
-from dagster_project.vendors.calltouch.client import MAX_HELD, MAX_REQUESTED
 from dagster_project.vendors.calltouch.pages import SmsResponse
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (
@@ -235,17 +236,82 @@ def test_a_failing_page_fails_the_window_and_gives_the_others_up() -> None:
 
 
 def test_pages_are_fetched_concurrently_more_of_them_than_may_be_held() -> None:
-    together = threading.Barrier(MAX_REQUESTED)
+    together = threading.Barrier(BOUNDS.requested)
 
     def when_all_are_asked(asked: Asked) -> Play | None:
         if asked.json.get("pageOfResult", 1) > 1:
             together.wait(timeout=60)
         return None
 
-    rows = [sms(n) for n in range(10 * (1 + 8 * MAX_REQUESTED))]
+    rows = [sms(n) for n in range(10 * (1 + 8 * BOUNDS.requested))]
     with calltouch(Played(rows, refusal=when_all_are_asked)) as (_, client):
         assert len(set(phones(read(client)))) == len(rows)
-    assert MAX_REQUESTED > MAX_HELD
+    assert BOUNDS.requested > BOUNDS.held
+
+
+def expecting(rows: int) -> Window:
+    return replace(WINDOW, expected_rows=rows)
+
+
+def test_pages_that_are_expected_are_asked_for_together_with_page_1() -> None:
+    together = threading.Barrier(3)
+
+    def when_three_are_asked(asked: Asked) -> Play | None:
+        if seen and asked.json.get("pageOfResult", 1) <= 3:
+            together.wait(timeout=60)
+        return None
+
+    seen: list[int] = []
+    with calltouch(Played([sms(n) for n in range(78)], refusal=when_three_are_asked)) as (
+        vendor,
+        client,
+    ):
+        client.count(WINDOW)
+        seen.append(1)
+        stats = ExtractStats()
+        answers = read(client, expecting(40), stats)
+    assert answers[0].sequence == 1
+    assert sorted(phones(answers)) == [sms(n)["phoneNumber"] for n in range(78)]
+    assert (stats.pages, stats.requests) == (8, 8)
+    assert sorted(vendor.pages_asked[1:]) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_page_that_was_expected_and_is_none_costs_nothing_but_its_call() -> None:
+    def refuse_what_is_none(asked: Asked) -> Play | None:
+        return reply(MISSING, status=400) if asked.json.get("pageOfResult", 1) > 2 else None
+
+    with calltouch(Played([sms(n) for n in range(15)], refusal=refuse_what_is_none)) as (_, client):
+        client.count(WINDOW)
+        answers = read(client, expecting(1000))
+    assert [answer.sequence for answer in answers] == [1, 2]
+
+
+def test_few_pages_are_asked_for_ahead_however_many_are_expected() -> None:
+    def refuse_page_1(asked: Asked) -> Play | None:
+        return reply(NO_ACCESS, after=0.5) if seen and "pageOfResult" not in asked.json else None
+
+    seen: list[int] = []
+    with calltouch(Played([sms(1)], refusal=refuse_page_1)) as (vendor, client):
+        client.count(WINDOW)
+        seen.append(1)
+        with pytest.raises(AccessDenied):
+            read(client, expecting(10**6))
+    assert 2 < len(vendor.questions) <= 1 + BOUNDS.asked_ahead
+
+
+def test_page_1_is_asked_for_alone_until_the_vendor_answered_and_where_points_are_counted() -> None:
+    def refuse_page_1(asked: Asked) -> Play | None:
+        return reply(NO_ACCESS, after=0.2) if "pageOfResult" not in asked.json else None
+
+    with calltouch(Played([sms(1)], refusal=refuse_page_1)) as (vendor, client):
+        with pytest.raises(AccessDenied):
+            read(client, expecting(1000))
+        assert vendor.pages_asked == [1]
+    with calltouch(100, daily_points=1000) as (vendor, client):
+        client.count(WINDOW)
+        reading = client.extract(expecting(100), ExtractStats())
+        next(reading)
+        assert vendor.pages_asked == [1, 1]
 
 
 def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
@@ -254,7 +320,7 @@ def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
         for _ in client.extract(WINDOW, ExtractStats()):
             taken += 1
             time.sleep(0.02)
-            assert len(vendor.questions) <= taken + MAX_REQUESTED + MAX_HELD
+            assert len(vendor.questions) <= taken + BOUNDS.requested + BOUNDS.held
     assert taken == 100
 
 
@@ -266,7 +332,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
             next(reading)
         reading.close()  # type: ignore[attr-defined]
         assert not [t for t in threading.enumerate() if t.name.startswith("side-by-side")]
-    assert len(vendor.questions) <= 3 + MAX_REQUESTED + MAX_HELD
+    assert len(vendor.questions) <= 3 + BOUNDS.requested + BOUNDS.held
 
 
 def test_counting_costs_one_call_and_loads_nothing() -> None:
