@@ -2,19 +2,15 @@ CREATE OR REPLACE FUNCTION mart.refresh_month(for_site bigint, for_month date) R
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    frequencies mart.sms_frequency[] := ARRAY(SELECT f FROM mart.count_frequency(for_site, for_month) f);
 BEGIN
-    PERFORM mart.write_frequency(for_site, for_month, frequencies);
-    IF for_site = 0 THEN
-        RETURN;
-    END IF;
     PERFORM mart.write_month(
         for_site, for_month,
-        ARRAY(SELECT r FROM mart.reach_of(frequencies) r),
-        ARRAY(SELECT b FROM mart.count_bad_numbers(for_site, for_month) b)
+        ARRAY(SELECT f FROM mart.count_frequency(for_site, for_month) f),
+        CASE WHEN for_site <> 0 THEN ARRAY(SELECT b FROM mart.count_bad_numbers(for_site, for_month) b) END
     );
-    INSERT INTO mart.stale (site_id, month) VALUES (0, for_month);
+    IF for_site <> 0 THEN
+        INSERT INTO mart.stale (site_id, month) VALUES (0, for_month);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mart.refresh_month IS 'Count a month''s recipients of a site afresh, and those of the weeks it touches: frequency, reach and bad numbers; then those of all sites (0) are to be counted, too.';
