@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 import click
 
-from dagster_project import clock
 from dagster_project.cli.console import WIDTH
 from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.cli.progress import Progress
+from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import each_day
@@ -26,7 +27,6 @@ from dagster_project.monitoring.causes import cause_lines
 from dagster_project.orchestration import services
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
-from dagster_project.pipeline.runner import refuse_unknown_accounts
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import show_rejects
 from dagster_project.text.wording import list_reasons, pluralize
@@ -94,36 +94,55 @@ class Done:
         return bool(self.inserted or self.updated or self.deleted)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How days are loaded. Not ``ask``: from the stored responses; no ``accounts``: all of them."""
+
+    ask: bool = True
+    accounts: Sequence[str] = ()
+    chunk_days: int | None = None
+    accept_shrink: bool = False
+    accept_rejects: bool = False
+    oldest_first: bool = False
+
+
 def backfill(
     *,
-    ask: bool,
     sources: Sequence[str],
     first: date,
     last: date,
-    accounts: Sequence[str],
-    chunk_days: int | None,
-    accept_shrink: bool,
-    accept_rejects: bool,
-    oldest_first: bool,
+    spread: bool,
+    withdraw: bool,
+    **options: Any,
 ) -> int:
-    """Load the days; answers the exit status. At Ctrl-C it says what stands, and ends."""
+    """Load the days, or leave them to the nightly runs; answers the exit status."""
+    chosen = RunOptions(**options)
+    if not (spread or withdraw):
+        return _load(sources, first, last, chosen)
+    if (spread and withdraw) or chosen != RunOptions(accounts=chosen.accounts):
+        raise click.UsageError(
+            "--spread and --withdraw go with --source, --account, --from and --to alone."
+        )
+    from dagster_project.cli import wishes
+
+    note = wishes.spread if spread else wishes.withdraw
+    return note(sources=sources, first=first, last=last, accounts=chosen.accounts)
+
+
+def replay(*, sources: Sequence[str], first: date, last: date, **options: Any) -> int:
+    """Build the days' rows again from the stored responses; answers the exit status."""
+    return _load(sources, first, last, RunOptions(ask=False, **options))
+
+
+def _load(sources: Sequence[str], first: date, last: date, options: RunOptions) -> int:
+    """At Ctrl-C it says what stands, and ends."""
     settings = services.settings()
-    feeds = chosen_feeds(settings, sources, accounts)
+    feeds = chosen_feeds(settings, sources, options.accounts)
     for feed in feeds:
         check_days(feed, settings, first, last)
     done: list[Done] = []
     try:
-        run(
-            feeds,
-            list(each_day(first, last)),
-            ask=ask,
-            accounts=accounts,
-            chunk_days=chunk_days,
-            accept_shrink=accept_shrink,
-            accept_rejects=accept_rejects,
-            oldest_first=oldest_first,
-            results=done,
-        )
+        run(feeds, list(each_day(first, last)), options, done)
     except KeyboardInterrupt:
         for line in summary_lines(done):
             click.echo(line, err=True)
@@ -160,13 +179,7 @@ def _after_interrupt(done: Sequence[Done]) -> str:
 def run(
     feeds: Sequence[Feed],
     days: Sequence[date],
-    *,
-    ask: bool = True,
-    accounts: Sequence[str] = (),
-    chunk_days: int | None = None,
-    accept_shrink: bool = False,
-    accept_rejects: bool = False,
-    oldest_first: bool = False,
+    options: RunOptions,
     results: list[Done] | None = None,
 ) -> list[Done]:
     """Range runs of these feeds over these days, one after another, with progress on the way.
@@ -175,7 +188,7 @@ def run(
     """
     with gc_paused():
         from dagster_project.definitions import defs
-        from dagster_project.orchestration import launch, liveness, report
+        from dagster_project.orchestration import launch, liveness
         from dagster_project.orchestration.instance import opened_instance
 
     settings = services.settings()
@@ -186,107 +199,55 @@ def run(
     with opened_instance(settings, warehouse) as instance:
         liveness.fail_dead_runs(instance, warehouse)
         for feed in feeds:
-            chosen = [a.label for a in feed.accounts(settings) if a.label in accounts]
-            asked = len(chosen) or len(feed.accounts(settings))
-            done = Done(feed, asked=len(days) * asked, accounts=asked)
-            results.append(done)
-            with Progress(feed.source, len(days), asked) as progress:
-
-                def on_window(
-                    chunk: WindowDone, done: Done = done, bar: Progress = progress
-                ) -> None:
-                    done.add(chunk)
-                    bar.advance(chunk)
-
-                for chunk in run_ranges(feed, settings, days, chunk_days, oldest_first):
-                    run_id = str(uuid4())
-                    done.runs.append(run_id)
-                    with report.listen(on_window):
-                        success = launch.launch(
-                            defs,
-                            instance,
-                            feed,
-                            chunk,
-                            run_id=run_id,
-                            ask=ask,
-                            config={
-                                "accounts": chosen,
-                                "accept_shrink": accept_shrink,
-                                "accept_rejects": accept_rejects,
-                                "oldest_first": oldest_first,
-                            },
-                        )
-                    done.failed |= not success
-            done.ended = monotonic()
+            _run_feed(partial(launch.launch, defs, instance, feed), feed, days, options, results)
     return results
 
 
-def run_ranges(
+def _run_feed(
+    start: Callable[..., bool],
     feed: Feed,
-    settings: Settings,
     days: Sequence[date],
-    chunk_days: int | None,
-    oldest_first: bool,
+    options: RunOptions,
+    results: list[Done],
+) -> None:
+    """The runs of one feed, added up in a new entry of ``results``."""
+    from dagster_project.orchestration import report
+
+    settings = services.settings()
+    labels = [account.label for account in feed.accounts(settings)]
+    chosen = [label for label in labels if label in options.accounts]
+    asked = len(chosen or labels)
+    done = Done(feed, asked=len(days) * asked, accounts=asked)
+    results.append(done)
+    config = {
+        "accounts": chosen,
+        "accept_shrink": options.accept_shrink,
+        "accept_rejects": options.accept_rejects,
+        "oldest_first": options.oldest_first,
+    }
+    with Progress(feed.source, len(days), asked) as progress:
+
+        def on_window(window: WindowDone) -> None:
+            done.add(window)
+            progress.advance(window)
+
+        for chunk in run_ranges(feed, settings, days, options):
+            run_id = str(uuid4())
+            done.runs.append(run_id)
+            with report.listen(on_window):
+                success = start(chunk, run_id=run_id, ask=options.ask, config=config)
+            done.failed |= not success
+    done.ended = monotonic()
+
+
+def run_ranges(
+    feed: Feed, settings: Settings, days: Sequence[date], options: RunOptions
 ) -> list[list[date]]:
     """The days of each run: neighbouring, at most the run's length; a whole history is one run."""
     if feed.query_scope is QueryScope.HISTORY:
         return runs_of(days)
-    length = chunk_days or settings.range_days
-    return chunks_of(days, length, newest_first=not oldest_first)
-
-
-def chosen_feeds(
-    settings: Settings, sources: Sequence[str], accounts: Sequence[str] = ()
-) -> list[Feed]:
-    """The feeds named, or all that have credentials; of them those that have one of the accounts."""
-    by_source = {feed.source: feed for feed in FEEDS}
-    if sources:
-        feeds = [by_source[source] for source in dict.fromkeys(sources)]
-        for feed in feeds:
-            if not feed.accounts(settings):
-                feed.section(settings)  # says what is missing
-    else:
-        feeds = [feed for feed in FEEDS if feed.accounts(settings)]
-        if not feeds:
-            raise SettingsError(
-                "no source has credentials.",
-                hint=" ".join(
-                    [
-                        "set those of one (see docs/settings.md), or try `make demo`.",
-                        *settings.unknown,
-                    ]
-                ),
-            )
-    if not accounts:
-        return feeds
-    known = {account.label for feed in feeds for account in feed.accounts(settings)}
-    refuse_unknown_accounts(accounts, sorted(known))
-    return [f for f in feeds if any(a.label in accounts for a in f.accounts(settings))]
-
-
-def check_days(feed: Feed, settings: Settings, first: date, last: date) -> None:
-    """Refuse days that have no partition, before anything is asked."""
-    if last < first:
-        raise SettingsError(f"--to {last} is before --from {first}.", hint="swap them.")
-    newest = last_day(feed, settings)
-    if last > newest:
-        raise SettingsError(
-            f"--to {last} has not ended in {feed.time_zone(settings)}; the last whole day is {newest}.",
-            source=feed.source,
-            hint=f"use --to {newest}.",
-        )
-    if first < settings.start_date:
-        raise SettingsError(
-            f"--from {first} is before the first partition, {settings.start_date}.",
-            source=feed.source,
-            hint="set WAREHOUSE_START_DATE to the first day you want.",
-        )
-
-
-def last_day(feed: Feed, settings: Settings) -> date:
-    """The newest day that can be asked for: yesterday in the source's zone, or today."""
-    today = clock.today(feed.time_zone(settings))
-    return today if feed.loads_today else today - timedelta(days=1)
+    length = options.chunk_days or settings.range_days
+    return chunks_of(days, length, newest_first=not options.oldest_first)
 
 
 def summary_lines(results: Sequence[Done]) -> list[str]:

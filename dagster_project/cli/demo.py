@@ -98,7 +98,7 @@ def demo(*, days: int) -> int:
         for feed in FEEDS:
             today = clock.astimezone(feed.time_zone(services.settings())).date()
             span = each_day(today - timedelta(days=days), today - timedelta(days=1))
-            results += backfill.run([feed], list(span), chunk_days=days)
+            results += backfill.run([feed], list(span), backfill.RunOptions(chunk_days=days))
         give_names()
         for line in backfill.summary_lines(results):
             click.echo(line)
@@ -127,7 +127,7 @@ def play_evenings(clock: datetime, sandbox: SandboxProcess, days: int) -> None:
                 today = evening.astimezone(feed.time_zone(services.settings())).date()
                 back = days - ago if ago == max(EVENINGS_AGO) else CHANGING_DAYS
                 span = each_day(today - timedelta(days=back), today - timedelta(days=1))
-                backfill.run([feed], list(span), chunk_days=days)
+                backfill.run([feed], list(span), backfill.RunOptions(chunk_days=days))
     finally:
         del os.environ[SHIFT_FILE]
         file.unlink(missing_ok=True)

@@ -40,15 +40,17 @@ OLD_LIST = (
 )
 
 
-def run(*, dry_run: bool, again: bool, import_from: Path | None, export_to: Path | None) -> int:
+def forget(*, dry_run: bool, again: bool, import_from: Path | None, export_to: Path | None) -> int:
     """Erase the numbers of standard input, or those of the list; or write the list."""
+    if sum(map(bool, (dry_run, again, import_from, export_to))) > 1:
+        raise click.UsageError("--dry-run, --again, --import and --export do not go together.")
     if dry_run:
         return count()
     if export_to is not None:
         return export(export_to)
     if import_from is not None:
         return apply_list(_read(import_from))
-    return apply_list() if again else forget()
+    return apply_list() if again else erase_typed()
 
 
 def count() -> int:
@@ -62,7 +64,7 @@ def count() -> int:
     return 0
 
 
-def forget() -> int:
+def erase_typed() -> int:
     """Erase everybody whose number stands on a line of standard input, and keep them out."""
     identities = _typed_numbers()
     return _erase(

@@ -1,7 +1,4 @@
-"""``warehouse plan``: what a backfill would cost, told from receipts; ``--probe`` asks the vendor a little.
-
-``warehouse backfill --spread`` notes the wish and leaves the work to the nightly runs, within the budget.
-"""
+"""``warehouse plan``: what a backfill would cost, told from receipts; ``--probe`` asks the vendor a little."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from rich import box
 from rich.table import Table
 
 from dagster_project import clock
-from dagster_project.cli.backfill import check_days, chosen_feeds
 from dagster_project.cli.console import new_console
+from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed
@@ -27,7 +24,6 @@ from dagster_project.pipeline.due_days import expect_rows
 from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
 from dagster_project.text import remedies, wording
 from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.ledger import owed_days
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
 BASES = {
@@ -114,53 +110,6 @@ def _probed(
         points = wording.pluralize(len(counted) * feed.points_a_call, "point")
         click.echo(f"{feed.source} {account.label}: probed with {calls}, {points}", err=True)
     return counted
-
-
-def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequence[str]) -> int:
-    """Note that the nightly runs are to load these days; say what that takes."""
-    settings = services.settings()
-    warehouse = services.ready_warehouse()
-    for feed in chosen_feeds(settings, sources, accounts):
-        check_days(feed, settings, first, last)
-        chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
-        with warehouse.connect(what="wanted", autocommit=True) as connection:
-            for account in chosen:
-                owed_days.request_backfill(connection, account, first, last)
-        for each in forecasts(feed, settings, warehouse, chosen, first, last):
-            click.echo(f"noted: {_wish(feed, each, first, last)}")
-    click.echo(f"the nightly runs do it, newest days first; {remedies.WATCH_NIGHTS}")
-    return 0
-
-
-def withdraw(*, sources: Sequence[str], first: date, last: date, accounts: Sequence[str]) -> int:
-    """Take back what was noted for these days."""
-    settings = services.settings()
-    taken_back = 0
-    with services.ready_warehouse().connect(what="wanted", autocommit=True) as connection:
-        for feed in chosen_feeds(settings, sources, accounts):
-            for account in feed.accounts(settings):
-                if not accounts or account.label in accounts:
-                    taken_back += owed_days.withdraw(connection, account, first, last)
-    click.echo(
-        f"taken back: {taken_back}" if taken_back else "nothing was asked for within these days"
-    )
-    return 0
-
-
-def _wish(feed: Feed, each: Forecast, first: date, last: date) -> str:
-    nights = each.nights
-    if nights is None:
-        when = (
-            f"never: the nightly runs need all of the {each.daily_calls} calls a day themselves;"
-            f" raise {feed.quota.setting if feed.quota else 'the budget'}"
-        )
-    else:
-        when = "next night" if nights == 1 else f"about {nights} nights"
-    surely = "" if each.high is not None else "at least "
-    return (
-        f"{each.source} {each.account} {first}..{last},"
-        f" {surely}{wording.pluralize(each.requests, 'request')}, {when}"
-    )
 
 
 def _table(found: Sequence[Forecast]) -> Table:

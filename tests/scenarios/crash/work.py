@@ -47,7 +47,7 @@ def retention() -> None:
 def forget(numbers: Sequence[str]) -> None:
     """``warehouse forget`` with these numbers on standard input; none: ``--again``."""
     sys.stdin = StringIO("\n".join(numbers))
-    assert (forgetting.forget() if numbers else forgetting.apply_list()) == 0
+    assert (forgetting.erase_typed() if numbers else forgetting.apply_list()) == 0
 
 
 def status() -> None:
