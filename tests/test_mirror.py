@@ -41,6 +41,8 @@ TESTED_IN = {
     "config/raw_settings.py": "config/test_settings.py",
     "config/known_names.py": "config/test_project.py",
     "config/section.py": "config/test_settings.py",
+    "monitoring/alarm.py": "monitoring/test_alarm_outbox.py",
+    "monitoring/alarm_queue.py": "monitoring/test_alarm_outbox.py",
     "orchestration/alarm_rules.py": "orchestration/test_alarms.py",
     "orchestration/assets.py": "orchestration/test_nights.py",
     "orchestration/dagster_log.py": "orchestration/test_retention.py",

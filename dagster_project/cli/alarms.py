@@ -13,9 +13,10 @@ from dagster_project import clock
 from dagster_project.cli.console import new_console
 from dagster_project.errors import SettingsError
 from dagster_project.monitoring import alarm_acts, alarm_outbox
+from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_delivery import channels, title_of
-from dagster_project.monitoring.alarm_outbox import Alarm
-from dagster_project.monitoring.check_alarms import Ledger, check_alarms, note_alarms
+from dagster_project.monitoring.check_alarms import check_alarms, note_alarms
+from dagster_project.monitoring.mending import Ledger
 from dagster_project.orchestration import services
 from dagster_project.text.remedies import join_commands
 from dagster_project.text.wording import pluralize

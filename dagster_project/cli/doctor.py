@@ -25,7 +25,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, VendorClient
 from dagster_project.model.finding import Finding
 from dagster_project.model.response import ExtractStats
-from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring import alarm_queue
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.findings import group_gaps, summarize
 from dagster_project.orchestration import services
@@ -315,7 +315,7 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
 
 def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     with warehouse.connect(what="doctor", autocommit=True) as connection:
-        for channel, count, failure in alarm_outbox.undelivered(connection):
+        for channel, count, failure in alarm_queue.undelivered(connection):
             text = f"{pluralize(count, 'alarm')} could not be told by {channel}: {failure}."
             yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
 

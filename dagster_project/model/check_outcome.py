@@ -16,6 +16,8 @@ HELD: Final = "not_shrunk"
 """The check of a day whose newer answer is held."""
 READABLE: Final = "readable"
 PLAUSIBLE_VOLUME: Final = "plausible_volume"
+MONTH_ADDS_UP: Final = "month_adds_up"
+"""The check that holds finished months against the vendor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,6 @@ def _text(value: date | datetime | None) -> str | None:
     return value.isoformat() if value is not None else None
 
 
-def read_account_status(connection: Connection, expected: Expected) -> AccountStatus:
-    """How an account stands, and what of it is red."""
-    return read_account_statuses(connection, [expected])[expected.key]
-
-
 def read_account_statuses(
     connection: Connection, accounts: Sequence[Expected]
 ) -> dict[Key, AccountStatus]:

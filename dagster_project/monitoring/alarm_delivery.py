@@ -21,8 +21,10 @@ from typing import Any, Final, Protocol
 import requests
 
 from dagster_project.config.sections import AlarmSettings, MailSettings
-from dagster_project.monitoring.alarm_outbox import Alarm, NotDelivered
+from dagster_project.monitoring.alarm import Alarm
+from dagster_project.monitoring.alarm_queue import NotDelivered
 from dagster_project.text.remedies import SPANS_SHOWN, acknowledge_alarms, join_commands, spans_text
+from dagster_project.text.wording import shorten
 
 TIMEOUT_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 1500
@@ -126,7 +128,7 @@ def title_of(alarms: Sequence[Alarm]) -> str:
     parts = [f"{', '.join(sources)}: {_TITLES[alarms[0].kind]}"]
     accounts = _accounts(alarms)
     if accounts:
-        parts.append(f"account {', '.join(_shorten(accounts, NAMES_SHOWN))}")
+        parts.append(f"account {', '.join(shorten(accounts, NAMES_SHOWN))}")
     days = _days(alarms)
     if days:
         parts.append(spans_text(days))
@@ -156,7 +158,7 @@ def fields_of(alarms: Sequence[Alarm]) -> dict[str, Any]:
         "kind": first.kind,
         "severity": first.severity,
         "source": first.source,
-        "accounts": _shorten(_accounts(alarms), NAMES_SHOWN),
+        "accounts": shorten(_accounts(alarms), NAMES_SHOWN),
         "days": [day.isoformat() for day in days[-DAYS_SHOWN:]],
         "days_count": len(days),
         "what": _whats(alarms),
@@ -168,7 +170,7 @@ def fields_of(alarms: Sequence[Alarm]) -> dict[str, Any]:
 
 def _whats(alarms: Sequence[Alarm]) -> list[str]:
     """What happened, each text once, up to a length that a chat shows."""
-    texts = _shorten(list(dict.fromkeys(alarm.what for alarm in alarms)), TEXTS_SHOWN)
+    texts = shorten(list(dict.fromkeys(alarm.what for alarm in alarms)), TEXTS_SHOWN)
     found: list[str] = []
     left = LONGEST_TEXT
     for text in texts:
@@ -177,12 +179,6 @@ def _whats(alarms: Sequence[Alarm]) -> list[str]:
         found.append(text if len(text) <= left else f"{text[:left]} …")
         left -= len(text)
     return found
-
-
-def _shorten(names: Sequence[str], most: int) -> list[str]:
-    """The first of them, and how many more there are."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return [*names[:most], *more]
 
 
 def _accounts(alarms: Sequence[Alarm]) -> list[str]:

@@ -3,106 +3,30 @@
 Grain: an alarm is one cause (a kind of failure of a source, a check, accounts without data) from when it
 was raised to when it was over. It knows which days of which accounts it concerns (``ops.alarm_day``) and
 what of it was told: a further account or reason is told again, a further day only after somebody
-acknowledged the ones before. Raising commits before anything is told, and telling is noted channel by
-channel, so a channel that is down for a while loses nothing. A process that dies between sending a
-message and noting it repeats that message: its ``alarm_id`` is the same.
+acknowledged the ones before. Raising commits before anything is told (``alarm_queue``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
 from psycopg import sql
 from psycopg.rows import class_row
 
+from dagster_project.monitoring.alarm import SELECT, WRITTEN, Alarm, Pair
+from dagster_project.monitoring.alarm_queue import queue
 from dagster_project.text.scrub import hide_secrets, scrub_text
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.queries import fetch_row
 
-FIRST_PAUSE_SECONDS = 30
-LONGEST_PAUSE_SECONDS = 3600
 WITHOUT_DAYS_OPEN_FOR = timedelta(hours=36)
-HISTORY: Final = "history"
-"""The message group of failures of days from before an account's first load: one message for all."""
-HISTORY_WAITS: Final = timedelta(minutes=5)
-"""So long a message of history waits for the sources that come after."""
-HISTORY_EVERY: Final = timedelta(days=1)
-
-Pair = tuple[str, date]
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """What went wrong. ``subject`` is its identity while it is open; columns as in ``ops.alarm``.
-
-    ``pairs``: the accounts and days concerned, where not every account is concerned with every day.
-    ``is_whole``: they are all that is concerned now; else they add to what is known. ``is_quiet``: it is
-    noted, and told nobody. ``failed_at``: when it failed; not said: now.
-    """
-
-    subject: str
-    kind: Literal["run_failed", "check_failed", "overdue"]
-    severity: Literal["error", "warning"]
-    source: str
-    accounts: Sequence[str]
-    days: Sequence[date]
-    what: str
-    hint: Sequence[str]
-    message_group: str
-    run_id: str | None = None
-    causes: Sequence[str] = ()
-    alarm_id: int = 0
-    raised_at: datetime | None = None
-    acknowledged_at: datetime | None = None
-    acknowledged_by: str | None = None
-    muted_until: datetime | None = None
-    muted_by: str | None = None
-    is_muted: bool = False
-    pairs: Sequence[Pair] = ()
-    is_whole: bool = False
-    is_quiet: bool = False
-    failed_at: datetime | None = None
-
-    @property
-    def concerned(self) -> set[Pair]:
-        return set(self.pairs) or {(a, day) for a in self.accounts for day in self.days}
-
-    @property
-    def is_red(self) -> bool:
-        """Whether nobody acknowledged it and it is not muted."""
-        return self.acknowledged_at is None and not self.is_muted
-
-
-class NotDelivered(Exception):
-    """A channel did not take a message; the text says why, without the channel's address."""
-
-
-Deliver = Callable[[Sequence[Alarm]], None]
-
-# Columns of ops.alarm, by the names that they have here.
-_WRITTEN = {
-    **{name: name for name in ("subject", "kind", "severity", "source", "accounts", "days")},
-    **{"what": "what", "hint": "way_out", "message_group": "told_with", "run_id": "run_id"},
-    "causes": "causes",
-}
-_ACTS = ("acknowledged_at", "acknowledged_by", "muted_until", "muted_by")
 _INSERT = sql.SQL(
     "INSERT INTO ops.alarm ({}) VALUES ({}) ON CONFLICT (subject) WHERE resolved_at IS NULL"
     " DO NOTHING RETURNING alarm_id"
 ).format(
-    sql.SQL(", ").join(map(sql.Identifier, _WRITTEN.values())),
-    sql.SQL(", ").join(map(sql.Placeholder, _WRITTEN)),
-)
-_SELECT = sql.SQL(
-    "SELECT {}, alarm_id, raised_at, coalesce(muted_until > now(), false) AS is_muted FROM ops.alarm"
-).format(
-    sql.SQL(", ").join(
-        sql.SQL("{} AS {}").format(sql.Identifier(column), sql.Identifier(name))
-        for name, column in (*_WRITTEN.items(), *((name, name) for name in _ACTS))
-    )
+    sql.SQL(", ").join(map(sql.Identifier, WRITTEN.values())),
+    sql.SQL(", ").join(map(sql.Placeholder, WRITTEN)),
 )
 
 
@@ -121,22 +45,22 @@ def _raise(connection: Connection, alarm: Alarm, channels: Sequence[str]) -> boo
         row = connection.execute(_INSERT, _values(alarm)).fetchone()
         if row is None:  # another process was faster
             return False
-        is_muted = _keep_muted(connection, row[0], alarm.subject)
-        _note_days(connection, row[0], alarm)
-        if not alarm.is_quiet and not is_muted:
-            _queue(connection, row[0], alarm.message_group, channels)
-        return True
-    alarm_id, told, acknowledged_at, is_muted = standing
-    more_days = _note_days(connection, alarm_id, alarm)
-    changed = bool(set(alarm.causes) - set(told)) or (acknowledged_at is not None and more_days)
-    _renew(connection, alarm_id, alarm, sorted({*told, *alarm.causes}), changed)
+        alarm_id, changed = row[0], True
+        is_muted = _keep_muted(connection, alarm_id, alarm.subject)
+        _note_days(connection, alarm_id, alarm)
+    else:
+        alarm_id, told, acknowledged_at, is_muted = standing
+        more_days = _note_days(connection, alarm_id, alarm)
+        new_causes = set(alarm.causes) - set(told)
+        changed = bool(new_causes) or (acknowledged_at is not None and more_days)
+        _renew(connection, alarm_id, alarm, sorted({*told, *alarm.causes}), changed)
     if changed and not alarm.is_quiet and not is_muted:
-        _queue(connection, alarm_id, alarm.message_group, channels)
+        queue(connection, alarm_id, alarm.message_group, channels)
     return changed
 
 
 def _values(alarm: Alarm) -> dict[str, object]:
-    values = {name: getattr(alarm, name) for name in _WRITTEN}
+    values = {name: getattr(alarm, name) for name in WRITTEN}
     concerned = alarm.concerned
     values["accounts"] = sorted({a for a, _ in concerned}) or list(alarm.accounts)
     values["days"] = sorted({day for _, day in concerned}) or list(alarm.days)
@@ -217,31 +141,6 @@ def _show_days(connection: Connection, alarm_ids: Iterable[int]) -> None:
     )
 
 
-def _queue(
-    connection: Connection, alarm_id: int, message_group: str, channels: Sequence[str]
-) -> None:
-    """Have an alarm told on these channels; of history one message a day."""
-    is_history = message_group == HISTORY
-    for channel in channels:
-        connection.execute(
-            "INSERT INTO ops.alarm_delivery (alarm_id, channel, next_try_at)"
-            " SELECT %(id)s, %(channel)s, now() + %(wait)s WHERE NOT (%(history)s AND EXISTS ("
-            "  SELECT FROM ops.alarm_delivery d JOIN ops.alarm a USING (alarm_id)"
-            "  WHERE a.told_with = %(group)s AND d.channel = %(channel)s"
-            "  AND d.delivered_at > now() - %(every)s::interval))"
-            " ON CONFLICT (alarm_id, channel) DO UPDATE SET attempts = 0, failure = NULL,"
-            " next_try_at = excluded.next_try_at, delivered_at = NULL, given_up_at = NULL",
-            {
-                "id": alarm_id,
-                "channel": channel,
-                "wait": HISTORY_WAITS if is_history else timedelta(0),
-                "history": is_history,
-                "group": message_group,
-                "every": HISTORY_EVERY,
-            },
-        )
-
-
 def resolve(connection: Connection, subjects: Sequence[str]) -> int:
     """The alarms of these subjects are over; how many were open."""
     return connection.execute(
@@ -300,83 +199,7 @@ def open_alarms(connection: Connection, limit: int = 50) -> list[Alarm]:
     """What is not over, newest first."""
     with connection.cursor(row_factory=class_row(Alarm)) as cursor:
         cursor.execute(
-            _SELECT + sql.SQL(" WHERE resolved_at IS NULL ORDER BY alarm_id DESC LIMIT %s"),
+            SELECT + sql.SQL(" WHERE resolved_at IS NULL ORDER BY alarm_id DESC LIMIT %s"),
             (limit,),
         )
         return cursor.fetchall()
-
-
-def undelivered(connection: Connection) -> list[tuple[str, int, str | None]]:
-    """By channel: how many alarms wait to be told after a failed attempt, and why the last failed."""
-    return connection.execute(
-        "SELECT channel, count(*), (array_agg(failure ORDER BY next_try_at DESC))[1]"
-        " FROM ops.alarm_delivery WHERE delivered_at IS NULL AND attempts > 0"
-        " GROUP BY channel ORDER BY channel"
-    ).fetchall()
-
-
-def deliver_waiting(
-    connection: Connection, channel: str, deliver: Deliver
-) -> tuple[int, str | None]:
-    """Tell what waits for this channel; how many messages left, and why the last did not.
-
-    ``connection`` is one that commits by itself; each message is a transaction of its own, whose
-    rows other processes pass by. After a failure the channel is left alone for a while.
-    """
-    told = 0
-    while True:
-        with connection.transaction():
-            alarms = _next_message(connection, channel)
-            if not alarms:
-                return told, None
-            ids = [alarm.alarm_id for alarm in alarms]
-            try:
-                deliver(alarms)
-            except NotDelivered as failure:
-                _note_failure(connection, channel, ids, str(failure))
-                return told, str(failure)
-            connection.execute(
-                "UPDATE ops.alarm_delivery SET delivered_at = clock_timestamp(), failure = NULL"
-                " WHERE channel = %s AND alarm_id = ANY(%s)",
-                (channel, ids),
-            )
-        told += 1
-
-
-def _next_message(connection: Connection, channel: str) -> list[Alarm]:
-    """The alarms of the oldest message that waits and is due, held against other processes.
-
-    What of its group waits for a later moment leaves with it.
-    """
-    first = connection.execute(
-        "SELECT a.told_with FROM ops.alarm_delivery d JOIN ops.alarm a USING (alarm_id)"
-        " WHERE d.channel = %s AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
-        " AND d.next_try_at <= now() ORDER BY d.alarm_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
-        (channel,),
-    ).fetchone()
-    if first is None:
-        return []
-    with connection.cursor(row_factory=class_row(Alarm)) as cursor:
-        cursor.execute(
-            _SELECT
-            + sql.SQL(
-                " WHERE alarm_id IN (SELECT d.alarm_id FROM ops.alarm_delivery d"
-                " JOIN ops.alarm a USING (alarm_id) WHERE d.channel = %s AND a.told_with = %s"
-                " AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
-                " ORDER BY d.alarm_id LIMIT 1000 FOR UPDATE OF d SKIP LOCKED) ORDER BY alarm_id"
-            ),
-            (channel, first[0]),
-        )
-        return cursor.fetchall()
-
-
-def _note_failure(connection: Connection, channel: str, ids: list[int], failure: str) -> None:
-    """Try this message again after a pause that doubles, for a week."""
-    connection.execute(
-        "UPDATE ops.alarm_delivery d SET attempts = attempts + 1, failure = %s,"
-        " next_try_at = now() + least(power(2, least(attempts, 20)) * %s, %s) * interval '1 second',"
-        " given_up_at = CASE WHEN a.raised_at < now() - interval '7 days' THEN now() END"
-        " FROM ops.alarm a"
-        " WHERE a.alarm_id = d.alarm_id AND d.channel = %s AND d.alarm_id = ANY(%s)",
-        (scrub_text(failure), FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, channel, ids),
-    )

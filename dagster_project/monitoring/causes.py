@@ -8,6 +8,7 @@ from datetime import date
 
 from dagster_project.errors import WarehouseError
 from dagster_project.text.remedies import join_commands, spans_text
+from dagster_project.text.wording import shorten
 
 SHOWN = 20
 """Causes that a message names; how many more there are, it says."""
@@ -51,8 +52,4 @@ def group_causes(problems: Iterable[WarehouseError]) -> list[Cause]:
 
 def cause_lines(problems: Iterable[WarehouseError]) -> list[str]:
     """A line a cause; of many the first ones, and how many are left."""
-    causes = group_causes(problems)
-    lines = [str(cause) for cause in causes[:SHOWN]]
-    if len(causes) > SHOWN:
-        lines.append(f"and {len(causes) - SHOWN} causes more")
-    return lines
+    return shorten([str(cause) for cause in group_causes(problems)], SHOWN, "causes")

@@ -8,40 +8,34 @@ history: of their checks an alarm is kept and told nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from dagster_project import clock
-from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.check_outcome import DATES_INSIDE, KNOWN_VALUES, NO_REJECTS, READABLE
+from dagster_project.model.check_outcome import (
+    DATES_INSIDE,
+    KNOWN_VALUES,
+    MONTH_ADDS_UP,
+    NO_REJECTS,
+    READABLE,
+)
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.monitoring import alarm_outbox
-from dagster_project.monitoring.alarm_outbox import Alarm, Pair
+from dagster_project.monitoring.alarm import Alarm, Pair
 from dagster_project.monitoring.lateness import expect_askable, lateness
-from dagster_project.monitoring.mending import mending_commands, replay_mends
+from dagster_project.monitoring.mending import Ledger, mending_commands, replay_mends
 from dagster_project.pipeline.reconcile import differing_months
 from dagster_project.text.remedies import show_rejects, spans_text
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.text.wording import shorten
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import owed_days
 from dagster_project.warehouse.ledger.check_outcomes import FailingCheck, failing_checks
 
-MONTH_ADDS_UP: Final = "month_adds_up"
-"""The check that holds finished months against the vendor."""
 SAID_SHOWN: Final = 3
 """So many different sentences of a check are told."""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Where alarms are read from."""
-
-    settings: Settings
-    warehouse: Warehouse
-    connection: Connection
 
 
 def check_alarms(ledger: Ledger) -> list[Alarm]:
@@ -118,9 +112,7 @@ def _check_alarm(
 def _what(feed: Feed, failing: Sequence[FailingCheck], days: Sequence[date]) -> str:
     name = failing[0].check_name
     said = list(dict.fromkeys(one.said for one in reversed(failing)))
-    shown = "; ".join(said[:SAID_SHOWN])
-    more = f"; and {len(said) - SAID_SHOWN} more" if len(said) > SAID_SHOWN else ""
-    text = f"check {name} of {spans_text(days)}: {shown}{more}."
+    text = f"check {name} of {spans_text(days)}: {'; '.join(shorten(said, SAID_SHOWN))}."
     if name == NO_REJECTS:
         accounts = sorted({one.account for one in failing})
         account = accounts[0] if len(accounts) == 1 else None
@@ -142,25 +134,11 @@ def _hints(ledger: Ledger, feed: Feed, name: str, pairs: Sequence[Pair]) -> list
             continue
         mended = replay_mends(ledger.connection, account, days)
         if name in (NO_REJECTS, KNOWN_VALUES) and mended:
-            lines += _mending(ledger, feed, account, mended, is_replay=True)
+            lines += mending_commands(ledger, feed, account, mended, "replay")
             days = [day for day in days if day not in mended]
         if name != KNOWN_VALUES:
-            lines += _mending(ledger, feed, account, days)
+            lines += mending_commands(ledger, feed, account, days)
     return lines
-
-
-def _mending(
-    ledger: Ledger, feed: Feed, account: Account, days: Collection[date], *, is_replay: bool = False
-) -> list[str]:
-    return mending_commands(
-        ledger.connection,
-        ledger.warehouse,
-        ledger.settings,
-        feed,
-        account,
-        days,
-        verb="replay" if is_replay else "backfill",
-    )
 
 
 def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
@@ -172,8 +150,7 @@ def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
         return []
     pairs = [(month.window.account.label, day) for month in months for day in month.window.days]
     is_error = any(month.severity == "error" for month in months)
-    told = [month.describe() for month in months]
-    more = f"; and {len(told) - SAID_SHOWN} more" if len(told) > SAID_SHOWN else ""
+    told = shorten([month.describe() for month in months], SAID_SHOWN)
     return [
         Alarm(
             subject=f"check/{feed.source}/{MONTH_ADDS_UP}",
@@ -182,7 +159,7 @@ def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
             source=feed.source,
             accounts=sorted({account for account, _ in pairs}),
             days=sorted({day for _, day in pairs}),
-            what=f"check {MONTH_ADDS_UP}: {'; '.join(told[:SAID_SHOWN])}{more}.",
+            what=f"check {MONTH_ADDS_UP}: {'; '.join(told)}.",
             hint=[month.hint for month in months],
             message_group=f"check/{feed.source}/{MONTH_ADDS_UP}",
             causes=[f"{month.window.account.label} {month.name}" for month in months],
@@ -211,8 +188,7 @@ def _overdue_alarm(ledger: Ledger, feed: Feed) -> Alarm | None:
         days = pairs.get(account.label)
         if days:
             told.append(f"account {account.label} has no good receipt for {spans_text(days)}")
-            hints += _mending(ledger, feed, account, days)
-    more = f"; and {len(told) - SAID_SHOWN} accounts more" if len(told) > SAID_SHOWN else ""
+            hints += mending_commands(ledger, feed, account, days)
     return Alarm(
         subject=f"overdue/{feed.source}",
         kind="overdue",
@@ -220,7 +196,7 @@ def _overdue_alarm(ledger: Ledger, feed: Feed) -> Alarm | None:
         source=feed.source,
         accounts=sorted(pairs),
         days=sorted({day for days in pairs.values() for day in days}),
-        what=f"{'; '.join(told[:SAID_SHOWN])}{more},"
+        what=f"{'; '.join(shorten(told, SAID_SHOWN, 'accounts'))},"
         f" {hours} hours after the nights that could load them began.",
         hint=hints,
         message_group=f"overdue/{feed.source}",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dagster_project.model.finding import Finding
 from dagster_project.text import remedies
-from dagster_project.text.wording import pluralize
+from dagster_project.text.wording import pluralize, shorten
 
 _CLOSES_FUNCTION = re.compile(r"REVOKE EXECUTE ON FUNCTION (.+) FROM PUBLIC")
 _LIMITS_FILES = re.compile(r"ALTER ROLE (\S+) SET temp_file_limit = .+")
@@ -52,8 +52,7 @@ def _for_administrator(text: str, mend: str) -> Finding:
 def _for_superuser(functions: Sequence[str], unlimited: Sequence[str]) -> list[Finding]:
     open_things = []
     if functions:
-        more = " …" if len(functions) > _FUNCTIONS_SHOWN else ""
-        named = f"{', '.join(functions[:_FUNCTIONS_SHOWN])}{more}"
+        named = ", ".join(shorten(functions, _FUNCTIONS_SHOWN))
         open_things.append(
             f"everybody may call {pluralize(len(functions), 'built-in function')} ({named})"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 
 from dagster_project import clock
@@ -17,6 +18,15 @@ from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
 
+@dataclass(frozen=True)
+class Ledger:
+    """Where it is read how accounts stand, and the settings that say which there are."""
+
+    settings: Settings
+    warehouse: Warehouse
+    connection: Connection
+
+
 def replay_mends(connection: Connection, account: Account, days: Collection[date]) -> set[date]:
     """Those of the days that another version loaded: what this one reads otherwise, a replay changes."""
     rows = connection.execute(
@@ -28,14 +38,7 @@ def replay_mends(connection: Connection, account: Account, days: Collection[date
 
 
 def mending_commands(
-    connection: Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    feed: Feed,
-    account: Account,
-    days: Collection[date],
-    *,
-    verb: Verb = "backfill",
+    ledger: Ledger, feed: Feed, account: Account, days: Collection[date], verb: Verb = "backfill"
 ) -> list[str]:
     """The commands that load these days of an account.
 
@@ -44,13 +47,11 @@ def mending_commands(
     """
     held = {
         one.day: tuple(one.kinds)
-        for one in load_receipts.held_days(connection, feed.source, account.label)
+        for one in load_receipts.held_days(ledger.connection, feed.source, account.label)
     }
     if verb == "backfill":
-        today = clock.today(account.time_zone)
-        days = set(days).intersection(
-            feed.night_days(settings, WarehouseStore(warehouse), today, days)
-        )
+        store, today = WarehouseStore(ledger.warehouse), clock.today(account.time_zone)
+        days = set(days).intersection(feed.night_days(ledger.settings, store, today, days))
     by_kinds: dict[tuple[str, ...], list[date]] = defaultdict(list)
     for day in days:
         by_kinds[held.get(day, ())].append(day)

@@ -18,9 +18,9 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import PLAUSIBLE_VOLUME
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import ONE_DAY, Account
-from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring import alarm_outbox, alarm_queue
 from dagster_project.monitoring.account_status import AccountStatus, read_account_statuses
-from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.lateness import expect_due
 from dagster_project.monitoring.red_days import Red
 from dagster_project.pipeline.calls_left import calls_within
@@ -154,7 +154,7 @@ def health(
         accounts=tuple(accounts),
         left_out=left_out,
         alarms=tuple(alarm_outbox.open_alarms(connection)),
-        undelivered=tuple(alarm_outbox.undelivered(connection)),
+        undelivered=tuple(alarm_queue.undelivered(connection)),
     )
 
 

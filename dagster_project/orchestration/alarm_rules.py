@@ -28,13 +28,14 @@ from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import READABLE
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
-from dagster_project.monitoring.alarm_outbox import HISTORY, Alarm, Pair
+from dagster_project.monitoring.alarm import HISTORY, Alarm, Pair
 from dagster_project.monitoring.check_alarms import first_days, is_history
-from dagster_project.monitoring.mending import mending_commands
+from dagster_project.monitoring.mending import Ledger, mending_commands
 from dagster_project.monitoring.red_days import without_place
 from dagster_project.orchestration import nights, services
 from dagster_project.orchestration.names import op_name
 from dagster_project.text.remedies import Verb
+from dagster_project.text.wording import shorten
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
 
@@ -114,30 +115,27 @@ def _alarm_of_cause(
     kind: str,
     failures: Mapping[Pair, str],
 ) -> Alarm:
-    settings, warehouse = services.settings(), services.warehouse()
+    ledger = Ledger(services.settings(), services.warehouse(), connection)
     selected = run.asset_selection
     verb: Verb = "backfill" if not selected or dg.AssetKey(feed.raw_asset) in selected else "replay"
     by_account: dict[str, list[date]] = defaultdict(list)
     for account, day in failures:
         by_account[account].append(day)
-    configured = feed.accounts(settings)
+    configured = feed.accounts(ledger.settings)
     starts = first_days(connection, [one for one in configured if one.label in by_account])
     is_old = all(is_history(starts, account, day) for account, day in failures)
     texts = list(dict.fromkeys(failures.values()))
-    more = f" And {len(texts) - TEXTS_SHOWN} more." if len(texts) > TEXTS_SHOWN else ""
     return replace(
         whole_run,
         subject=f"run/{feed.source}/{kind}",
         accounts=sorted(by_account),
         days=sorted({day for _, day in failures}),
-        what=f"{kind}: {' '.join(texts[:TEXTS_SHOWN])}{more}",
+        what=f"{kind}: {' '.join(shorten(texts, TEXTS_SHOWN))}",
         hint=[
             command
             for account in sorted(configured, key=lambda account: account.label)
             if (days := by_account.get(account.label))
-            for command in mending_commands(
-                connection, warehouse, settings, feed, account, days, verb=verb
-            )
+            for command in mending_commands(ledger, feed, account, days, verb)
         ],
         message_group=HISTORY if is_old else whole_run.message_group,
         causes=sorted(by_account),

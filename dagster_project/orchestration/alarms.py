@@ -14,15 +14,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dagster_project.monitoring import alarm_outbox
+from dagster_project.monitoring import alarm_outbox, alarm_queue
+from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_delivery import channels
-from dagster_project.monitoring.alarm_outbox import Alarm
-from dagster_project.monitoring.check_alarms import (
-    Ledger,
-    check_alarms,
-    note_alarms,
-    overdue_alarms,
-)
+from dagster_project.monitoring.check_alarms import check_alarms, note_alarms, overdue_alarms
+from dagster_project.monitoring.mending import Ledger
 from dagster_project.orchestration import alarm_rules, services
 from dagster_project.text.wording import pluralize
 
@@ -132,7 +128,7 @@ def _deliver() -> str:
     told = []
     for channel in channels(services.settings().alarms):
         with services.warehouse().connect(what="alarms", autocommit=True) as connection:
-            messages, failure = alarm_outbox.deliver_waiting(
+            messages, failure = alarm_queue.deliver_waiting(
                 connection, channel.name, channel.deliver
             )
         told.append(f"{channel.name}: {messages} told" + (f", then {failure}" if failure else ""))

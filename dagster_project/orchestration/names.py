@@ -8,8 +8,6 @@ from dagster_project.model.feed import Feed
 
 ACCOUNT: Final = "account "
 """Before the account's label, in what a check tells of one account."""
-MONTH_ADDS_UP: Final = "month_adds_up"
-"""The check that holds finished months against the vendor."""
 
 
 def op_name(feed: Feed) -> str:

@@ -16,6 +16,7 @@ from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 
 from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
+from dagster_project.text.wording import shorten
 from dagster_project.warehouse.queries import fetch_row
 
 Connection = psycopg.Connection[Any]
@@ -127,8 +128,7 @@ def _by_names(lacking: Sequence[tuple[str, list[str]]]) -> dict[tuple[str, ...],
 
 
 def _shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(shorten(names, SHOWN))
 
 
 def _lacks(user: str, database: str, what: str, owner: str) -> SettingsError:

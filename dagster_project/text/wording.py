@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 REASONS_SHOWN: Final = 5
@@ -19,3 +19,9 @@ def list_reasons(reasons: Mapping[str, int]) -> str:
     parts = [f"{count:,} {reason}" for reason, count in ordered[:REASONS_SHOWN]]
     left = sum(count for _, count in ordered[REASONS_SHOWN:])
     return ", ".join([*parts, *([f"{left:,} for other reasons"] if left else [])])
+
+
+def shorten(texts: Sequence[str], most: int, noun: str = "") -> list[str]:
+    """The first of the texts, and how many there are more: ``and 3 more``, ``and 3 causes more``."""
+    left = len(texts) - most
+    return [*texts[:most], f"and {left} {noun}{' ' if noun else ''}more"] if left > 0 else [*texts]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dagster_project.monitoring.account_status import read_account_status
+from dagster_project.monitoring.account_status import read_account_statuses
 from dagster_project.monitoring.lateness import Expected, due_until
 from tests.bi.conftest import DAY, NEXT, ZONES, Loads, Readers, sms
 
@@ -213,7 +213,7 @@ def test_days_that_an_answer_of_all_purchases_has_told_are_no_gaps(
         expected = Expected(
             "tellody_purchases", "main", today - timedelta(days=1), whole_history=True
         )
-        standing = read_account_status(connection, expected)
+        standing = read_account_statuses(connection, [expected])[expected.key]
     missing = readers.ask("SELECT day FROM bi.data_status WHERE is_gap ORDER BY day")
     assert [day for (day,) in missing] == list(standing.gaps)
     assert standing.gaps == (asked_on, asked_on + timedelta(days=1), asked_on + timedelta(days=2))

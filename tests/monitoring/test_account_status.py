@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from dagster_project.monitoring.account_status import AccountStatus, read_account_status
+from dagster_project.monitoring.account_status import AccountStatus, read_account_statuses
 from dagster_project.monitoring.lateness import Expected
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
@@ -19,7 +19,8 @@ def day(number: int) -> date:
 
 def status(warehouse: Warehouse, due: date) -> AccountStatus:
     with warehouse.connect(autocommit=True) as connection:
-        return read_account_status(connection, Expected(SOURCE, ACCOUNT, due))
+        expected = Expected(SOURCE, ACCOUNT, due)
+        return read_account_statuses(connection, [expected])[expected.key]
 
 
 def execute(warehouse: Warehouse, query: str, *values: object) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from dagster_project.monitoring import alarm_acts, alarm_outbox
-from dagster_project.monitoring.alarm_outbox import Alarm
+from dagster_project.monitoring import alarm_acts, alarm_outbox, alarm_queue
+from dagster_project.monitoring.alarm import Alarm
 from dagster_project.warehouse.connection import Connection, Warehouse
 
 ALARM = Alarm(
@@ -27,7 +27,7 @@ def told(connection: Connection) -> int:
     def deliver(alarms: Sequence[Alarm]) -> None:
         """Takes everything."""
 
-    return alarm_outbox.deliver_waiting(connection, "email", deliver)[0]
+    return alarm_queue.deliver_waiting(connection, "email", deliver)[0]
 
 
 def raised(connection: Connection) -> int:

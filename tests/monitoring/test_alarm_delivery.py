@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 from datetime import date, timedelta
 
+from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_delivery import (
     LONGEST_BODY,
     fields_of,
     text_of,
     title_of,
 )
-from dagster_project.monitoring.alarm_outbox import Alarm
 from dagster_project.text.remedies import load_command
 
 DAY, NEXT = date(2024, 5, 1), date(2024, 5, 2)

@@ -8,8 +8,9 @@ from datetime import date
 
 import pytest
 
-from dagster_project.monitoring import alarm_acts, alarm_outbox
-from dagster_project.monitoring.alarm_outbox import Alarm, NotDelivered
+from dagster_project.monitoring import alarm_acts, alarm_outbox, alarm_queue
+from dagster_project.monitoring.alarm import HISTORY, Alarm
+from dagster_project.monitoring.alarm_queue import NotDelivered
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
 
@@ -52,10 +53,10 @@ def test_alarms_of_one_group_are_one_message_on_each_channel(
     same = replace(ALARM, subject="run/1/again")
     with warehouse.connect(autocommit=True) as connection:
         alarm_outbox.raise_alarms(connection, [ALARM, other, same], ["email", "webhook"])
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (2, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (2, None)
         assert delivered == [["run/1", "run/1/again"], ["run/2"]]
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (0, None)
-        assert alarm_outbox.deliver_waiting(connection, "webhook", deliver) == (2, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (0, None)
+        assert alarm_queue.deliver_waiting(connection, "webhook", deliver) == (2, None)
 
 
 def test_a_channel_that_is_down_loses_nothing(
@@ -69,15 +70,15 @@ def test_a_channel_that_is_down_loses_nothing(
 
     with warehouse.connect(autocommit=True) as connection:
         alarm_outbox.raise_alarms(connection, [ALARM], ["email"])
-        assert alarm_outbox.deliver_waiting(connection, "email", refuse) == (
+        assert alarm_queue.deliver_waiting(connection, "email", refuse) == (
             0,
             "the server was away",
         )
-        assert alarm_outbox.undelivered(connection) == [("email", 1, "the server was away")]
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (0, None), "a pause"
+        assert alarm_queue.undelivered(connection) == [("email", 1, "the server was away")]
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (0, None), "a pause"
         connection.execute("UPDATE ops.alarm_delivery SET next_try_at = now()")
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (1, None)
-        assert alarm_outbox.undelivered(connection) == []
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (1, None)
+        assert alarm_queue.undelivered(connection) == []
     assert delivered == [["run/1"]]
 
 
@@ -102,17 +103,17 @@ def test_a_further_day_is_told_only_after_the_ones_before_were_acknowledged(
         assert alarm_outbox.raise_alarms(connection, [again], ["email"]) == 1
         [changed] = alarm_outbox.open_alarms(connection)
         assert (changed.acknowledged_by, changed.is_red) == (None, True)
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
 
 
 def test_a_further_cause_is_told_again(warehouse: Warehouse) -> None:
     first = replace(ALARM, causes=["no phone"])
     with warehouse.connect(autocommit=True) as connection:
         alarm_outbox.raise_alarms(connection, [first], ["email"])
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
         both = replace(ALARM, causes=["no date", "no phone"])
         assert alarm_outbox.raise_alarms(connection, [both], ["email"]) == 1
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver_nothing) == (1, None)
         assert alarm_outbox.raise_alarms(connection, [first, both], ["email"]) == 0
 
 
@@ -123,20 +124,20 @@ def test_history_is_one_message_a_day_for_all_sources(
         delivered.append([alarm.subject for alarm in alarms])
 
     old = [
-        replace(ALARM, subject=f"run/{source}/TryLater", message_group=alarm_outbox.HISTORY)
+        replace(ALARM, subject=f"run/{source}/TryLater", message_group=HISTORY)
         for source in ("calltouch", "trust", "tellody_activity")
     ]
     with warehouse.connect(autocommit=True) as connection:
         alarm_outbox.raise_alarms(connection, old[:2], ["email"])
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (0, None), "it waits"
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (0, None), "it waits"
         connection.execute(
             "UPDATE ops.alarm_delivery SET next_try_at = now() WHERE alarm_id ="
             " (SELECT min(alarm_id) FROM ops.alarm)"
         )
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (1, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (1, None)
         alarm_outbox.raise_alarms(connection, old[2:], ["email"])
         connection.execute("UPDATE ops.alarm_delivery SET next_try_at = now()")
-        assert alarm_outbox.deliver_waiting(connection, "email", deliver) == (0, None)
+        assert alarm_queue.deliver_waiting(connection, "email", deliver) == (0, None)
         assert len(alarm_outbox.open_alarms(connection)) == 3
     assert delivered == [[old[0].subject, old[1].subject]]
 

@@ -10,8 +10,9 @@ import pytest
 from dagster_project import clock
 from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import CheckOutcome
-from dagster_project.monitoring.alarm_outbox import Alarm
-from dagster_project.monitoring.check_alarms import Ledger, check_alarms
+from dagster_project.monitoring.alarm import Alarm
+from dagster_project.monitoring.check_alarms import check_alarms
+from dagster_project.monitoring.mending import Ledger
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import check_outcomes
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION

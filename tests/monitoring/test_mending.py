@@ -9,7 +9,7 @@ from dagster_project import clock
 from dagster_project.config.settings import load_settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import Account
-from dagster_project.monitoring.mending import mending_commands
+from dagster_project.monitoring.mending import Ledger, mending_commands
 from dagster_project.text.remedies import Verb, load_command
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
@@ -28,7 +28,7 @@ SMS = next(feed for feed in FEEDS if feed.source == "calltouch")
 def commands(warehouse: Warehouse, verb: Verb = "backfill") -> list[str]:
     settings = load_settings({}, dotenv=None)
     with warehouse.connect(autocommit=True) as connection:
-        return mending_commands(connection, warehouse, settings, SMS, ACCOUNT, DAYS, verb=verb)
+        return mending_commands(Ledger(settings, warehouse, connection), SMS, ACCOUNT, DAYS, verb)
 
 
 def test_neighbouring_days_share_a_command(warehouse: Warehouse) -> None:
@@ -56,11 +56,11 @@ def test_no_command_asks_for_a_day_that_the_vendor_cannot_be_asked_for(
     warehouse: Warehouse,
 ) -> None:
     learn_that_ranges_are_ignored(warehouse)
-    settings = trust_settings()
     today = clock.today(COMPANY.time_zone)
     with warehouse.connect(autocommit=True) as connection:
+        ledger = Ledger(trust_settings(), warehouse, connection)
         found = [
-            mending_commands(connection, warehouse, settings, TRUST, COMPANY, days, verb=verb)
+            mending_commands(ledger, TRUST, COMPANY, days, verb)
             for days, verb in ((DAYS, "backfill"), ([*DAYS, today], "backfill"), (DAYS, "replay"))
         ]
     assert found == [

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from dagster_project.cli.main import warehouse as command
+from dagster_project.model.check_outcome import MONTH_ADDS_UP
 from dagster_project.model.window import each_day
 from dagster_project.orchestration import alarms
-from dagster_project.orchestration.names import MONTH_ADDS_UP
 from tests.support.nights import ONE_NIGHT, QUIET, Nights
 from tests.support.operating import feed_of
 from tests.support.reconciling import (

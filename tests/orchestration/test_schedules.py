@@ -8,7 +8,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from dagster_project.orchestration.names import MONTH_ADDS_UP
+from dagster_project.model.check_outcome import MONTH_ADDS_UP
 from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import PostgresServer

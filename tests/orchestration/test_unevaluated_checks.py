@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionResolvedStatus as Status,
 )
 
-from dagster_project.orchestration.names import MONTH_ADDS_UP
+from dagster_project.model.check_outcome import MONTH_ADDS_UP
 from tests.support.nights import QUIET, Nights, days
 from tests.support.reconciling import reconcile
 

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from dagster_project.model.check_outcome import MONTH_ADDS_UP
 from dagster_project.model.window import each_day
-from dagster_project.orchestration.names import MONTH_ADDS_UP, reconcile_job_name
+from dagster_project.orchestration.names import reconcile_job_name
 from tests.support.nights import QUIET, Nights
 from tests.support.operating import feed_of
 

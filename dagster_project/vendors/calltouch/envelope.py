@@ -24,6 +24,7 @@ from dagster_project.errors import (
 )
 from dagster_project.text.raw_json import stray_text
 from dagster_project.text.scrub import quote_text
+from dagster_project.text.wording import shorten
 from dagster_project.transport.exchange import Reply, Transient
 from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotJson, NotSmsPage, decode_page
 
@@ -185,8 +186,7 @@ def _describe_violations(data: dict[str, Any]) -> str:
         for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, dict)
     ]
-    more = f" and {len(told) - VIOLATIONS_SHOWN} more" if len(told) > VIOLATIONS_SHOWN else ""
-    return ", ".join(told[:VIOLATIONS_SHOWN]) + more or "no reason is given"
+    return ", ".join(shorten(told, VIOLATIONS_SHOWN)) or "no reason is given"
 
 
 def _describe_api_error(data: dict[str, Any]) -> str:
