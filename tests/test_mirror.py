@@ -54,6 +54,7 @@ TESTED_IN = {
     "privacy/rekey.py": "cli/test_rekey.py",
     "privacy/subject.py": "cli/test_subject.py",
     "warehouse/labels.py": "bi/test_labels.py",
+    "warehouse/ledger/held_days.py": "pipeline/test_commit.py",
     "warehouse/ledger/load_receipts.py": "warehouse/load/test_window_load.py",
     "warehouse/ledger/prune.py": "orchestration/test_retention.py",
     "warehouse/load/existing_rows.py": "warehouse/load/test_window_load.py",

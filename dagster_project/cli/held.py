@@ -12,7 +12,7 @@ from dagster_project.cli.console import new_console
 from dagster_project.orchestration import services
 from dagster_project.text.remedies import accept_options
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.ledger.load_receipts import HeldDay, held_days
+from dagster_project.warehouse.ledger.held_days import HeldDay, held_days
 
 
 def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> int:

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from dagster_project.monitoring.alarm import SELECT, WRITTEN, Alarm, Pair
 from dagster_project.monitoring.alarm_queue import queue
 from dagster_project.text.scrub import hide_secrets, scrub_text
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.queries import fetch_row
+from dagster_project.warehouse.queries import fetch_as, fetch_row
 
 WITHOUT_DAYS_OPEN_FOR = timedelta(hours=36)
 _INSERT = sql.SQL(
@@ -197,9 +196,9 @@ def excused_checks(connection: Connection) -> set[tuple[str, str, str, date]]:
 
 def open_alarms(connection: Connection, limit: int = 50) -> list[Alarm]:
     """What is not over, newest first."""
-    with connection.cursor(row_factory=class_row(Alarm)) as cursor:
-        cursor.execute(
-            SELECT + sql.SQL(" WHERE resolved_at IS NULL ORDER BY alarm_id DESC LIMIT %s"),
-            (limit,),
-        )
-        return cursor.fetchall()
+    return fetch_as(
+        connection,
+        Alarm,
+        SELECT + sql.SQL(" WHERE resolved_at IS NULL ORDER BY alarm_id DESC LIMIT %s"),
+        (limit,),
+    )

@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Final
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from dagster_project.monitoring.alarm import HISTORY, SELECT, Alarm
 from dagster_project.text.scrub import scrub_text
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_as
 
 FIRST_PAUSE_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 3600
@@ -106,18 +106,18 @@ def _next_message(connection: Connection, channel: str) -> list[Alarm]:
     ).fetchone()
     if first is None:
         return []
-    with connection.cursor(row_factory=class_row(Alarm)) as cursor:
-        cursor.execute(
-            SELECT
-            + sql.SQL(
-                " WHERE alarm_id IN (SELECT d.alarm_id FROM ops.alarm_delivery d"
-                " JOIN ops.alarm a USING (alarm_id) WHERE d.channel = %s AND a.told_with = %s"
-                " AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
-                " ORDER BY d.alarm_id LIMIT 1000 FOR UPDATE OF d SKIP LOCKED) ORDER BY alarm_id"
-            ),
-            (channel, first[0]),
-        )
-        return cursor.fetchall()
+    return fetch_as(
+        connection,
+        Alarm,
+        SELECT
+        + sql.SQL(
+            " WHERE alarm_id IN (SELECT d.alarm_id FROM ops.alarm_delivery d"
+            " JOIN ops.alarm a USING (alarm_id) WHERE d.channel = %s AND a.told_with = %s"
+            " AND d.delivered_at IS NULL AND d.given_up_at IS NULL"
+            " ORDER BY d.alarm_id LIMIT 1000 FOR UPDATE OF d SKIP LOCKED) ORDER BY alarm_id"
+        ),
+        (channel, first[0]),
+    )
 
 
 def _note_failure(connection: Connection, channel: str, ids: list[int], failure: str) -> None:

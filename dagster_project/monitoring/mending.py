@@ -13,8 +13,8 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.window import Account
 from dagster_project.text.remedies import Verb, load_commands
 from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
+from dagster_project.warehouse.ledger.held_days import held_days
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
 
@@ -47,7 +47,7 @@ def mending_commands(
     """
     held = {
         one.day: tuple(one.kinds)
-        for one in load_receipts.held_days(ledger.connection, feed.source, account.label)
+        for one in held_days(ledger.connection, feed.source, account.label)
     }
     if verb == "backfill":
         store, today = WarehouseStore(ledger.warehouse), clock.today(account.time_zone)

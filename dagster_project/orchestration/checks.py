@@ -35,8 +35,7 @@ from dagster_project.orchestration.names import ACCOUNT
 from dagster_project.pipeline import day_checks
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.ledger import load_receipts
-from dagster_project.warehouse.ledger.load_receipts import HeldDay
+from dagster_project.warehouse.ledger.held_days import HeldDay, held_days
 
 _DESCRIPTIONS = {
     COMPLETE: "Every record that the vendor counts was received, and is loaded or in ops.rejected_record.",
@@ -150,7 +149,7 @@ def _held_of(
 ) -> Mapping[date, list[HeldDay]]:
     """By day what is held, of any account: a run narrowed to the others does not hide it."""
     found: dict[date, list[HeldDay]] = defaultdict(list)
-    for one in load_receipts.held_days(connection, source, days=days):
+    for one in held_days(connection, source, days=days):
         found[one.day].append(one)
     return found
 

@@ -139,8 +139,7 @@ def dead_runs(
     ``grace`` spares runs that have just been started and are about to take their lock, and all of them
     for as long after a start of the server.
     """
-    since = connection.execute("SELECT clock_timestamp() - pg_postmaster_start_time()").fetchone()
-    if since is None or since[0] < grace:
+    if fetch_value(connection, "SELECT clock_timestamp() - pg_postmaster_start_time()") < grace:
         return []
     begun = _untouched(instance, _ALIVE, grace)
     return [run for run in begun if is_over(connection, run.run_id)]

@@ -158,8 +158,7 @@ def _hand_over(connection: Connection) -> None:
             "ALTER DATABASE {database} OWNER TO {dagster}",
         ),
     ):
-        row = connection.execute(wanting.encode(), {"owner": DAGSTER}).fetchone()
-        if row and row[0]:
+        if fetch_value(connection, wanting.encode(), {"owner": DAGSTER}):
             connection.execute(sql.SQL(statement).format(**names))
     for (table,) in connection.execute(STRANGERS, {"owner": DAGSTER}).fetchall():
         give = sql.SQL("ALTER TABLE public.{} OWNER TO {}")

@@ -26,6 +26,7 @@ from dagster_project.pipeline.privacy_rules import encode_rows, redact_response
 from dagster_project.pipeline.settlement import is_settled
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import check_outcomes, extractions, load_receipts, responses
+from dagster_project.warehouse.ledger.held_days import hold_day
 from dagster_project.warehouse.load.day_counts import rejected_figures
 from dagster_project.warehouse.load.day_figures import (
     Figure,
@@ -208,7 +209,7 @@ def _hold_days(
     changes = {day: compare_figures(existing[day], held[day].figures) for day in days}
     for day in days:
         one = held[day]
-        load_receipts.hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
+        hold_day(connection, load.extraction, day, one.why, one.kinds, changes[day])
         outcome = CheckOutcome(HELD, False, "error", f"a newer answer is held: it {one.why}")
         check_outcomes.write_refused(connection, source, account, [day], outcome)
     spans = [days] if load.lock_whole else _spans_of_kinds(held)

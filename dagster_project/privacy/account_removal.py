@@ -30,6 +30,7 @@ from dagster_project.warehouse.ledger.prune import delete_responses
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import account_condition
 from dagster_project.warehouse.marts import Mask
+from dagster_project.warehouse.queries import fetch_value
 
 Report = Callable[[str], None]
 
@@ -108,7 +109,7 @@ def _count_rows(connection: Connection, data: AccountData) -> int:
     query = sql.SQL("SELECT count(*) FROM warehouse.{} WHERE {}").format(
         sql.Identifier(data.table.name), data.of_account
     )
-    return _number(connection, query)
+    return int(fetch_value(connection, query))
 
 
 def _count_responses(connection: Connection, data: AccountData) -> int:
@@ -116,12 +117,7 @@ def _count_responses(connection: Connection, data: AccountData) -> int:
         "SELECT count(*) FROM raw.response JOIN ops.extraction USING (extraction_id)"
         " WHERE source = {} AND account = {}"
     ).format(*map(sql.Literal, data.names))
-    return _number(connection, query)
-
-
-def _number(connection: Connection, query: sql.Composed) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row is not None else 0
+    return int(fetch_value(connection, query))
 
 
 def _call_marts(connection: Connection, data: AccountData, *, only_count: bool) -> Counter[str]:

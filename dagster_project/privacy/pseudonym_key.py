@@ -11,6 +11,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.server import embedded
 
 
@@ -32,8 +33,8 @@ def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) ->
         connection.execute(
             "INSERT INTO ops.pii_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (mark,)
         )
-        row = connection.execute("SELECT fingerprint FROM ops.pii_key").fetchone()
-    if row is None or row[0] != mark:
+        known = fetch_value(connection, "SELECT fingerprint FROM ops.pii_key")
+    if known != mark:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
             hint=remedies.RESTORE_KEY,

@@ -49,12 +49,13 @@ def hold_rules(connection: Connection, account: Account, secret: str) -> Iterato
     try:
         refuse_while_rekeying(connection)
         master = master_key(connection, secret)
-        row = connection.execute(
+        last = fetch_value(
+            connection,
             "SELECT max(day) FROM ops.day_state WHERE source = %s AND account = %s"
             " AND reduced_at IS NOT NULL",
             (account.source, account.label),
-        ).fetchone()
-        reduced = row[0] + ONE_DAY if row is not None and row[0] is not None else date.min
+        )
+        reduced = last + ONE_DAY if last else date.min
         yield Rules(stored_list(connection, master), reduced, reduction_key(master))
     finally:
         if not connection.closed:
@@ -207,8 +208,8 @@ def master_key(connection: Connection, secret: str) -> bytes:
 
 def sealed_key(connection: Connection) -> bytes | None:
     """The sealed master key in the database; None: not created yet."""
-    row = connection.execute("SELECT sealed_key FROM ops.privacy").fetchone()
-    return None if row is None or row[0] is None else bytes(row[0])
+    sealed = fetch_value(connection, "SELECT sealed_key FROM ops.privacy")
+    return None if sealed is None else bytes(sealed)
 
 
 def reduction_key(master: bytes) -> bytes:

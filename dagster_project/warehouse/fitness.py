@@ -50,10 +50,9 @@ def refuse_other_encodings(connection: Connection, setting: str = "WAREHOUSE_URL
 def clock_difference(connection: Connection) -> tuple[float, float]:
     """By how many seconds the database's real clock is ahead of this host's, and the margin of error."""
     before = time.time()
-    row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    clock = fetch_value(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")
     after = time.time()
-    assert row is not None
-    return row[0] - (before + after) / 2, (after - before) / 2
+    return clock - (before + after) / 2, (after - before) / 2
 
 
 def clock_warning(connection: Connection) -> str | None:

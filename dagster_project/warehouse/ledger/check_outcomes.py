@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from psycopg.rows import class_row
-
 from dagster_project.model.check_outcome import CheckOutcome, Severity
 from dagster_project.model.receipt import Receipt
 from dagster_project.text.scrub import hide_secrets, scrub_text
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.queries import fetch_as
 
 _UPSERT = (
     "INSERT INTO ops.check_outcome AS o (source, account, day, check_name, passed, severity, said,"
@@ -88,11 +87,11 @@ def failing_checks(
     connection: Connection, source: str | None = None, account: str | None = None
 ) -> list[FailingCheck]:
     """Checks that do not pass: all of them, or of a source, or an account; oldest day first."""
-    with connection.cursor(row_factory=class_row(FailingCheck)) as cursor:
-        cursor.execute(
-            "SELECT source, account, day, check_name, severity, said, causes FROM ops.check_outcome"
-            " WHERE NOT passed AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
-            " ORDER BY day, account, check_name",
-            (source, account),
-        )
-        return cursor.fetchall()
+    return fetch_as(
+        connection,
+        FailingCheck,
+        "SELECT source, account, day, check_name, severity, said, causes FROM ops.check_outcome"
+        " WHERE NOT passed AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
+        " ORDER BY day, account, check_name",
+        (source, account),
+    )

@@ -138,8 +138,9 @@ def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> 
 
 def reduced_before(connection: Connection, extraction: Extraction) -> date | None:
     """The day before which the extraction's stored responses were reduced; None: they were not."""
-    row = connection.execute(
+    found: date | None = fetch_value(
+        connection,
         "SELECT reduced_before FROM ops.extraction WHERE extraction_id = %s",
         (extraction.extraction_id,),
-    ).fetchone()
-    return None if row is None else row[0]
+    )
+    return found

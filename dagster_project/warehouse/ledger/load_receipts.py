@@ -6,22 +6,21 @@ do.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from psycopg import sql
-from psycopg.rows import class_row
 
-from dagster_project import clock
-from dagster_project.model.receipt import DayState, Extraction, Receipt
+from dagster_project.model.receipt import DayState, Receipt
 from dagster_project.model.window import Account, Window
-from dagster_project.text.remedies import accept_hint, load_command
+from dagster_project.text.remedies import load_command
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
+from dagster_project.warehouse.queries import fetch_as
 
 REJECTED_UNDATED = "rejected_undated"
 """In a receipt's notes: the same of records of its window that have no day."""
@@ -62,14 +61,15 @@ def day_states(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> dict[date, DayState]:
     """The state of each of these days that was ever loaded."""
-    with connection.cursor(row_factory=class_row(DayState)) as cursor:
-        cursor.execute(
-            "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
-            " rows_final, checksum, settled, held FROM ops.day_state"
-            " WHERE source = %s AND account = %s AND day = ANY(%s)",
-            (source, account, list(days)),
-        )
-        return {state.day: state for state in cursor}
+    states = fetch_as(
+        connection,
+        DayState,
+        "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
+        " rows_final, checksum, settled, held FROM ops.day_state"
+        " WHERE source = %s AND account = %s AND day = ANY(%s)",
+        (source, account, list(days)),
+    )
+    return {state.day: state for state in states}
 
 
 def write_receipts(
@@ -193,101 +193,33 @@ def days_of_other_zones(connection: Connection, account: Account) -> list[tuple[
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldDay:
-    """A day whose newer answer is held. ``kinds`` are the options that accept it, as in
-    ``--accept-shrink``; ``figures`` has, by name, the current value and the one after accepting it."""
-
-    source: str
-    account: str
-    day: date
-    why: str
-    kinds: Sequence[str]
-    extraction_id: int | None
-    held_at: datetime | None
-    figures: Mapping[str, Sequence[int | str]]
-
-    @property
-    def hint(self) -> str:
-        """How to look at it, and the command that accepts it."""
-        return accept_hint(self.source, self.account, self.day, self.day, self.kinds)
-
-    @property
-    def take_command(self) -> str:
-        return load_command(self.source, self.account, self.day, self.day, accept=self.kinds)
-
-
-def hold_day(
-    connection: Connection,
-    extraction: Extraction,
-    day: date,
-    why: str,
-    kinds: Sequence[str],
-    figures: Mapping[str, Sequence[int | str]],
-) -> None:
-    """Note that the day's newer answer is held, and what accepting it would change."""
-    connection.execute(
-        "UPDATE ops.day_state SET held = %s, held_kinds = %s, held_extraction_id = %s,"
-        " held_at = clock_timestamp() + %s, held_figures = %s"
-        " WHERE source = %s AND account = %s AND day = %s",
-        (
-            why,
-            list(kinds),
-            extraction.extraction_id,
-            clock.shift(),
-            json.dumps(figures, ensure_ascii=True),
-            extraction.source,
-            extraction.account,
-            day,
-        ),
-    )
-
-
-def held_days(
-    connection: Connection,
-    source: str | None = None,
-    account: str | None = None,
-    days: Collection[date] | None = None,
-) -> list[HeldDay]:
-    """Days of which a newer answer is held back: all, or of a source, an account, some days."""
-    wanted = None if days is None else list(days)
-    rows = connection.execute(
-        "SELECT source, account, day, held, coalesce(held_kinds, '{shrink}'), held_extraction_id,"
-        " held_at, coalesce(held_figures, '{}') FROM ops.day_state WHERE held IS NOT NULL"
-        " AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
-        " AND (%s::date[] IS NULL OR day = ANY(%s)) ORDER BY source, account, day",
-        (source, account, wanted, wanted),
-    ).fetchall()
-    return [HeldDay(*row) for row in rows]
-
-
 def committed_by_runs(
     connection: Connection, source: str, run_ids: Sequence[str]
 ) -> Mapping[tuple[str, date], Receipt]:
     """The last receipt of each account and day that one of these runs committed."""
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT DISTINCT ON (account, day) {} FROM ops.load_receipt"
-            " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC"
-        ).format(_RECEIPT),
-        (source, list(run_ids)),
-    ).fetchall()
-    return {(row[1], row[2]): _build_receipt(row) for row in rows}
+    query = sql.SQL(
+        "SELECT DISTINCT ON (account, day) {} FROM ops.load_receipt"
+        " WHERE source = %s AND run_id = ANY(%s) ORDER BY account, day, receipt_id DESC"
+    ).format(_RECEIPT)
+    found = fetch_as(connection, Receipt, query, (source, list(run_ids)))
+    return {(receipt.account, receipt.day): receipt for receipt in found}
+
+
+@dataclass(slots=True)
+class _ReceiptOfRun(Receipt):
+    run_id: str = ""
 
 
 def unreported(connection: Connection, source: str) -> dict[str, list[Receipt]]:
     """By run, the last receipt of each account and day that was not yet reported to Dagster."""
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT DISTINCT ON (account, day) {}, run_id FROM ops.load_receipt WHERE source = %s"
-            " AND reported_at IS NULL AND run_id IS NOT NULL ORDER BY account, day, receipt_id DESC"
-        ).format(_RECEIPT),
-        (source,),
-    ).fetchall()
-    of_run: dict[str, list[Receipt]] = {}
-    for *row, run_id in rows:
-        of_run.setdefault(run_id, []).append(_build_receipt(tuple(row)))
-    return of_run
+    query = sql.SQL(
+        "SELECT DISTINCT ON (account, day) {}, run_id FROM ops.load_receipt WHERE source = %s"
+        " AND reported_at IS NULL AND run_id IS NOT NULL ORDER BY account, day, receipt_id DESC"
+    ).format(_RECEIPT)
+    by_run: dict[str, list[Receipt]] = defaultdict(list)
+    for receipt in fetch_as(connection, _ReceiptOfRun, query, (source,)):
+        by_run[receipt.run_id].append(receipt)
+    return by_run
 
 
 def mark_reported(connection: Connection, receipts: Sequence[Receipt]) -> None:
@@ -322,29 +254,24 @@ def read_receipts(
     connection: Connection, source: str, account: str, days: Sequence[date]
 ) -> list[Receipt]:
     """Read the current receipts of these days."""
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
-            " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))"
-        ).format(_RECEIPT),
-        (source, account, list(days)),
-    ).fetchall()
-    return [_build_receipt(row) for row in rows]
+    query = sql.SQL(
+        "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+        " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))"
+    ).format(_RECEIPT)
+    return fetch_as(connection, Receipt, query, (source, account, list(days)))
 
 
 def read_receipts_of_days(
     connection: Connection, source: str, days: Mapping[str, date]
 ) -> dict[str, list[Receipt]]:
     """The receipts that stand for a day of each account, by account."""
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
-            " FROM ops.day_state JOIN unnest(%s::text[], %s::date[]) AS asked (account, day)"
-            " USING (account, day) WHERE source = %s)"
-        ).format(_RECEIPT),
-        (list(days), list(days.values()), source),
-    )
-    return {receipt.account: [receipt] for receipt in map(_build_receipt, rows)}
+    query = sql.SQL(
+        "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+        " FROM ops.day_state JOIN unnest(%s::text[], %s::date[]) AS asked (account, day)"
+        " USING (account, day) WHERE source = %s)"
+    ).format(_RECEIPT)
+    found = fetch_as(connection, Receipt, query, (list(days), list(days.values()), source))
+    return {receipt.account: [receipt] for receipt in found}
 
 
 def newest_of_months(
@@ -361,15 +288,8 @@ def newest_of_months(
     return {(account, month): receipt_id for account, month, receipt_id in rows}
 
 
-_RECEIPT_COLUMNS = (
-    *("source", "account", "day", "extraction_id", "observed_at", "is_replay"),
-    *("rows_received", "rows_inserted", "rows_updated", "rows_deleted", "rows_unchanged"),
-    *("rows_rejected", "rows_final", "checksum", "notes", "receipt_id"),
-)
-_RECEIPT = sql.SQL(", ").join(map(sql.Identifier, _RECEIPT_COLUMNS))
-
-
-def _build_receipt(row: tuple[Any, ...]) -> Receipt:
-    values = dict(zip(_RECEIPT_COLUMNS, row, strict=True))
-    values["notes"] = values["notes"] or {}
-    return Receipt(**values, already_there=True)
+_RECEIPT = sql.SQL(
+    "source, account, day, extraction_id, observed_at, is_replay, rows_received, rows_inserted,"
+    " rows_updated, rows_deleted, rows_unchanged, rows_rejected, rows_final, checksum,"
+    " coalesce(notes, '{{}}') AS notes, receipt_id, true AS already_there"
+).format()

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from psycopg.rows import class_row
-
 from dagster_project import clock
 from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.queries import fetch_value
+from dagster_project.warehouse.queries import fetch_as, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +67,14 @@ def withdraw(connection: Connection, account: Account, first: date, last: date) 
 
 def requested_backfills(connection: Connection, source: str, account: str) -> list[BackfillRequest]:
     """The backfill requests that were not withdrawn, oldest first."""
-    with connection.cursor(row_factory=class_row(BackfillRequest)) as cursor:
-        cursor.execute(
-            "SELECT wanted_id, source, account, first_day, last_day, asked_at"
-            " FROM ops.wanted_range WHERE source = %s AND account = %s AND withdrawn_at IS NULL"
-            " ORDER BY wanted_id",
-            (source, account),
-        )
-        return cursor.fetchall()
+    return fetch_as(
+        connection,
+        BackfillRequest,
+        "SELECT wanted_id, source, account, first_day, last_day, asked_at"
+        " FROM ops.wanted_range WHERE source = %s AND account = %s AND withdrawn_at IS NULL"
+        " ORDER BY wanted_id",
+        (source, account),
+    )
 
 
 def count_requested_left(
@@ -97,11 +95,12 @@ def count_requested_left(
 
 def started_on(connection: Connection, account: Account) -> date | None:
     """The first day that is owed without a request: the day before the account's first load."""
-    row = connection.execute(
+    first: datetime | None = fetch_value(
+        connection,
         "SELECT first_observed_at FROM ops.account_start WHERE source = %s AND account = %s",
         (account.source, account.label),
-    ).fetchone()
-    return None if row is None else row[0].astimezone(account.time_zone).date() - ONE_DAY
+    )
+    return None if first is None else first.astimezone(account.time_zone).date() - ONE_DAY
 
 
 def failed_ranges(connection: Connection, account: Account) -> list[tuple[date, date]]:

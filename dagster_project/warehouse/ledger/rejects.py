@@ -21,6 +21,7 @@ from dagster_project.text.sanitize import sanitize
 from dagster_project.text.scrub import hide_secrets
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.load_receipts import REJECTED_UNDATED
+from dagster_project.warehouse.queries import fetch_as
 
 FORMS_SHOWN: Final = 2
 
@@ -125,13 +126,15 @@ def rejected_days(
 
     Without names: all sources or accounts. If days are named, records without a day are left out.
     """
-    rows = connection.execute(
-        "SELECT source, account, day, reason, sum(times_in_window)::bigint, max(last_seen_at),"
-        f" max(last_extraction_id){_OPEN_REJECTS} GROUP BY 1, 2, 3, 4"
+    return fetch_as(
+        connection,
+        RejectedDay,
+        "SELECT source, account, day, reason, sum(times_in_window)::bigint AS records,"
+        " max(last_seen_at) AS last_seen_at, max(last_extraction_id) AS extraction_id"
+        f"{_OPEN_REJECTS} GROUP BY 1, 2, 3, 4"
         " ORDER BY source, account, day DESC NULLS FIRST, 5 DESC, reason",
         _query_values(sources, accounts, first, last),
     )
-    return [RejectedDay(*row) for row in rows]
 
 
 def rejected_originals(

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.schema.migration_files import SqlFile
 
 Connection = psycopg.Connection[Any]
@@ -14,8 +15,7 @@ Connection = psycopg.Connection[Any]
 
 def read_applied(connection: Connection) -> dict[str, str]:
     """Read the checksum of each applied file, by revision; empty for a database without a schema."""
-    found = connection.execute("SELECT to_regclass('ops.migration')").fetchone()
-    if found is None or found[0] is None:
+    if fetch_value(connection, "SELECT to_regclass('ops.migration')") is None:
         return {}
     rows = connection.execute("SELECT revision, sha256 FROM ops.migration ORDER BY revision")
     return {str(revision): str(sha256) for revision, sha256 in rows}

@@ -23,6 +23,7 @@ from dagster_project.text import remedies
 from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
 from dagster_project.warehouse.fitness import refuse_unfit
 from dagster_project.warehouse.pg_errors import describe
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.session import ENCODING
 
 Connection = psycopg.Connection[Any]
@@ -139,8 +140,7 @@ def _make_database(
 def _create_database(connection: Connection, name: str) -> sql.Composed:
     """In UTF-8, also on a server whose own template is not."""
     query = "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template1'"
-    row = connection.execute(query).fetchone()
-    is_usual = row is not None and row[0] == ENCODING
+    is_usual = fetch_value(connection, query) == ENCODING
     other = f" TEMPLATE template0 ENCODING '{ENCODING}' LOCALE 'C'"
     return sql.SQL("CREATE DATABASE {}" + ("" if is_usual else other)).format(sql.Identifier(name))
 
@@ -148,8 +148,7 @@ def _create_database(connection: Connection, name: str) -> sql.Composed:
 def _revoke_public(connection: Connection, database: str) -> None:
     """Only the owner and who is granted it may connect; left as it is where we may not say so."""
     query = "SELECT has_database_privilege('public', %s, 'CONNECT, TEMPORARY')"
-    row = connection.execute(query, (database,)).fetchone()
-    if row is None or not row[0]:
+    if not fetch_value(connection, query, (database,)):
         return
     revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
     try:
@@ -160,12 +159,11 @@ def _revoke_public(connection: Connection, database: str) -> None:
 
 def _may_sign_in(connection: Connection, name: str, password: SecretStr) -> bool:
     """Whether this password is set already; unknown, and so no, where only a superuser may look."""
-    readable = connection.execute("SELECT has_table_privilege('pg_authid', 'SELECT')").fetchone()
-    if readable is None or not readable[0]:
+    if not fetch_value(connection, "SELECT has_table_privilege('pg_authid', 'SELECT')"):
         return False
     query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
-    row = connection.execute(query, (name,)).fetchone()
-    return row is not None and _matches_verifier(password.get_secret_value(), str(row[0]))
+    verifier = fetch_value(connection, query, (name,))
+    return verifier is not None and _matches_verifier(password.get_secret_value(), str(verifier))
 
 
 def _set_password(connection: Connection, name: str, password: SecretStr) -> None:
@@ -219,8 +217,7 @@ def _grant_roles(connection: Connection, warehouse: Warehouse) -> None:
             "ALTER DATABASE {storage} OWNER TO {dagster}",
         ),
     ):
-        row = connection.execute(wanting.encode(), names).fetchone()
-        if row and row[0]:
+        if fetch_value(connection, wanting.encode(), names):
             identifiers = {key: sql.Identifier(name) for key, name in names.items()}
             connection.execute(sql.SQL(statement).format(**identifiers))
     for name in (APP, DAGSTER):
@@ -230,8 +227,7 @@ def _grant_roles(connection: Connection, warehouse: Warehouse) -> None:
 def _let_use_reserved(connection: Connection, name: str) -> None:
     """Connections that readers cannot take (PostgreSQL 16 and later); what may not be given is left."""
     wanting = "SELECT NOT pg_has_role(%s, to_regrole('pg_use_reserved_connections'), 'USAGE')"
-    row = connection.execute(wanting, (name,)).fetchone()
-    if row and row[0]:
+    if fetch_value(connection, wanting, (name,)):
         grant = sql.SQL("GRANT pg_use_reserved_connections TO {} WITH INHERIT TRUE")
         with suppress(InsufficientPrivilege), connection.transaction():
             connection.execute(grant.format(sql.Identifier(name)))

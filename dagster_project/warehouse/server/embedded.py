@@ -20,6 +20,7 @@ import psycopg
 from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError, TryLater
+from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.server.cluster import SUPERUSER, Cluster, Postmaster, StartFailed
 from dagster_project.warehouse.server.home import (
     hold_home,
@@ -236,8 +237,7 @@ class _ServerManager:
                 connect_timeout=10,
             ) as connection,
         ):
-            row = connection.execute("SHOW data_directory").fetchone()
-            if row and Path(str(row[0])) == self.cluster.data:
+            if Path(fetch_value(connection, "SHOW data_directory")) == self.cluster.data:
                 return
         data = self.cluster.data
         raise SettingsError(
