@@ -5,7 +5,10 @@ AS $$
 BEGIN
     PERFORM mart.write_month(
         for_site, for_month,
-        ARRAY(SELECT f FROM mart.count_frequency(for_site, for_month) f),
+        coalesce(
+            CASE WHEN for_site = 0 THEN mart.frequency_of_only_site(for_month) END,
+            ARRAY(SELECT f FROM mart.count_frequency(for_site, for_month) f)
+        ),
         CASE WHEN for_site <> 0 THEN ARRAY(SELECT b FROM mart.count_bad_numbers(for_site, for_month) b) END
     );
     IF for_site <> 0 THEN

@@ -119,6 +119,46 @@ def test_marts_equal_plain_counting_after_loads_reloads_and_losses(
     assert readers.one(apart)
 
 
+def test_people_of_all_sites_are_as_counting_gives_them_whether_one_site_has_rows_or_several(
+    loads: Loads, people: People
+) -> None:
+    stands = "SELECT * FROM mart.sms_frequency WHERE site_id = 0"
+    counted = "SELECT * FROM mart.count_frequency(0, '2024-04-01') UNION SELECT * FROM mart.count_frequency(0, '2024-05-01')"
+
+    def is_taken_over() -> bool:
+        with loads.warehouse.connect_admin() as connection:
+            [(answer,)] = connection.execute(
+                "SELECT mart.frequency_of_only_site('2024-04-01') IS NOT NULL"
+            ).fetchall()
+        return bool(answer)
+
+    def see_all_sites() -> set[tuple[Any, ...]]:
+        loads.count_months()
+        with loads.warehouse.connect_admin() as connection:
+            found = set(connection.execute(stands).fetchall())
+            assert found == set(connection.execute(counted).fetchall())
+        return found
+
+    sale, code = ([sms(phone, text) for phone in people(20)] for text in ("Скидка 5%", "Код: 1234"))
+    loads.sms(date(2024, 4, 30), sale + code)
+    loads.sms(date(2024, 5, 1), sale[:7])
+    of_one = see_all_sites()
+    assert is_taken_over()
+    with loads.warehouse.connect_admin() as connection:
+        line = f"{masked_id(sale)},Sale,promotion,spring"
+        labels.load_labels(connection, ["template_id,label,category,campaign", line])
+    assert {row[3] for row in see_all_sites() - of_one} == {"campaign"}
+    loads.sms(NEXT, [sms(phone, "Скидка 5%") for phone in people(25)], 202)
+    of_two = see_all_sites()
+    assert not is_taken_over()
+    loads.sms(NEXT, [], 202)
+    assert see_all_sites() != of_two
+
+
+def masked_id(rows: list[dict[str, Any]]) -> str:
+    return pseudonym(masked(rows[0]["message"]))
+
+
 def versions(loads: Loads) -> list[tuple[Any, ...]]:
     """Where and by which transaction each row of the marts was written."""
     tables = ("sms_day", "sms_hour", "sms_maturity", "sms_reach", "sms_bad_numbers",
