@@ -1,6 +1,7 @@
 -- Who was sent how many SMS, counted in one pass: a row for each recipient and template, a column for each
--- week; as rows of weeks it took twice as long. What counts is in a function of its own that RETURNs QUERY: nothing
--- else of PL/pgSQL may use parallel workers. Site 0: all sites.
+-- week; as rows of weeks it took twice as long. Recipients who were sent alike are counted before their periods
+-- are told apart: one by one that took a third of the time. What counts is in a function of its own that
+-- RETURNs QUERY: nothing else of PL/pgSQL may use parallel workers. Site 0: all sites.
 CREATE OR REPLACE FUNCTION mart.count_frequency(for_site bigint, for_month date)
 RETURNS SETOF mart.sms_frequency
 LANGUAGE plpgsql STABLE
@@ -51,14 +52,17 @@ BEGIN
         UNION ALL
         SELECT 'template', template_id::text, month, week_0, week_1, week_2, week_3, week_4, week_5
         FROM had WHERE for_site <> 0
+    ), alike AS (
+        SELECT dimension, member, month, week_0, week_1, week_2, week_3, week_4, week_5, count(*) AS recipients
+        FROM whoever GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ), counted AS (
-        SELECT v.period, v.period_start, w.dimension, w.member, least(v.sent, 5) AS frequency,
-            count(*) AS recipients, sum(v.sent) AS messages
-        FROM whoever w CROSS JOIN LATERAL (VALUES
-            ('month', for_month, w.month), ('week', first_week, w.week_0),
-            ('week', first_week + 7, w.week_1), ('week', first_week + 14, w.week_2),
-            ('week', first_week + 21, w.week_3), ('week', first_week + 28, w.week_4),
-            ('week', first_week + 35, w.week_5)
+        SELECT v.period, v.period_start, a.dimension, a.member, least(v.sent, 5) AS frequency,
+            sum(a.recipients) AS recipients, sum(a.recipients * v.sent) AS messages
+        FROM alike a CROSS JOIN LATERAL (VALUES
+            ('month', for_month, a.month), ('week', first_week, a.week_0),
+            ('week', first_week + 7, a.week_1), ('week', first_week + 14, a.week_2),
+            ('week', first_week + 21, a.week_3), ('week', first_week + 28, a.week_4),
+            ('week', first_week + 35, a.week_5)
         ) v (period, period_start, sent)
         WHERE v.sent > 0 GROUP BY 1, 2, 3, 4, 5
     )
