@@ -26,9 +26,11 @@ from dagster_project.model.batch import RowEncoder
 from dagster_project.model.copy_binary import NULL, encode
 from dagster_project.model.feed import Feed
 from dagster_project.model.window import each_day
-from dagster_project.orchestration import build, launch, report, services
+from dagster_project.orchestration import build, launch, report
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.nights import plan_night
+from dagster_project.orchestration.storage import make_storage
+from dagster_project.pipeline import services
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TemplateMemory
 from dagster_project.vendors.calltouch.rows import to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -72,7 +74,7 @@ class Product:
 
     def __init__(self) -> None:
         self.settings = services.settings()
-        self.instance = opened_instance(self.settings, services.ready_warehouse())
+        self.instance = opened_instance(self.settings, services.ready_warehouse(make_storage))
         self.feeds = {feed.source: feed for feed in FEEDS}
         self.definitions = build.definitions_of(self.settings)
         self.is_bare = False

@@ -34,6 +34,7 @@ TESTED_IN = {
     "cli/options.py": "cli/test_main.py",
     "cli/program.py": "cli/test_main.py",
     "cli/scope.py": "cli/test_main.py",
+    "cli/logins.py": "docker/test_inside.py",
     "cli/server.py": "cli/test_main.py",
     "cli/set_up.py": "cli/test_demo.py",
     "cli/stack.py": "docker/test_inside.py",

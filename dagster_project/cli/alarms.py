@@ -17,7 +17,7 @@ from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_delivery import channels, title_of
 from dagster_project.monitoring.check_alarms import check_alarms, note_alarms
 from dagster_project.monitoring.mending import Ledger
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import join_commands
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection

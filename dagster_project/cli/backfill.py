@@ -18,13 +18,14 @@ from dagster_project.cli.console import WIDTH
 from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.cli.progress import Progress
 from dagster_project.cli.scope import check_days, chosen_feeds
+from dagster_project.cli.set_up import make_storage
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import each_day
 from dagster_project.monitoring.causes import cause_lines
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
 from dagster_project.text.day_runs import runs_of
@@ -192,7 +193,7 @@ def run(
         from dagster_project.orchestration.instance import opened_instance
 
     settings = services.settings()
-    warehouse = services.ready_warehouse()
+    warehouse = services.ready_warehouse(make_storage)
     services.refuse_unfit_server(warehouse)
     refuse_restored(warehouse)
     results = [] if results is None else results

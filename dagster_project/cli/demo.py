@@ -20,14 +20,14 @@ from time import monotonic
 import click
 
 from dagster_project.cli import backfill, labels, picture
-from dagster_project.cli.set_up import setting_up
+from dagster_project.cli.set_up import make_storage, setting_up
 from dagster_project.clock import CLOCK_FILE as SHIFT_FILE
 from dagster_project.config.environment import read_environment
 from dagster_project.config.known_names import is_setting
 from dagster_project.config.project import ENV_FILE, HOME
 from dagster_project.feeds import FEEDS
 from dagster_project.model.window import each_day
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.sandbox.names import accounts_csv, templates_csv
 from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.warehouse.server.home import (
@@ -91,7 +91,7 @@ def demo(*, days: int) -> int:
     with demo_environment() as (clock, sandbox):
         click.echo("starting Postgres and the vendor sandbox …", err=True)
         with setting_up() as steps:
-            services.ready_warehouse(steps.report)
+            services.ready_warehouse(make_storage, steps.report)
         if days > USUAL_DAYS and not (services.settings().home / ACCOUNTS_FILE).exists():
             play_evenings(clock, sandbox, days)
         results = []

@@ -28,8 +28,8 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_queue
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.findings import group_gaps, summarize
-from dagster_project.orchestration import services
 from dagster_project.orchestration.instance_checks import dagster
+from dagster_project.pipeline import services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint

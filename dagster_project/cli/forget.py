@@ -15,10 +15,11 @@ from pathlib import Path
 
 import click
 
+from dagster_project.cli.set_up import make_storage
 from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.privacy import Identity
-from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline import personal_data, services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import suppression_file
 from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report, preview
@@ -99,7 +100,7 @@ def export(file: Path) -> int:
 
 def opened_with_key() -> tuple[Warehouse, str]:
     """The warehouse, and the ``PII_HASH_KEY`` that it was loaded with."""
-    warehouse, key = services.ready_warehouse(), pii_hash_key(services.settings())
+    warehouse, key = services.ready_warehouse(make_storage), pii_hash_key(services.settings())
     check_fingerprint(warehouse, key)
     return warehouse, key
 

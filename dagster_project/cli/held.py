@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from dagster_project.cli.console import new_console
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import accept_options
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.held_days import HeldDay, held_days

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from dagster_project.cli.set_up import make_storage
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import labels as labelling
@@ -36,7 +37,7 @@ def take_files(files: Sequence[Path]) -> tuple[list[list[str]], int]:
         What changed, by file, and how many months were counted afresh.
     """
     texts = [_text(file) for file in files]
-    warehouse = services.ready_warehouse()
+    warehouse = services.ready_warehouse(make_storage)
     with (
         safe_errors("labelling"),
         warehouse.connect(autocommit=True, what="labels") as connection,

@@ -22,9 +22,9 @@ from prometheus_client.registry import Collector
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.monitoring.metrics import account_metrics, last_day_metrics, point_metrics
-from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.run_metrics import run_metrics
+from dagster_project.pipeline import services
 
 PATH = "/metrics"
 

@@ -19,7 +19,7 @@ from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window, each_day
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.due_days import expect_rows
 from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
 from dagster_project.text import remedies, wording

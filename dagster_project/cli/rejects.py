@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from dagster_project.cli.console import new_console
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.rejects import RejectedDay, rejected_days, rejected_originals
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import click
 
+from dagster_project.cli.set_up import make_storage
 from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.privacy.rekey import Keys
 from dagster_project.privacy.rekey import rekey as recompute
@@ -31,7 +32,7 @@ SHORTEST = 16
 
 def rekey(*, generate: bool) -> int:
     """Recompute; interrupted, it is finished by running it again with the same new key."""
-    settings, warehouse = services.settings(), services.ready_warehouse()
+    settings, warehouse = services.settings(), services.ready_warehouse(make_storage)
     refuse_restored(warehouse)
     old = pii_hash_key(settings)
     own = settings.embedded and settings.pii_hash_key is None

@@ -6,12 +6,13 @@ from collections import Counter
 
 import click
 
+from dagster_project.cli.set_up import make_storage
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import account_removal
 from dagster_project.privacy.account_removal import AccountData
@@ -38,7 +39,7 @@ def remove_account(*, source: str, account: str, dry_run: bool) -> int:
         _show(counts)
         click.echo(f"{source} {account}: {_total(counts)} would be removed. Nothing was changed.")
         return 0
-    warehouse = services.ready_warehouse()
+    warehouse = services.ready_warehouse(make_storage)
     with safe_errors("removing an account"):
         removed = account_removal.remove_account(
             warehouse, data, sms_mask(), lambda line: click.echo(line, err=True)

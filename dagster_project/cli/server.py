@@ -9,8 +9,9 @@ from datetime import datetime
 
 import click
 
+from dagster_project.cli.set_up import make_storage
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.text import remedies
 from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.dry_run import try_out
@@ -24,8 +25,6 @@ def migrate(*, dry_run: bool = False) -> int:
     """Apply what is pending, and say what was applied; ``dry_run``: what would be, and what that takes."""
     if dry_run:
         return _try_out()
-    from dagster_project.orchestration.storage import make_storage
-
     steps: list[str] = []
 
     def report(step: str) -> None:

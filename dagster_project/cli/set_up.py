@@ -1,13 +1,14 @@
-"""How a command tells of setting up a warehouse: one line for all migrations, not one each."""
+"""Setting up a warehouse from a command: how it is told, one line for all migrations, and Dagster's part of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from dagster_project.text.wording import pluralize
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema.migrate import APPLYING
 
 
@@ -33,3 +34,10 @@ def setting_up() -> Iterator[SetUp]:
     yield found
     if found.applied:
         click.echo(f"schema made: {pluralize(found.applied, 'file')} applied", err=True)
+
+
+def make_storage(warehouse: Warehouse, report: Callable[[str], None]) -> None:
+    """Make Dagster's storage, or bring it up to date. Dagster takes seconds to import: here alone."""
+    from dagster_project.orchestration.storage import make_storage as make
+
+    make(warehouse, report)

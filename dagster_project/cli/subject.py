@@ -19,7 +19,7 @@ import click
 from dagster_project.cli.forget import opened_with_key, read_numbers
 from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import Identity
-from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.subject import collect
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Warehouse

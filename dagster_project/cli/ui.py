@@ -18,12 +18,12 @@ from pathlib import Path
 
 import click
 
-from dagster_project.cli.set_up import setting_up
+from dagster_project.cli.set_up import make_storage, setting_up
 from dagster_project.errors import SettingsError
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import prepare_home
 from dagster_project.orchestration.launch import WORKSPACE
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import START_POSTGRES
 
 _LOOPBACK = "127.0.0.1"
@@ -44,7 +44,7 @@ def ui(*, port: int, no_daemon: bool) -> int:
             click.echo("no source has credentials: showing the demo's warehouse")
             stack.enter_context(demo_environment(running=True))
         with setting_up() as steps:
-            warehouse = services.ready_warehouse(steps.report)
+            warehouse = services.ready_warehouse(make_storage, steps.report)
         prepare_home(services.settings(), warehouse)
         port = _usable_port(port)
         commands = [_webserver(port)] + ([] if no_daemon else [_daemon()])

@@ -303,7 +303,6 @@ def execute() -> None:
         help="Folder with a file for each login: warehouse_app_password and warehouse_dagster_password;"
         " those of BI logins where they are wanted.",
     ),
-    module="stack",
 )
 def logins() -> None:
     """Let the pipeline, Dagster and BI sign in on a server of yours, as its administrator.

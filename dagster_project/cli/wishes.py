@@ -9,8 +9,9 @@ import click
 
 from dagster_project.cli.plan import forecasts
 from dagster_project.cli.scope import check_days, chosen_feeds
+from dagster_project.cli.set_up import make_storage
 from dagster_project.model.feed import Feed
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.forecast import Forecast
 from dagster_project.text import remedies, wording
 from dagster_project.warehouse.ledger import owed_days
@@ -19,7 +20,7 @@ from dagster_project.warehouse.ledger import owed_days
 def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequence[str]) -> int:
     """Note that the nightly runs are to load these days; say what that takes."""
     settings = services.settings()
-    warehouse = services.ready_warehouse()
+    warehouse = services.ready_warehouse(make_storage)
     for feed in chosen_feeds(settings, sources, accounts):
         check_days(feed, settings, first, last)
         chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
@@ -36,7 +37,9 @@ def withdraw(*, sources: Sequence[str], first: date, last: date, accounts: Seque
     """Take back what was noted for these days."""
     settings = services.settings()
     taken_back = 0
-    with services.ready_warehouse().connect(what="wanted", autocommit=True) as connection:
+    with services.ready_warehouse(make_storage).connect(
+        what="wanted", autocommit=True
+    ) as connection:
         for feed in chosen_feeds(settings, sources, accounts):
             for account in feed.accounts(settings):
                 if not accounts or account.label in accounts:

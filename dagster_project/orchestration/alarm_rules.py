@@ -32,8 +32,9 @@ from dagster_project.monitoring.alarm import HISTORY, Alarm, Pair
 from dagster_project.monitoring.check_alarms import first_days, is_history
 from dagster_project.monitoring.mending import Ledger, mending_commands
 from dagster_project.monitoring.red_days import without_place
-from dagster_project.orchestration import nights, services
+from dagster_project.orchestration import nights
 from dagster_project.orchestration.names import op_name
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import Verb
 from dagster_project.text.wording import shorten
 from dagster_project.warehouse.connection import Connection

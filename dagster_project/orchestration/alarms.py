@@ -19,7 +19,8 @@ from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.check_alarms import check_alarms, note_alarms, overdue_alarms
 from dagster_project.monitoring.mending import Ledger
-from dagster_project.orchestration import alarm_rules, services
+from dagster_project.orchestration import alarm_rules
+from dagster_project.pipeline import services
 from dagster_project.text.wording import pluralize
 
 INTERVAL_SECONDS = 30

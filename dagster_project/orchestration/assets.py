@@ -25,7 +25,6 @@ from dagster_project.orchestration import (
     liveness,
     nights,
     report,
-    services,
 )
 from dagster_project.orchestration.day_events import DayEvents
 from dagster_project.orchestration.instance import keep_connections
@@ -37,6 +36,7 @@ from dagster_project.orchestration.reporter import (
     UnreportedDays,
     read_unreported,
 )
+from dagster_project.pipeline import services
 from dagster_project.pipeline.due_days import Due
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.outcomes import HEARTBEAT, WindowDone

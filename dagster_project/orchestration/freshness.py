@@ -19,7 +19,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.monitoring.lateness import DUE_AFTER, expect_askable, lateness
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
 

@@ -28,7 +28,7 @@ from dagster_project import clock
 from dagster_project.concurrency import thread_beside
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.ledger import extractions
 from dagster_project.warehouse.queries import fetch_value

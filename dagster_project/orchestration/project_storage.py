@@ -19,9 +19,10 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 from dagster_project.errors import WarehouseError
-from dagster_project.orchestration import services
 from dagster_project.orchestration.event_log import SilentPostgresStorage
 from dagster_project.orchestration.instance import STORAGE_URL, prepare_home
+from dagster_project.orchestration.storage import make_storage
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import SERVE_INSTEAD
 from dagster_project.warehouse.server import embedded
 
@@ -60,5 +61,5 @@ def _open_storage() -> str | None:
     settings = services.settings()
     if settings.embedded and not embedded.exists(settings.home):
         return None
-    prepare_home(settings, services.ready_warehouse())
+    prepare_home(settings, services.ready_warehouse(make_storage))
     return os.environ[STORAGE_URL]

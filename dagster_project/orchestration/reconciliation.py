@@ -17,8 +17,9 @@ from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import MONTH_ADDS_UP
 from dagster_project.model.feed import Feed, WholeMonth
-from dagster_project.orchestration import literal_config, liveness, services
+from dagster_project.orchestration import literal_config, liveness
 from dagster_project.orchestration.names import reconcile_job_name
+from dagster_project.pipeline import services
 from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.pipeline.reconcile import Month, Reconciler, months_of
 from dagster_project.warehouse.connection import Connection

@@ -6,8 +6,9 @@ are settings (``RAW_RETENTION_DAYS`` and its like); what was pruned is in the ru
 
 import dagster as dg
 
-from dagster_project.orchestration import literal_config, liveness, personal_data, services
+from dagster_project.orchestration import literal_config, liveness
 from dagster_project.orchestration.dagster_log import prune_log
+from dagster_project.pipeline import personal_data, services
 from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reduction import reduce_old, retention_limits

@@ -21,8 +21,9 @@ from dagster._core.storage.tags import (
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.orchestration import names, services
+from dagster_project.orchestration import names
 from dagster_project.orchestration.nights import Night, plan_night
+from dagster_project.pipeline import services
 
 NIGHT_TAG: Final = "night"
 CRASH_RETRIES: Final = "2"

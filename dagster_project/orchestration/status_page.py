@@ -17,7 +17,8 @@ import dagster as dg
 from dagster_project.config.settings import Settings
 from dagster_project.monitoring import alarm_delivery
 from dagster_project.monitoring.status import Cells, Health, health
-from dagster_project.orchestration import literal_config, services
+from dagster_project.orchestration import literal_config
+from dagster_project.pipeline import services
 from dagster_project.text.wording import pluralize
 
 KEY = dg.AssetKey(["warehouse", "status"])

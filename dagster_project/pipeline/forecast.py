@@ -13,9 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import ceil, sqrt
+from statistics import median, stdev
 from typing import Final
-
-import pandas as pd
 
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
@@ -205,14 +204,13 @@ def _spreads(connection: Connection, account: Account) -> dict[int, Spread]:
     ).fetchall()
     if len(rows) < 2:
         return {}
-    frame = pd.DataFrame(rows, columns=["weekday", "rows"])
-    overall = float(frame["rows"].std())
+    overall = stdev(count for _, count in rows)
     found = {}
     for weekday in range(7):
-        alike = frame.loc[frame["weekday"] == weekday, "rows"]
+        alike = [count for day, count in rows if day == weekday]
         enough = len(alike) >= ENOUGH_TO_DIFFER
-        known = len(alike) if len(alike) >= ENOUGH_OF_A_WEEKDAY else len(frame)
-        found[weekday] = Spread(float(alike.std()) if enough else overall, known)
+        known = len(alike) if len(alike) >= ENOUGH_OF_A_WEEKDAY else len(rows)
+        found[weekday] = Spread(stdev(alike) if enough else overall, known)
     return found
 
 
@@ -226,7 +224,7 @@ def _seconds_a_request(connection: Connection, source: str) -> tuple[float, bool
     ).fetchall()
     if not rows:
         return SECONDS_A_REQUEST, False
-    return float(pd.Series([row[0] for row in rows]).median()), True
+    return median(seconds for (seconds,) in rows), True
 
 
 def _nightly_calls(

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from dagster_project.cli.held import held
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.text.remedies import load_command
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days

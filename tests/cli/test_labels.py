@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dagster_project.cli.main import warehouse as command
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.warehouse.connection import Warehouse
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from dagster_project.cli.main import main
 from dagster_project.cli.main import warehouse as group
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dagster_project.cli.main import warehouse as command
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.warehouse.schema import migration_files
 from dagster_project.warehouse.schema.migrate import pending
 from tests.support.operating import House

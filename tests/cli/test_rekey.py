@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from dagster_project.cli.main import warehouse as command
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.privacy import rekey
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.text.pseudonyms import fingerprint

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.privacy.reduction import reduce_old
 from tests.support.erasing import DIGITS, command, forget

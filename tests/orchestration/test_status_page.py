@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from dagster_project.cli.main import warehouse as command
 from dagster_project.monitoring.status import Health, health
-from dagster_project.orchestration import services, status_page
+from dagster_project.orchestration import status_page
+from dagster_project.pipeline import services
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.operating import (

@@ -19,9 +19,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.storage import check_storage, make_storage
+from dagster_project.pipeline import services
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema.migrate import migrate

@@ -10,7 +10,7 @@ import pytest
 
 from dagster_project.errors import TryLater
 from dagster_project.model.window import Account, Window
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
 from dagster_project.sandbox.server import Sandbox, running_sandbox

@@ -19,8 +19,8 @@ from dagster_project.cli.main import warehouse as command
 from dagster_project.errors import SettingsError
 from dagster_project.model.feed import QueryScope
 from dagster_project.model.window import Account
-from dagster_project.orchestration import services
 from dagster_project.orchestration.status_page import page
+from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import account_removal, suppression
 from dagster_project.privacy.account_removal import AccountData

@@ -14,7 +14,7 @@ import pytest
 
 from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import identity_of
-from dagster_project.orchestration import personal_data, services
+from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy import erasure, suppression
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.privacy.reduction import reduce_old

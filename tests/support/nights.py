@@ -18,7 +18,7 @@ import pytest
 
 from dagster_project.clock import CLOCK_FILE
 from dagster_project.model.window import Account, each_day
-from dagster_project.orchestration import services
+from dagster_project.pipeline import services
 from dagster_project.sandbox.server import Sandbox
 from tests.support.operating import House, feed_of
 

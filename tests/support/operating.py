@@ -28,10 +28,11 @@ from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
-from dagster_project.orchestration import alarm_rules, services
+from dagster_project.orchestration import alarm_rules
 from dagster_project.orchestration.build import definitions_of
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.launch import launch
+from dagster_project.pipeline import services
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.postgres_url import write_url

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from dagster_project.cli import forget as forgetting
 from dagster_project.cli.status import status as show_status
-from dagster_project.orchestration import liveness, services
+from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.retention import retention_job
+from dagster_project.pipeline import services
 from dagster_project.pipeline.runner import RunScope, refresh_days
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema import migrate as migrations

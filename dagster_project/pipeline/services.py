@@ -6,14 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from dagster_project.concurrency import thread_beside
 from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed
-from dagster_project.orchestration.malloc_arenas import limit_malloc_arenas
 from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.malloc_arenas import limit_malloc_arenas
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.text import remedies
@@ -27,6 +27,11 @@ from dagster_project.warehouse.schema.migrate import migrate, pending
 from dagster_project.warehouse.server import embedded
 
 log = logging.getLogger(__name__)
+
+Report = Callable[[str], None]
+"""Takes the lines that tell of set-up."""
+MakeStorage = Callable[[Warehouse, Report], None]
+"""Makes Dagster's storage, or brings it up to date."""
 
 PASSED_MONTHS_SECONDS = 5.0
 
@@ -46,15 +51,17 @@ def warehouse() -> Warehouse:
     return Warehouse.open(own)
 
 
-def ready_warehouse(report: Callable[[str], None] = lambda line: None) -> Warehouse:
+def ready_warehouse(make_storage: MakeStorage, report: Report = lambda line: None) -> Warehouse:
     """The process's warehouse with today's schema: the embedded one is migrated, another must be.
+
+    ``make_storage`` is called only where Dagster's storage is behind: Dagster takes seconds to import.
 
     Raises:
         SettingsError: a server of somebody else waits for ``warehouse migrate``.
     """
     found = warehouse()
     if found.is_embedded:
-        migrate(found, report, storage=_make_storage)
+        migrate(found, report, storage=partial(_renew_storage, make_storage))
     else:
         refuse_behind(found)
     return found
@@ -96,11 +103,8 @@ def refuse_behind(found: Warehouse) -> None:
         )
 
 
-def _make_storage(found: Warehouse, report: Callable[[str], None]) -> None:
-    """Dagster, which takes seconds to import, is asked only where there is something to do."""
+def _renew_storage(make_storage: MakeStorage, found: Warehouse, report: Report) -> None:
     if not found.storage.is_up_to_date():
-        from dagster_project.orchestration.storage import make_storage
-
         make_storage(found, report)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dagster_project.errors import SettingsError
-from dagster_project.orchestration import services
+from dagster_project.orchestration.storage import make_storage
+from dagster_project.pipeline import services
 from dagster_project.warehouse.connection import Warehouse
 
 
@@ -16,10 +17,10 @@ def test_a_server_of_somebody_elses_that_is_behind_is_not_migrated_unasked(
     monkeypatch.setattr(services, "pending", lambda found: ["0099_later"])
     monkeypatch.setattr(Warehouse, "is_embedded", False)
     with pytest.raises(SettingsError, match="behind by 1 ") as refused:
-        services.ready_warehouse()
+        services.ready_warehouse(make_storage)
     assert "warehouse migrate" in str(refused.value)
     monkeypatch.setattr(services, "pending", lambda found: [])
-    assert services.ready_warehouse() is warehouse
+    assert services.ready_warehouse(make_storage) is warehouse
 
 
 def test_a_fit_server_is_let_in_and_a_clock_that_is_off_is_told(

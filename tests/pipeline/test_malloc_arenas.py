@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dagster_project.orchestration import malloc_arenas
+from dagster_project.pipeline import malloc_arenas
 
 
 class Library:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster_project.config.settings import load_settings
 from dagster_project.feeds import FEEDS
-from dagster_project.orchestration import personal_data
+from dagster_project.pipeline import personal_data
 
 KEY = "a key of the tests, long enough"
 
