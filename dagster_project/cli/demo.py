@@ -30,6 +30,7 @@ from dagster_project.model.window import each_day
 from dagster_project.pipeline import services
 from dagster_project.sandbox.names import accounts_csv, templates_csv
 from dagster_project.sandbox.server import SandboxProcess
+from dagster_project.sandbox.world import demo_configs
 from dagster_project.warehouse.server.home import (
     private_home,
     read_private,
@@ -49,20 +50,24 @@ CHANGING_DAYS = 10
 
 
 @contextmanager
-def demo_environment(*, running: bool = False) -> Iterator[tuple[datetime, SandboxProcess]]:
+def demo_environment(
+    *, days: int = USUAL_DAYS, running: bool = False
+) -> Iterator[tuple[datetime, SandboxProcess]]:
     """Settings of the demo: a home of its own, and the sandbox as every vendor.
 
+    The vendors stay those of the first demo, whenever it is shown. ``days``: how many are to be loaded.
     ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
     stands still at the moment of the first demo, which is answered with the sandbox.
     """
     with refuse_others_folders(demo_home()):
         home = private_home(demo_home())
-    clock = _first_demo(home)
+    clock, history = _first_demo(home, days)
     given = {name: value for name, value in os.environ.items() if _is_setting(name)}
     for name in given:
         del os.environ[name]
     wish = "now" if running else clock.isoformat()
-    with SandboxProcess(clock=wish, running=running) as sandbox:
+    configs = demo_configs(clock, history)
+    with SandboxProcess(clock=wish, running=running, **configs) as sandbox:
         os.environ |= {
             ENV_FILE: "",
             "WAREHOUSE_URL": "",
@@ -88,7 +93,7 @@ def demo_home() -> Path:
 def demo(*, days: int) -> int:
     """Load, then show what was loaded and how to go on."""
     began = monotonic()
-    with demo_environment() as (clock, sandbox):
+    with demo_environment(days=days) as (clock, sandbox):
         click.echo("starting Postgres and the vendor sandbox …", err=True)
         with setting_up() as steps:
             services.ready_warehouse(make_storage, steps.report)
@@ -154,14 +159,17 @@ def give_names() -> None:
     click.echo(f"{named} are named, by {ACCOUNTS_FILE} and {TEMPLATES_FILE}")
 
 
-def _first_demo(home: Path) -> datetime:
+def _first_demo(home: Path, days: int) -> tuple[datetime, int]:
+    """When the first demo was, and the most days that one loaded, this one counted."""
     path = home / CLOCK_FILE
     known = read_private(path)
-    if known is not None:
-        return datetime.fromisoformat(json.loads(known)["clock"])
-    now = datetime.now(UTC).replace(microsecond=0)
-    write_private(path, json.dumps({"clock": now.isoformat()}))
-    return now
+    kept = json.loads(known) if known is not None else {}
+    clock = kept.get("clock") or datetime.now(UTC).replace(microsecond=0).isoformat()
+    history = max(days, kept.get("days", USUAL_DAYS))
+    told = {"clock": clock, "days": history}
+    if told != kept:
+        write_private(path, json.dumps(told))
+    return datetime.fromisoformat(clock), history
 
 
 def _is_setting(name: str) -> bool:

@@ -12,6 +12,10 @@ A vendor is a module ``dagster_project/sandbox/<vendor>/vendor.py``, picked up b
     builds the vendor; called once for each world. What a vendor keeps (sessions, caches, rows added
     by tests) lives in what ``play`` returns, never in the module.
 
+``demo_config(began: datetime, history: int) -> dict`` (where the demo differs from the defaults)
+    the fields of ``Config`` for a demo that began at this instant and loads so many days. They stay the
+    same whenever the demo is shown again.
+
 and what ``play`` returns is a :class:`Vendor`:
 
 ``routes()``
@@ -42,6 +46,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,6 +132,16 @@ class World:
         for vendor in self.vendors.values():
             env.update(vendor.settings_env(url))
         return env
+
+
+def demo_configs(began: datetime, history: int) -> dict[str, dict[str, Any]]:
+    """By vendor, what a demo chooses otherwise than the defaults."""
+    modules = {name: _vendor_module(name) for name in VENDORS}
+    return {
+        name: module.demo_config(began, history)
+        for name, module in modules.items()
+        if hasattr(module, "demo_config")
+    }
 
 
 def _vendor_module(name: str) -> Any:

@@ -74,6 +74,7 @@ def test_a_second_demo_finds_nothing_changed_and_writes_no_row(home: Path) -> No
         assert secret.get_secret_value() not in first
 
     trip_no_alert(home)
+    assert "Nothing is red." in run_demo(home, "--demo", "status")
 
     second = run_demo(home)
     assert row_versions(warehouse) == versions
@@ -124,6 +125,7 @@ def test_a_longer_demo_tells_how_long_statuses_take(home: Path) -> None:
     assert turned > 0
     assert 0 < hours < 240
     assert not (home.with_name("home-demo") / "clock").exists()
+    assert "Nothing is red." in run_demo(home, "--demo", "status")
 
 
 def check_special_days(warehouse: Warehouse) -> None:

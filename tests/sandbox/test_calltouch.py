@@ -6,13 +6,20 @@ import json
 import threading
 import time
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from dagster_project.model.check_outcome import PLAUSIBLE_VOLUME
+from dagster_project.model.receipt import Receipt
+from dagster_project.model.window import ONE_DAY, each_day
+from dagster_project.pipeline.day_checks import outcomes_of
+from dagster_project.sandbox.calltouch.site import SiteRows
 from dagster_project.sandbox.calltouch.vendor import PATHS
+from dagster_project.sandbox.clock import Clock
 from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.sandbox.world import World, demo_configs
 from tests.sandbox.conftest import BIG, NOON, SMALL, CalltouchUser, multiset, window
 
 TODAY = date(2024, 5, 1)
@@ -209,7 +216,7 @@ def test_today_may_be_asked_for_and_holds_what_was_sent_until_now(user: Calltouc
 
 
 @pytest.mark.parametrize(
-    ("ago", "count"), [(21, 0), (26, 1), (17, 9_999), (9, 10_000), (16, 10_001), (4, 35_000)]
+    ("ago", "count"), [(21, 0), (26, 1), (17, 9_999), (9, 10_000), (15, 10_001), (4, 35_000)]
 )
 def test_the_month_holds_days_at_which_paging_breaks(
     big_user: CalltouchUser, sandbox: Sandbox, ago: int, count: int
@@ -218,6 +225,51 @@ def test_the_month_holds_days_at_which_paging_breaks(
     rows = big_user.pages(day)
     assert len(rows) == count
     assert multiset(rows) == multiset(sandbox.world.calltouch.rows(BIG, day, day))
+
+
+def demo_counts(began: datetime, history: int, shown: datetime) -> dict[tuple[int, date], int]:
+    """SMS by site and day of a demo that began then, as its vendors tell them when it is shown."""
+    world = World(1, Clock(shown), demo_configs(began, history))
+    first = began.date() - timedelta(days=history)
+    return {
+        (site.site_id, day): SiteRows(world, site, world.calltouch.config, threading.RLock()).count(
+            day
+        )
+        for site in world.calltouch.config.sites
+        for day in each_day(first, began.date() - ONE_DAY)
+    }
+
+
+@pytest.mark.parametrize("history", [30, 31, 400])
+def test_a_demo_has_days_at_which_paging_breaks_and_none_that_the_volume_check_reports(
+    history: int,
+) -> None:
+    for weeks in range(0, 104, 13):
+        began = datetime(2026, 1, 5, 12, tzinfo=UTC) + timedelta(weeks=weeks, days=weeks // 13)
+        counts = demo_counts(began, history, began)
+        assert {0, 1, 9_999, 10_000, 10_001, 35_000} <= set(counts.values())
+        before = {
+            (str(site), day): [
+                counts[earlier]
+                for earlier in ((site, day - timedelta(weeks=n)) for n in range(1, 5))
+                if earlier in counts
+            ]
+            for site, day in counts
+        }
+        said = [
+            outcome.said
+            for (site, day), rows in counts.items()
+            for outcome in outcomes_of(
+                [Receipt("calltouch", str(site), day, 1, began, rows_inserted=rows)], before
+            )
+            if outcome.name == PLAUSIBLE_VOLUME and not outcome.passed
+        ]
+        assert said == []
+
+
+def test_a_demo_that_is_shown_later_has_the_days_that_it_had() -> None:
+    began = datetime(2026, 6, 30, 12, tzinfo=UTC)
+    assert demo_counts(began, 30, began) == demo_counts(began, 30, began + timedelta(days=3))
 
 
 def test_pages_hold_ten_thousand_and_tell_their_number(big_user: CalltouchUser) -> None:
@@ -447,11 +499,11 @@ def test_the_order_of_rows_changes_from_call_to_call_and_their_page_does_not(
 def test_another_generation_deals_the_rows_to_other_pages(
     sandbox: Sandbox, big_user: CalltouchUser
 ) -> None:
-    first = multiset(big_user.data(days_ago(16), page=2)["smsDetails"])
-    whole = multiset(big_user.pages(days_ago(16)))
+    first = multiset(big_user.data(days_ago(15), page=2)["smsDetails"])
+    whole = multiset(big_user.pages(days_ago(15)))
     sandbox.world.calltouch.config.generation = 1
-    assert multiset(big_user.data(days_ago(16), page=2)["smsDetails"]) != first
-    assert multiset(big_user.pages(days_ago(16))) == whole
+    assert multiset(big_user.data(days_ago(15), page=2)["smsDetails"]) != first
+    assert multiset(big_user.pages(days_ago(15))) == whole
 
 
 @pytest.mark.parametrize("order", ["stable", "by_time"])

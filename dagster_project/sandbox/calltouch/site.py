@@ -1,7 +1,7 @@
 """One Calltouch project (site) as played: how many SMS a day, windows of them, and pages.
 
-The anchor is the site's today when the sandbox started. Counted back from it, the days in
-``SPECIAL_DAYS`` hold exactly the counts at which paging breaks; they have no late nor vanishing rows.
+The anchor is the site's today when the sandbox started, or a day that is given. Counted back from it, the
+days in ``special_days`` hold exactly the counts at which paging breaks; they have no late nor vanishing rows.
 """
 
 from __future__ import annotations
@@ -23,14 +23,26 @@ from dagster_project.sandbox.calltouch.days import BLOCK, DAY, Day, Inserted, Sh
 if TYPE_CHECKING:
     from dagster_project.sandbox.world import World
 
-SPECIAL_DAYS = {4: 35_000, 9: 10_000, 16: 10_001, 17: 9_999, 21: 0, 26: 1}
 WEEKDAYS = (1.0, 1.05, 1.05, 1.1, 1.2, 0.75, 0.55)
-MONTHS = (0.9, 0.95, 1.05, 1.0, 1.0, 0.95, 0.85, 0.9, 1.05, 1.05, 1.3, 1.4)
+MONTHS = (1.0, 0.95, 1.05, 1.0, 1.0, 0.95, 0.85, 0.9, 1.05, 1.05, 1.3, 1.3)
+
+# Days ago, and how many SMS: each on a weekday of its own, so that no ordinary day looks small beside them.
+BIG_DAYS = {4: 35_000, 9: 10_000, 15: 10_001, 17: 9_999}
+USUAL_HISTORY = 30
 
 DRAWN_ROWS_KEPT = 3_000_000
 RENDERED_ROWS_KEPT = 250_000
 COUNTS_KEPT = 20_000
 AT_REST_AFTER = timedelta(days=12)
+
+
+def special_days(history: int = USUAL_HISTORY) -> dict[int, int]:
+    """The days at which paging breaks, of so many days of history.
+
+    Those of (nearly) no SMS are the first of their weekdays in it: later on they would be a drop that a
+    check reports.
+    """
+    return {**BIG_DAYS, history - 9: 0, history - 4: 1}
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,13 @@ from dagster_project.sandbox.calltouch.answers import (
 )
 from dagster_project.sandbox.calltouch.days import DAY
 from dagster_project.sandbox.calltouch.pages import answer_page
-from dagster_project.sandbox.calltouch.site import SPECIAL_DAYS, Bounds, Site, SiteRows
+from dagster_project.sandbox.calltouch.site import (
+    USUAL_HISTORY,
+    Bounds,
+    Site,
+    SiteRows,
+    special_days,
+)
 from dagster_project.sandbox.clock import parse_instant
 from dagster_project.sandbox.faults import domain_fault
 from dagster_project.sandbox.world import Call
@@ -53,11 +59,20 @@ PATHS = (
 )
 
 
-def demo_sites() -> list[Site]:
+def demo_sites(history: int = USUAL_HISTORY) -> list[Site]:
     return [
-        Site(40101, "Тёплый дом", special=dict(SPECIAL_DAYS)),
+        Site(40101, "Тёплый дом", special=special_days(history)),
         Site(40202, "Клиника «Улыбка»", texts="clinic", ordinary=330, population=4_000),
     ]
+
+
+def demo_config(began: datetime, history: int) -> dict[str, Any]:
+    """What a demo chooses that began at this instant and loads so many days."""
+    sites = demo_sites(history)
+    return {
+        "anchor": began.astimezone(sites[0].zone_info).date().isoformat(),
+        "sites": [asdict(site) for site in sites],
+    }
 
 
 @dataclass(slots=True)
