@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_queue
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.findings import group_gaps, summarize
+from dagster_project.monitoring.mending import Ledger
 from dagster_project.orchestration.instance_checks import dagster
 from dagster_project.pipeline import services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
@@ -44,7 +46,7 @@ from dagster_project.warehouse.fitness import (
 )
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
-from dagster_project.warehouse.queries import fetch_row
+from dagster_project.warehouse.queries import fetch_row, fetch_value
 from dagster_project.warehouse.schema.migrate import pending, security_gaps
 from dagster_project.warehouse.vendor_store import WarehouseStore
 
@@ -59,7 +61,7 @@ FULLEST_QUEUE = 0.1
 _COLOURS = {"good": "green", "note": "yellow", "wrong": "red"}
 
 
-Check = Callable[[Settings, Warehouse], Iterator[Finding]]
+Check = Callable[[Ledger], Iterator[Finding]]
 
 
 def doctor(*, as_json: bool = False) -> int:
@@ -96,8 +98,8 @@ def _guarded(
     about: str, check: Check, settings: Settings, warehouse: Warehouse
 ) -> Iterator[Finding]:
     try:
-        with safe_errors():
-            yield from check(settings, warehouse)
+        with safe_errors(), warehouse.connect(what="doctor", autocommit=True) as connection:
+            yield from check(Ledger(settings, warehouse, connection))
     except WarehouseError as error:
         yield _failed(about, error)
     except Exception as error:  # noqa: BLE001
@@ -126,49 +128,44 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         yield Finding("settings", "note", text)
 
 
-def _connection(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        row = fetch_row(
-            connection,
-            "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
-            " current_user",
-        )
-        refuse_unfit(connection)
-    number, version, role = row
+def _connection(ledger: Ledger) -> Iterator[Finding]:
+    number, version, role = fetch_row(
+        ledger.connection,
+        "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
+        " current_user",
+    )
+    refuse_unfit(ledger.connection)
     if number < 150000:
         yield Finding("Postgres", "wrong", f"version {version}.", "use PostgreSQL 15 or later.")
     else:
         yield Finding("Postgres", "good", f"version {version}, working as {role}.")
 
 
-def _server_clock(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        off, inexact = clock_difference(connection)
-        ahead = connection.execute(FUTURE, (clock.now() + clock.CLOCKS_MAY_DIFFER,)).fetchall()
-    yield _clock("clock", "the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
-    for source, account, first, last, days in ahead:
+def _server_clock(ledger: Ledger) -> Iterator[Finding]:
+    off, inexact = clock_difference(ledger.connection)
+    yield _clock("the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
+    latest = clock.now() + clock.CLOCKS_MAY_DIFFER
+    for source, account, first, last, days in ledger.connection.execute(FUTURE, (latest,)):
         text = f"{source} {account}: dated in the future, by a clock that was ahead: {pluralize(days, 'day')}."
         command = remedies.load_command(source, account, first, last)
         yield Finding("clock", "wrong", text, f"`{command}`.")
 
 
-def _clock(about: str, whose: str, off: float, bound: float) -> Finding:
+def _clock(whose: str, off: float, bound: float) -> Finding:
     text = f"{whose} and this machine's differ by {abs(off):.1f} s."
     if abs(off) <= bound:
-        return Finding(about, "good", text)
-    return Finding(about, "wrong", text, "set both by NTP: days and points hang on it.")
+        return Finding("clock", "good", text)
+    return Finding("clock", "wrong", text, "set both by NTP: days and points hang on it.")
 
 
-def _time_zones(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        for feed in FEEDS:
-            for account in feed.accounts(settings):
-                for text, command in load_receipts.days_of_other_zones(connection, account):
-                    yield Finding("time zones", "wrong", text, f"`{command}`.")
+def _time_zones(ledger: Ledger) -> Iterator[Finding]:
+    for account in (one for feed in FEEDS for one in feed.accounts(ledger.settings)):
+        for text, command in load_receipts.days_of_other_zones(ledger.connection, account):
+            yield Finding("time zones", "wrong", text, f"`{command}`.")
 
 
-def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    waiting = pending(warehouse)
+def _migrations(ledger: Ledger) -> Iterator[Finding]:
+    waiting = pending(ledger.warehouse)
     if waiting:
         named = f"{', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
         text = f"not up to date: {pluralize(len(waiting), 'migration')} to apply ({named})."
@@ -177,53 +174,43 @@ def _migrations(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("schema", "good", "up to date.")
 
 
-def _privileges(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    gaps = security_gaps(warehouse)
+def _privileges(ledger: Ledger) -> Iterator[Finding]:
+    gaps = security_gaps(ledger.warehouse)
     yield from group_gaps(gaps)
     if not gaps:
         yield Finding("roles", "good", "nothing is open to everybody that should not be.")
 
 
-def _notifications(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+def _notifications(ledger: Ledger) -> Iterator[Finding]:
     """The server's one queue, which any login can fill. Runs of this program do without it."""
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        row = connection.execute("SELECT pg_notification_queue_usage()").fetchone()
-    assert row is not None
-    if row[0] > FULLEST_QUEUE:
+    full = fetch_value(ledger.connection, "SELECT pg_notification_queue_usage()")
+    if full > FULLEST_QUEUE:
         yield Finding(
             "Postgres",
             "note",
-            f"its queue of notifications is {row[0]:.0%} full: a session listens and does not read."
+            f"its queue of notifications is {full:.0%} full: a session listens and does not read."
             " This program does without, other users of the server may not.",
             "find it in pg_stat_activity, and end it with pg_terminate_backend(pid).",
         )
 
 
-def _key(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        row = connection.execute("SELECT fingerprint FROM ops.pii_key").fetchone()
-    if row is None:
+def _key(ledger: Ledger) -> Iterator[Finding]:
+    known = fetch_value(ledger.connection, "SELECT fingerprint FROM ops.pii_key")
+    if known is None:
         yield Finding("PII key", "note", "nothing was loaded with it yet.")
-    elif row[0] == fingerprint(pii_hash_key(settings)):
+    elif known == fingerprint(pii_hash_key(ledger.settings)):
         yield Finding("PII key", "good", "the one that this warehouse was loaded with.")
     else:
-        yield Finding(
-            "PII key",
-            "wrong",
-            "PII_HASH_KEY is not the key that this warehouse was loaded with.",
-            remedies.RESTORE_KEY,
-        )
+        text = "PII_HASH_KEY is not the key that this warehouse was loaded with."
+        yield Finding("PII key", "wrong", text, remedies.RESTORE_KEY)
 
 
-def _credentials(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+def _credentials(ledger: Ledger) -> Iterator[Finding]:
     for feed in FEEDS:
-        if not feed.accounts(settings):
-            continue
-        client = feed.client(settings, WarehouseStore(warehouse))
-        try:
-            yield from _lets_in(feed, settings, client)
-        finally:
-            client.close()
+        if feed.accounts(ledger.settings):
+            client = feed.client(ledger.settings, WarehouseStore(ledger.warehouse))
+            with closing(client):
+                yield from _lets_in(feed, ledger.settings, client)
 
 
 def _lets_in(feed: Feed, settings: Settings, client: VendorClient) -> Iterator[Finding]:
@@ -243,17 +230,17 @@ def _lets_in(feed: Feed, settings: Settings, client: VendorClient) -> Iterator[F
         yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
 
 
-def _inspections(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+def _inspections(ledger: Ledger) -> Iterator[Finding]:
     """What single sources have to say beside their credentials."""
     for feed in FEEDS:
-        section = settings.section(feed.settings)
+        section = ledger.settings.section(feed.settings)
         if feed.inspect is not None and section is not None:
-            yield from feed.inspect(section, WarehouseStore(warehouse))
+            yield from feed.inspect(section, WarehouseStore(ledger.warehouse))
 
 
-def _vendor_clocks(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
+def _vendor_clocks(ledger: Ledger) -> Iterator[Finding]:
     """By the Date header of any answer; no credential is sent along."""
-    for section in settings.vendors.values():
+    for section in ledger.settings.vendors.values():
         vendor, url = section.title, section.base_url
         try:
             before = time.time()
@@ -264,11 +251,11 @@ def _vendor_clocks(settings: Settings, warehouse: Warehouse) -> Iterator[Finding
             yield Finding("clock", "note", text)
             continue
         off = said + 0.5 - (before + time.time()) / 2
-        yield _clock("clock", f"{vendor}'s clock", off, VENDOR_CLOCK_SECONDS)
+        yield _clock(f"{vendor}'s clock", off, VENDOR_CLOCK_SECONDS)
 
 
-def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    place = settings.home
+def _disk(ledger: Ledger) -> Iterator[Finding]:
+    place = ledger.settings.home
     while not place.exists():
         place = place.parent
     usage = shutil.disk_usage(Path(place))
@@ -279,25 +266,20 @@ def _disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("disk", "good", text)
 
 
-def _server_disk(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        try_to_write(connection)
+def _server_disk(ledger: Ledger) -> Iterator[Finding]:
+    try_to_write(ledger.connection)
     yield Finding(
         "Postgres", "good", f"{PROBE_BYTES >> 20} MiB were written to its disk, and taken back."
     )
 
 
-def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        is_restored = restored.is_restored(connection, warehouse.seen_erasures)
-        has_changed_timeline = restored.has_changed_timeline(connection)
-        row = connection.execute(
-            "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
-            " (SELECT count(*) FROM ops.suppressed_number),"
-            " EXISTS (SELECT FROM ops.pii_key WHERE next_fingerprint IS NOT NULL)"
-        ).fetchone()
-    assert row is not None
-    open_erasures, suppressed, rekeying = row
+def _privacy(ledger: Ledger) -> Iterator[Finding]:
+    open_erasures, suppressed, rekeying = fetch_row(
+        ledger.connection,
+        "SELECT (SELECT count(*) FROM ops.erasure WHERE finished_at IS NULL),"
+        " (SELECT count(*) FROM ops.suppressed_number),"
+        " EXISTS (SELECT FROM ops.pii_key WHERE next_fingerprint IS NOT NULL)",
+    )
     if open_erasures:
         text = f"not finished: {pluralize(open_erasures, 'erasure')}."
         yield Finding("privacy", "wrong", text, f"`{remedies.FORGET_AGAIN}`.")
@@ -306,18 +288,17 @@ def _privacy(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
     if rekeying:
         text = "a rekey is under way, or was stopped; loads are refused until it is finished."
         yield Finding("privacy", "wrong", text, remedies.FINISH_REKEY)
-    if is_restored:
+    if restored.is_restored(ledger.connection, ledger.warehouse.seen_erasures):
         yield Finding("privacy", "wrong", restored.RESTORED_DUMP, remedies.APPLY_ERASURES)
-    elif has_changed_timeline:
+    elif restored.has_changed_timeline(ledger.connection):
         text = "the server recovered, or another one took over, since the list was applied last."
         yield Finding("privacy", "note", text, f"if from a backup: {remedies.APPLY_ERASURES}")
 
 
-def _alarms(settings: Settings, warehouse: Warehouse) -> Iterator[Finding]:
-    with warehouse.connect(what="doctor", autocommit=True) as connection:
-        for channel, count, failure in alarm_queue.undelivered(connection):
-            text = f"{pluralize(count, 'alarm')} could not be told by {channel}: {failure}."
-            yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
+def _alarms(ledger: Ledger) -> Iterator[Finding]:
+    for channel, count, failure in alarm_queue.undelivered(ledger.connection):
+        text = f"{pluralize(count, 'alarm')} could not be told by {channel}: {failure}."
+        yield Finding("alarms", "wrong", text, "correct the ALARM_ settings of that channel.")
 
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
@@ -333,7 +314,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", _vendor_clocks),
     ("disk", _disk),
     ("Postgres", _server_disk),
-    ("Dagster", dagster),
+    ("Dagster", lambda ledger: dagster(ledger.settings, ledger.warehouse)),
     ("alarms", _alarms),
     ("privacy", _privacy),
 )

@@ -22,13 +22,13 @@ from dagster_project.model.privacy import Identity
 from dagster_project.pipeline import personal_data, services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import suppression_file
-from dagster_project.privacy.erasure import Erased, PersonalDataScope, Report, preview
+from dagster_project.privacy.erasure import Erased, PersonalDataScope, preview
 from dagster_project.privacy.erasure import forget as erase
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.server.home import write_private

@@ -9,12 +9,11 @@ version of Dagster did it last; it is written at the end, so that what was kille
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-import psycopg
 from alembic.script import ScriptDirectory
 from dagster._core.storage.sql import stamp_alembic_rev
 from dagster_postgres import DagsterPostgresStorage
@@ -35,13 +34,11 @@ from dagster_project.orchestration.storage_rights import (
 )
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import DAGSTER, Warehouse
+from dagster_project.warehouse.connection import DAGSTER, Connection, Report, Warehouse
 from dagster_project.warehouse.dagster_storage import MADE_FOR, DagsterStorage, made_for
 from dagster_project.warehouse.fitness import refuse_other_encodings
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_value
-
-Connection = psycopg.Connection[Any]
 
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"dagster storage").digest()[:8], signed=True)
 LOCK_SECONDS = 900
@@ -52,7 +49,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
 """
 
 
-def make_storage(warehouse: Warehouse, report: Callable[[str], None] = lambda line: None) -> None:
+def make_storage(warehouse: Warehouse, report: Report = lambda line: None) -> None:
     """Make Dagster's tables, or bring them up to date; what is right already is left alone.
 
     Raises:

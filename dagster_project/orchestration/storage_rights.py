@@ -7,9 +7,7 @@ the schema, each of its tables, and the sequences that number their rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import psycopg
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
@@ -17,9 +15,8 @@ from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
 from dagster_project.text.wording import shorten
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.queries import fetch_row
-
-Connection = psycopg.Connection[Any]
 
 PARTS = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
 VERSION_TABLE = "alembic_version"

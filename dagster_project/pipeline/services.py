@@ -18,7 +18,7 @@ from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_ma
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Report, Warehouse
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
@@ -28,8 +28,6 @@ from dagster_project.warehouse.server import embedded
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[str], None]
-"""Takes the lines that tell of set-up."""
 MakeStorage = Callable[[Warehouse, Report], None]
 """Makes Dagster's storage, or brings it up to date."""
 

@@ -12,7 +12,7 @@ The suppression list is not of accounts, and stays. Who did it is noted before a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -24,15 +24,13 @@ from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.prune import delete_responses
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import account_condition
 from dagster_project.warehouse.marts import Mask
 from dagster_project.warehouse.queries import fetch_value
-
-Report = Callable[[str], None]
 
 VERB = "remove-account"
 RESPONSES = "raw.response"

@@ -27,7 +27,7 @@ from dagster_project.privacy import suppression
 from dagster_project.text.pseudonyms import PseudonymKeys, fingerprint
 from dagster_project.text.written_numbers import FEWEST_DIGITS, non_ascii_digits
 from dagster_project.warehouse import marts, restored
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.rejects import redact_rejects
@@ -40,8 +40,6 @@ PHONES_AT_ONCE = 10_000
 _BETWEEN = "[^0-9A-Za-zА-Яа-яЁё]*"
 _ESCAPE = r"&#?[0-9A-Za-z]{1,8};|\\u[0-9A-Fa-f]{4}|\\[nrt]|%[0-9A-Fa-f]{2}"
 _LEVEL = 1
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from dagster_project.privacy.erasure import (
     Erased,
     Locations,
     PersonalDataScope,
-    Report,
     any_number,
     close_receipts,
     erase_everywhere,
@@ -31,7 +30,7 @@ from dagster_project.privacy.suppression_file import import_list
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts, restored
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.load.existing_rows import window_condition
 
 TEXTS_AT_ONCE = 10_000

@@ -13,7 +13,7 @@ has a key of its own, which is sealed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,12 +28,11 @@ from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import PersonalDataScope
 from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Connection, Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.load.existing_rows import window_condition
 from dagster_project.warehouse.load.rewrite import rewrite_day
 
-Report = Callable[[str], None]
 Known = dict[tuple[str, UUID], UUID]
 
 

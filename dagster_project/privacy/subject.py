@@ -20,12 +20,11 @@ from dagster_project.model.privacy import HASH_BYTES, REDUCED, Identity, Occurre
 from dagster_project.privacy import suppression
 from dagster_project.privacy.erasure import (
     PersonalDataScope,
-    Report,
     pseudonyms_in_rows,
     stored_records,
     text_pattern,
 )
-from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.connection import Connection, Report
 
 TEXTS_AT_ONCE = 10_000
 NOT_ABOUT_THE_PERSON = ("content_hash",)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from dagster_project.privacy import old_seal
 from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.connection import Connection, Report
 from dagster_project.warehouse.queries import fetch_value
 
 EPOCH_CLASS = 1347373391
@@ -103,7 +103,7 @@ def count_erasure(connection: Connection) -> None:
 
 
 def wait_for_earlier_loads(
-    connection: Connection, epoch: int, report: Callable[[str], None] = lambda line: None
+    connection: Connection, epoch: int, report: Report = lambda line: None
 ) -> None:
     """Wait until no load of an earlier epoch is under way."""
     reported = False

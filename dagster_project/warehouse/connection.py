@@ -11,7 +11,7 @@ Session advisory locks and settings need a session of their own, so a connection
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ from dagster_project.warehouse.server.cluster import SUPERUSER
 from dagster_project.warehouse.session import SESSION, as_options
 
 Connection = psycopg.Connection[Any]
+Report = Callable[[str], None]
+"""Takes a line that tells how far something is."""
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

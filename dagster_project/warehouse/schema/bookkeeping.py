@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.schema.migration_files import SqlFile
-
-Connection = psycopg.Connection[Any]
 
 
 def read_applied(connection: Connection) -> dict[str, str]:

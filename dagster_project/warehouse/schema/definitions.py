@@ -12,19 +12,16 @@ victim of a deadlock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import psycopg
 from psycopg import errors as pg
 
 from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.text import remedies
-from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER
+from dagster_project.warehouse.connection import BI_ROLES, DAGSTER, LOADER, Connection
 from dagster_project.warehouse.pg_errors import PASSING, describe
 from dagster_project.warehouse.schema.bookkeeping import delete_record, read_applied, record_applied
 from dagster_project.warehouse.schema.migration_files import Definition, SqlFile, SqlFiles
-
-Connection = psycopg.Connection[Any]
 
 OWNER = "warehouse_owner"
 OUR_ROLES = (OWNER, LOADER, DAGSTER, *BI_ROLES)

@@ -8,16 +8,13 @@ table is in use, it waits and tries again, as the migration itself does.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from dagster_project.errors import NoSuchDatabase
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.schema.migrate import (
     database_exists,
@@ -26,8 +23,6 @@ from dagster_project.warehouse.schema.migrate import (
 )
 from dagster_project.warehouse.schema.migration_files import SqlFiles, read_files
 from dagster_project.warehouse.schema.plan import Step, make_plan
-
-Connection = psycopg.Connection[Any]
 
 # Who waits for the step, by its strongest lock. Other locks stop only another migration.
 WAITING = {
@@ -87,7 +82,7 @@ class TriedStep:
 
 def try_out(
     warehouse: Warehouse,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     folder: Path | None = None,
 ) -> list[TriedStep]:
     """Do what ``migrate`` would do, observe it, and roll back.

@@ -9,25 +9,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
-import psycopg
 from psycopg import sql
 from psycopg.errors import DuplicateDatabase, InsufficientPrivilege, UniqueViolation
 from pydantic import SecretStr
 
 from dagster_project.errors import NoSuchDatabase, SettingsError
 from dagster_project.text import remedies
-from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Warehouse
+from dagster_project.warehouse.connection import APP, DAGSTER, LOADER, Connection, Report, Warehouse
 from dagster_project.warehouse.fitness import refuse_unfit
 from dagster_project.warehouse.pg_errors import describe
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.session import ENCODING
-
-Connection = psycopg.Connection[Any]
-Report = Callable[[str], None]
 
 MAINTENANCE = "postgres"
 LOCK_KEY = int.from_bytes(hashlib.sha256(b"warehouse logins").digest()[:8], signed=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors as pg
@@ -21,7 +21,7 @@ from psycopg import sql
 
 from dagster_project.errors import TryLater
 from dagster_project.text.remedies import APPLY_ERASURES
-from dagster_project.warehouse.connection import LOADER, Warehouse
+from dagster_project.warehouse.connection import LOADER, Connection, Report, Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.restored import RESTORED_DUMP, close_restored
@@ -43,13 +43,12 @@ SELECT NOT EXISTS (SELECT FROM ops.security_gap)
 """
 
 T = TypeVar("T")
-Connection = psycopg.Connection[Any]
-MakeStorage = Callable[[Warehouse, Callable[[str], None]], None]
+MakeStorage = Callable[[Warehouse, Report], None]
 
 
 def migrate(
     warehouse: Warehouse,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     folder: Path | None = None,
     storage: MakeStorage | None = None,
 ) -> list[str]:
@@ -116,7 +115,7 @@ def security_gaps(warehouse: Warehouse) -> list[tuple[str, str]]:
         return [(str(gap), str(mend)) for gap, mend in rows]
 
 
-def retry_while_busy(work: Callable[[], T], what: str, report: Callable[[str], None]) -> T:
+def retry_while_busy(work: Callable[[], T], what: str, report: Report) -> T:
     """Run DDL, and try again if tables are in use: waiting for the lock would make readers queue behind it."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -129,7 +128,7 @@ def retry_while_busy(work: Callable[[], T], what: str, report: Callable[[str], N
         time.sleep(1)
 
 
-def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> None:
+def _apply(warehouse: Warehouse, step: Step, report: Report) -> None:
     def tell(notice: psycopg.errors.Diagnostic) -> None:
         if notice.source_function == RAISED:
             report(f"{step.name}: {notice.message_primary}")
@@ -140,7 +139,7 @@ def _apply(warehouse: Warehouse, step: Step, report: Callable[[str], None]) -> N
 
 
 @contextmanager
-def hold_migration_lock(connection: Connection, report: Callable[[str], None]) -> Iterator[None]:
+def hold_migration_lock(connection: Connection, report: Report) -> Iterator[None]:
     """Hold the migration lock inside the block.
 
     Raises:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from dagster_project.errors import SettingsError
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.schema.bookkeeping import read_applied, record_applied
 from dagster_project.warehouse.schema.definitions import (
     SHORT_WAITS,
@@ -19,8 +17,6 @@ from dagster_project.warehouse.schema.definitions import (
 )
 from dagster_project.warehouse.schema.migration_files import Definition, Migration, SqlFiles
 from dagster_project.warehouse.schema.upgrade import LAYERS, layer_of, move_into_baseline
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ are recorded in place of the layers.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
-
-import psycopg
 
 from dagster_project.errors import SettingsError
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.schema.bookkeeping import record_applied
 from dagster_project.warehouse.schema.definitions import (
     OWNER,
@@ -22,39 +20,39 @@ from dagster_project.warehouse.schema.definitions import (
 )
 from dagster_project.warehouse.schema.migration_files import SqlFiles
 
-Connection = psycopg.Connection[Any]
-
-LAYERS = (
-    *(
-        "0001",
-        "0002",
-        "0003",
-        "0004",
-        "0005",
-        "0006",
-        "0007",
-        "0010",
-        "0011",
-        "0012",
-        "0013",
-        "0014",
-    ),
-    *(
-        "0015",
-        "0016",
-        "0017",
-        "0018",
-        "0020",
-        "0030",
-        "0031",
-        "0032",
-        "0033",
-        "0035",
-        "0036",
-        "0037",
-    ),
-    *("0038", "0040", "0041", "0043", "0045", "0046", "0047"),
-)
+LAYERS = [
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+    "0015",
+    "0016",
+    "0017",
+    "0018",
+    "0020",
+    "0030",
+    "0031",
+    "0032",
+    "0033",
+    "0035",
+    "0036",
+    "0037",
+    "0038",
+    "0040",
+    "0041",
+    "0043",
+    "0045",
+    "0046",
+    "0047",
+]
 FIRST = "0038"
 BASELINE = "0111"
 
@@ -68,7 +66,7 @@ def layer_of(applied: Collection[str]) -> str | None:
     layers = sorted(set(applied) & set(LAYERS))
     if not layers:
         return None
-    if layers[-1] < FIRST or layers != list(LAYERS[: len(layers)]):
+    if layers[-1] < FIRST or layers != LAYERS[: len(layers)]:
         raise SettingsError(
             f"the schema is an earlier one, {layers[-1]}, that this program does not bring up to date.",
             hint=f"migrate it to {FIRST} or later by the version of the program that has it, then by this one.",
