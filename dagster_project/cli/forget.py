@@ -22,8 +22,10 @@ from dagster_project.model.privacy import Identity
 from dagster_project.pipeline import personal_data, services
 from dagster_project.pipeline.marts_upkeep import sms_mask
 from dagster_project.privacy import suppression_file
-from dagster_project.privacy.erasure import Erased, PersonalDataScope, preview
 from dagster_project.privacy.erasure import forget as erase
+from dagster_project.privacy.erasure import preview
+from dagster_project.privacy.erasure_receipts import Erased
+from dagster_project.privacy.personal_data import PersonalDataScope
 from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
 from dagster_project.privacy.reapplication import forget_again
 from dagster_project.text.remedies import APPLY_ERASURES

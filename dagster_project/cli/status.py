@@ -17,7 +17,7 @@ from dagster_project.cli.console import new_console
 from dagster_project.monitoring.status import AccountHealth, Cells, Health, health
 from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
-from dagster_project.privacy.erasure import unfinished
+from dagster_project.privacy.erasure_receipts import unfinished
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts

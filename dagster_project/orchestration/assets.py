@@ -8,7 +8,8 @@ A run takes a range of days. Each day's materialization is logged as it commits,
 keeps the earlier days, and a re-executed run does only the days that its predecessors left.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
@@ -140,15 +141,33 @@ def _backfill_policy(feed: Feed, settings: Settings) -> dg.BackfillPolicy:
     return dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.range_days)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What a run is to do. ``due``: of a nightly run, what is due tonight, by account.
+
+    ``ask``: the vendor, else what is stored; ``load``: the rows, else responses are stored alone.
+    """
+
+    context: dg.AssetExecutionContext
+    config: RefreshConfig
+    days: Sequence[date]
+    due: Mapping[str, Due] | None
+    ask: bool
+    load: bool
+
+
 def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -> None:
     settings = services.settings()
     keep_connections(context.instance)
     _check_accounts(feed, settings, config.accounts)
-    days = [date.fromisoformat(key) for key in context.partition_keys]
-    due = nights.due_of_accounts(feed, settings, services.warehouse()) if config.only_due else None
-    ask = dg.AssetKey(feed.raw_asset) in context.selected_asset_keys
-    load = dg.AssetKey(feed.asset) in context.selected_asset_keys
-    problems: list[WarehouseError] = []
+    task = _Task(
+        context,
+        config,
+        [date.fromisoformat(key) for key in context.partition_keys],
+        nights.due_of_accounts(feed, settings, services.warehouse()) if config.only_due else None,
+        ask=dg.AssetKey(feed.raw_asset) in context.selected_asset_keys,
+        load=dg.AssetKey(feed.asset) in context.selected_asset_keys,
+    )
     with (
         interrupts.noted(context),
         liveness.alive(services.warehouse(), context.run.run_id),
@@ -159,50 +178,66 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
             accept_rejects=config.accept_rejects,
         ) as feed_run,
     ):
-        _note_acceptance(context, feed_run, config, days)
-        already: Mapping[tuple[str, date], Receipt] = {}
-        if ask and load:
-            with feed_run.connections.reading() as connection:
-                already = load_receipts.committed_by_runs(
-                    connection, feed.source, _earlier_tries(context)
-                )
+        _note_acceptance(task, feed_run)
         reporter = Reporter(feed_run)
-        if load:
-            for late in read_unreported(feed_run, but=already):
-                _report_late(context, feed_run, reporter, late)
-        scope = RunScope(
-            days,
-            config.accounts,
-            already,
-            _days_to_ask(feed, due),
-            newest_first=not config.oldest_first,
-            heartbeat=HEARTBEAT_SECONDS,
-        )
-        events = DayEvents(context, feed_run, asked=ask, loaded=load)
-        step = (refresh_days if load else extract_days) if ask else replay_days
-        done = 0
-        with reporter:
-            for chunk in step(feed_run, scope):
-                if chunk is HEARTBEAT:
-                    reporter.write_due()
-                    continue
-                reporter.add(chunk, events.write)
-                done += len(chunk.days)
-                report.progress(context, feed, chunk, done, len(days))
-                if due is not None and nights.may_wait(due, chunk):
-                    context.log.info(nights.waiting_message(chunk))
-                else:
-                    problems += chunk.problems
-                problems += chunk.doubts if load else []
-        if load:
-            reporter.add(WindowDone(), events.write_source)
-        reporter.write()
+        problems = _run_days(task, feed_run, reporter)
     if reporter.problem:
         context.log.error(reporter.problem)
     if problems:
-        raise report.failure(feed, problems, asked=ask)
+        raise report.failure(feed, problems, asked=task.ask)
     if reporter.problem:
         raise dg.Failure(f"{feed.source}: {reporter.problem}", allow_retries=False)
+
+
+def _run_days(task: _Task, feed_run: FeedRun, reporter: Reporter) -> list[WarehouseError]:
+    """Take the days through their steps, and report each as it is committed; returns what failed."""
+    already = _committed_before(task, feed_run)
+    if task.load:
+        for late in read_unreported(feed_run, but=already):
+            _report_late(task.context, feed_run, reporter, late)
+    scope = RunScope(
+        task.days,
+        task.config.accounts,
+        already,
+        _days_to_ask(feed_run.feed, task.due),
+        newest_first=not task.config.oldest_first,
+        heartbeat=HEARTBEAT_SECONDS,
+    )
+    events = DayEvents(task.context, feed_run, asked=task.ask, loaded=task.load)
+    step = (refresh_days if task.load else extract_days) if task.ask else replay_days
+    problems: list[WarehouseError] = []
+    done = 0
+    with reporter:
+        for chunk in step(feed_run, scope):
+            if chunk is HEARTBEAT:
+                reporter.write_due()
+                continue
+            reporter.add(chunk, events.write)
+            done += len(chunk.days)
+            report.progress(task.context, feed_run.feed, chunk, done, len(task.days))
+            problems += _problems_of(task, chunk)
+    if task.load:
+        reporter.add(WindowDone(), events.write_source)
+    reporter.write()
+    return problems
+
+
+def _problems_of(task: _Task, chunk: WindowDone) -> list[WarehouseError]:
+    """What failed in a window; that days wait for another night's budget is no failure."""
+    doubts = chunk.doubts if task.load else []
+    if task.due is not None and nights.may_wait(task.due, chunk):
+        task.context.log.info(nights.waiting_message(chunk))
+        return [*doubts]
+    return [*chunk.problems, *doubts]
+
+
+def _committed_before(task: _Task, feed_run: FeedRun) -> Mapping[tuple[str, date], Receipt]:
+    """What the runs committed that this one re-executes: it is not asked for again."""
+    if not (task.ask and task.load):
+        return {}
+    tries = _earlier_tries(task.context)
+    with feed_run.connections.reading() as connection:
+        return load_receipts.committed_by_runs(connection, feed_run.feed.source, tries)
 
 
 def _report_late(
@@ -220,21 +255,16 @@ def _report_late(
     reporter.add(late.chunk, events.write)
 
 
-def _note_acceptance(
-    context: dg.AssetExecutionContext,
-    feed_run: FeedRun,
-    config: RefreshConfig,
-    days: Collection[date],
-) -> None:
+def _note_acceptance(task: _Task, feed_run: FeedRun) -> None:
     """Who has days taken that would be held back."""
-    accepted = [name for name in ACCEPTING if getattr(config, name, False)]
+    accepted = [name for name in ACCEPTING if getattr(task.config, name)]
     if not accepted:
         return
-    about = f"{feed_run.feed.source}, {', '.join(config.accounts) or 'every account'}"
-    about += f", {min(days)} to {max(days)}"
+    whose = ", ".join(task.config.accounts) or "every account"
+    about = f"{feed_run.feed.source}, {whose}, {min(task.days)} to {max(task.days)}"
     with feed_run.connections.reading() as connection:
         for name in accepted:
-            note_act(connection, name.replace("_", "-"), about, context.run.run_id)
+            note_act(connection, name.replace("_", "-"), about, task.context.run.run_id)
 
 
 def _days_to_ask(

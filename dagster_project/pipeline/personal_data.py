@@ -8,7 +8,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account
-from dagster_project.privacy.erasure import PersonalDataScope, Reducible
+from dagster_project.privacy.personal_data import PersonalDataScope, Reducible
 from dagster_project.text.pseudonyms import PseudonymKeys
 
 

@@ -17,6 +17,7 @@ from dagster_project.model.privacy import Rules, Suppression
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.privacy import suppression
+from dagster_project.privacy.erasure_receipts import unfinished
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 
@@ -60,7 +61,7 @@ def _redact_known_rejects(feed: Feed, connection: Connection, rules: Rules) -> N
     Otherwise a record that an earlier load rejected would look new, and its day would be held.
     """
     personal = feed.personal
-    if personal is None or not rules.suppression or not suppression.is_erasing(connection):
+    if personal is None or not rules.suppression or not unfinished(connection):
         return
     redact_rejects(
         connection,

@@ -12,108 +12,24 @@ No number enters a statement: what is looked for are pseudonyms, and texts whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
 
-import zstandard
 from psycopg import sql
 
-from dagster_project.model.privacy import Identity, Personal, Reduction, Rules, Suppression, Values
-from dagster_project.model.table import Table
-from dagster_project.model.window import Account
+from dagster_project.model.privacy import Identity, Rules, Suppression, Values
 from dagster_project.privacy import suppression
-from dagster_project.text.pseudonyms import PseudonymKeys, fingerprint
-from dagster_project.text.written_numbers import FEWEST_DIGITS, non_ascii_digits
+from dagster_project.privacy.erasure_receipts import Erased, close_receipts, open_receipt
+from dagster_project.privacy.personal_data import PersonalDataScope
+from dagster_project.privacy.search_patterns import text_pattern
+from dagster_project.privacy.stored_responses import rewrite_response, stored_records
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Report, Warehouse
-from dagster_project.warehouse.ledger.extractions import CODE_VERSION
-from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 from dagster_project.warehouse.load.rewrite import rewrite_day
-from dagster_project.warehouse.queries import fetch_value
 
-LAST_DIGITS = 4
-MOST_PATTERNS = 50
 PHONES_AT_ONCE = 10_000
-_BETWEEN = "[^0-9A-Za-zА-Яа-яЁё]*"
-_ESCAPE = r"&#?[0-9A-Za-z]{1,8};|\\u[0-9A-Fa-f]{4}|\\[nrt]|%[0-9A-Fa-f]{2}"
-_LEVEL = 1
-
-
-@dataclass(frozen=True)
-class Reducible:
-    """What of the warehouse holds a feed's personal data of old days.
-
-    ``account_of`` knows every label that was ever loaded, configured still or not. ``lock_whole``: its loads
-    lock all days at once.
-    """
-
-    source: str
-    table: Table
-    account_of: Callable[[str], Account]
-    reduction: Reduction
-    lock_whole: bool
-
-    def accounts(self, connection: Connection) -> list[Account]:
-        """Every account that has loaded days."""
-        rows = connection.execute(
-            "SELECT DISTINCT account FROM ops.day_state WHERE source = %s ORDER BY account",
-            (self.source,),
-        )
-        return [self.account_of(row[0]) for row in rows.fetchall()]
-
-
-@dataclass(frozen=True)
-class PersonalDataScope(Reducible):
-    """What of the warehouse holds a feed's people; its rows have pseudonyms under ``keys``."""
-
-    personal: Personal
-    keys: PseudonymKeys
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The columns in which a number may stand among other words."""
-        return self.personal.columns.texts
-
-    def identifiers(self) -> dict[str, sql.Composable]:
-        """Table and columns by their roles, for a statement; ``in_texts`` takes a pattern for each text."""
-        columns = self.personal.columns
-        return {
-            "table": sql.Identifier(self.table.name),
-            "account": sql.Identifier(self.table.account_column),
-            "day": sql.Identifier(self.table.day_column),
-            "phone": sql.Identifier(columns.phone),
-            "person": sql.Identifier(columns.person),
-            "texts": sql.SQL(", ").join(map(sql.Identifier, columns.texts)),
-            "in_texts": sql.SQL(" OR ").join(
-                sql.SQL("{} ~ %s").format(sql.Identifier(column)) for column in columns.texts
-            ),
-        }
-
-    def reject_redactor(self, suppressed: Suppression) -> Callable[[str], str | None]:
-        """Takes these numbers out of a rejected record."""
-        return lambda original: self.personal.redact_reject(original, suppressed)
-
-
-@dataclass(frozen=True)
-class Erased:
-    """What an erasure did; also its receipt. ``is_closed``: loads and readers are kept out still."""
-
-    erasure_id: int
-    numbers: int
-    rows: int = 0
-    responses: int = 0
-    rejects: int = 0
-    days: tuple[tuple[str, date], ...] = ()
-    is_closed: bool = False
-
-    def with_day(self, account: str, day: date, rows: int) -> Erased:
-        """The same with a day more, where rows of it were rewritten."""
-        if not rows:
-            return self
-        return replace(self, rows=self.rows + rows, days=(*self.days, (account, day)))
 
 
 @dataclass(frozen=True)
@@ -243,48 +159,6 @@ def erase_everywhere(
     return done
 
 
-def open_receipt(connection: Connection, numbers: int, secret: str, verb: str) -> int:
-    """Note that an erasure begins, and who began it."""
-    return int(
-        fetch_value(
-            connection,
-            "INSERT INTO ops.erasure (numbers, key_fingerprint, code_version, act_id)"
-            " VALUES (%s, %s, %s, %s) RETURNING erasure_id",
-            (numbers, fingerprint(secret), CODE_VERSION, note_act(connection, verb)),
-        )
-    )
-
-
-def close_receipts(connection: Connection, done: Erased, numbers: Sequence[bytes]) -> None:
-    """Also of earlier erasures that were stopped, where all of their numbers were given again."""
-    connection.execute(
-        "UPDATE ops.erasure SET finished_at = now(), numbers = %s, rows_erased = %s, responses = %s,"
-        " rejects = %s, days = %s WHERE erasure_id = %s",
-        (
-            done.numbers,
-            done.rows,
-            done.responses,
-            done.rejects,
-            len(done.days),
-            done.erasure_id,
-        ),
-    )
-    connection.execute(
-        "UPDATE ops.erasure e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS ("
-        " SELECT FROM ops.suppressed_number s WHERE s.erasure_id = e.erasure_id"
-        " AND s.number_hash <> ALL (%s::bytea[]))",
-        (list(numbers),),
-    )
-
-
-def unfinished(connection: Connection) -> list[int]:
-    """Erasures that are under way, or were stopped before their end."""
-    rows = connection.execute(
-        "SELECT erasure_id FROM ops.erasure WHERE finished_at IS NULL ORDER BY erasure_id"
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
 def _responses(connection: Connection, part: PersonalDataScope, suppressed: Suppression) -> int:
     """Rewrite stored responses that hold a number; one at a time, each committed."""
     changed = 0
@@ -293,40 +167,6 @@ def _responses(connection: Connection, part: PersonalDataScope, suppressed: Supp
             connection, place, lambda body: part.personal.redact_body(body, suppressed)
         )
     return changed
-
-
-Place = tuple[int, int, int]
-
-
-def stored_records(connection: Connection, source: str) -> Iterator[Place]:
-    yield from connection.execute(
-        "SELECT r.extraction_id, r.attempt, r.sequence FROM raw.response r"
-        " JOIN ops.extraction e USING (extraction_id) WHERE e.source = %s"
-        " ORDER BY r.extraction_id, r.attempt, r.sequence",
-        (source,),
-    ).fetchall()
-
-
-def rewrite_response(
-    connection: Connection, place: Place, change: Callable[[bytes], bytes | None]
-) -> bool:
-    """Whether ``change`` had another body for the response; size and hash stay the received one's."""
-    row = connection.execute(
-        "SELECT body FROM raw.response WHERE extraction_id = %s AND attempt = %s AND sequence = %s",
-        place,
-        binary=True,
-    ).fetchone()
-    if row is None:
-        return False
-    body = change(zstandard.ZstdDecompressor().decompress(row[0]))
-    if body is None:
-        return False
-    connection.execute(
-        "UPDATE raw.response SET body = %b, redacted_at = now()"
-        " WHERE extraction_id = %s AND attempt = %s AND sequence = %s",
-        (zstandard.ZstdCompressor(level=_LEVEL).compress(body), *place),
-    )
-    return True
 
 
 def _rows(
@@ -398,26 +238,3 @@ def _days_with(
         ).format(**part.identifiers()),
         ([recipient.hex() for recipient in gone], *([pattern] * len(part.texts))),
     ).fetchall()
-
-
-def text_pattern(identities: Sequence[Identity]) -> str:
-    """Texts that may hold one of the numbers, by its last digits alone; any number, where there are many.
-
-    Texts with digits of other scripts, or with an escape among digits, may hold any.
-    """
-    endings = {one.tail[-LAST_DIGITS:] for one in identities if one.tail}
-    if not endings:
-        return "$."
-    if len(endings) > MOST_PATTERNS:
-        return any_number()
-    return "|".join([*(_BETWEEN.join(ending) for ending in sorted(endings)), _unusual()])
-
-
-def any_number() -> str:
-    """Texts that may hold a number."""
-    return f"[0-9](?:{_BETWEEN}[0-9]){{{FEWEST_DIGITS - 1}}}|{_unusual()}"
-
-
-@cache
-def _unusual() -> str:
-    return f"[{non_ascii_digits()}]|[0-9][^0-9]*(?:{_ESCAPE})"

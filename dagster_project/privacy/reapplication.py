@@ -17,15 +17,10 @@ from psycopg import sql
 from dagster_project.model.privacy import ERASED, REDUCED, Rules, Suppression
 from dagster_project.model.window import Window
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import (
-    Erased,
-    Locations,
-    PersonalDataScope,
-    any_number,
-    close_receipts,
-    erase_everywhere,
-    open_receipt,
-)
+from dagster_project.privacy.erasure import Locations, erase_everywhere
+from dagster_project.privacy.erasure_receipts import Erased, close_receipts, open_receipt
+from dagster_project.privacy.personal_data import PersonalDataScope
+from dagster_project.privacy.search_patterns import any_number
 from dagster_project.privacy.suppression_file import import_list
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize

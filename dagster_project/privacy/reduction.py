@@ -15,7 +15,8 @@ from datetime import UTC, date, timedelta
 from dagster_project import clock
 from dagster_project.model.window import Account, each_day
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import Reducible, rewrite_response
+from dagster_project.privacy.personal_data import Reducible
+from dagster_project.privacy.stored_responses import rewrite_response
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger.rejects import redact_rejects
 from dagster_project.warehouse.load.day_locks import lock_days

@@ -25,7 +25,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import ERASED, Values
 from dagster_project.model.window import Account, Window
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import PersonalDataScope
+from dagster_project.privacy.personal_data import PersonalDataScope
 from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Report, Warehouse

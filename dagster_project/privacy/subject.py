@@ -18,12 +18,10 @@ from psycopg.rows import dict_row
 
 from dagster_project.model.privacy import HASH_BYTES, REDUCED, Identity, Occurrences, Suppression
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import (
-    PersonalDataScope,
-    pseudonyms_in_rows,
-    stored_records,
-    text_pattern,
-)
+from dagster_project.privacy.erasure import pseudonyms_in_rows
+from dagster_project.privacy.personal_data import PersonalDataScope
+from dagster_project.privacy.search_patterns import text_pattern
+from dagster_project.privacy.stored_responses import stored_records
 from dagster_project.warehouse.connection import Connection, Report
 
 TEXTS_AT_ONCE = 10_000

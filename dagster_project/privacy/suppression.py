@@ -144,13 +144,6 @@ def suppress(
     return stored_list(connection, master)
 
 
-def is_erasing(connection: Connection) -> bool:
-    """Whether an erasure is under way, or was stopped before its end."""
-    return bool(
-        fetch_value(connection, "SELECT EXISTS (SELECT FROM ops.erasure WHERE finished_at IS NULL)")
-    )
-
-
 def remember_recipients(
     connection: Connection, suppressed: Suppression, recipients: Mapping[str, Collection[bytes]]
 ) -> None:

@@ -12,7 +12,7 @@ from dagster_project.errors import SettingsError
 from dagster_project.model.privacy import identity_of
 from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
-from dagster_project.privacy.erasure import open_receipt
+from dagster_project.privacy.erasure_receipts import open_receipt, unfinished
 from dagster_project.warehouse.connection import Warehouse
 
 SECRET, OTHER = "a key of the tests, long enough", "another key of the tests, long enough"
@@ -34,7 +34,7 @@ def test_a_load_goes_by_the_list_as_it_stands(warehouse: Warehouse) -> None:
         erasure = open_receipt(connection, 1, SECRET, "forget")
         suppression.suppress(connection, [identity_of(NUMBER)], SECRET, erasure)
         connection.commit()
-        assert suppression.is_erasing(connection)
+        assert unfinished(connection)
     with (
         warehouse.connect(autocommit=True) as connection,
         suppression.hold_rules(connection, ACCOUNT, SECRET) as rules,
