@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 
@@ -23,13 +23,10 @@ from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
-from dagster_project.warehouse.schema.migrate import migrate, pending
+from dagster_project.warehouse.schema.migrate import MakeStorage, migrate, pending
 from dagster_project.warehouse.server import embedded
 
 log = logging.getLogger(__name__)
-
-MakeStorage = Callable[[Warehouse, Report], None]
-"""Makes Dagster's storage, or brings it up to date."""
 
 PASSED_MONTHS_SECONDS = 5.0
 

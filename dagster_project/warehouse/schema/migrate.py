@@ -44,6 +44,7 @@ SELECT NOT EXISTS (SELECT FROM ops.security_gap)
 
 T = TypeVar("T")
 MakeStorage = Callable[[Warehouse, Report], None]
+"""Makes Dagster's storage, or brings it up to date."""
 
 
 def migrate(
