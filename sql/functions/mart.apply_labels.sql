@@ -1,6 +1,6 @@
--- A label hangs on the text: where the same text is shown under another id, at another site or since a name in
--- it is masked, it has the label that the text was given. Hours, reach and frequency hold categories and
--- campaigns: where one changes, days and months are counted afresh.
+-- A label belongs to the text: where the same text is shown under another id, at another site or after a name in
+-- it was masked, it has the label that was given to the text. Hours, reach and frequency store categories and
+-- campaigns: where one changes, days and months are counted again.
 CREATE OR REPLACE FUNCTION mart.apply_labels() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -36,4 +36,4 @@ BEGIN ATOMIC
     JOIN mart.sms_day d ON d.site_id = c.site_id AND d.template_id = c.template_id
     WHERE c.is_recounted OR c.is_moved;
 END;
-COMMENT ON FUNCTION mart.apply_labels IS 'Give every public template the label, category and campaign that stand for its text now, and have counted afresh what hangs on them.';
+COMMENT ON FUNCTION mart.apply_labels IS 'Give every public template the current label, category and campaign of its text, and queue the marts that depend on them to be counted again.';

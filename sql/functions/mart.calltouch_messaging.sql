@@ -12,4 +12,4 @@ BEGIN ATOMIC
     LEFT JOIN mart.sms_day s ON s.sent_on = d.day AND s.site_id = of_account::bigint
     GROUP BY d.day;
 END;
-COMMENT ON FUNCTION mart.calltouch_messaging IS 'What Calltouch says of these days; an empty day is a row of zeros.';
+COMMENT ON FUNCTION mart.calltouch_messaging IS 'What Calltouch reports for these days; an empty day is a row of zeros.';

@@ -7,4 +7,4 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mart.count_all_sites IS 'Have what is counted over all sites counted afresh: an account is gone.';
+COMMENT ON FUNCTION mart.count_all_sites IS 'Queue what is counted over all sites to be counted again, after an account was removed.';

@@ -1,4 +1,4 @@
--- Hours and reach hold categories: where one changes with the id, the days are counted afresh.
+-- Hours and reach store categories: where one changes with the id, the days are counted again.
 CREATE OR REPLACE FUNCTION mart.count_with(of_site bigint, olds uuid[], news uuid[]) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -45,4 +45,4 @@ BEGIN ATOMIC
         SET messages = s.messages + excluded.messages, segments = s.segments + excluded.segments,
             repeats = s.repeats + excluded.repeats;
 END;
-COMMENT ON FUNCTION mart.count_with IS 'Count templates of a site, and keep their labels, under others from now on.';
+COMMENT ON FUNCTION mart.count_with IS 'From now on, count templates of a site under other ids, and keep their labels there.';

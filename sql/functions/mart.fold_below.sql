@@ -5,4 +5,4 @@ BEGIN ATOMIC
     INSERT INTO mart.stale (site_id, month, day)
     SELECT DISTINCT d.site_id, date_trunc('month', d.sent_on)::date, d.sent_on FROM mart.sms_day d;
 END;
-COMMENT ON FUNCTION mart.fold_below IS 'Do not tell a day''s templates and hours apart whose counts are below this (0: tell all apart), and have all days counted afresh. For the administrator.';
+COMMENT ON FUNCTION mart.fold_below IS 'Put a day''s templates and hours with smaller counts than this together (0: none), and queue all days to be counted again. For the administrator.';

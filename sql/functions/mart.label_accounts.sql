@@ -10,5 +10,5 @@ BEGIN ATOMIC
       AND a.label <> coalesce(given.label, a.account)
     RETURNING a.vendor, a.account, was.label, a.label;
 END;
-COMMENT ON FUNCTION mart.label_accounts IS 'Set the labels of accounts; answers with those that changed, before and after.';
+COMMENT ON FUNCTION mart.label_accounts IS 'Set the labels of accounts; returns those that changed, with the label before and after.';
 GRANT EXECUTE ON FUNCTION mart.label_accounts TO warehouse_loader;

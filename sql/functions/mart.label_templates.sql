@@ -5,7 +5,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    -- Under the id that is shown, also where the file has one that was shown before.
+    -- Under the id that is shown now, even if the file has an id that was shown before.
     RETURN QUERY
     WITH given AS (
         SELECT DISTINCT ON (coalesce(t.same_as, g.id)) coalesce(t.same_as, g.id) AS template_id,
@@ -26,5 +26,5 @@ BEGIN
     PERFORM mart.apply_labels();
 END
 $$;
-COMMENT ON FUNCTION mart.label_templates IS 'Set label, category and campaign of templates, and have counted afresh what hangs on them; answers with the templates whose names changed.';
+COMMENT ON FUNCTION mart.label_templates IS 'Set label, category and campaign of templates, and queue the marts that depend on them to be counted again; returns the templates whose names changed.';
 GRANT EXECUTE ON FUNCTION mart.label_templates TO warehouse_loader;

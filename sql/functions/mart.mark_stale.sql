@@ -5,5 +5,5 @@ BEGIN ATOMIC
     SELECT DISTINCT s, date_trunc('month', d)::date, CASE WHEN NOT months_only THEN d END
     FROM unnest(sites) s, unnest(days) d;
 END;
-COMMENT ON FUNCTION mart.mark_stale IS 'Have the distinct counts of these days'' months counted afresh, and the days themselves unless months_only.';
+COMMENT ON FUNCTION mart.mark_stale IS 'Queue the months of these days, and the days themselves unless months_only, to be counted again.';
 GRANT EXECUTE ON FUNCTION mart.mark_stale TO warehouse_loader;

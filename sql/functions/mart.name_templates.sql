@@ -9,7 +9,7 @@ BEGIN
         names_masked = true
     FROM unnest(ids, texts) AS given (template_id, masked)
     WHERE t.site_id = of_site AND t.template_id = given.template_id;
-    -- Texts that differ in the word before their first comma alone begin with a form of address.
+    -- If texts differ only in the words before their first comma, they begin with a form of address.
     UPDATE mart.template t
     SET masked_text = '{name}' || addressed.tail
     FROM (

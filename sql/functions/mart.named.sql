@@ -8,4 +8,4 @@ BEGIN ATOMIC
     FROM (SELECT mart.guess_category(sample) AS guess) g
     LEFT JOIN mart.template_label l ON l.template_id = of_template;
 END;
-COMMENT ON FUNCTION mart.named IS 'What a template just made public is called and counted as, before its masked text is known.';
+COMMENT ON FUNCTION mart.named IS 'The name and the category of a template that was just made public, until its masked text is known.';

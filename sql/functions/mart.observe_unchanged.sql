@@ -10,5 +10,5 @@ BEGIN ATOMIC
           WHERE m.sent_on = d.sent_on AND m.observed_on = observed AND m.site_id = of_site)
     GROUP BY d.sent_on, d.outcome;
 END;
-COMMENT ON FUNCTION mart.observe_unchanged IS 'Record that these days were asked for again and stood as before.';
+COMMENT ON FUNCTION mart.observe_unchanged IS 'Record that these days were requested again and had not changed.';
 GRANT EXECUTE ON FUNCTION mart.observe_unchanged TO warehouse_loader;

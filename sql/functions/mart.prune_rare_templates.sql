@@ -7,5 +7,5 @@ BEGIN ATOMIC
     )
     SELECT count(*) FROM gone;
 END;
-COMMENT ON FUNCTION mart.prune_rare_templates IS 'Forget the tallies of rare templates that were not sent since; answers how many.';
+COMMENT ON FUNCTION mart.prune_rare_templates IS 'Delete the tallies of rare templates that were not sent since this day; returns how many.';
 GRANT EXECUTE ON FUNCTION mart.prune_rare_templates TO warehouse_loader;

@@ -27,4 +27,4 @@ BEGIN
     SELECT common.template_id, common.message FROM common JOIN added USING (template_id);
 END
 $$;
-COMMENT ON FUNCTION mart.publish_sampled IS 'Make public what 20 recipients are seen to have among 50,000 SMS of the days; answers with the newly public ones.';
+COMMENT ON FUNCTION mart.publish_sampled IS 'Make the templates public that 20 recipients have in a sample of 50,000 SMS of these days; returns them.';

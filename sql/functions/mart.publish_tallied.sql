@@ -44,4 +44,4 @@ BEGIN
     SELECT common.template_id, common.message FROM common;
 END
 $$;
-COMMENT ON FUNCTION mart.publish_tallied IS 'Add the cells'' recipients to the tally of rare templates, and make those public that reach 20; answers with them.';
+COMMENT ON FUNCTION mart.publish_tallied IS 'Add the cells'' recipients to the tallies of rare templates, and make the templates public that reach 20; returns them.';

@@ -1,4 +1,4 @@
--- A source joins in by bringing a function mart.<source>_messaging and its rows in mart.source_channel.
+-- To take part, a source needs a function mart.<source>_messaging and its rows in mart.source_channel.
 CREATE OR REPLACE FUNCTION mart.refresh_messaging(of_source text, of_account text, of_days date[])
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -27,5 +27,5 @@ BEGIN
     ORDER BY 1, 2, 3, 4;
 END
 $$;
-COMMENT ON FUNCTION mart.refresh_messaging IS 'Make mart.messaging_day of these loaded days equal to what the vendor said.';
+COMMENT ON FUNCTION mart.refresh_messaging IS 'Make mart.messaging_day of these loaded days equal to what the vendor reported.';
 GRANT EXECUTE ON FUNCTION mart.refresh_messaging TO warehouse_loader;

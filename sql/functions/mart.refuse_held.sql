@@ -1,4 +1,4 @@
--- A plan may be kept and run when its reader sees all no more.
+-- A cached plan may be run after its reader lost the right to see all accounts.
 CREATE OR REPLACE FUNCTION mart.refuse_held(works_as name) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -11,5 +11,5 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION mart.refuse_held IS 'True; an error where mart.is_held().';
+COMMENT ON FUNCTION mart.refuse_held IS 'Returns true; raises an error if mart.is_held().';
 GRANT EXECUTE ON FUNCTION mart.refuse_held TO warehouse_bi;

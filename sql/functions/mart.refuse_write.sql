@@ -1,4 +1,4 @@
--- A view of two halves takes no writes anyway, but would say so before it says who may not write.
+-- A view of two halves accepts no writes anyway, but Postgres would say so before it checks privileges.
 CREATE OR REPLACE FUNCTION mart.refuse_write() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7,4 +7,4 @@ BEGIN
         MESSAGE = format('%I.%I is for reading', tg_table_schema, tg_table_name);
 END
 $$;
-COMMENT ON FUNCTION mart.refuse_write IS 'An error: nobody writes to a view.';
+COMMENT ON FUNCTION mart.refuse_write IS 'Raises an error: views of bi accept no writes.';

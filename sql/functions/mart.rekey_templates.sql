@@ -1,6 +1,6 @@
--- The tallies of rare templates begin anew: their recipients are pseudonyms under the old key. A
--- template of which no row is left goes with its label: nobody can compute its pseudonym under the new
--- key, and the old one is to say nothing any more. The template of SMS without a text hangs on no key,
+-- The tallies of rare templates start again: their recipients are pseudonyms under the old key. A
+-- template without any row left is deleted with its label: nobody can compute its pseudonym under the new
+-- key, and the old one must not be kept. The template of SMS without a text depends on no key,
 -- and of those that share a text one that has a pseudonym under the new key is shown.
 CREATE OR REPLACE FUNCTION mart.rekey_templates() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -48,5 +48,5 @@ BEGIN
     DELETE FROM mart.rare_template;
 END
 $$;
-COMMENT ON FUNCTION mart.rekey_templates IS 'Give templates their new pseudonyms, as ops.rekeyed_pseudonym has them; what has none goes.';
+COMMENT ON FUNCTION mart.rekey_templates IS 'Give templates their new pseudonyms from ops.rekeyed_pseudonym; templates without one are deleted.';
 GRANT EXECUTE ON FUNCTION mart.rekey_templates TO warehouse_loader;

@@ -1,4 +1,4 @@
--- Of an account that no other source of its vendor still loads, everything; else the channels of this source.
+-- If no other source of the vendor loads the account: everything; else the channels of this source.
 -- A role whose only grant is the account keeps it: without any grant it would see every account.
 CREATE OR REPLACE FUNCTION mart.remove_account(
     of_vendor text, of_source text, of_account text, only_count boolean
@@ -18,7 +18,7 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtextextended('mart of site ' || of_site, 0));
     END IF;
     FOR one IN
-        -- account comes last: by it the tables by site are found, should this be done again.
+        -- mart.account comes last: if this is run again, the tables by site are found through it.
         SELECT c.oid::regclass AS name, c.relname = 'account' AS is_last,
             CASE WHEN bool_or(a.attname = 'site_id') AND c.relname <> 'account'
                  THEN format('site_id = %L', of_site)
@@ -57,5 +57,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mart.remove_account IS 'Take an account out of all that bi shows, as far as this source tells of it, and out of the grants; only_count: how many rows that would be.';
+COMMENT ON FUNCTION mart.remove_account IS 'Remove an account from everything that bi shows of this source, and from the grants; only_count: remove nothing, and return how many rows it would be.';
 GRANT EXECUTE ON FUNCTION mart.remove_account TO warehouse_loader;

@@ -1,4 +1,4 @@
--- Tables this small are not analyzed by autovacuum; without statistics on them the planner thinks that
+-- Autovacuum does not analyze tables as small as these; without statistics the planner assumes that
 -- a filter on a label or a category leaves one row, and joins in loops.
 CREATE OR REPLACE FUNCTION mart.renew_statistics() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

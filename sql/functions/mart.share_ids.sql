@@ -23,4 +23,4 @@ BEGIN
     WHERE t.site_id = of_site AND t.template_id = c.old;
 END
 $$;
-COMMENT ON FUNCTION mart.share_ids IS 'Have one template of a site shown for each text: the one that is shown already, else the first that was made public.';
+COMMENT ON FUNCTION mart.share_ids IS 'Show one template of a site for each text: the one that is shown already, else the first that was made public.';

@@ -7,4 +7,4 @@ BEGIN ATOMIC
     WHERE EXISTS (SELECT FROM unnest(cells) c WHERE c.template_id = mart.no_text_id())
     ON CONFLICT DO NOTHING;
 END;
-COMMENT ON FUNCTION mart.show_no_text IS 'Have the template of SMS without a text, where the cells have such.';
+COMMENT ON FUNCTION mart.show_no_text IS 'Add the template of SMS without a text, if the cells have such SMS.';

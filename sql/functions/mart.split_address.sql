@@ -5,4 +5,4 @@ BEGIN ATOMIC
     SELECT part[1], part[2] FROM regexp_match(masked,
         '^(\{name\}|[А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+(?: [А-ЯЁA-Z][А-ЯЁA-Zа-яёa-z-]+){0,2})(,.*)$') AS part;
 END;
-COMMENT ON FUNCTION mart.split_address IS 'A text that begins with one to three capitalised words and a comma, cut before the comma; else NULLs.';
+COMMENT ON FUNCTION mart.split_address IS 'Splits a text that begins with one to three capitalised words and a comma before the comma; else NULLs.';

@@ -1,6 +1,6 @@
--- A load leaves a note in mart.stale; whoever works the queue deletes the notes it can see and then
--- counts, so what commits meanwhile leaves a note that stays. Months that a long load has gone past are
--- counted while it goes on, not all of them at its end.
+-- A load adds a note to mart.stale; whoever works off the queue deletes the notes that it can see and then
+-- counts, so the note of a load that commits meanwhile stays. Months that a long load has finished are
+-- counted while it goes on, not all at its end.
 CREATE OR REPLACE FUNCTION mart.take_stale(passed_only boolean DEFAULT false)
 RETURNS TABLE (of_site bigint, of_month date, of_days date[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -12,4 +12,4 @@ BEGIN ATOMIC
         ) AS c (channel, attempted, engaged, opted_out)
     WHERE t.account = of_account AND t.activity_on = ANY (of_days);
 END;
-COMMENT ON FUNCTION mart.tellody_activity_messaging IS 'What Tellody says of these days: attempts by channel, and reactions that it attributes to none.';
+COMMENT ON FUNCTION mart.tellody_activity_messaging IS 'What Tellody reports for these days: attempts by channel, and reactions that it attributes to no channel.';

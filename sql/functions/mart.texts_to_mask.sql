@@ -6,5 +6,5 @@ BEGIN ATOMIC
     WHERE t.masked_text IS NOT NULL AND NOT t.names_masked AND t.template_id <> mart.rare_id()
     GROUP BY t.site_id;
 END;
-COMMENT ON FUNCTION mart.texts_to_mask IS 'Texts that are shown and did not go through the masking of first names, by site.';
+COMMENT ON FUNCTION mart.texts_to_mask IS 'Texts, by site, that are shown and whose first names were not masked yet.';
 GRANT EXECUTE ON FUNCTION mart.texts_to_mask TO warehouse_loader;

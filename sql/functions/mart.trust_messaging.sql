@@ -8,4 +8,4 @@ BEGIN ATOMIC
     LEFT JOIN warehouse.trust_campaign_statistics t
         ON t.stats_on = d.day AND t.company_id = of_account::bigint AND t.is_daily;
 END;
-COMMENT ON FUNCTION mart.trust_messaging IS 'What Trust says of these days; a day known only as part of a rolling week says nothing.';
+COMMENT ON FUNCTION mart.trust_messaging IS 'What Trust reports for these days; a day that is known only as part of a rolling week has no figures.';

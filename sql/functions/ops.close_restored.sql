@@ -6,7 +6,7 @@ BEGIN
         RETURN false;
     END IF;
     LOCK TABLE ops.suppression_applied IN SHARE ROW EXCLUSIVE MODE;
-    -- So that those who have not seen that number know it from now on, too.
+    -- Stored, so that hosts that have not seen that number know it from now on.
     DELETE FROM ops.suppression_applied;
     IF has_schema_privilege('warehouse_bi', 'bi', 'USAGE')
        OR has_schema_privilege('warehouse_bi_detail', 'bi_detail', 'USAGE')
@@ -18,5 +18,5 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION ops.close_restored IS 'Closes schemas bi, bi_detail and bi_pii to readers where ops.is_restored(), or where an erasure with a higher number than this database knows was seen; answers whether it is so.';
+COMMENT ON FUNCTION ops.close_restored IS 'Closes schemas bi, bi_detail and bi_pii to readers where ops.is_restored(), or where an erasure with a higher number than this database knows was seen; returns whether it closed them.';
 GRANT EXECUTE ON FUNCTION ops.close_restored TO warehouse_loader;

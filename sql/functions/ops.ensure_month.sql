@@ -1,5 +1,5 @@
--- CREATE TABLE … PARTITION OF makes readers wait and waits for them; ATTACH does neither. It takes
--- SHARE UPDATE EXCLUSIVE on the parent until the transaction ends: call it in one of its own.
+-- CREATE TABLE … PARTITION OF waits for readers and makes them wait; ATTACH does neither. It takes
+-- SHARE UPDATE EXCLUSIVE on the parent until the transaction ends, so call it in a transaction of its own.
 CREATE OR REPLACE FUNCTION ops.ensure_month(parent regclass, month date) RETURNS regclass
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -34,5 +34,5 @@ BEGIN
     RETURN partition;
 END
 $$;
-COMMENT ON FUNCTION ops.ensure_month IS 'Makes the partition of a table for the month of this day, unless it exists; without making readers or loaders wait. Safe in several sessions at once.';
+COMMENT ON FUNCTION ops.ensure_month IS 'Creates the partition of a table for the month of this day, unless it exists. Readers and loaders do not wait; several sessions may call it at once.';
 GRANT EXECUTE ON FUNCTION ops.ensure_month TO warehouse_loader;

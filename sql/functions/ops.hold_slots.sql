@@ -4,5 +4,5 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     VALUES (of_limiter, clock_timestamp() + duration)
     ON CONFLICT (limiter) DO UPDATE SET held_until = greatest(s.held_until, excluded.held_until)
 $$;
-COMMENT ON FUNCTION ops.hold_slots IS 'Gives no slot for a while: the vendor answered 429.';
+COMMENT ON FUNCTION ops.hold_slots IS 'Grants no slot for a while: the vendor answered 429.';
 GRANT EXECUTE ON FUNCTION ops.hold_slots TO warehouse_loader;

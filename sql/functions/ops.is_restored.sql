@@ -1,6 +1,6 @@
--- A restored dump is known by the place it stands in: the server (its system identifier), the database
--- (its oid) and the transaction that wrote the mark. A copy of the files keeps all of these; it is
--- behind: ops.privacy.erasures is lower than the highest number that a home or an exported list knows.
+-- A restored dump is recognized by its place: the server (its system identifier), the database
+-- (its oid) and the transaction that wrote the mark. A copy of the data directory has the same ones; it is
+-- recognized by its age: ops.privacy.erasures is lower than the number that a home or an exported list knows.
 CREATE OR REPLACE FUNCTION ops.is_restored() RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 RETURN NOT EXISTS (

@@ -14,5 +14,5 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION ops.lock_ledger IS 'Points spent that day; no one else decides on them until the transaction ends.';
+COMMENT ON FUNCTION ops.lock_ledger IS 'The points spent that day, locked: no other session reserves or spends points of the day until the transaction ends.';
 GRANT EXECUTE ON FUNCTION ops.lock_ledger TO warehouse_loader;

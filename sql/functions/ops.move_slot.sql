@@ -1,6 +1,6 @@
--- A request that is late for its slot asks to leave now instead. It may, unless slots after it were
--- given already that would then stand too near; the old slot is given up in any case. A request
--- that was late on its way out (sent) only has the truth recorded, for the slots to come.
+-- A request that missed its slot asks to be sent now. It may be, unless later slots that were granted
+-- already would then be too near; the old slot is dropped in either case. For a request that was already
+-- sent, late (sent = true), only the actual instant is recorded, so that later slots take account of it.
 CREATE OR REPLACE FUNCTION ops.move_slot(
     of_limiter text, burst integer, period interval, given timestamptz, sent boolean,
     OUT due timestamptz, OUT clock timestamptz, OUT granted boolean
@@ -32,5 +32,5 @@ BEGIN
     WHERE limiter = of_limiter;
 END
 $$;
-COMMENT ON FUNCTION ops.move_slot IS 'Moves a slot that was missed to this moment where that keeps the limit; gives it up where not.';
+COMMENT ON FUNCTION ops.move_slot IS 'Moves a missed slot to this moment if the limit allows it; else drops it.';
 GRANT EXECUTE ON FUNCTION ops.move_slot TO warehouse_loader;

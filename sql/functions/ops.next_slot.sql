@@ -1,6 +1,6 @@
--- The next instant at which a request may leave: at most `burst` in any `period`. A slot further
--- ahead than `horizon` is named but not given (granted = false): a 429 drawn meanwhile can still
--- hold it back, and a process that dies takes none along.
+-- The next instant at which a request may be sent: at most `burst` in any `period`. A slot further
+-- ahead than `horizon` is returned but not granted (granted = false): a 429 that comes before it can
+-- still delay it, and a process that dies uses up no slot.
 CREATE OR REPLACE FUNCTION ops.next_slot(
     of_limiter text, burst integer, period interval, horizon interval,
     OUT due timestamptz, OUT clock timestamptz, OUT granted boolean
@@ -16,7 +16,7 @@ BEGIN
         INSERT INTO ops.request_slot (limiter) VALUES (of_limiter) ON CONFLICT DO NOTHING;
     END LOOP;
     clock := clock_timestamp();
-    -- A clock set back leaves slots in a future that will not come for long.
+    -- After the clock was set back, slots stand in a future that is far away.
     IF taken[cardinality(taken)] > clock + horizon + interval '1 second' THEN
         taken := '{}';
     END IF;
@@ -36,5 +36,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION ops.next_slot IS 'Gives the next instant at which a request may leave, or names it where it is further off than the horizon.';
+COMMENT ON FUNCTION ops.next_slot IS 'Grants the next instant at which a request may be sent; if it is further ahead than the horizon, returns it without granting it.';
 GRANT EXECUTE ON FUNCTION ops.next_slot TO warehouse_loader;

@@ -1,4 +1,4 @@
--- Points that living processes have set aside, but for one reservation.
+-- Points that connected processes have reserved, without those of one reservation.
 CREATE OR REPLACE FUNCTION ops.points_held(of_source text, of_account text, on_day date, but_not uuid)
 RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,5 +14,5 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             AND l.granted AND d.datname = current_database()
       )
 $$;
-COMMENT ON FUNCTION ops.points_held IS 'Points set aside by processes that are connected and whose reservation has not expired.';
+COMMENT ON FUNCTION ops.points_held IS 'Points reserved by processes that are connected and whose reservation has not expired.';
 GRANT EXECUTE ON FUNCTION ops.points_held TO warehouse_loader;

@@ -1,4 +1,4 @@
--- The vendor answered with an error: the call was free. Its points go back to its reservation.
+-- The vendor answered with an error, so the call cost nothing. Its points return to the reservation.
 CREATE OR REPLACE FUNCTION ops.refund_points(
     reservation uuid, of_source text, of_account text, on_day date, cost bigint
 ) RETURNS void

@@ -1,4 +1,4 @@
--- Every table of the ledger that names a source and an account, by the catalog: a new one is not forgotten.
+-- Every table of ops with a source and an account, found in the catalog, so that a new table is included.
 CREATE OR REPLACE FUNCTION ops.remove_account(of_source text, of_account text, only_count boolean)
 RETURNS TABLE (place text, number bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -40,5 +40,5 @@ BEGIN
     RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION ops.remove_account IS 'Take an account out of the ledger: every table of ops that has its source and account, its stored responses with its extractions, and its alarms; only_count: how many rows that would be.';
+COMMENT ON FUNCTION ops.remove_account IS 'Remove an account from the ledger: from every table of ops that has its source and account, its stored responses with its extractions, and its alarms; only_count: remove nothing, and return how many rows it would be.';
 GRANT EXECUTE ON FUNCTION ops.remove_account TO warehouse_loader;

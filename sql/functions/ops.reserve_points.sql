@@ -1,4 +1,4 @@
--- Sets aside `wanted` points for a reservation, in place of what it had; NULL budget: not bounded.
+-- Reserves `wanted` points, replacing the reservation's earlier ones; NULL budget: no limit.
 CREATE OR REPLACE FUNCTION ops.reserve_points(
     reservation uuid, of_source text, of_account text, on_day date, wanted bigint, budget bigint,
     of_holder integer, lifetime interval,
@@ -19,5 +19,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION ops.reserve_points IS 'Sets points aside for a window, or says what was spent and what others hold where they do not fit.';
+COMMENT ON FUNCTION ops.reserve_points IS 'Reserves points for a window; if the budget does not suffice, returns the points spent and those reserved by others.';
 GRANT EXECUTE ON FUNCTION ops.reserve_points TO warehouse_loader;

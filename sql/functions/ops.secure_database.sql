@@ -1,5 +1,5 @@
--- CREATE DATABASE … TEMPLATE and most restores leave the privileges of the database itself behind,
--- so this is asked for again at each migration. What the caller may not do is left, and listed.
+-- CREATE DATABASE … TEMPLATE and most restores do not copy the privileges of the database itself,
+-- so each migration calls this again. What the caller has no right to do is left as it is, and listed.
 CREATE OR REPLACE FUNCTION ops.secure_database() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -35,4 +35,4 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION ops.secure_database IS 'Closes the database to PUBLIC and limits the logins that read bi, as far as the caller may; ops.security_gap lists what is left.';
+COMMENT ON FUNCTION ops.secure_database IS 'Closes the database to PUBLIC and limits the logins that read bi, as far as the caller has the right to; ops.security_gap lists the rest.';

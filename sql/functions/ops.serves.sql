@@ -1,5 +1,5 @@
--- A dump that somebody restores by hand grants readers what the original granted them, before any
--- program of ours has looked at it. So the views of bi ask for themselves, once a query.
+-- A dump that is restored by hand grants readers what the original granted them, before any
+-- program of ours has checked it. So the views of bi check it themselves, once in each query.
 CREATE OR REPLACE FUNCTION ops.serves(reader name) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,4 +1,4 @@
--- Counts a call as spent, out of its reservation where that still holds enough for it.
+-- Counts a call as spent; its points come out of its reservation while that suffices.
 CREATE OR REPLACE FUNCTION ops.spend_points(
     reservation uuid, of_source text, of_account text, on_day date, cost bigint, budget bigint,
     of_holder integer, lifetime interval,
@@ -22,7 +22,7 @@ BEGIN
     UPDATE ops.point_ledger SET points = points + cost, changed_at = clock_timestamp()
     WHERE source = of_source AND account = of_account AND spent_on = on_day;
     spent := spent + cost;
-    -- After midnight the rest of the reservation moves to the new day, as far as it has room.
+    -- After midnight the rest of the reservation moves to the new day, as far as its budget allows.
     UPDATE ops.point_reservation
     SET points = CASE
             WHEN mine_on = on_day OR free IS NULL THEN greatest(mine - cost, 0)
@@ -31,5 +31,5 @@ BEGIN
     WHERE reservation_id = reservation;
 END
 $$;
-COMMENT ON FUNCTION ops.spend_points IS 'Counts a call that is about to be sent, or refuses it where the budget has no room.';
+COMMENT ON FUNCTION ops.spend_points IS 'Counts a call that is about to be sent, or refuses it if the budget does not suffice.';
 GRANT EXECUTE ON FUNCTION ops.spend_points TO warehouse_loader;

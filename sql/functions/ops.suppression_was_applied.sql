@@ -16,5 +16,5 @@ BEGIN
     GRANT USAGE ON SCHEMA bi_pii TO warehouse_bi_pii;
 END
 $$;
-COMMENT ON FUNCTION ops.suppression_was_applied IS 'Notes that the suppression list was applied to all rows of this database, up to the erasure of this number, and lets readers in.';
+COMMENT ON FUNCTION ops.suppression_was_applied IS 'Records that the suppression list, up to the erasure of this number, was applied to all rows of this database, and opens the schemas to readers.';
 GRANT EXECUTE ON FUNCTION ops.suppression_was_applied TO warehouse_loader;

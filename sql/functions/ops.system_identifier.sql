@@ -8,5 +8,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION ops.system_identifier IS 'The number that initdb gave the server, the same on its replicas; NULL: warehouse_owner may not ask for it.';
+COMMENT ON FUNCTION ops.system_identifier IS 'The number that initdb gave the server, the same on its replicas; NULL: warehouse_owner may not read it.';
 GRANT EXECUTE ON FUNCTION ops.system_identifier TO warehouse_loader;

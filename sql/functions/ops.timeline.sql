@@ -8,5 +8,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION ops.timeline IS 'The server''s timeline, another one after a recovery or a change-over; NULL: it may not be asked.';
+COMMENT ON FUNCTION ops.timeline IS 'The server''s timeline; it changes with a recovery or a failover. NULL: it may not be read.';
 GRANT EXECUTE ON FUNCTION ops.timeline TO warehouse_loader;

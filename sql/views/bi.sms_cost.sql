@@ -1,4 +1,4 @@
--- The price of the most particular line: of account and country, of the account, of the country, of the vendor.
+-- The price of the most specific line: for account and country, for the account, for the country, for the vendor.
 CREATE OR REPLACE VIEW bi.sms_cost WITH (security_barrier) AS
 SELECT m.day, m.vendor, m.account, a.label AS account_label, m.site_id, m.template_id, t.label AS template_label,
     t.category, t.campaign, m.country, m.outcome, m.messages, m.segments, p.per, p.price, p.currency,

@@ -1,5 +1,5 @@
--- Row by row, for warehouse_bi_detail: pseudonyms in place of numbers, templates in place of texts. A
--- reader may call no function of schema mart: the expressions of mart.country_of and mart.template_of.
+-- One row for each SMS, for warehouse_bi_detail: pseudonyms in place of numbers, templates in place of texts.
+-- Readers may not call functions of schema mart, so mart.country_of and mart.template_of are written out here.
 CREATE OR REPLACE VIEW bi_detail.sms_detail WITH (security_barrier) AS
 SELECT s.sent_on, extract(hour FROM s.sent_at AT TIME ZONE a.time_zone)::smallint AS hour, s.site_id,
     a.label AS account_label, s.recipient,

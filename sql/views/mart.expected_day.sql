@@ -1,6 +1,6 @@
--- A calendar day of an account that is due, since the first day that was ever loaded, and what was loaded after it. Of a source
--- whose every answer tells all days, a day without rows is told up to the day before the last answer
--- that stands, whichever days that load gave receipts to.
+-- The due days of an account since its first loaded day, and days that were loaded before they are due. If every
+-- answer of a source tells all days, a day without rows is known up to the day before the last answer
+-- in use, whichever days that load wrote receipts for.
 CREATE OR REPLACE VIEW mart.expected_day WITH (security_barrier) AS
 SELECT s.source, s.vendor, a.account, a.label, a.time_zone, d.day, told.until AS told_until
 FROM (SELECT DISTINCT source, vendor, tells_all_days FROM mart.source_channel) s

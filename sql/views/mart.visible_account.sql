@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW mart.visible_account WITH (security_barrier) AS
 SELECT a.vendor, a.account, a.site_id, a.time_zone, a.currency, a.label
 FROM mart.account a WHERE mart.sees_all();
 
-COMMENT ON VIEW mart.visible_account IS 'Every account, for who may see all; none for others, whom mart.accounts_of() serves.';
+COMMENT ON VIEW mart.visible_account IS 'Every account, for readers who may see all; no row for others: mart.accounts_of() has theirs.';
 COMMENT ON COLUMN mart.visible_account.vendor IS 'calltouch, tellody or trust.';
 COMMENT ON COLUMN mart.visible_account.account IS 'Calltouch site, Tellody account label or Trust company.';
 COMMENT ON COLUMN mart.visible_account.site_id IS 'Calltouch site as a number; NULL for other vendors.';

@@ -1,7 +1,7 @@
--- Built-in functions that a reader could stop the loader with, or fill the disk with. pg_notify is the
--- lesser half: NOTIFY itself is no function, and open to everybody. pg_logical_emit_message has another
--- signature from 17 on: closed on 15 or 16, a dump would name a function that a later server lacks, which
--- stops pg_upgrade.
+-- Built-in functions by which a reader could stop the loader or fill the disk. Closing pg_notify does
+-- little: the command NOTIFY stays open to everybody. pg_logical_emit_message has another
+-- signature from 17 on. If it were closed on 15 or 16, a dump would name a function that a later server lacks,
+-- and pg_upgrade would fail.
 CREATE OR REPLACE VIEW ops.closed_function AS
     SELECT p.oid::regprocedure AS function, p.proname LIKE '%advisory%' AS for_loader,
            has_function_privilege('public', p.oid, 'EXECUTE') AS is_open
@@ -13,7 +13,7 @@ CREATE OR REPLACE VIEW ops.closed_function AS
            OR p.proname = 'pg_logical_emit_message'
               AND current_setting('server_version_num')::integer >= 170000);
 
-COMMENT ON VIEW ops.closed_function IS 'Built-in functions taken from PUBLIC in this database.';
+COMMENT ON VIEW ops.closed_function IS 'Built-in functions that PUBLIC may not execute in this database.';
 COMMENT ON COLUMN ops.closed_function.function IS 'The function, with its argument types.';
 COMMENT ON COLUMN ops.closed_function.for_loader IS 'Whether the pipeline needs it (advisory locks).';
 COMMENT ON COLUMN ops.closed_function.is_open IS 'Whether anybody may still execute it: only a superuser can change that.';

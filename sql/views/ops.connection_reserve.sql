@@ -13,9 +13,9 @@ CREATE OR REPLACE VIEW ops.connection_reserve AS
              FROM ops.reader_limit l WHERE l.name = 'CONNECTION LIMIT') AS readers
     ) AS counted;
 
-COMMENT ON VIEW ops.connection_reserve IS 'Whether the pipeline finds a connection, however many readers take: 60 are kept for it. One row.';
+COMMENT ON VIEW ops.connection_reserve IS 'Whether 60 connections are left for the pipeline, however many the readers take. One row.';
 COMMENT ON COLUMN ops.connection_reserve.available IS 'Connections of the server, without those for superusers.';
-COMMENT ON COLUMN ops.connection_reserve.readers IS 'How many the logins that read bi may take in all.';
-COMMENT ON COLUMN ops.connection_reserve.reserved IS 'How many are for members of pg_use_reserved_connections alone (PostgreSQL 16 and later).';
+COMMENT ON COLUMN ops.connection_reserve.readers IS 'Connections that all logins which read bi may take together.';
+COMMENT ON COLUMN ops.connection_reserve.reserved IS 'Connections reserved for members of pg_use_reserved_connections (PostgreSQL 16 and later).';
 COMMENT ON COLUMN ops.connection_reserve.is_kept IS 'Whether 60 are left for the pipeline''s and Dagster''s logins.';
 GRANT SELECT ON ops.connection_reserve TO warehouse_loader;

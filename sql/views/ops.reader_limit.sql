@@ -21,10 +21,10 @@ CREATE OR REPLACE VIEW ops.reader_limit AS
     LEFT JOIN LATERAL unnest(r.rolconfig) AS given (setting) ON split_part(given.setting, '=', 1) = limits.name
     WHERE ops.is_reader(r.oid);
 
-COMMENT ON VIEW ops.reader_limit IS 'What each login that reads bi may take. Limits are of the login and pass to no member.';
+COMMENT ON VIEW ops.reader_limit IS 'The limits of each login that reads bi. A limit belongs to the login; members do not inherit it.';
 COMMENT ON COLUMN ops.reader_limit.login IS 'Role that signs in and is a member of warehouse_bi.';
 COMMENT ON COLUMN ops.reader_limit.name IS 'The limit.';
-COMMENT ON COLUMN ops.reader_limit.holds IS 'Whether it holds: the others are defaults, which a session may SET otherwise.';
-COMMENT ON COLUMN ops.reader_limit.given IS 'Its value; NULL: none was given.';
-COMMENT ON COLUMN ops.reader_limit.mend IS 'The statement that gives it; temp_file_limit: for a superuser.';
+COMMENT ON COLUMN ops.reader_limit.holds IS 'Whether the limit is enforced; the others are defaults, which a session may change by SET.';
+COMMENT ON COLUMN ops.reader_limit.given IS 'Its value; NULL: none is set.';
+COMMENT ON COLUMN ops.reader_limit.mend IS 'The statement that sets it; temp_file_limit: for a superuser.';
 GRANT SELECT ON ops.reader_limit TO warehouse_loader;

@@ -22,7 +22,7 @@ CREATE OR REPLACE VIEW ops.security_gap AS
                     ' pg_use_reserved_connections TO the logins of the pipeline and of Dagster' END
     FROM ops.connection_reserve WHERE NOT is_kept;
 
-COMMENT ON VIEW ops.security_gap IS 'What should be closed or limited in this database and is not: who migrated was not allowed to, or a login came later.';
+COMMENT ON VIEW ops.security_gap IS 'What should be closed or limited in this database and is not, because whoever migrated had no right to do it, or because a login was added later.';
 COMMENT ON COLUMN ops.security_gap.gap IS 'What anybody, or a reader, may do.';
 COMMENT ON COLUMN ops.security_gap.mend IS 'The statement that closes it, for a superuser.';
 GRANT SELECT ON ops.security_gap TO warehouse_loader;
