@@ -22,6 +22,7 @@ from dagster_project.orchestration.names import reconcile_job_name
 from dagster_project.pipeline import services
 from dagster_project.pipeline.outcomes import raise_safe_errors
 from dagster_project.pipeline.reconcile import Month, Reconciler, months_of
+from dagster_project.text.markdown import markdown_table
 from dagster_project.warehouse.connection import Connection
 
 DESCRIPTION: Final = (
@@ -153,7 +154,7 @@ def _metadata(months: Sequence[Month]) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "requests": sum(compared.requests for compared in asked),
         "points": sum(compared.points for compared in asked),
-        "months": dg.MetadataValue.md("\n".join(_table(months))),
+        "months": dg.MetadataValue.md(_table(months)),
     }
     lines = [month.hint for month in months if month.state == "differs"]
     if lines:
@@ -161,22 +162,18 @@ def _metadata(months: Sequence[Month]) -> dict[str, Any]:
     return metadata
 
 
-def _table(months: Sequence[Month]) -> Iterator[str]:
-    yield _row(*_HEADER)
-    yield _row(*["---"] * len(_HEADER))
-    for month in months[:_MONTHS_SHOWN]:
-        yield from _lines(month)
+def _table(months: Sequence[Month]) -> str:
+    rows = [row for month in months[:_MONTHS_SHOWN] for row in _rows(month)]
     if len(months) > _MONTHS_SHOWN:
-        yield _row("…", f"{len(months) - _MONTHS_SHOWN} more", *[""] * (len(_HEADER) - 2))
+        rows.append(_padded("…", f"{len(months) - _MONTHS_SHOWN} more"))
+    return markdown_table(_HEADER, rows)
 
 
-def _lines(month: Month) -> Iterator[str]:
+def _rows(month: Month) -> Iterator[Sequence[object]]:
     begins = (month.window.account.label, month.name)
     compared = month.compared
     if month.state not in ("agrees", "differs") or compared is None:
-        yield _row(
-            *begins, ": ".join(filter(None, (month.state, month.why))), *[""] * (len(_HEADER) - 3)
-        )
+        yield _padded(*begins, ": ".join(filter(None, (month.state, month.why))))
         return
     cost = (compared.requests, compared.points, f"{compared.asked_at:%Y-%m-%d %H:%M}")
     for name, (vendor, here) in compared.figures.items():
@@ -184,11 +181,11 @@ def _lines(month: Month) -> Iterator[str]:
         if name in month.need_not_add_up:
             state += " (need not add up)"
         hint = f"`{month.hint}`" if month.state == "differs" else ""
-        yield _row(*begins, state, name, vendor, here, vendor - here, *cost, hint)
+        yield (*begins, state, name, vendor, here, vendor - here, *cost, hint)
 
 
-def _row(*cells: object) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+def _padded(*cells: object) -> Sequence[object]:
+    return (*cells, *[""] * (len(_HEADER) - len(cells)))
 
 
 def _schedule(feed: Feed, minute: int, settings: Settings) -> dg.ScheduleDefinition:

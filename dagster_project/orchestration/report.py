@@ -23,6 +23,7 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
 from dagster_project.monitoring.causes import cause_lines
 from dagster_project.pipeline.outcomes import Cost, WindowDone
+from dagster_project.text.markdown import markdown_table
 from dagster_project.text.remedies import Verb, join_commands, load_command, show_rejects
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
 from dagster_project.text.wording import list_reasons, pluralize
@@ -119,17 +120,20 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 
 def _table(receipts: Sequence[Receipt]) -> str:
-    lines = [
-        "| account | received | inserted | updated | deleted | unchanged | rejected | receipt | extraction |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {r.account} | {r.rows_received:,} | {r.rows_inserted:,} | {r.rows_updated:,} |"
-        f" {r.rows_deleted:,} | {r.rows_unchanged:,} | {r.rows_rejected:,} |"
-        f" {r.receipt_id} | {r.extraction_id} |"
-        for r in sorted(receipts, key=lambda receipt: receipt.account)
-    ]
-    return "\n".join(lines)
+    names = [label.removeprefix("rows ") for label, _ in _COUNTS]
+    return markdown_table(
+        ["account", *names, "receipt", "extraction"],
+        [
+            (
+                receipt.account,
+                *(f"{getattr(receipt, name):,}" for _, name in _COUNTS),
+                receipt.receipt_id,
+                receipt.extraction_id,
+            )
+            for receipt in sorted(receipts, key=lambda receipt: receipt.account)
+        ],
+        left=1,
+    )
 
 
 def rejected_reasons(receipts: Sequence[Receipt]) -> Counter[str]:
@@ -142,13 +146,8 @@ def rejected_reasons(receipts: Sequence[Receipt]) -> Counter[str]:
 
 def beside_table(figures: Mapping[str, Sequence[int | str]]) -> str:
     """Figures of a held day, standing beside held, as Markdown."""
-    lines = ["| | stands | held |", "| --- | ---: | ---: |"]
-    lines += [f"| {_cell(name)} | {a} | {b} |" for name, (a, b) in figures.items()]
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    rows = [(name, standing, held) for name, (standing, held) in figures.items()]
+    return markdown_table(["", "stands", "held"], rows, left=1)
 
 
 def _totals(receipts: Sequence[Receipt]) -> dict[str, int]:

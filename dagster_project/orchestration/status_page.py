@@ -19,6 +19,7 @@ from dagster_project.monitoring import alarm_delivery
 from dagster_project.monitoring.status import Cells, Health, health
 from dagster_project.orchestration import literal_config
 from dagster_project.pipeline import services
+from dagster_project.text.markdown import markdown_table
 from dagster_project.text.wording import pluralize
 
 KEY = dg.AssetKey(["warehouse", "status"])
@@ -94,7 +95,7 @@ def page(found: Health) -> str:
         parts.append("### Red days\n\n" + "\n".join(_trouble_lines(found)))
     if found.alarms:
         parts.append("### Open alarms\n\n" + "\n".join(_alarm_lines(found)))
-    parts.append("### Accounts\n\n" + "\n".join(_account_lines(found)))
+    parts.append("### Accounts\n\n" + _accounts_table(found))
     notices = list(_notices(found))
     if notices:
         parts.append("### Also\n\n" + "\n".join(f"- {_plain(notice)}" for notice in notices))
@@ -126,13 +127,11 @@ def _alarm_lines(found: Health) -> Iterator[str]:
         yield f"- … and {len(found.alarms) - _ALARMS_SHOWN} more"
 
 
-def _account_lines(found: Health) -> Iterator[str]:
+def _accounts_table(found: Health) -> str:
     """A row an account; columns that say nothing of anybody are left out, the page is narrow."""
     columns = found.columns_to_show(_CELLS, _ALWAYS)
-    yield _row(*columns)
-    yield _row(*("---" if name in _LEFT else "---:" for name in columns))
-    for account in found.accounts:
-        yield _row(*(_CELLS[name](account) for name in columns))
+    rows = [[_CELLS[name](account) for name in columns] for account in found.accounts]
+    return markdown_table(columns, rows, left=len(_LEFT))
 
 
 _CELLS: Final[Cells] = {
@@ -163,10 +162,6 @@ def _notices(found: Health) -> Iterator[str]:
             yield f"{s.source} {s.account}: last attempt failed at {when}: {s.last_failure}"
     for channel, count, failure in found.undelivered:
         yield f"{channel}: not delivered yet: {pluralize(count, 'alarm')}: {failure}"
-
-
-def _row(*cells: object) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def _warn(count: int) -> str:

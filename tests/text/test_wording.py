@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_project.text.wording import list_reasons, pluralize
+from dagster_project.text.wording import list_reasons, pluralize, shorten
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ def test_reasons_are_told_the_most_frequent_first_and_of_many_the_first_ones() -
     assert list_reasons({"no phone": 2, "no date": 1_000}) == "1,000 no date, 2 no phone"
     told = list_reasons({f"reason {n}": 1 for n in range(8)})
     assert told.endswith("1 reason 4, 3 for other reasons")
+
+
+def test_of_many_texts_the_first_are_told_and_how_many_there_are_more() -> None:
+    assert shorten(["a", "b"], 2) == ["a", "b"]
+    assert shorten(["a", "b", "c", "d"], 2) == ["a", "b", "and 2 more"]
+    assert shorten(["a", "b", "c"], 1, "causes") == ["a", "and 2 causes more"]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from dagster_project.text.markdown import markdown_table
 from dagster_project.warehouse.connection import Connection
 
 SCHEMAS = ("bi", "bi_detail", "bi_pii", "warehouse", "raw", "ops")
@@ -94,10 +95,10 @@ def _schema(schema: str, lines: Sequence[Line]) -> str:
 
 def _table(lines: Sequence[Line]) -> str:
     schema, name, _, meaning = lines[0][:4]
-    rows = [f"| `{column}` | {kind} | {_cell(says)} |" for *_, column, kind, says in lines]
-    head = f"### `{schema}.{name}`\n\n{_cell(meaning)}\n\n| column | type | meaning |"
-    return "\n".join([head, "| --- | --- | --- |", *rows])
+    rows = [(f"`{column}`", kind, _escaped(says)) for *_, column, kind, says in lines]
+    table = markdown_table(["column", "type", "meaning"], rows)
+    return f"### `{schema}.{name}`\n\n{_escaped(meaning)}\n\n{table}"
 
 
-def _cell(text: str | None) -> str:
-    return (text or "").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _escaped(text: str | None) -> str:
+    return (text or "").replace("<", "&lt;").replace("\n", " ")
