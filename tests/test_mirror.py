@@ -24,6 +24,7 @@ ONLY_DECLARES = {
     "vendors/tellody/feed.py": "two feeds",
     "vendors/tellody/settings.py": "settings of one vendor, a field each",
     "vendors/trust/feed.py": "a feed",
+    "vendors/calltouch/name_words.py": "words; one function makes the forms of names",
     "vendors/trust/settings.py": "settings of one vendor, a field each",
 }
 """Modules that declare data; the functions in them are its defaults and conversions."""
@@ -42,6 +43,7 @@ TESTED_IN = {
     "config/raw_settings.py": "config/test_settings.py",
     "config/known_names.py": "config/test_project.py",
     "config/section.py": "config/test_settings.py",
+    "config/values.py": "config/test_settings.py",
     "monitoring/alarm.py": "monitoring/test_alarm_outbox.py",
     "monitoring/alarm_queue.py": "monitoring/test_alarm_outbox.py",
     "orchestration/alarm_rules.py": "orchestration/test_alarms.py",

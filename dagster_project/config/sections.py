@@ -13,17 +13,15 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 
 from dagster_project.config.project import DEFAULT_HOME, ENV_FILE
 from dagster_project.config.raw_settings import RawSettings
-from dagster_project.config.section import (
-    PLAIN_HTTP,
+from dagster_project.config.section import PLAIN_HTTP, Section, VendorSettings
+from dagster_project.config.values import (
     Hosts,
     InvalidSetting,
     Owners,
     PositiveNumber,
     SecretUrl,
-    Section,
     Share,
     TextList,
-    VendorSettings,
     WholeNumber,
     YesNo,
 )

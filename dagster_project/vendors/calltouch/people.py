@@ -25,128 +25,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from dagster_project.vendors.calltouch.name_words import (
+    ALL_NAMES,
+    BIDDING,
+    ESTEEM,
+    GREETINGS,
+    NAMES,
+    NOT_ADDRESSED,
+    ORDINARY_WORDS,
+    PERSONS,
+)
 from dagster_project.vendors.calltouch.templates import template_of
-
-_COMMON: Final = """
-Александр Алексей Альберт Анатолий Андрей Антон Аркадий Арсений Артем Артемий Артур Афанасий Ахмед
-Богдан Борис Вадим Валентин Валерий Василий Виктор Виталий Владимир Владислав Всеволод Вячеслав
-Гавриил Геннадий Георгий Герман Глеб Григорий Давид Дамир Даниил Данил Данила Демид Денис Дмитрий
-Евгений Егор Ефим Захар Иван Игнат Игорь Ильдар Ильнур Илья Иосиф Ирек Камиль Карен Кирилл Клим
-Константин Кузьма Лаврентий Леонид Леонтий Лука Магомед Макар Максим Марат Марк Мартин Матвей
-Мирон Михаил Мурат Назар Никита Николай Олег Оскар Остап Павел Петр Платон Прохор Рамиль Ратмир
-Рашид Ренат Ринат Родион Роберт Ростислав Руслан Рустам Савва Савелий Салават Самвел Святослав
-Семен Сергей Станислав Степан Тагир Тамерлан Тигран Тимофей Тимур Тихон Федор Филипп Фарид Эдуард
-Эльдар Эмиль Юрий Яков Ян Ярослав
-Агата Аделина Аида Айгуль Аксинья Александра Алена Алеся Алина Алиса Алла Альбина Альфия Амина
-Анастасия Ангелина Анжела Анжелика Анна Антонина Арина Асель Ася Валентина Валерия Варвара Василиса
-Вероника Виктория Виолетта Галина Гульнара Дарина Дарья Диана Дина Динара Ева Евгения Евдокия
-Екатерина Елена Елизавета Жанна Зинаида Зоя Зульфия Ильмира Инга Инесса Инна Ирина Камилла Карина
-Кира Клавдия Кристина Ксения Лариса Лейла Лидия Лиана Лилия Людмила Маргарита Марианна Марина Мария
-Марьяна Милана Милена Мирослава Наталия Наталья Нелли Ника Нина Оксана Олеся Ольга Полина Раиса
-Регина Римма Рита Розалия Рузанна Сабина Светлана Серафима Снежана София Софья Стефания Таисия
-Тамара Татьяна Ульяна Фаина Фатима Христина Элеонора Элина Эльвира Эльмира Эмилия Юлиана Юлия Яна
-Ярослава
-Аня Вадик Валера Валя Ваня Варя Вася Вика Витя Вова Володя Галя Гена Гоша Гриша Даша Дима Женя Жора
-Зина Ира Катя Коля Костя Ксюша Лена Леша Лиза Люба Люда Маша Миша Надя Настя Наташа Олечка Оля Паша
-Петя Рома Саша Сережа Соня Стас Степа Таня Толя Федя Юля Юра Яша
-"""
-_ALSO_WORDS: Final = """
-Августа Вера Лада Лев Любовь Майя Марта Мила Мира Надежда Роза Роман Света Слава
-"""
-_ORDINARY: Final = """
-абоненты акции акция алло алоха анонс апрель аренда ассортимент август бесплатная бесплатно бесплатный
-билеты благодарим благодарю бонус бонусы большая большие большой бронь будьте важная важно важное
-ваучер весна весной весь вечер визит внимание возможно возврат вопрос вопросы воскресенье впервые временно
-всегда всего всем встречайте встреча вторник вы выбирайте выбор выгода выгодно выставка газ гарантия где
-главное горячая готово да давайте дарим дача двери день деньги дети детям добавьте добро добрый доброе
-договор дополнительно доставка доступ дорогая дорогие дорогой другие долг ежедневно если есть ещё еще
-жаль жара ждем ждём завтра заказ заказы закажите закрытие замена запись заявка здесь здравствуйте
-зима зимой и идея извещение извините изменение или именно итак июль июнь итог к кажется как какая каникулы
-карта каталог кино ключ когда код коллекция конечно конкурс консультация концерт корзина кофе красота
-к сожалению кстати купон курс курсы кэшбэк лето летом лидер лишь ложь лотерея лучшая лучшие лучшее лучший
-любимая любимые любимый магазин май маникюр март масла мастер мастера мебель медосмотр меню минус минутку
-мода море мы на наверное назначено наконец напоминаем напоминание наступил настало наша наше наши не
-некоторые нет неделя немедленно ничего но новая новинка новинки новое новости новость новые новый
-ноябрь ну нужна нужно обед обмен обновление обратите обувь обучение объявление ого однако ок октябрь
-окна оплата оповещение осень осенью осталась остался осталось осторожно открытие отзыв отлично
-отмена отпуск очень ошибка пароль пасха первая первый перенос письмо пицца плюс победа победитель погода
-подарки подарок подписка пожалуйста поздравление поздравляем поздравляю пока покупка покупки полис помните
-помощь понедельник пополнение пора похоже после последнее последние последний посылка поэтому почему
-праздник праздники премьера предложение предупреждение привет приветствуем приглашаем приглашение прием
-приём приходите программа продажа продлено промокод просим простите проверьте прощай прямо пятница
-работа радость раз распродажа рассрочка регистрация режим результат результаты реклама ремонт рождество
-розыгрыш сайт сандалии свадьба свежие свидание сегодня сейчас семинар сентябрь сервис сертификат
-скидка скидки скидочка скоро сначала снова сообщаем спасибо спектакль спецпредложение спешите спорт
-среда срочно ставка старт статус стоп стоп-цена стрижка студенты суббота сумма супер супермаркет суть счастье
-счет счёт так также такси там тариф тексты тепло теперь только товар товары тогда точка ту туры туры тут
-тсс уборка уведомление увы угадайте удача удачи уже урок ура услуга успевайте успейте успех утро учеба фильм
-финал форум футбол хит хиты хватит хорошо хотите цена цены чай часть четверг число что чтобы чудо шаг
-шанс школа шины штраф экзамен экономия экскурсия эксклюзив эй электронный это этот юбилей яблоки явка
-январь февраль декабрь ярмарка фестиваль акт
-a about action again alert all also alternatively and announcement any april are as at attention august autumn
-best big black bonus book but buy by can cashback check christmas click code congrats congratulations
-coupon customers dear deal december delivery discount discounts don't do easter enjoy event everyone exclusive
-extra february final finally fine first flash for free friday friendly from gentlemen get gift gifts go good
-great guess happy hello here hey hi holiday hooray hot hurry if important in information it january july june
-just ladies last limited look march may meet monday more new news no note notice november now october off offer
-ok only open oops order our please price prize promo promotion reminder sale sales saturday save season
-september shop so sorry special spring start stop summer sunday super surprise thank thanks the this thursday
-today tomorrow tonight tuesday update urgent visit wait warning we wednesday weekend welcome well what
-when win winter wow yes yesterday you your
-назар рахмет құттықтаймыз жеңілдік бүгін ертең сіз сіздің қайырлы құрметті сәлем сәлеметсіз увага дякуємо
-знижка знижки сьогодні завтра увага увага
-"""
-_NO_PEOPLE: Final = """
-абонент вам вас ваш ваша ваше ваши внимание вы гости гость друг друзья клиент клиенты клиентка
-коллега коллеги мы наш наша наши пациент пациенты покупатель покупатели партнер партнеры
-пользователь родители соседи участник участники это customer client friend friends guest your
-you we our
-"""
-_NOT_ADDRESSED: Final = frozenset(_NO_PEOPLE.split())
-_ORDINARY_WORDS: Final = frozenset(_ORDINARY.split()) | _NOT_ADDRESSED
-_BIDDING: Final = ("йте", "ите", "ьте", "тесь", "аем", "яем", "уем")
-"""Endings of Russian imperatives and announcements, which names do not have."""
-_ENDINGS: Final = (
-    ("ия", ("ия", "ии", "ию", "ией", "ие")),
-    ("а", ("а", "ы", "и", "е", "у", "ой", "ою")),
-    ("я", ("я", "и", "е", "ю", "ей", "ею")),
-    ("й", ("й", "я", "ю", "ем", "е", "и")),
-    ("ь", ("ь", "я", "ю", "ем", "е", "и")),
-    ("", ("", "а", "у", "ом", "ем", "е")),
-)
-_LATIN: Final = str.maketrans(
-    {
-        **dict(zip("абвгдежзийклмнопрстуфыэ", "abvgdezziyklmnoprstufye", strict=True)),
-        **{"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": ""},
-        **{"ю": "yu", "я": "ya"},
-    }
-)
-_SPELLINGS: Final = (
-    ("iy", "y"),
-    ("iya", "ia"),
-    ("yu", "iu"),
-    ("ya", "ia"),
-    ("ks", "x"),
-    ("y", "i"),
-)
-
-
-def _name_forms(name: str) -> Iterator[str]:
-    """Yield the name in every grammatical case, and in Latin letters, in lower case."""
-    name = name.lower()
-    ending, endings = next((end, all_) for end, all_ in _ENDINGS if name.endswith(end))
-    stem = name.removesuffix(ending)
-    yield from (stem + one for one in endings)
-    if name in ("павел", "лев", "петр"):
-        short = name[:-2] + name[-1] if name != "петр" else name
-        yield from (short + one for one in ("а", "у", "ом", "е"))
-    latin = name.translate(_LATIN)
-    yield latin
-    yield from (latin.replace(usual, other) for usual, other in _SPELLINGS)
-
-
-_NAMES: Final = frozenset(form for name in _COMMON.split() for form in _name_forms(name))
-_ALL_NAMES: Final = _NAMES | {form for name in _ALSO_WORDS.split() for form in _name_forms(name)}
 
 
 def _character_ranges(letters: Iterator[int]) -> str:
@@ -169,24 +58,6 @@ _LETTERS: Final = rf"[^\W\d_]++(?>(?:[{_MARKS}]++[^\W\d_]*+)*)"
 _WORD: Final = rf"{_LETTERS}(?>(?:[-'’ʼʻ]{_LETTERS})*)"
 _START: Final = r"(?<![\w'’ʼʻ-])"
 _SOME_WORDS: Final = rf"{_WORD}(?: {_WORD}){{0,2}}"
-_GREETINGS: Final = (
-    "здравствуй|здравствуйте|привет|приветствуем|добрый день|доброго дня|добрый вечер|доброго вечера"
-    "|доброе утро|hello|hi|hey|good morning|good day|good afternoon|good evening|hola|hallo|merhaba|salam"
-    "|salom|сәлем|салем|сәлеметсіз бе|сәлеметсізбе|қайырлы күн|саламатсызбы|исәнмесез|вітаємо|добрий день"
-    "|доброго дня|добры дзень|բարև|բարև ձեզ|ողջույն|გამარჯობა|שלום|مرحبا|γεια σας|γεια σου"
-)
-_ESTEEM: Final = (
-    "уважаемый|уважаемая|уважаемые|уважаемого|уважаемой|дорогой|дорогая|дорогие|дорогого|dear|құрметті"
-    "|қадірлі|урматтуу|хөрмәтле|шановний|шановна|шановні|паважаны|паважаная|паважаныя|hurmatli|hörmətli"
-    "|sayın|estimado|estimada|liebe|lieber|sehr geehrte|sehr geehrter|հարգելի|սիրելի|პატივცემულო|ძვირფასო"
-    "|عزيزي|عزيزتي|αγαπητέ|αγαπητή"
-)
-_PERSONS: Final = (
-    "мастер|врач|доктор|менеджер|администратор|курьер|водитель|специалист|консультант|тренер|стилист"
-    "|оператор|сотрудник|сотрудница|инструктор|преподаватель|учитель|репетитор|клиент|клиентка|пациент"
-    "|пациентка|покупатель|получатель|заказчик|господин|госпожа|г-н|г-жа|товарищ|mr|mrs|ms|dr|mister"
-    "|doctor|manager|driver"
-)
 _PARTS: Final = re.compile(_LETTERS)
 
 
@@ -195,10 +66,10 @@ def _first_words(phrases: str) -> frozenset[str]:
     return frozenset(_PARTS.findall(phrase)[0] for phrase in phrases.split("|"))
 
 
-_SALUTING: Final = _first_words(f"{_GREETINGS}|{_ESTEEM}")
-_FOR_A_PERSON: Final = _first_words(_PERSONS)
+_SALUTING: Final = _first_words(f"{GREETINGS}|{ESTEEM}")
+_FOR_A_PERSON: Final = _first_words(PERSONS)
 _SALUTED: Final = re.compile(
-    rf"\b(?i:{_GREETINGS}|{_ESTEEM})[ ,]{{1,3}}({_SOME_WORDS})"
+    rf"\b(?i:{GREETINGS}|{ESTEEM})[ ,]{{1,3}}({_SOME_WORDS})"
     r"(?=\s*+(?:[,،，!！?؟.。:;…)—–-]|\n|$))"
 )
 _MARKED: Final = re.compile("[,،，!！]")
@@ -211,7 +82,7 @@ _CALLED: Final = re.compile(rf"[,،，]\s*+({_SOME_WORDS})(?=\s*+([,،，!！?؟
 _BEFORE: Final = re.compile(rf"{_START}({_WORD})\W*\Z")
 _LOOKED_BACK: Final = 40
 """How many characters before a comma are searched for the word before it."""
-_PERSON: Final = re.compile(rf"(\b(?i:{_PERSONS})\b\.?:? )({_SOME_WORDS})")
+_PERSON: Final = re.compile(rf"(\b(?i:{PERSONS})\b\.?:? )({_SOME_WORDS})")
 _PATRONYMIC: Final = re.compile(
     r"(?:ич|ича|ичу|ичем|вна|вны|вне|вну|вной|чна|чны|чне|чну|чной|шна|оглы|кызы|қызы|улы|ұлы)\Z"
 )
@@ -276,7 +147,7 @@ def _mask_once(template: str) -> str:
         template = _PERSON.sub(_mask_person, template)
     if _OTHER_ALPHABET.search(template) and _is_latin_or_cyrillic(template):
         template = _OTHER_WORDS.sub(_mask_other, template)
-    if words.isdisjoint(_NAMES) and not any(map(_PATRONYMIC.search, words)):
+    if words.isdisjoint(NAMES) and not any(map(_PATRONYMIC.search, words)):
         return template
     return _RUN.sub(_mask_run, template)
 
@@ -287,7 +158,7 @@ def _is_latin_or_cyrillic(template: str) -> bool:
     return len(_USUAL_LETTERS.findall(text)) > len(_OTHER_ALPHABET.findall(text))
 
 
-def _is_name(word: str, names: frozenset[str] = _NAMES) -> bool:
+def _is_name(word: str, names: frozenset[str] = NAMES) -> bool:
     return word[0].isupper() and any(
         part in names for part in word.lower().replace("ё", "е").split("-")
     )
@@ -299,12 +170,12 @@ def _is_capital(word: str) -> bool:
 
 
 def _may_be_name(word: str) -> bool:
-    return _is_capital(word) and word.lower() not in _NOT_ADDRESSED
+    return _is_capital(word) and word.lower() not in NOT_ADDRESSED
 
 
 def _is_ordinary(word: str) -> bool:
     word = word.lower()
-    return word in _ORDINARY_WORDS or word.endswith(_BIDDING)
+    return word in ORDINARY_WORDS or word.endswith(BIDDING)
 
 
 def _may_be_people(words: str) -> bool:
@@ -326,7 +197,7 @@ def _mask_saluted(match: re.Match[str]) -> str:
 
 def _mask_head(match: re.Match[str]) -> str:
     words, mark, after = match.groups()
-    is_known = " " not in words and _is_name(words, _ALL_NAMES)
+    is_known = " " not in words and _is_name(words, ALL_NAMES)
     if not is_known and not _begins_with_people(words, match.start() == 0):
         return match[0]
     if not is_known and _begins_enumeration(words, mark, after):

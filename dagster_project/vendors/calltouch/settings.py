@@ -9,16 +9,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr
 
 from dagster_project.config.raw_settings import RawSettings
-from dagster_project.config.section import (
-    PER_ACCOUNT,
-    Ids,
-    Rate,
-    Section,
-    Url,
-    VendorSettings,
-    WholeNumber,
-    Zone,
-)
+from dagster_project.config.section import PER_ACCOUNT, Section, VendorSettings
+from dagster_project.config.values import Ids, Rate, Url, WholeNumber, Zone
 from dagster_project.errors import SettingsError
 
 SITES: Final = "CALLTOUCH_SITE_IDS"

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from dagster_project.config.section import Url, VendorSettings, WholeNumber, Zone
+from dagster_project.config.section import VendorSettings
+from dagster_project.config.values import Url, WholeNumber, Zone
 
 
 class TellodySettings(VendorSettings):

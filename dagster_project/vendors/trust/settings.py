@@ -9,14 +9,8 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from dagster_project.config.raw_settings import RawSettings
-from dagster_project.config.section import (
-    Ids,
-    InvalidSetting,
-    Url,
-    VendorSettings,
-    WholeNumber,
-    Zone,
-)
+from dagster_project.config.section import VendorSettings
+from dagster_project.config.values import Ids, InvalidSetting, Url, WholeNumber, Zone
 
 RANGE_PARAMS: Final = "TRUST_RANGE_PARAMS"
 COMPANIES: Final = "TRUST_COMPANY_IDS"
