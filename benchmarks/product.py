@@ -30,7 +30,7 @@ from dagster_project.orchestration import build, launch, report
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.nights import plan_night
 from dagster_project.orchestration.storage import make_storage
-from dagster_project.pipeline import services
+from dagster_project.pipeline import opening, services
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, TemplateMemory
 from dagster_project.vendors.calltouch.rows import to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -83,8 +83,8 @@ class Product:
         """Leave out templates and marts, from now on."""
         self.feeds = {source: without_templates(feed) for source, feed in self.feeds.items()}
         build.FEEDS = tuple(self.feeds.values())  # type: ignore[misc]
-        services.marts_keeper = lambda feed, settings: None  # type: ignore[assignment,return-value]
-        services.refresh_stale_marts = lambda *_, **__: 0  # type: ignore[assignment]
+        opening.marts_keeper = lambda feed, settings: None  # type: ignore[assignment,return-value]
+        opening.refresh_stale_marts = lambda *_, **__: 0  # type: ignore[assignment]
         self.definitions = build.definitions_of(self.settings)
         self.is_bare = True
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Any, Final, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 from zoneinfo import ZoneInfo
 
 from typing_extensions import TypeVar
@@ -18,14 +18,16 @@ from typing_extensions import TypeVar
 from dagster_project.config.section import VendorSettings
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError
-from dagster_project.model.batch import RowEncoder
 from dagster_project.model.finding import Finding
-from dagster_project.model.privacy import Personal, Reduction
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.table import Table
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, Window
+
+if TYPE_CHECKING:
+    from dagster_project.model.batch import RowEncoder
+    from dagster_project.model.privacy import Personal, Reduction
 
 
 class QueryScope(Enum):
@@ -123,8 +125,8 @@ class Feed(Generic[S, C]):
     ``window_days`` and ``window_rows`` limit what is requested and committed together. ``rows_a_call`` is
     the most rows that one call returns (0: a call costs the same however many it returns); ``count`` asks
     how many rows a window has, for one call. ``whole_month``: finished months are compared with the vendor
-    (``pipeline/reconcile.py``). ``personal`` erases people, ``reduction`` removes personal data of old
-    days. ``inspect`` yields further findings for the doctor; ``metadata`` describes loaded days for runs,
+    (``pipeline/reconcile.py``). ``make_personal`` makes what erases people, ``make_reduction`` what removes
+    personal data of old days. ``inspect`` yields further findings for the doctor; ``metadata`` describes loaded days for runs,
     ``notices`` for status. ``currency``: the currency of its amounts.
     """
 
@@ -147,8 +149,8 @@ class Feed(Generic[S, C]):
     count: Callable[[C, Window, ExtractStats], int] | None = None
     day_rule: DayRule[S, C] | None = None
     whole_month: WholeMonth[C] | None = None
-    personal: Personal | None = None
-    reduction: Reduction | None = None
+    make_personal: Callable[[], Personal] | None = None
+    make_reduction: Callable[[], Reduction] | None = None
     sms_marts: SmsMarts | None = None
     currency: Callable[[S], str | None] = field(default=lambda section: None)
     inspect: Callable[[S, VendorStore], Iterator[Finding]] | None = None
@@ -159,6 +161,16 @@ class Feed(Generic[S, C]):
     def vendor(self) -> str:
         """The vendor's name, as used in ``bi`` and in the settings."""
         return self.settings.vendor
+
+    @property
+    def personal(self) -> Personal | None:
+        """What erases people from its rows and responses, if it holds people."""
+        return self.make_personal() if self.make_personal else None
+
+    @property
+    def reduction(self) -> Reduction | None:
+        """What removes personal data of old days, if they hold any."""
+        return self.make_reduction() if self.make_reduction else None
 
     def section(self, settings: Settings) -> S:
         """The vendor's settings.

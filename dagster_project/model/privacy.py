@@ -19,15 +19,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import phonenumbers
-
-from dagster_project.model.batch import Batch
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.text import written_numbers
 from dagster_project.text.pseudonyms import PseudonymKeys, pseudonyms
+
+if TYPE_CHECKING:
+    from dagster_project.model.batch import Batch
 
 ERASED: Final = "(erased)"
 REDUCED: Final = "(reduced)"
@@ -64,6 +64,8 @@ def identity_of(number: str) -> Identity:
 
 def _common_end(number: str) -> str:
     """The digits in which a number's international and national forms both end."""
+    import phonenumbers  # loads slowly, and a load of rows does not need it
+
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

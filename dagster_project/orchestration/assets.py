@@ -37,7 +37,7 @@ from dagster_project.orchestration.reporter import (
     UnreportedDays,
     read_unreported,
 )
-from dagster_project.pipeline import services
+from dagster_project.pipeline import opening, services
 from dagster_project.pipeline.due_days import Due
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.outcomes import HEARTBEAT, WindowDone
@@ -171,7 +171,7 @@ def _run(context: dg.AssetExecutionContext, feed: Feed, config: RefreshConfig) -
     with (
         interrupts.noted(context),
         liveness.alive(services.warehouse(), context.run.run_id),
-        services.open_pipeline(
+        opening.open_pipeline(
             feed,
             run_id=context.run.run_id,
             accept_shrink=config.accept_shrink,

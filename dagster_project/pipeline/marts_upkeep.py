@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
-from dagster_project.pipeline.feed_run import AfterRows, FeedRun
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Connection
+
+if TYPE_CHECKING:
+    from dagster_project.pipeline.feed_run import AfterRows, FeedRun
 
 
 def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:

@@ -27,8 +27,8 @@ from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.ledger.prune import delete_responses
+from dagster_project.warehouse.load.conditions import account_condition
 from dagster_project.warehouse.load.day_locks import lock_days
-from dagster_project.warehouse.load.existing_rows import account_condition
 from dagster_project.warehouse.marts import Mask
 from dagster_project.warehouse.queries import fetch_value
 

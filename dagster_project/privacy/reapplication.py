@@ -26,7 +26,7 @@ from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse import marts, restored
 from dagster_project.warehouse.connection import Connection, Report, Warehouse
-from dagster_project.warehouse.load.existing_rows import window_condition
+from dagster_project.warehouse.load.conditions import window_condition
 
 TEXTS_AT_ONCE = 10_000
 

@@ -30,7 +30,7 @@ from dagster_project.text.pseudonyms import fingerprint, pseudonym, sub_key
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
-from dagster_project.warehouse.load.existing_rows import window_condition
+from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.rewrite import rewrite_day
 
 Known = dict[tuple[str, UUID], UUID]

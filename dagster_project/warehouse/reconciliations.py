@@ -18,7 +18,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
-from dagster_project.warehouse.load.existing_rows import window_condition
+from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.queries import fetch_row, fetch_value
 
 Pair = tuple[int, int]

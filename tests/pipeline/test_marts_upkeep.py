@@ -10,7 +10,7 @@ import pytest
 
 from dagster_project.errors import TryLater
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline import services
+from dagster_project.pipeline import opening
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
 from dagster_project.sandbox.server import Sandbox, running_sandbox
@@ -48,10 +48,10 @@ def counted(house: House) -> set[date]:
 def test_the_month_that_was_passed_is_counted_before_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "PASSED_MONTHS_SECONDS", 0.05)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.open_pipeline(feed) as run:
+    with opening.open_pipeline(feed) as run:
         for day in (MAY, APRIL):
             assert not load(run, one_day(day, account)).problems
         wait_until(lambda: counted(house) == {MAY.replace(day=1)})
@@ -61,7 +61,7 @@ def test_the_month_that_was_passed_is_counted_before_the_end(
 def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "PASSED_MONTHS_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "PASSED_MONTHS_SECONDS", 0.05)
     refused: list[bool] = []
 
     def refuse(run: FeedRun, *, passed_only: bool = False) -> int:
@@ -73,7 +73,7 @@ def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
     monkeypatch.setattr(services, "refresh_stale_marts", refuse)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
-    with services.open_pipeline(feed) as run:
+    with opening.open_pipeline(feed) as run:
         for day in (MAY, APRIL):
             assert not load(run, one_day(day, account)).problems
         wait_until(lambda: len(refused) > 1)

@@ -25,8 +25,8 @@ from dagster_project.transport.exchange import ExchangeResult, Gate, Request
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.rate_limiter import RateLimiter, SlotRequest
 from dagster_project.vendors.calltouch.settings import CalltouchSettings, CalltouchSite
+from dagster_project.vendors.calltouch.table import POINTS_A_CALL
 
-POINTS_A_CALL = 2
 LONGEST_HOLD = 120.0
 
 REFUSALS = (CredentialsRefused, AccessDenied, RequestRefused, QuotaSpent)

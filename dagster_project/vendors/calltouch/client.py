@@ -38,14 +38,12 @@ from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.calls import (
-    POINTS_A_CALL,
     CallLimits,
     clamp_days,
     page_request,
     result_request,
 )
 from dagster_project.vendors.calltouch.completeness import (
-    ROWS_PER_PAGE,
     CompletenessCheck,
     InconsistentPages,
 )
@@ -63,8 +61,7 @@ from dagster_project.vendors.calltouch.settings import (
     CalltouchSettings,
     CalltouchSite,
 )
-
-__all__ = ["POINTS_A_CALL", "ROWS_PER_PAGE", "CalltouchClient"]
+from dagster_project.vendors.calltouch.table import POINTS_A_CALL, ROWS_PER_PAGE
 
 SHARE_ASKED_AHEAD = 0.75
 """Of the pages that a window is expected to have: a page that it turns out not to have is a call for nothing."""

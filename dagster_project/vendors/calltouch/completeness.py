@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dagster_project.vendors.calltouch.pages import SmsPage
-
-ROWS_PER_PAGE = 10_000
+from dagster_project.vendors.calltouch.table import ROWS_PER_PAGE
 
 
 class InconsistentPages(Exception):

@@ -1,9 +1,12 @@
-"""Calltouch's feed: the results of every SMS."""
+"""Calltouch's feed: the results of every SMS.
+
+What needs HTTP or NumPy is imported when it is asked for: most commands do without.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dagster_project.model.feed import (
     RECORDS,
@@ -16,11 +19,13 @@ from dagster_project.model.feed import (
 )
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account
-from dagster_project.transport.rate_limiter import RateLimiter
-from dagster_project.vendors.calltouch import rows
-from dagster_project.vendors.calltouch.client import POINTS_A_CALL, ROWS_PER_PAGE, CalltouchClient
-from dagster_project.vendors.calltouch.personal_data import PERSONAL, REDUCTION, shown_template
 from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings
+from dagster_project.vendors.calltouch.table import POINTS_A_CALL, ROWS_PER_PAGE, TABLE
+
+if TYPE_CHECKING:
+    from dagster_project.model.batch import RowEncoder
+    from dagster_project.model.privacy import Personal, Reduction
+    from dagster_project.vendors.calltouch.client import CalltouchClient
 
 SOURCE: Final = "calltouch"
 
@@ -32,6 +37,9 @@ def list_accounts(section: CalltouchSettings) -> tuple[Account, ...]:
 
 def open_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClient:
     """Open a client with the limits that all processes share."""
+    from dagster_project.transport.rate_limiter import RateLimiter
+    from dagster_project.vendors.calltouch.client import CalltouchClient
+
     return CalltouchClient(
         section,
         RateLimiter(store.limits()),
@@ -45,28 +53,56 @@ def daily_points(section: CalltouchSettings, account: Account) -> int | None:
     return next((site.daily_points for site in sites), None)
 
 
+def row_encoder(secret: str) -> RowEncoder:
+    """The encoder of pages, with pseudonyms under ``PII_HASH_KEY``."""
+    from dagster_project.vendors.calltouch import rows
+
+    return rows.row_encoder(secret)
+
+
+def make_personal() -> Personal:
+    """How people are erased from rows and responses."""
+    from dagster_project.vendors.calltouch.personal_data import PERSONAL
+
+    return PERSONAL
+
+
+def make_reduction() -> Reduction:
+    """How personal data of old days is removed."""
+    from dagster_project.vendors.calltouch.personal_data import REDUCTION
+
+    return REDUCTION
+
+
+def shown_template(text: str) -> str | None:
+    """The part of a text that may be shown."""
+    from dagster_project.vendors.calltouch import personal_data
+
+    return personal_data.shown_template(text)
+
+
 SMS: Final = Feed(
     settings=CalltouchSettings,
     source=SOURCE,
     asset=("calltouch", "sms"),
     raw_asset=("raw", "calltouch_sms"),
     title="Calltouch, results of every SMS",
-    table=rows.TABLE,
+    table=TABLE,
     query_scope=QueryScope.RANGE,
     minute=30,
     list_accounts=list_accounts,
     open_client=open_client,
-    check=CredentialsCheck(CalltouchClient.check, each_account=True),
-    row_encoder=rows.row_encoder,
+    check=CredentialsCheck(lambda client, *of: client.check(*of), each_account=True),
+    row_encoder=row_encoder,
     window_days=400,
     rows_a_call=ROWS_PER_PAGE,
     quota=Quota(POINTS_A_CALL, daily_points, setting=POINTS),
-    count=CalltouchClient.count,
+    count=lambda client, window, stats: client.count(window, stats),
     whole_month=WholeMonth(
         lambda client, window, stats: {RECORDS: client.count(window, stats)}, minute=10
     ),
-    personal=PERSONAL,
-    reduction=REDUCTION,
+    make_personal=make_personal,
+    make_reduction=make_reduction,
     sms_marts=SmsMarts(shown_template),
 )
 FEEDS: Final = (SMS,)

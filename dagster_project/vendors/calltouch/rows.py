@@ -32,7 +32,6 @@ from dagster_project.model.copy_binary import (
     pack_length,
 )
 from dagster_project.model.response import Response
-from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window, day_number
 from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym
 from dagster_project.text.sanitize import sanitize
@@ -63,44 +62,10 @@ from dagster_project.vendors.calltouch.pages import (
 )
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.table import TABLE
 from dagster_project.vendors.calltouch.vectorized_rows import KEY, encode_plain
 
 ONE_SECOND: Final = timedelta(seconds=1)
-TABLE: Final = Table(
-    name="calltouch_sms",
-    day_column="sent_on",
-    account_column="site_id",
-    columns=(
-        Column("sent_on", "date"),
-        Column("site_id", "bigint"),
-        Column("sms_key", "uuid"),
-        Column("sent_at", "timestamptz"),
-        Column("phone", "text"),
-        Column("phone_e164", "text"),
-        Column("country", "text"),
-        Column("recipient", "uuid"),
-        Column("status", "text"),
-        Column("status_detail", "text"),
-        Column("outcome", "text"),
-        Column("reason", "text"),
-        Column("is_final", "boolean"),
-        Column("message", "text"),
-        Column("template_id", "uuid"),
-        Column("segments", "smallint"),
-    ),
-    key_columns=("sent_on", "site_id", "sms_key", "occurrence"),
-    key_sql="sms_key",
-    has_occurrence=True,
-    observed_column="final_seen_at",
-    observed_when="is_final",
-    fields=(
-        ("phoneNumber", "phone"),
-        ("smsStatus", "status"),
-        ("smsStatusDetail", "status_detail"),
-        ("smsMessage", "message"),
-    ),
-    compared=("status", "reason"),
-)
 
 
 def row_encoder(secret: str) -> RowEncoder:

@@ -20,35 +20,12 @@ from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import Response
-from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, is_json, kind_of, members, read_count
 from dagster_project.text.scrub import mask_personal
+from dagster_project.vendors.tellody.activity_table import TABLE, TOTALS
 
 SOURCE: Final = "tellody_activity"
-TOTALS: Final = {
-    "SMS_SENT": "sms_sent",
-    "EMAIL_SENT": "email_sent",
-    "DL": "downloads",
-    "OPTOUT": "optouts",
-    "URL": "url_clicks",
-    "VOUCHER": "vouchers_viewed",
-}
-TABLE: Final = Table(
-    name="tellody_activity",
-    day_column="activity_on",
-    account_column="account",
-    columns=(
-        Column("activity_on", "date"),
-        Column("account", "text"),
-        *(Column(name, "bigint") for name in TOTALS.values()),
-        Column("extra", "json"),
-    ),
-    key_columns=("activity_on", "account"),
-    key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
-    fields=tuple(TOTALS.items()),
-    compared=tuple(TOTALS.values()),
-)
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 UNKNOWN_KEY: Final = "unknown_key:"
 MOST_KEYS_NAMED: Final = 20

@@ -27,7 +27,8 @@ from dagster_project.text.pseudonyms import pseudonym
 from dagster_project.text.raw_json import NotJson, elements, members
 from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import fields_of
-from dagster_project.vendors.tellody.purchase_rows import TABLE, date_in
+from dagster_project.vendors.tellody.purchase_rows import date_in
+from dagster_project.vendors.tellody.purchase_table import TABLE
 
 _WORDS: Final = re.compile(r"[^\W\d_]++(?:[ /-][^\W\d_]++){0,2}")
 _LONGEST: Final = 40

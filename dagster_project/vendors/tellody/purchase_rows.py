@@ -27,7 +27,6 @@ from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import Response
-from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, is_json
 from dagster_project.vendors.tellody.joda_column import normalize_column
@@ -40,40 +39,9 @@ from dagster_project.vendors.tellody.payment_page import (
     read_page,
     whole_number,
 )
+from dagster_project.vendors.tellody.purchase_table import TABLE
 
 SOURCE: Final = "tellody_purchases"
-TABLE: Final = Table(
-    name="tellody_credit_purchase",
-    day_column="purchased_on",
-    account_column="account",
-    columns=(
-        Column("purchased_on", "date"),
-        Column("account", "text"),
-        Column("payment_id", "bigint"),
-        Column("purchased_at", "timestamptz"),
-        Column("time_zone", "text"),
-        Column("amount", "numeric"),
-        Column("credits", "numeric"),
-        Column("months", "int"),
-        Column("payment_method", "text"),
-        Column("card_last_digits", "text"),
-        Column("account_type", "text"),
-        Column("invoice_history", "json"),
-    ),
-    key_columns=("purchased_on", "account", "payment_id"),
-    key_sql="lpad(to_hex(payment_id), 32, '0')::uuid",
-    identity_has_day=False,
-    fields=(
-        ("amount", "amount"),
-        ("credits", "credits"),
-        ("months", "months"),
-        ("paymentMethod", "payment_method"),
-        ("cardLastDigits", "card_last_digits"),
-        ("accountType", "account_type"),
-        ("invoiceHistory", "invoice_history"),
-    ),
-    compared=("amount", "credits", "payment_method"),
-)
 AFTER_WINDOW: Final = "after_window"
 CARD_AS_NUMBER: Final = "card_digits_as_number"
 TWICE_ON_A_PAGE: Final = "twice_on_a_page"

@@ -1,10 +1,13 @@
-"""Trust's feed: statistics of push campaigns."""
+"""Trust's feed: statistics of push campaigns.
+
+What needs HTTP or NumPy is imported when it is asked for: most commands do without.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dagster_project.model.feed import CredentialsCheck, DayRule, Feed, QueryScope, WholeMonth
 from dagster_project.model.finding import Finding
@@ -13,10 +16,13 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account, Window
-from dagster_project.vendors.trust import rows
-from dagster_project.vendors.trust.client import TrustClient
 from dagster_project.vendors.trust.range_proof import effective_proof
 from dagster_project.vendors.trust.settings import RANGE_PARAMS, TrustSettings
+from dagster_project.vendors.trust.table import ROLLING_WEEK, TABLE
+
+if TYPE_CHECKING:
+    from dagster_project.model.batch import RowEncoder
+    from dagster_project.vendors.trust.client import TrustClient
 
 SOURCE: Final = "trust"
 
@@ -24,6 +30,20 @@ SOURCE: Final = "trust"
 def list_accounts(section: TrustSettings) -> tuple[Account, ...]:
     """The companies."""
     return tuple(Account(SOURCE, str(one), section.time_zone) for one in section.company_ids)
+
+
+def open_client(section: TrustSettings, store: VendorStore) -> TrustClient:
+    """Open a client that proves ranges, and keeps what it proved."""
+    from dagster_project.vendors.trust.client import TrustClient
+
+    return TrustClient(section, proofs=store.proofs)
+
+
+def row_encoder(secret: str) -> RowEncoder:
+    """The encoder of statistics."""
+    from dagster_project.vendors.trust import rows
+
+    return rows.to_batch
 
 
 def month_figures(
@@ -66,7 +86,7 @@ def answerable(
 
 def is_rolling_week(receipt: Receipt) -> bool:
     """Whether the day's row is a rolling week, which can never be requested again."""
-    return bool(receipt.notes.get("in_window", {}).get(rows.ROLLING_WEEK))
+    return bool(receipt.notes.get("in_window", {}).get(ROLLING_WEEK))
 
 
 def inspect_ranges(section: TrustSettings, store: VendorStore) -> Iterator[Finding]:
@@ -91,13 +111,13 @@ STATISTICS: Final = Feed(
     asset=("trust", "campaign_statistics"),
     raw_asset=("raw", "trust_campaign_statistics"),
     title="Trust, statistics of push campaigns",
-    table=rows.TABLE,
+    table=TABLE,
     query_scope=QueryScope.DAY,
     minute=45,
     list_accounts=list_accounts,
-    open_client=lambda section, store: TrustClient(section, proofs=store.proofs),
+    open_client=open_client,
     check=CredentialsCheck(lambda client, account, stats: client.check(stats)),
-    row_encoder=lambda secret: rows.to_batch,
+    row_encoder=row_encoder,
     day_rule=DayRule(
         by_night=night_days,
         answerable=answerable,

@@ -26,51 +26,18 @@ from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
 from dagster_project.model.batch import Batch, Reject
 from dagster_project.model.copy_binary import encode_batch, encode_record
 from dagster_project.model.response import Response
-from dagster_project.model.table import Column, Table
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import as_text
 from dagster_project.text.scrub import mask_personal
 from dagster_project.vendors.trust.figures import (
-    ACTIONS,
-    CAMPAIGN,
-    COLUMN_NAMES,
-    COUNTERS,
     Figures,
     read_figures,
 )
+from dagster_project.vendors.trust.table import ROLLING_WEEK, TABLE
 
-TABLE: Final = Table(
-    name="trust_campaign_statistics",
-    day_column="stats_on",
-    account_column="company_id",
-    columns=(
-        Column("stats_on", "date"),
-        Column("company_id", "bigint"),
-        Column("window_from", "date"),
-        Column("window_to", "date"),
-        Column("is_daily", "boolean"),
-        Column("asked_at", "timestamptz"),
-        Column("total", "bigint"),
-        Column("sent", "bigint"),
-        Column("pending", "bigint"),
-        Column("failed", "bigint"),
-        Column("received", "bigint"),
-        Column("pressed", "bigint"),
-        Column("closed", "bigint"),
-        Column("unknown", "bigint"),
-        Column("campaigns", "bigint"),
-        Column("extra", "json"),
-    ),
-    key_columns=("stats_on", "company_id"),
-    key_sql="'00000000-0000-0000-0000-000000000000'::uuid",
-    fields=(*COUNTERS.items(), *ACTIONS.items(), (CAMPAIGN, "campaigns")),
-    compared=COLUMN_NAMES,
-)
 ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
 MOST_KEYS_NAMED: Final = 20
 LONGEST_KEY_NAMED: Final = 60
-ROLLING_WEEK: Final = "rolling_week"
-"""Counted for a row that covers more than its day."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Window
 from dagster_project.text.scrub import hide_secrets
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.load.existing_rows import window_condition
+from dagster_project.warehouse.load.conditions import window_condition
 
 VALUES_SHOWN: Final = 20
 """How many values of a column are shown one by one; the others are added up."""

@@ -13,6 +13,7 @@ from psycopg import sql
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.row_index import ExistingRows, Identities
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
@@ -76,18 +77,3 @@ def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
     start = len(COPY_HEADER) if first else 0
     count = (len(data) - start) // _EXISTING_ROW.itemsize
     return np.frombuffer(bytes(data), _EXISTING_ROW, count=count, offset=start)
-
-
-def window_condition(table: Table, window: Window) -> sql.Composable:
-    return sql.SQL("{day} BETWEEN {first} AND {last} AND {of_account}").format(
-        day=sql.Identifier(table.day_column),
-        first=sql.Literal(window.first_day),
-        last=sql.Literal(window.last_day),
-        of_account=account_condition(table, window.account.label),
-    )
-
-
-def account_condition(table: Table, label: str) -> sql.Composable:
-    account_type = next(c.type for c in table.columns if c.name == table.account_column)
-    account: object = int(label) if account_type == "bigint" else label
-    return sql.SQL("{} = {}").format(sql.Identifier(table.account_column), sql.Literal(account))

@@ -27,8 +27,8 @@ from dagster_project.model.window import Window, day_of
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.rejects import NewRejects
+from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.day_counts import DayCounts
-from dagster_project.warehouse.load.existing_rows import window_condition
 
 Kind = Literal["shrink", "rejects"]
 """Why a day is held, as in the option that accepts it: ``--accept-shrink``, ``--accept-rejects``."""

@@ -20,13 +20,13 @@ from dagster_project.model.privacy import Values
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Connection
+from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.day_counts import checksum_of
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import (
     COPY_HEADER,
     COPY_TRAILER,
     read_existing_rows,
-    window_condition,
 )
 
 Change = Callable[[Values], Values | None]

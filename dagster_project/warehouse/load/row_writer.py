@@ -22,7 +22,8 @@ from dagster_project.model.copy_binary import NULL, encode_timestamptz, pack_int
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window, day_of
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER, window_condition
+from dagster_project.warehouse.load.conditions import window_condition
+from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER
 from dagster_project.warehouse.load.row_index import Flags, spread_day
 from dagster_project.warehouse.queries import fetch_row
 

@@ -14,6 +14,7 @@ from dagster_project.orchestration import liveness
 from dagster_project.orchestration.instance import opened_instance
 from dagster_project.orchestration.retention import retention_job
 from dagster_project.pipeline import services
+from dagster_project.pipeline.opening import open_pipeline
 from dagster_project.pipeline.runner import RunScope, refresh_days
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema import migrate as migrations
@@ -27,7 +28,7 @@ def refresh(source: str, days: Sequence[date], run_id: str) -> None:
     """
     with (
         liveness.alive(services.warehouse(), run_id),
-        services.open_pipeline(feed_of(source), run_id=run_id, accept_shrink=True) as run,
+        open_pipeline(feed_of(source), run_id=run_id, accept_shrink=True) as run,
     ):
         for done in refresh_days(run, RunScope(days)):
             if done.problems:

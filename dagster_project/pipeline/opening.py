@@ -1,0 +1,89 @@
+"""Opening a feed's run with the process's settings: what must be right before, what goes on beside it and after it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dagster_project.concurrency import thread_beside
+from dagster_project.errors import WarehouseError
+from dagster_project.model.feed import Feed
+from dagster_project.pipeline import services
+from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.malloc_arenas import limit_malloc_arenas
+from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
+from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
+from dagster_project.warehouse.connection import PATIENCE_SECONDS
+from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.pg_errors import safe_errors
+from dagster_project.warehouse.restored import refuse_restored
+
+log = logging.getLogger(__name__)
+
+PASSED_MONTHS_SECONDS = 5.0
+
+
+@contextmanager
+def open_pipeline(
+    feed: Feed,
+    *,
+    run_id: str | None = None,
+    accept_shrink: bool = False,
+    accept_rejects: bool = False,
+) -> Iterator[FeedRun]:
+    """A run of this feed with the process's settings.
+
+    Raises:
+        SettingsError: the server takes no writes; the PII key is not the one that this warehouse was loaded with; or this is a
+            restored dump to which the suppression list was not applied yet.
+    """
+    limit_malloc_arenas()
+    key = pii_hash_key(services.settings())
+    services.refuse_unfit_server(services.warehouse(), patience=PATIENCE_SECONDS)
+    check_fingerprint(services.warehouse(), key, patience=PATIENCE_SECONDS)
+    refuse_restored(services.warehouse(), patience=PATIENCE_SECONDS)
+    for sentence in services.settings().unknown:
+        log.warning(sentence)
+    _tell_other_zones(feed)
+    with FeedRun(
+        feed,
+        services.settings(),
+        services.warehouse(),
+        key,
+        run_id=run_id,
+        accept_shrink=accept_shrink,
+        accept_rejects=accept_rejects,
+        after_rows=marts_keeper(feed, services.settings()),
+    ) as feed_run:
+        ended = threading.Event()
+        with thread_beside("marts") as beside:
+            try:
+                beside.submit(_count_passed_months, feed_run, ended)
+                yield feed_run
+            finally:
+                ended.set()
+                statistics = beside.submit(feed_run.refresh_statistics)
+                refresh_stale_marts(feed_run)
+                statistics.result()
+
+
+def _tell_other_zones(feed: Feed) -> None:
+    """Say in the log which days were loaded under another time zone setting."""
+    with (
+        safe_errors("reading time zones"),
+        services.warehouse().connect(
+            what="begin", autocommit=True, patience=PATIENCE_SECONDS
+        ) as connection,
+    ):
+        for account in feed.accounts(services.settings()):
+            for text, command in load_receipts.days_of_other_zones(connection, account):
+                log.warning(f"{text} Way out: {command}")
+
+
+def _count_passed_months(feed_run: FeedRun, ended: threading.Event) -> None:
+    """What fails here stays in the queue, for the end of the run."""
+    while not ended.wait(PASSED_MONTHS_SECONDS):
+        with suppress(WarehouseError):
+            refresh_stale_marts(feed_run, passed_only=True)
