@@ -70,7 +70,7 @@ def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(
             raise TryLater("the server is away")
         return refresh_stale_marts(run)
 
-    monkeypatch.setattr(services, "refresh_stale_marts", refuse)
+    monkeypatch.setattr(opening, "refresh_stale_marts", refuse)
     feed = feed_of("calltouch")
     account = feed.accounts(house.settings)[0]
     with opening.open_pipeline(feed) as run:
