@@ -134,7 +134,7 @@ class World:
         return env
 
 
-def demo_configs(began: datetime, history: int) -> dict[str, dict[str, Any]]:
+def demo_configs(began: datetime, history: int) -> dict[str, Any]:
     """By vendor, what a demo chooses otherwise than the defaults."""
     modules = {name: _vendor_module(name) for name in VENDORS}
     return {

@@ -28,22 +28,9 @@ class CalltouchSite:
     daily_points: int | None
 
 
-class CalltouchSettings(VendorSettings):
-    """Calltouch.
+class _SiteSettings(Section):
+    """What may be set for one site alone."""
 
-    A setting of one site alone has the site after its name.
-    """
-
-    vendor = "calltouch"
-    title = "Calltouch"
-    accounts_setting = SITES
-
-    site_ids: Ids = Field(
-        default=(),
-        validation_alias=SITES,
-        description="the sites, a comma list",
-        examples=["101,102"],
-    )
     token: SecretStr | None = Field(
         default=None,
         validation_alias=TOKEN,
@@ -62,6 +49,24 @@ class CalltouchSettings(VendorSettings):
         description="API points a day that may be spent on a site; not set: not bounded",
         examples=["1000"],
         json_schema_extra=PER_ACCOUNT,
+    )
+
+
+class CalltouchSettings(_SiteSettings, VendorSettings):
+    """Calltouch.
+
+    A setting of one site alone has the site after its name.
+    """
+
+    vendor = "calltouch"
+    title = "Calltouch"
+    accounts_setting = SITES
+
+    site_ids: Ids = Field(
+        default=(),
+        validation_alias=SITES,
+        description="the sites, a comma list",
+        examples=["101,102"],
     )
     requests_per_second: Rate = Field(
         default=5,
@@ -104,10 +109,16 @@ class CalltouchSettings(VendorSettings):
     @classmethod
     def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
         section = super().read(given, account=account)
-        sites = [
-            _site(super(CalltouchSettings, cls).read(given, account=str(one)), one)
+        own = [f"{one.name}_" for one in _SiteSettings.variables()]
+        sites = (
+            _site(
+                _SiteSettings.read(given, account=str(one))
+                if any(given.get(f"{name}{one}") for name in own)
+                else section,
+                one,
+            )
             for one in section.site_ids
-        ]
+        )
         return section.model_copy(update={"sites": tuple(sites)})
 
 
@@ -117,7 +128,7 @@ class _Sites(Section):
     site_ids: Ids = Field(default=(), validation_alias=SITES)
 
 
-def _site(section: CalltouchSettings, site_id: int) -> CalltouchSite:
+def _site(section: _SiteSettings, site_id: int) -> CalltouchSite:
     if section.token is None:
         raise SettingsError(f"{TOKEN} is not set.", account=str(site_id))
     return CalltouchSite(site_id, section.token, section.time_zone, section.daily_points)
