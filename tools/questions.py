@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,41 +38,59 @@ QUERY = re.compile(
 PRICE_LIST = re.compile(r"```csv\n(vendor,account,country,.*?\n)```", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Demo:
+    """A demo in a folder of its own, whose clock stands at ``MOMENT``."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home-demo"
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse.on_server(embedded.ensure_running(self.home))
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+
+    def run(self, *arguments: str) -> str:
+        """What ``warehouse`` writes with these arguments; it has to end well."""
+        environment = {
+            **os.environ,
+            "WAREHOUSE_HOME": str(self.root / "home"),
+            "WAREHOUSE_CLOCK_FILE": str(self.root / "shift"),
+        }
+        done = subprocess.run(
+            [PROGRAM, *arguments], env=environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise SystemExit(done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+
 @contextmanager
-def demo() -> Iterator[Warehouse]:
-    """The demo as of ``MOMENT``, priced, on a server of its own."""
+def demo() -> Iterator[tuple[Demo, str]]:
+    """The demo as of ``MOMENT``, priced, on a server of its own, and what its first load wrote."""
     with tempfile.TemporaryDirectory(prefix="warehouse-questions-") as folder:
         root = Path(folder).resolve()
         root.chmod(0o711)  # under root Postgres runs as another user, who passes through
-        home = root / "home-demo"
-        home.mkdir(mode=0o700)
-        _write(home / "demo.json", json.dumps({"clock": MOMENT.isoformat()}))
-        _write(root / "shift", str((MOMENT - datetime.now(UTC)).total_seconds()))
+        made = Demo(root)
+        made.home.mkdir(mode=0o700)
+        made.write("home-demo/demo.json", json.dumps({"clock": MOMENT.isoformat()}))
+        made.write("shift", str((MOMENT - datetime.now(UTC)).total_seconds()))
         try:
-            _run(root, "demo")
+            said = made.run("demo")
             match = PRICE_LIST.search(PAGE.read_text(encoding="utf-8"))
             assert match is not None, "the page has a price list"
-            _write(root / "prices.csv", match[1])
-            _run(root, "--demo", "labels", str(root / "prices.csv"))
-            yield Warehouse.on_server(embedded.ensure_running(home))
+            made.write("prices.csv", match[1])
+            made.run("--demo", "labels", str(root / "prices.csv"))
+            yield made, said
         finally:
-            embedded.stop(home)
-
-
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
-
-
-def _run(root: Path, *arguments: str) -> None:
-    environment = {
-        **os.environ,
-        "WAREHOUSE_HOME": str(root / "home"),
-        "WAREHOUSE_CLOCK_FILE": str(root / "shift"),
-    }
-    done = subprocess.run([PROGRAM, *arguments], env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
+            embedded.stop(made.home)
 
 
 def answered(page: str, warehouse: Warehouse) -> str:
@@ -104,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, end with 1 instead")
     is_check = parser.parse_args(arguments).check
     page = PAGE.read_text(encoding="utf-8")
-    with demo() as warehouse:
-        text = answered(page, warehouse)
+    with demo() as (made, _):
+        text = answered(page, made.warehouse)
     if text != page and not is_check:
         PAGE.write_text(text, encoding="utf-8")
     return int(is_check and text != page)

@@ -132,14 +132,6 @@ def test_no_query_of_a_page_adds_up_what_does_not_add_up() -> None:
             assert "site_id IS NULL" in text or "GROUP BY site" in text, name
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1500)
-def test_the_answers_of_the_page_are_those_of_the_demo() -> None:
-    page = (DOCS / "questions.md").read_text(encoding="utf-8")
-    with questions.demo() as warehouse:
-        assert questions.answered(page, warehouse) == page, "run `python -m tools.questions`"
-
-
 def test_each_question_has_its_query_and_its_answer() -> None:
     page = Path(DOCS / "questions.md").read_text(encoding="utf-8")
     asked = re.findall(r"^### (\d+)\. .*\?$", page, re.MULTILINE)
