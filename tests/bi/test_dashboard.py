@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
 from tests.bi.conftest import DAY, Loads, Readers, sms
+from tests.conftest import PostgresServer
 
 BI = Path(__file__).resolve().parents[2] / "bi"
 sys.path.insert(0, str(BI))
@@ -41,10 +43,27 @@ def start() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def nothing_loaded(server: PostgresServer) -> Iterator[Readers]:
+    """Readers of an empty warehouse, for what changes nothing in it."""
+    warehouse = server.fresh()
+    yield Readers(warehouse)
+    server.drop(warehouse)
+
+
+@pytest.fixture(scope="module")
+def one_sms(server: PostgresServer) -> Iterator[Readers]:
+    """Readers of a warehouse with one SMS, for what changes nothing in it."""
+    warehouse = server.fresh()
+    Loads(warehouse).sms(DAY, [sms("+1")])
+    yield Readers(warehouse)
+    server.drop(warehouse)
+
+
 @pytest.mark.parametrize("uuid", DATASETS, ids=lambda uuid: DATASETS[uuid]["table_name"])
-def test_a_dataset_has_the_columns_that_its_file_lists(readers: Readers, uuid: str) -> None:
+def test_a_dataset_has_the_columns_that_its_file_lists(nothing_loaded: Readers, uuid: str) -> None:
     dataset = DATASETS[uuid]
-    with readers.session("warehouse_bi") as connection:
+    with nothing_loaded.session("warehouse_bi") as connection:
         cursor = connection.execute(f"SELECT * FROM {source(dataset)} AS d LIMIT 0")
         assert cursor.description is not None
         names = [column.name for column in cursor.description]
@@ -52,10 +71,7 @@ def test_a_dataset_has_the_columns_that_its_file_lists(readers: Readers, uuid: s
 
 
 @pytest.mark.parametrize("uuid", CHARTS, ids=lambda uuid: CHARTS[uuid]["slice_name"])
-def test_every_metric_and_filter_of_a_chart_can_be_asked(
-    loads: Loads, readers: Readers, uuid: str
-) -> None:
-    loads.sms(DAY, [sms("+1")])
+def test_every_metric_and_filter_of_a_chart_can_be_asked(one_sms: Readers, uuid: str) -> None:
     chart = CHARTS[uuid]
     params = chart["params"]
     dataset = DATASETS[chart["dataset_uuid"]]
@@ -78,7 +94,7 @@ def test_every_metric_and_filter_of_a_chart_can_be_asked(
         + (f" GROUP BY {', '.join(named)}" if named else "")
         + f" HAVING {' AND '.join(f'({text})' for text in filters['HAVING'])}"
     )
-    readers.ask(query.replace("%", "%%"), values=())
+    one_sms.ask(query.replace("%", "%%"), values=())
 
 
 def test_the_dashboard_shows_every_chart_and_filters_by_columns_that_exist() -> None:
@@ -136,8 +152,8 @@ def test_what_is_not_settled_is_told_by_the_name_of_a_series_alone() -> None:
 
 
 @pytest.mark.parametrize("view", TABLES["metrics"])
-def test_every_saved_metric_can_be_asked_of_its_view(readers: Readers, view: str) -> None:
-    with readers.session("warehouse_bi") as connection:
+def test_every_saved_metric_can_be_asked_of_its_view(nothing_loaded: Readers, view: str) -> None:
+    with nothing_loaded.session("warehouse_bi") as connection:
         cursor = connection.execute(f"SELECT * FROM bi.{view} LIMIT 0")
         assert cursor.description is not None
         columns = {column.name for column in cursor.description}
@@ -145,7 +161,7 @@ def test_every_saved_metric_can_be_asked_of_its_view(readers: Readers, view: str
         assert number_format.startswith((",", "."))
         assert meaning
         if columns.issuperset(needs):
-            readers.ask(f"SELECT {expression} FROM bi.{view}".replace("%", "%%"), values=())
+            nothing_loaded.ask(f"SELECT {expression} FROM bi.{view}".replace("%", "%%"), values=())
 
 
 def test_what_no_vendor_reports_is_not_shown_as_nothing(loads: Loads, readers: Readers) -> None:
