@@ -124,9 +124,10 @@ class PostgresServer:
     def seal(self, warehouse: Warehouse) -> None:
         """Let nobody into either database any more, so that they can be copied."""
         end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
-        for name in (warehouse.database, warehouse.dagster_database):
-            self._on_server("ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
-            with self.template.connect_admin(database="postgres") as connection:
+        shut = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+        with self.template.connect_admin(database="postgres") as connection:
+            for name in (warehouse.database, warehouse.dagster_database):
+                connection.execute(shut.format(sql.Identifier(name)))
                 connection.execute(end, (name,))
 
     def loaded(self, origin: Warehouse) -> Warehouse:
@@ -138,8 +139,7 @@ class PostgresServer:
 
     def _copy_of(self, origin: Warehouse) -> Warehouse:
         warehouse = self.on(f"warehouse_{next(self._numbers)}")
-        self._copy(origin.database, warehouse.database)
-        self._on_server("GRANT CONNECT ON DATABASE {} TO {}", warehouse.database, APP)
+        self._copy(origin.database, warehouse.database, lets_in=APP)
         with warehouse.connect_admin() as connection:
             connection.execute("SELECT ops.secure_database()")
             # A copy of a database stands elsewhere, like a restored dump.
@@ -165,12 +165,14 @@ class PostgresServer:
         make_logins(warehouse, lambda line: None)
         make_storage(warehouse)
 
-    def _copy(self, template: str, new: str) -> None:
-        self._on_server("CREATE DATABASE {} TEMPLATE {}", new, template)
-
-    def _on_server(self, statement: str, *names: str) -> None:
+    def _copy(self, template: str, new: str, lets_in: str | None = None) -> None:
+        """File by file: block by block, through the log, costs twice the time."""
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        let_in = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
         with self.template.connect_admin(database="postgres") as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            connection.execute(copy.format(sql.Identifier(new), sql.Identifier(template)))
+            if lets_in is not None:
+                connection.execute(let_in.format(sql.Identifier(new), sql.Identifier(lets_in)))
 
     def drop(self, warehouse: Warehouse) -> None:
         """Drop both databases, whoever is connected."""
