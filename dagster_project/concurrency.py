@@ -44,7 +44,7 @@ class Bounds:
     """Requests that wait for a slot: few, so that a new window's first page need not wait for many."""
     requested: int = 12
     """Calls under way: enough for five a second if a call takes two seconds."""
-    held: int = 7
+    held: int = 6
     """Responses in memory: a page of SMS takes megabytes. The others wait on their connections."""
     connection_seconds: float = 20.0
     """How long they do, before they are read anyway: a vendor closes a connection that is not read, and the
