@@ -2,7 +2,7 @@
 
 Accounts run concurrently, each through windows of its own, newest first unless asked otherwise; one
 account's failure leaves the others loading. A day is *done* when every account that was to be asked for
-it has committed it and every other configured account of the source has it already; whoever called logs
+it has committed it and every other configured account of the source has it already; the caller logs
 its materialization then, so that a later failure keeps the earlier days.
 """
 

@@ -1,13 +1,13 @@
 """Erasing people: their numbers taken out of responses, rejects and rows, and kept out from then on.
 
-First the numbers go on the suppression list, and a new epoch begins: loads that begin now keep them out by
-themselves. When the loads of before have ended, everything stored is gone through. Each step is small,
-commits by itself and does nothing twice, so an erasure that was stopped is finished by the next that has
-its numbers, given again or as the list has them (``erase_again``); until then its receipt stays open.
-A day's rows change together with the note that its marts are stale, which whoever works off that queue
-next counts afresh; the receipt closes after that.
+First the numbers are added to the suppression list, and a new epoch begins: loads that begin from now on keep
+them out. When the earlier loads have ended, everything stored is searched. Each step is small and has a
+transaction of its own, and a repeated step changes nothing. So an erasure that was stopped is finished by the
+next one with the same numbers, typed again or taken from the list (``reapplication.py``); until then its
+receipt stays open. In the transaction that rewrites a day's rows, the day is also queued for its marts to be
+counted again; the receipt is closed once they are.
 
-No number enters a statement: what is looked for are pseudonyms, and texts whose last digits fit.
+No number is part of a statement: rows are found by pseudonyms, and by texts in which the last digits occur.
 """
 
 from __future__ import annotations

@@ -169,14 +169,14 @@ class Warehouse:
         """Connect as the login that migrates, to this or another database of the server."""
         return self._connect(self.admin, what, autocommit, database or self.database, {})
 
-    def engine(self, *, role: str | None = LOADER, what: str = "reader") -> Engine:
+    def engine(self) -> Engine:
         """A SQLAlchemy engine, for pandas and small queries. It keeps no connection between uses."""
         from sqlalchemy import create_engine
         from sqlalchemy.pool import NullPool
 
         return create_engine(
             "postgresql+psycopg://",
-            creator=lambda: self.connect(role=role, what=what),
+            creator=lambda: self.connect(what="reader"),
             poolclass=NullPool,
             hide_parameters=True,
         )

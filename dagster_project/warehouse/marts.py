@@ -1,15 +1,14 @@
 """The marts behind schema ``bi``, kept current by each load.
 
-Grain: what a load changed, by account and day. ``after_load`` runs inside the load's transaction,
-as its last statement (it takes a lock by site that lasts to the commit), so readers see rows and
-marts change together. ``refresh_stale`` counts distinct recipients, needs whole months, and runs
-right after the commit, once for many loads. All arithmetic is SQL, in functions of schema ``mart``
-that run as their owner; both write only what differs. Of a long load the months that it has gone
-past are counted while it goes on.
+Grain: what a load changed, by account and day. ``after_load`` is the last statement of the load's
+transaction, since it takes a lock on the site until the commit; so readers see rows and marts change
+together. ``refresh_stale`` counts distinct recipients, for which it needs whole months; it runs after the
+commit, once for many loads. During a long load, the months that it has finished are counted already. All
+arithmetic is SQL, in functions of schema ``mart`` that run as their owner and write only what differs.
 
-Texts of templates are shown once 20 distinct recipients of a site had them. Only then is one of
-their texts masked and written to ``mart``: nothing is kept there of the others. Templates that come to
-share a text are shown, counted and labelled as one: an id tells no more than the text beside it.
+A template's text is shown once 20 distinct recipients of a site had it. Only then is one of its texts masked
+and written to ``mart``; no text of other templates is kept there. Templates whose masked texts are equal are
+shown, counted and labelled as one, so that an id reveals no more than the text beside it.
 """
 
 from __future__ import annotations

@@ -83,15 +83,13 @@ def _row(
     }
 
 
-def failing_checks(
-    connection: Connection, source: str | None = None, account: str | None = None
-) -> list[FailingCheck]:
-    """Checks that do not pass: all of them, or of a source, or an account; oldest day first."""
+def failing_checks(connection: Connection, source: str | None = None) -> list[FailingCheck]:
+    """Checks that do not pass: all of them, or those of a source; oldest day first."""
     return fetch_as(
         connection,
         FailingCheck,
         "SELECT source, account, day, check_name, severity, said, causes FROM ops.check_outcome"
-        " WHERE NOT passed AND source = coalesce(%s, source) AND account = coalesce(%s, account)"
+        " WHERE NOT passed AND source = coalesce(%s, source)"
         " ORDER BY day, account, check_name",
-        (source, account),
+        (source,),
     )

@@ -1,7 +1,7 @@
 """Databases and logins: all of them on the embedded server, databases alone on any other.
 
-Passwords reach the server as SCRAM verifiers: it never sees the text, and so cannot log it. What
-is right already is left alone, and one process at a time looks: these belong to the whole server.
+Passwords are sent to the server as SCRAM verifiers: it never sees the text, so it cannot log it. What is
+right already is not changed. One process at a time does this, since logins belong to the whole server.
 """
 
 from __future__ import annotations

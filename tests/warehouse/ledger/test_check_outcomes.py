@@ -15,7 +15,7 @@ def test_the_latest_outcome_stands(warehouse: Warehouse) -> None:
     failing = CheckOutcome("readable", False, "error", "it said +79261234567", causes=("a",))
     with warehouse.connect(autocommit=True) as connection:
         write_refused(connection, "calltouch", "101", [DAY], failing)
-        [one] = failing_checks(connection, "calltouch", "101")
+        [one] = failing_checks(connection, "calltouch")
         assert (one.day, one.check_name, one.severity, one.causes) == (
             *(DAY, "readable", "error", ["a"]),
         )
