@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import click
 
@@ -66,7 +67,7 @@ def demo_environment(
     for name in given:
         del os.environ[name]
     wish = "now" if running else clock.isoformat()
-    configs = demo_configs(clock, history)
+    configs: dict[str, Any] = demo_configs(clock, history)
     with SandboxProcess(clock=wish, running=running, **configs) as sandbox:
         os.environ |= {
             ENV_FILE: "",
