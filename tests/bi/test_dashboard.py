@@ -250,3 +250,45 @@ def test_a_taken_port_is_refused_with_the_way_out() -> None:
         other.listen()
         with pytest.raises(SettingsError, match="SUPERSET_PORT"):
             module.free(other.getsockname()[1])
+
+
+def test_a_leap_day_has_no_year_before_and_none_is_counted_twice(
+    loads: Loads, readers: Readers
+) -> None:
+    before, leap, after = date(2023, 2, 28), date(2024, 2, 29), date(2025, 2, 28)
+    for day, count in ((before, 2), (leap - timedelta(days=1), 3), (leap, 4), (after, 5)):
+        loads.sms(day, [sms(f"+{n}") for n in range(count)])
+    found = readers.ask(
+        "SELECT to_char(month_start, 'YYYY-MM'), attempted::integer, same_days,"
+        " attempted_same_days::integer, attempted_year_before::integer"
+        f" FROM ({TABLES['datasets']['months']['sql']}) m WHERE attempted > 0 ORDER BY 1"
+    )
+    assert found == [
+        ("2023-02", 2, 0, None, None),
+        ("2024-02", 7, 1, 3, 2),
+        ("2025-02", 5, 1, 5, 3),
+    ]
+
+
+def test_a_saved_metric_that_is_called_as_a_column_of_another_view_says_the_same(
+    loads: Loads, readers: Readers
+) -> None:
+    expired = {"outcome": "failed", "reason": "expired", "segments": 2}
+    ends = [sms("+1"), sms("+2", outcome="pending"), sms("+3", **expired), sms("+3", **expired)]
+    loads.sms(DAY, ends)
+    loads.count_months()
+    columns = readers.ask(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'bi'"
+        " AND data_type IN ('integer', 'bigint', 'numeric')"
+    )
+    compared = set()
+    for view, metrics in TABLES["metrics"].items():
+        for name, (expression, *_) in metrics.items():
+            for other, column in columns:
+                if column == name and other != view:
+                    mine = readers.one(f"SELECT {expression} FROM bi.{view}".replace("%", "%%"))
+                    theirs = readers.one(f"SELECT sum({column}) FROM bi.{other}")
+                    if mine is not None and theirs is not None:
+                        assert mine == theirs, f"{name} of {view} and {other}"
+                        compared.add(name)
+    assert {"attempted", "delivered", "failed", "segments"} <= compared
