@@ -238,11 +238,9 @@ def _was_asked(connection: Connection, account: Account, before: datetime) -> bo
 
 def first_days(connection: Connection, accounts: Iterable[Account]) -> Mapping[str, date]:
     """By account, the day before its first load (of one never loaded: yesterday); days before are history."""
-    return {
-        account.label: owed_days.started_on(connection, account)
-        or clock.today(account.time_zone) - ONE_DAY
-        for account in accounts
-    }
+    asked = list(accounts)
+    started = owed_days.first_days(connection, asked)
+    return {one.label: started.get(one) or clock.today(one.time_zone) - ONE_DAY for one in asked}
 
 
 def is_history(starts: Mapping[str, date], account: str, day: date) -> bool:

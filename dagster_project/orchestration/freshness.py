@@ -55,7 +55,7 @@ def freshness(
 ) -> Freshness | None:
     """How the source stands; None while nothing of it was ever loaded."""
     accounts = feed.accounts(settings)
-    if not any(owed_days.started_on(connection, account) for account in accounts):
+    if not owed_days.first_days(connection, accounts):
         return None
     expected = [expect_askable(feed, settings, warehouse, one, DUE_AFTER) for one in accounts]
     # The zones of accounts differ: the source is as far as the one whose day ends last.

@@ -13,13 +13,15 @@ from datetime import date
 
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed
+from dagster_project.pipeline.calls_left import calls_left_of_accounts
 from dagster_project.pipeline.due_days import (
     TODAY,
     YESTERDAY,
     Due,
-    due_days,
+    due_days_of_accounts,
     fitting_days,
     ranges_of,
+    read_rows,
 )
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.warehouse.connection import Warehouse
@@ -40,10 +42,9 @@ class Night:
 def due_of_accounts(feed: Feed, settings: Settings, warehouse: Warehouse) -> dict[str, Due]:
     """What is due tonight, by account."""
     with warehouse.connect(what="night", autocommit=True) as connection:
-        return {
-            account.label: due_days(connection, warehouse, feed, settings, account)
-            for account in feed.accounts(settings)
-        }
+        accounts = feed.accounts(settings)
+        found = due_days_of_accounts(connection, warehouse, feed, settings, accounts)
+        return {due.account.label: due for due in found}
 
 
 def plan_night(feed: Feed, settings: Settings, warehouse: Warehouse) -> Night:
@@ -51,12 +52,18 @@ def plan_night(feed: Feed, settings: Settings, warehouse: Warehouse) -> Night:
     due = due_of_accounts(feed, settings, warehouse)
     days: dict[date, str] = {}
     left = {}
+    accounts = [of_account.account for of_account in due.values()]
     with warehouse.connect(what="night", autocommit=True) as connection:
-        for label, of_account in due.items():
-            taken, waiting = fitting_days(connection, feed, settings, of_account)
-            days.update({day: of_account.days[day] for day in taken})
-            if waiting:
-                left[label] = len(waiting)
+        calls = calls_left_of_accounts(feed, settings, connection, accounts)
+        bounded = [account for account in accounts if calls[account] is not None]
+        known = read_rows(connection, feed.source, bounded)
+    for label, of_account in due.items():
+        taken, waiting = fitting_days(
+            feed, of_account, known.get(label, {}), calls[of_account.account]
+        )
+        days.update({day: of_account.days[day] for day in taken})
+        if waiting:
+            left[label] = len(waiting)
     return Night(ranges_of(feed, days, settings.range_days), days, left)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed
@@ -14,10 +16,19 @@ def calls_left(
     feed: Feed, settings: Settings, connection: Connection, account: Account
 ) -> int | None:
     """The calls that the account's remaining points of today allow; None: no limit."""
+    return calls_left_of_accounts(feed, settings, connection, [account])[account]
+
+
+def calls_left_of_accounts(
+    feed: Feed, settings: Settings, connection: Connection, accounts: Sequence[Account]
+) -> dict[Account, int | None]:
+    """The same for several accounts, in one query."""
     if feed.quota is None:
-        return None
-    used = load_receipts.read_points(connection, account, clock.today(account.time_zone))
-    return calls_within(feed, settings, account, *used)
+        return dict.fromkeys(accounts)
+    used = load_receipts.read_points_of_accounts(
+        connection, {account: clock.today(account.time_zone) for account in accounts}
+    )
+    return {account: calls_within(feed, settings, account, *used[account]) for account in accounts}
 
 
 def calls_within(

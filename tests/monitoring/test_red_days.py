@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
-
-import psycopg
-import pytest
 
 from dagster_project.monitoring.account_status import read_account_statuses
 from dagster_project.monitoring.lateness import Expected
 from dagster_project.warehouse.connection import Warehouse
 from tests.monitoring.test_account_status import ACCOUNT, SOURCE, day, execute, status
 from tests.support.ledger import load_days
+from tests.support.statements import counted_statements
 
 
 def test_a_held_day_is_red_with_the_options_that_take_it(warehouse: Warehouse) -> None:
@@ -89,7 +86,7 @@ def test_a_day_that_is_dated_in_the_future_is_red(warehouse: Warehouse) -> None:
 
 
 def test_each_account_has_its_own_red_days_and_many_take_no_more_queries_than_one(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse,
 ) -> None:
     labels = [str(number) for number in range(101, 121)]
     for number, label in enumerate(labels):
@@ -103,18 +100,9 @@ def test_each_account_has_its_own_red_days_and_many_take_no_more_queries_than_on
         day(2),
         day(2),
     )
-    asked: list[Any] = []
-    execute_plainly = psycopg.Cursor.execute
-
-    def counted(self: psycopg.Cursor[Any], query: Any, *more: Any, **named: Any) -> Any:
-        asked.append(query)
-        return execute_plainly(self, query, *more, **named)
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
 
     def look(accounts: Sequence[str]) -> tuple[dict[str, list[date]], int]:
-        asked.clear()
-        with warehouse.connect(autocommit=True) as connection:
+        with counted_statements() as asked, warehouse.connect(autocommit=True) as connection:
             found = read_account_statuses(
                 connection, [Expected(SOURCE, label, day(2)) for label in accounts]
             )

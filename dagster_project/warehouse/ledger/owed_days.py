@@ -1,13 +1,14 @@
 """What an account owes its days to: since when it is loaded, what a person asked for, what failed.
 
-Grain: an account. A *debt* is a day without a good receipt that somebody is entitled to: it ended
+Grain: an account; several are read in one query. A *debt* is a day without a good receipt that somebody is entitled to: it ended
 since the account is loaded, or lies in a range that a person asked for, or was asked of the vendor
 and failed. Days that nobody ever asked for are no debt, however many there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -65,16 +66,21 @@ def withdraw(connection: Connection, account: Account, first: date, last: date) 
     ).rowcount
 
 
-def requested_backfills(connection: Connection, source: str, account: str) -> list[BackfillRequest]:
-    """The backfill requests that were not withdrawn, oldest first."""
-    return fetch_as(
+def requested_backfills(
+    connection: Connection, source: str, accounts: Sequence[str]
+) -> Mapping[str, list[BackfillRequest]]:
+    """By account, the backfill requests that were not withdrawn, oldest first."""
+    found: dict[str, list[BackfillRequest]] = defaultdict(list)
+    for request in fetch_as(
         connection,
         BackfillRequest,
         "SELECT wanted_id, source, account, first_day, last_day, asked_at"
-        " FROM ops.wanted_range WHERE source = %s AND account = %s AND withdrawn_at IS NULL"
+        " FROM ops.wanted_range WHERE source = %s AND account = ANY(%s) AND withdrawn_at IS NULL"
         " ORDER BY wanted_id",
-        (source, account),
-    )
+        (source, list(accounts)),
+    ):
+        found[request.account].append(request)
+    return found
 
 
 def count_requested_left(
@@ -93,23 +99,34 @@ def count_requested_left(
     return dict(rows.fetchall())
 
 
-def started_on(connection: Connection, account: Account) -> date | None:
-    """The first day that is owed without a request: the day before the account's first load."""
-    first: datetime | None = fetch_value(
-        connection,
-        "SELECT first_observed_at FROM ops.account_start WHERE source = %s AND account = %s",
-        (account.source, account.label),
+def first_days(connection: Connection, accounts: Sequence[Account]) -> dict[Account, date]:
+    """The first day that is owed without a request: the day before the account's first load, if it has one."""
+    rows = connection.execute(
+        "SELECT source, account, first_observed_at FROM ops.account_start"
+        " JOIN unnest(%s::text[], %s::text[]) AS asked (source, account) USING (source, account)",
+        ([one.source for one in accounts], [one.label for one in accounts]),
     )
-    return None if first is None else first.astimezone(account.time_zone).date() - ONE_DAY
+    first: dict[tuple[str, str], datetime] = {(row[0], row[1]): row[2] for row in rows}
+    return {
+        one: first[one.source, one.label].astimezone(one.time_zone).date() - ONE_DAY
+        for one in accounts
+        if (one.source, one.label) in first
+    }
 
 
-def failed_ranges(connection: Connection, account: Account) -> list[tuple[date, date]]:
-    """The windows whose extraction failed, other than for lack of points."""
-    return connection.execute(
-        "SELECT DISTINCT first_day, last_day FROM ops.extraction WHERE source = %s"
-        " AND account = %s AND outcome = 'failed' AND failure_kind IS DISTINCT FROM 'QuotaSpent'",
-        (account.source, account.label),
-    ).fetchall()
+def failed_ranges(
+    connection: Connection, source: str, accounts: Sequence[str]
+) -> Mapping[str, list[tuple[date, date]]]:
+    """By account, the windows whose extraction failed, other than for lack of points."""
+    found: dict[str, list[tuple[date, date]]] = defaultdict(list)
+    for account, first, last in connection.execute(
+        "SELECT DISTINCT account, first_day, last_day FROM ops.extraction WHERE source = %s"
+        " AND account = ANY(%s) AND outcome = 'failed'"
+        " AND failure_kind IS DISTINCT FROM 'QuotaSpent'",
+        (source, list(accounts)),
+    ):
+        found[account].append((first, last))
+    return found
 
 
 def days_within(ranges: Iterable[tuple[date, date]], first: date, last: date) -> set[date]:

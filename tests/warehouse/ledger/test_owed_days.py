@@ -17,12 +17,12 @@ def test_the_same_request_again_is_the_same_until_it_is_taken_back(warehouse: Wa
     with warehouse.connect(autocommit=True) as connection:
         asked = owed_days.request_backfill(connection, ACCOUNT, FIRST, LAST)
         assert owed_days.request_backfill(connection, ACCOUNT, FIRST, LAST) == asked
-        [request] = owed_days.requested_backfills(connection, "calltouch", "101")
+        [request] = owed_days.requested_backfills(connection, "calltouch", ["101"])["101"]
         assert request.days == [FIRST + timedelta(days=n) for n in range(4)]
-        assert owed_days.requested_backfills(connection, "calltouch", "102") == []
+        assert not owed_days.requested_backfills(connection, "calltouch", ["102"])
         assert owed_days.withdraw(connection, ACCOUNT, FIRST, LAST - timedelta(days=1)) == 0
         assert owed_days.withdraw(connection, ACCOUNT, FIRST, LAST) == 1
-        assert owed_days.requested_backfills(connection, "calltouch", "101") == []
+        assert not owed_days.requested_backfills(connection, "calltouch", ["101"])
         assert owed_days.request_backfill(connection, ACCOUNT, FIRST, LAST) != asked
 
 
@@ -40,20 +40,24 @@ def test_windows_that_failed_are_owed_but_not_those_without_points(warehouse: Wa
                 (first, LAST, outcome, kind),
             )
     with warehouse.connect(autocommit=True) as connection:
-        assert owed_days.failed_ranges(connection, ACCOUNT) == [(FIRST, LAST)]
+        assert owed_days.failed_ranges(connection, "calltouch", ["101", "102"]) == {
+            "101": [(FIRST, LAST)]
+        }
 
 
 def test_an_account_is_owed_its_days_from_the_one_before_its_first_load(
     warehouse: Warehouse,
 ) -> None:
     with warehouse.connect_admin() as connection:
-        assert owed_days.started_on(connection, ACCOUNT) is None
+        assert owed_days.first_days(connection, [ACCOUNT]) == {}
         connection.execute(
             "INSERT INTO ops.account_start (source, account, first_observed_at)"
             " VALUES ('calltouch', '101', %s)",
             (datetime(2024, 3, 4, 22, 30, tzinfo=UTC),),
         )
-        assert owed_days.started_on(connection, ACCOUNT) == LAST, "it is the 5th in Moscow"
+        assert owed_days.first_days(connection, [ACCOUNT]) == {ACCOUNT: LAST}, (
+            "it is the 5th in Moscow"
+        )
 
 
 def test_days_of_ranges_are_cut_to_the_days_that_there_are() -> None:
