@@ -32,7 +32,7 @@ from dagster_project.text.remedies import (
     show_rejects,
     spans_text,
 )
-from dagster_project.text.wording import pluralize
+from dagster_project.text.wording import pluralize, shorten
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
 from dagster_project.warehouse.vendor_store import WarehouseStore
@@ -79,8 +79,7 @@ class RedDays:
     @property
     def shown_hints(self) -> list[str]:
         """The first ones; of many, how many more there are."""
-        more = len(self.hints) - HINTS_SHOWN
-        return [*self.hints[:HINTS_SHOWN], *([f"and {more} commands more"] if more > 0 else [])]
+        return shorten(self.hints, HINTS_SHOWN, "commands")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import WindowResult, nothing_stored_error
 from dagster_project.pipeline.privacy_rules import encode_rows, redact_response
 from dagster_project.pipeline.settlement import is_settled
+from dagster_project.text.wording import shorten
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import check_outcomes, extractions, load_receipts, responses
 from dagster_project.warehouse.ledger.held_days import hold_day
@@ -237,14 +238,12 @@ def _held_back_error(
     """One error for days that one command takes; the first few of many are described."""
     described = [
         f"{f'{day}: ' if len(days) > 1 else ''}it {held[day].why} ({describe_changes(changes[day])})"
-        for day in days[:MAX_DAYS_DESCRIBED]
+        for day in days
     ]
-    if len(days) > MAX_DAYS_DESCRIBED:
-        described.append(f"and {len(days) - MAX_DAYS_DESCRIBED} more days")
     kinds = dict.fromkeys(kind for day in days for kind in held[day].kinds)
     return HeldBack.for_kinds(
         days,
-        "; ".join(described),
+        "; ".join(shorten(described, MAX_DAYS_DESCRIBED, "days")),
         list(kinds),
         source=load.extraction.source,
         account=load.extraction.account,
