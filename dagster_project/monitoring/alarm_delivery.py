@@ -18,8 +18,6 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
-import requests
-
 from dagster_project.config.sections import AlarmSettings, MailSettings
 from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_queue import NotDelivered
@@ -66,6 +64,8 @@ class Webhook:
         self._url = url
 
     def deliver(self, alarms: Sequence[Alarm]) -> None:
+        import requests  # takes a while, and who only reads alarms posts none
+
         body = {"text": text_of(alarms).translate(_SLACK), "alarm": fields_of(alarms)}
         try:
             reply = requests.post(
