@@ -187,15 +187,22 @@ WIDE_QUESTIONS: tuple[Question, ...] = (
 
 TEXT_QUESTIONS: tuple[Question, ...] = (
     (
-        "SMS one by one, a word of one template, all days",
+        "SMS one by one, a word of one template, a year",
         "SELECT outcome, count(*), sum(segments) FROM bi_detail.sms_detail"
-        " WHERE template_label LIKE '%%Кампания 7:%%' GROUP BY 1",
+        " WHERE template_label LIKE '%%Кампания 7:%%' AND day > %(last)s - 365 GROUP BY 1",
+        None,
+    ),
+    (
+        "the same, its templates looked up first",
+        "SELECT outcome, count(*), sum(segments) FROM bi_detail.sms_detail"
+        " WHERE template_id = ANY (ARRAY(SELECT template_id FROM bi.template"
+        " WHERE template_label LIKE '%%Кампания 7:%%')) AND day > %(last)s - 365 GROUP BY 1",
         None,
     ),
     (
         "the same, a word that most templates have",
         "SELECT outcome, count(*), sum(segments) FROM bi_detail.sms_detail"
-        " WHERE template_label LIKE '%%скидки%%' GROUP BY 1",
+        " WHERE template_label LIKE '%%скидки%%' AND day > %(last)s - 365 GROUP BY 1",
         None,
     ),
 )

@@ -30,7 +30,6 @@ AXES = {
     "zoomable": False,
     "groupby": [],
 }
-OUTCOMES = ("delivered", "failed", "undetermined")
 
 
 @dataclass(frozen=True)
@@ -157,11 +156,6 @@ def outcomes(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any
     series = []
     for settled in (True, False):
         for name, amount in amounts.items():
-            if settled and name not in OUTCOMES:
-                continue
-            # What is still pending on a settled day is undetermined.
-            if settled and name == "undetermined":
-                amount = f"COALESCE({amounts['pending']}, 0) + COALESCE({amount}, 0)"
             label = name if settled else f"not settled: {name}"
             when = "settled" if settled else "NOT settled"
             series.append(metric(label, f"SUM({amount}) FILTER (WHERE {when})"))

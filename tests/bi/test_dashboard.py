@@ -18,6 +18,7 @@ import yaml
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
 from tests.bi.conftest import DAY, Loads, Readers, sms
+from tests.bi.test_messaging_day import statistics
 from tests.conftest import PostgresServer
 
 BI = Path(__file__).resolve().parents[2] / "bi"
@@ -250,6 +251,23 @@ def test_a_taken_port_is_refused_with_the_way_out() -> None:
         other.listen()
         with pytest.raises(SettingsError, match="SUPERSET_PORT"):
             module.free(other.getsockname()[1])
+
+
+def test_outcomes_by_day_are_those_of_the_view_whichever_vendor(
+    loads: Loads, readers: Readers
+) -> None:
+    """Trust may tell of pending messages on a day that no longer changes."""
+    day = statistics(DAY, total=9, sent=6, failed=2, received=3, pending=3, unknown=1)
+    loads.rows("trust", "1", DAY, [day], settled=True)
+    chart = FILES["charts/outcomes.yaml"]
+    said = {
+        metric["label"]: readers.one(
+            f"SELECT {metric['sqlExpression']} FROM {source(DATASETS[chart['dataset_uuid']])} AS d"
+        )
+        for metric in chart["params"]["metrics"]
+    }
+    shown = {name: value for name, value in said.items() if value is not None}
+    assert shown == {"delivered": 3, "failed": 2, "pending": 3, "undetermined": 1}
 
 
 def test_a_leap_day_has_no_year_before_and_none_is_counted_twice(
