@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from tests.conftest import DEBIAN_15, PostgresServer, free_port
 from tests.docs.own_road import PAGE, PROGRAM, Road, until
@@ -30,11 +32,14 @@ DOCTOR_LINE = f"runuser -u warehouse -- {PROGRAM} doctor"
 SCHEDULES = """{ schedulesOrError(repositorySelector: {repositoryName: "__repository__",
     repositoryLocationName: "messaging_warehouse"}) { ... on Schedules { results {
     name scheduleState { status } futureTicks(limit: 1) { results { timestamp } } } } } }"""
+HEARTBEATS = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
+SMALL_SITES = [Site(40101, ordinary=150), Site(40202, ordinary=30)]
+"""What is loaded here is followed by its way, not by its amount."""
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
+    with running_sandbox(clock="now", calltouch={"sites": SMALL_SITES}) as running:
         yield running
 
 
@@ -142,8 +147,9 @@ def _type_what_is_out_of_order(road: Road) -> None:
 def _serve_and_alarm(road: Road, webhook: WebhookReceiver) -> None:
     road.block("systemctl", lambda text: text.partition("runuser")[0])
     road.start_units()
-    until(lambda: "its daemon runs." in road.type(DOCTOR_LINE), "the daemon's heartbeat")
     until(lambda: schedules(road), "the UI")
+    until(lambda: all(beats(road)), "the daemon's heartbeat")
+    assert "its daemon runs." in road.type(DOCTOR_LINE)
     for schedule in schedules(road):
         assert schedule["scheduleState"]["status"] == "RUNNING", schedule
         assert schedule["futureTicks"]["results"], "it comes again"
@@ -167,14 +173,27 @@ def cron_lines(road: Road) -> list[str]:
 
 
 def schedules(road: Road) -> list[dict[str, dict[str, object]]]:
+    found = ask_ui(road, SCHEDULES)
+    return list(found["schedulesOrError"].get("results", [])) if found else []
+
+
+def beats(road: Road) -> list[bool]:
+    """Whether each thread of the daemon that is needed is alive, as the UI has it."""
+    found = ask_ui(road, HEARTBEATS)
+    health = found["instance"]["daemonHealth"]["allDaemonStatuses"] if found else []
+    return [bool(one["healthy"]) for one in health if one["required"]] or [False]
+
+
+def ask_ui(road: Road, query: str) -> dict[str, Any]:
+    """What the UI answers; nothing while it does not run yet."""
     try:
         answer = requests.post(
-            f"http://127.0.0.1:{road.ui_port}/graphql", json={"query": SCHEDULES}, timeout=60
+            f"http://127.0.0.1:{road.ui_port}/graphql", json={"query": query}, timeout=60
         )
     except requests.RequestException:
-        return []
-    found = answer.json()
-    return list(found["data"]["schedulesOrError"].get("results", []))
+        return {}
+    found: dict[str, Any] = answer.json()["data"]
+    return found
 
 
 def _read(road: Road) -> None:
