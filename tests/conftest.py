@@ -206,8 +206,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     servers = {"server", "scratch"}
     heavy = {item.path for item in items if servers & set(getattr(item, "fixturenames", ()))}
 
-    def place(item: pytest.Item) -> tuple[bool, bool]:
-        return item.get_closest_marker("long") is None, item.path not in heavy
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        long = item.get_closest_marker("long")
+        reads_lint = long is not None and bool(long.kwargs.get("after_lint"))
+        return long is None, reads_lint, item.path not in heavy
 
     items.sort(key=place)
 
