@@ -19,6 +19,7 @@ from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import ONE_DAY, Account, Window
 from dagster_project.pipeline.day_checks import outcomes_of_loads
+from dagster_project.pipeline.encoding import encoding_of
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import WindowResult, nothing_stored_error
@@ -47,6 +48,7 @@ def begin_load(
     connection: Connection,
     window: Window,
     extraction: Extraction,
+    rules: Rules,
     *,
     wanted: Collection[date] | None = None,
     skip: Collection[date] = (),
@@ -68,6 +70,7 @@ def begin_load(
         guard=run.shrink_guard,
         reject_guard=run.reject_guard,
         lock_whole=is_history,
+        encoding=encoding_of(run.feed, window, rules, run.pii_key),
         is_settled=partial(
             _is_settled, run.feed, window.account, run.feed.settle_days(run.settings)
         ),
@@ -94,6 +97,7 @@ def load_stored(
         pair.load,
         window,
         extraction,
+        rules,
         wanted=wanted,
         skip=() if is_history else set(window.days) - set(wanted),
         held=held,
@@ -101,14 +105,25 @@ def load_stored(
     )
     try:
         _refuse_reduced(run.feed, pair.ledger, extraction, window, wanted)
-        for response in responses.read_responses(pair.ledger, extraction.extraction_id):
-            redacted = redact_response(run.feed, response, rules)
-            with run.encoders.lend() as encoder:
-                load.add(encode_rows(run.feed, encoder, redacted, window, rules))
+        add_stored(run, pair.ledger, load, rules)
     except BaseException:
         load.abandon()
         raise
     return load
+
+
+def add_stored(
+    run: FeedRun,
+    ledger: Connection,
+    load: WindowLoad,
+    rules: Rules,
+    sequences: Collection[int] | None = None,
+) -> None:
+    """Add the rows of the extraction's stored responses: of these, or of all."""
+    for response in responses.read_responses(ledger, load.extraction.extraction_id, sequences):
+        redacted = redact_response(run.feed, response, rules)
+        with run.encoders.lend() as encoder:
+            load.add(encode_rows(run.feed, encoder, redacted, load.window, rules))
 
 
 def commit_load(

@@ -19,7 +19,7 @@ from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Window
-from dagster_project.pipeline.commit import begin_load, commit_load, note_unreadable
+from dagster_project.pipeline.commit import add_stored, begin_load, commit_load, note_unreadable
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import (
@@ -29,16 +29,17 @@ from dagster_project.pipeline.outcomes import (
     extraction_outcome,
 )
 from dagster_project.pipeline.privacy_rules import encode_rows, privacy_rules, redact_response
+from dagster_project.pipeline.repeated_pages import RepeatedPages, find_repeated
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import extractions, responses
 from dagster_project.warehouse.load.window_load import WindowLoad
 
 
 class Received(NamedTuple):
-    """A redacted response, and the storing of it, which has begun."""
+    """A redacted response, and the storing of it, which has begun and returns its SHA-256."""
 
     response: Response
-    stored: Future[None]
+    stored: Future[bytes]
 
 
 def load_window(
@@ -122,6 +123,7 @@ def _load_rows(
 ) -> WindowLoad:
     """A load of all rows that the vendor answers with, up to its ``finish``."""
     load: WindowLoad | None = None
+    repeated = RepeatedPages()
     all_received = _receive(run, window, extraction, pair.ledger, rules, stats)
     try:
         with closing(all_received):
@@ -129,11 +131,18 @@ def _load_rows(
                 if isinstance(received, Restart):
                     if load is not None:
                         load.abandon()
-                    load = None
+                    load, repeated = None, RepeatedPages()
                     continue
                 if load is None:
                     _refuse_too_many_rows(run.feed, window, stats)
-                    load = begin_load(run, pair.load, window, extraction, wanted=wanted)
+                    load = begin_load(run, pair.load, window, extraction, rules, wanted=wanted)
+                    repeated = find_repeated(load)
+                if repeated.awaited:
+                    sequence, stored = received.response.sequence, received.stored
+                    del received
+                    if not repeated.take(sequence, stored.result()):
+                        add_stored(run, pair.ledger, load, rules, repeated.give_up())
+                    continue
                 with run.encoders.lend() as encoder:
                     batch = encode_rows(run.feed, encoder, received.response, window, rules)
                     stored = received.stored
@@ -141,8 +150,14 @@ def _load_rows(
                     stored.result()
                     load.add(batch)
                     del batch, stored
+                if earlier := repeated.give_up():
+                    add_stored(run, pair.ledger, load, rules, earlier)
         if load is None:
             raise AnswerNotTrusted("the vendor's client came back without any answer.")
+        if repeated.are_all:
+            load.repeat(repeated.receipts)
+        elif earlier := repeated.give_up():
+            add_stored(run, pair.ledger, load, rules, earlier)
     except BaseException:
         if load is not None:
             load.abandon()
@@ -169,8 +184,9 @@ def _receive(
                 yield response
                 continue
             response = redact_response(run.feed, response, rules)
-            yield Received(response, storing.store(attempt, response))
+            received = [Received(response, storing.store(attempt, response))]
             del response
+            yield received.pop()  # the caller's alone, to be let go when it has read it
 
 
 def _refuse_too_many_rows(feed: Feed, window: Window, stats: ExtractStats) -> None:

@@ -47,7 +47,7 @@ def load_in_parts(
         try:
             result = load_window(run, part, wanted, cost)
         except TooManyRows as many:
-            parts = -(-many.rows // max(1, limits_of(run.feed).window_rows))
+            parts = parts_of(part, many.rows, limits_of(run.feed).window_rows)
             smaller = split_window(replace(part, expected_rows=many.rows), parts)
         except AnswerTooLarge as large:
             if run.feed.query_scope is QueryScope.RANGE and len(part.days) > 1:
@@ -73,6 +73,15 @@ def load_in_parts(
         refusal.window = str(Window(first, last, window.account))
         refusal.args = (str(refusal),)
         yield WindowResult(problems=[refusal], left=[day for w in left for day in w.days])
+
+
+def parts_of(window: Window, rows: int, window_rows: int) -> int:
+    """In how many parts no part has more rows than a window that is planned, if days are alike.
+
+    The same days are then planned in the same windows next time.
+    """
+    days = len(window.days)
+    return -(-days // max(1, window_rows * days // rows))
 
 
 def split_window(window: Window, parts: int) -> list[Window]:

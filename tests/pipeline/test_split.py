@@ -13,7 +13,7 @@ from dagster_project.concurrency import BOUNDS
 from dagster_project.errors import AnswerTooLarge, QuotaSpent
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.split import days_before, load_in_parts, split_window
+from dagster_project.pipeline.split import days_before, load_in_parts, parts_of, split_window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from dagster_project.vendors.calltouch.settings import CalltouchSettings
@@ -33,6 +33,22 @@ def test_a_window_is_split_into_equal_runs_of_days_newest_first(
     split = split_window(window, parts)
     assert [len(part.days) for part in split] == lengths
     assert [day for part in reversed(split) for day in part.days] == window.days
+
+
+@pytest.mark.parametrize(
+    ("days", "rows", "most"), [(10, 1_000_000, 1), (5, 550_000, 1), (30, 2_000_000, 2), (4, 400, 4)]
+)
+def test_parts_have_no_more_rows_than_a_window_that_is_planned(
+    days: int, rows: int, most: int
+) -> None:
+    window = Window(until_last(days)[0], until_last(1)[0], ACCOUNT)
+    split = split_window(window, parts_of(window, rows, 150_000))
+    assert max(len(part.days) for part in split) == most
+
+
+def test_a_day_of_too_many_rows_is_a_part_of_its_own() -> None:
+    window = Window(until_last(3)[0], until_last(1)[0], ACCOUNT)
+    assert parts_of(window, 9_000_000, 150_000) == 3
 
 
 def test_each_part_is_expected_to_have_its_share_of_the_rows() -> None:

@@ -195,21 +195,19 @@ class CalltouchClient:
             closing(fetches.results(lambda page: page <= check.pages)) as answers,
         ):
             fetches.begin(fetch, range(2, ahead + 1))
-            first = _decode(self._ask(site, days, limits, 1))
-            check.take(first.page, 1)
+            decoded = [_decode(self._ask(site, days, limits, 1))]
+            check.take(decoded[0].page, 1)
             stats.vendor_total, stats.pages = check.total, 1
-            yield first
-            del first
+            yield decoded.pop()  # the caller's alone: it takes megabytes
             if limits.points is not None and check.pages > 1:
                 limits.points.reserve(check.pages - 1)
             fetches.begin(fetch, range(max(ahead, 1) + 1, check.pages + 1))
             for answer in answers:
-                decoded = _decode(answer)
+                decoded.append(_decode(answer))
                 del answer  # a page takes megabytes: keep none while waiting for the next one
-                check.take(decoded.page, decoded.sequence)
+                check.take(decoded[0].page, decoded[0].sequence)
                 stats.pages += 1
-                yield decoded
-                del decoded
+                yield decoded.pop()
         check.conclude()
 
     def _ask(

@@ -22,6 +22,8 @@ from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION, notes_as_json
 from dagster_project.warehouse.queries import fetch_as
 
+IN_WINDOW = "in_window"
+"""In a receipt's notes: what was noticed in its whole window, by name."""
 REJECTED_UNDATED = "rejected_undated"
 """In a receipt's notes: the same of records of its window that have no day."""
 
@@ -77,12 +79,14 @@ def write_receipts(
     receipts: Sequence[Receipt],
     run_id: str | None,
     time_zone: str | None = None,
+    encoding: str | None = None,
 ) -> None:
     """Write receipts and the days' new state, in the transaction that wrote the rows.
 
-    ``time_zone``: the time zone of the days.
+    ``time_zone``: the time zone of the days. ``encoding``: by what code and settings the rows were encoded.
     """
-    written = connection.execute(_INSERT_RECEIPTS, _columns(receipts, run_id)).fetchall()
+    columns = {**_columns(receipts, run_id), "encoding": encoding}
+    written = connection.execute(_INSERT_RECEIPTS, columns).fetchall()
     numbers = {(source, account, day): number for number, source, account, day in written}
     for receipt in receipts:
         receipt.receipt_id = numbers[receipt.source, receipt.account, receipt.day]
@@ -159,8 +163,8 @@ def _names(columns: Iterable[str]) -> sql.Composed:
 
 
 _INSERT_RECEIPTS = sql.SQL(
-    "INSERT INTO ops.load_receipt ({names}, run_id, code_version)"
-    " SELECT given.*, %(run_id)s, %(code_version)s FROM {given}"
+    "INSERT INTO ops.load_receipt ({names}, run_id, code_version, encoding)"
+    " SELECT given.*, %(run_id)s, %(code_version)s, %(encoding)s FROM {given}"
     " RETURNING receipt_id, source, account, day"
 ).format(names=_names([*_OWN_COLUMNS, "notes"]), given=_unnested({**_OWN_COLUMNS, "notes": "json"}))
 
@@ -259,6 +263,39 @@ def read_receipts(
         " FROM ops.day_state WHERE source = %s AND account = %s AND day = ANY(%s))"
     ).format(_RECEIPT)
     return fetch_as(connection, Receipt, query, (source, account, list(days)))
+
+
+def read_receipts_of_one_load(
+    connection: Connection, window: Window, encoding: str
+) -> list[Receipt]:
+    """The current receipts of the window's days, if one load of just these days left them all.
+
+    Empty if it is not so, if its rows were encoded in another way or rewritten since, or if something was held
+    back, rejected or noticed of a single day.
+    """
+    query = sql.SQL(
+        "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id"
+        " FROM ops.day_state s JOIN ops.load_receipt r USING (receipt_id)"
+        " JOIN ops.extraction e ON e.extraction_id = r.extraction_id"
+        " WHERE s.source = %(source)s AND s.account = %(account)s"
+        " AND s.day BETWEEN %(first)s AND %(last)s"
+        " AND s.extraction_id = r.extraction_id AND s.checksum = r.checksum"
+        " AND s.held IS NULL AND s.reduced_at IS NULL"
+        " AND r.encoding = %(encoding)s AND r.rows_rejected = 0"
+        " AND e.outcome = 'complete' AND e.reduced_before IS NULL"
+        " AND (e.first_day, e.last_day) = (%(first)s, %(last)s))"
+    ).format(_RECEIPT)
+    values = {
+        "source": window.account.source,
+        "account": window.account.label,
+        "first": window.first_day,
+        "last": window.last_day,
+        "encoding": encoding,
+    }
+    receipts = fetch_as(connection, Receipt, query, values)
+    is_one_load = len({receipt.extraction_id for receipt in receipts}) == 1
+    is_plain = all(receipt.notes.keys() <= {IN_WINDOW} for receipt in receipts)
+    return receipts if is_one_load and is_plain and len(receipts) == len(window.days) else []
 
 
 def read_receipts_of_days(

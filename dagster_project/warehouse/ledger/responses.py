@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -28,9 +28,10 @@ _LEVEL = 1
 
 def store_response(
     connection: psycopg.Connection[Any], extraction_id: int, attempt: int, answer: Response
-) -> None:
-    """Store one response; committed by the caller's connection (autocommit: at once)."""
+) -> bytes:
+    """Store one response; committed by the caller's connection (autocommit: at once). Return its SHA-256."""
     body = answer.body
+    digest = hashlib.sha256(body).digest()
     connection.execute(
         "INSERT INTO raw.response (extraction_id, attempt, sequence, request, asked_at, received_at,"
         " status, content_type, body_bytes, body_sha256, body)"
@@ -45,10 +46,11 @@ def store_response(
             answer.status,
             answer.content_type[:200],
             len(body),
-            hashlib.sha256(body).digest(),
+            digest,
             zstandard.ZstdCompressor(level=_LEVEL).compress(body),
         ),
     )
+    return digest
 
 
 class ResponseWriter:
@@ -58,8 +60,12 @@ class ResponseWriter:
         self._connection, self._extraction_id = connection, extraction_id
         self._thread = thread_beside("store")
 
-    def store(self, attempt: int, answer: Response) -> Future[None]:
-        """Begin to store a response; the future completes once it is committed, or raises."""
+    def store(self, attempt: int, answer: Response) -> Future[bytes]:
+        """Begin to store a response; the future has its SHA-256 once it is committed, or raises.
+
+        A decoded page that comes with it is not kept meanwhile.
+        """
+        answer = Response(**answer.values())
         return self._thread.submit(
             store_response, self._connection, self._extraction_id, attempt, answer
         )
@@ -71,8 +77,27 @@ class ResponseWriter:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def read_responses(connection: psycopg.Connection[Any], extraction_id: int) -> Iterator[Response]:
-    """Read the responses of an extraction's last attempt in order, one at a time (a page may take megabytes)."""
+def read_digests(connection: psycopg.Connection[Any], extraction_id: int) -> dict[int, bytes]:
+    """The SHA-256 of each response of an extraction's last attempt, by sequence; empty if one was redacted."""
+    rows = connection.execute(
+        "SELECT sequence, body_sha256, redacted_at IS NULL FROM raw.response WHERE extraction_id = %s"
+        " AND attempt = (SELECT max(attempt) FROM raw.response WHERE extraction_id = %s)",
+        (extraction_id, extraction_id),
+    ).fetchall()
+    if not all(is_as_received for _, _, is_as_received in rows):
+        return {}
+    return {sequence: bytes(digest) for sequence, digest, _ in rows}
+
+
+def read_responses(
+    connection: psycopg.Connection[Any],
+    extraction_id: int,
+    sequences: Collection[int] | None = None,
+) -> Iterator[Response]:
+    """Read the responses of an extraction's last attempt in order, one at a time (a page may take megabytes).
+
+    ``sequences``: these of them; None: all.
+    """
     rows = connection.execute(
         "SELECT attempt, sequence FROM raw.response WHERE extraction_id = %s AND attempt ="
         " (SELECT max(attempt) FROM raw.response WHERE extraction_id = %s) ORDER BY sequence",
@@ -80,6 +105,8 @@ def read_responses(connection: psycopg.Connection[Any], extraction_id: int) -> I
     ).fetchall()
     for row in rows:
         attempt, sequence = row
+        if sequences is not None and sequence not in sequences:
+            continue
         yield _read_response(connection, extraction_id, attempt, sequence)
 
 

@@ -6,7 +6,7 @@ on the rows and their number only, not on their order; unchanged rows need not b
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dagster_project.model.receipt import DOUBT, REJECTED, Extraction, Receipt
-from dagster_project.warehouse.ledger.load_receipts import REJECTED_UNDATED
+from dagster_project.warehouse.ledger.load_receipts import IN_WINDOW, REJECTED_UNDATED
 from dagster_project.warehouse.load.row_index import ExistingRows
 
 MOVED_OUT = "moved_out"
@@ -48,6 +48,13 @@ class DayCounts:
     def after(self) -> int:
         return self.inserted + self.updated + self.unchanged
 
+    def repeat(self, receipt: Receipt) -> None:
+        """Count the day's rows as received again, each as it is; the receipt is of the load that wrote them."""
+        self.received = receipt.rows_received
+        self.unchanged = self.before
+        self.final = receipt.rows_final or 0
+        self.checksum = int(receipt.checksum.partition(":")[2], 16)
+
     @property
     def vanished(self) -> int:
         """Deleted rows that did not move to another day."""
@@ -75,7 +82,7 @@ class DayCounts:
         if self.doubt:
             notes[DOUBT] = self.doubt
         if in_window:
-            notes["in_window"] = dict(in_window)
+            notes[IN_WINDOW] = dict(in_window)
         return Receipt(
             extraction.source,
             extraction.account,
@@ -90,7 +97,7 @@ class DayCounts:
             self.unchanged,
             self.rejected,
             self.final if tells_final else None,
-            f"{self.after}:{self.checksum & (2**64 - 1):016x}",
+            _checksum(self.after, self.checksum),
             notes,
         )
 
@@ -103,4 +110,18 @@ def rejected_figures(reasons: Mapping[str, int]) -> dict[str, int | str]:
 def checksum_of(standing: ExistingRows) -> str:
     """The checksum of existing rows, as the receipt of their load has it."""
     mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
-    return f"{len(standing)}:{int(mixed.sum(dtype=np.uint64)):016x}"
+    return _checksum(len(standing), int(mixed.sum(dtype=np.uint64)))
+
+
+def checksums_of_days(standing: ExistingRows) -> defaultdict[int, str]:
+    """The checksum of each day's existing rows; of a day without rows, that of none."""
+    mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
+    days, place, rows = np.unique(standing.days, return_inverse=True, return_counts=True)
+    sums = np.zeros(len(days), np.uint64)
+    np.add.at(sums, place, mixed)
+    found = map(_checksum, rows.tolist(), sums.tolist())
+    return defaultdict(lambda: _checksum(0, 0), zip(days.tolist(), found, strict=True))
+
+
+def _checksum(rows: int, total: int) -> str:
+    return f"{rows}:{total & (2**64 - 1):016x}"

@@ -12,7 +12,7 @@ measured alternatives (staging and MERGE, DELETE + INSERT, swapping partitions).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -34,6 +34,7 @@ from dagster_project.warehouse.load.day_counts import (
     MOVED_OUT,
     MULTIPLIER,
     DayCounts,
+    checksums_of_days,
     rejected_figures,
 )
 from dagster_project.warehouse.load.day_figures import figures_of
@@ -78,7 +79,7 @@ class WindowLoad:
     Call ``begin``, ``add`` for each batch, ``finish``, then commit. Roll back if anything is raised.
     ``skip``: days of the window whose rows are left alone; ``held``: those of them that a first attempt of
     this load held. ``wanted_days``: days that get a receipt even if nothing changed (default: all). A guard
-    of None holds nothing.
+    of None holds nothing. ``encoding``: by what code and settings its batches were encoded.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class WindowLoad:
         guard: ShrinkGuard | None = None,
         reject_guard: RejectGuard | None = None,
         lock_whole: bool = False,
+        encoding: str | None = None,
         is_settled: IsSettled = lambda receipt: False,
     ) -> None:
         self.connection = connection
@@ -108,6 +110,7 @@ class WindowLoad:
         self.ensure_month = ensure_month
         self.wanted_days = wanted_days
         self.lock_whole = lock_whole
+        self.encoding = encoding
         self.is_settled = is_settled
         self.skip = {*skip, *held}
         self.held = frozenset(held)
@@ -180,6 +183,18 @@ class WindowLoad:
         for at in np.flatnonzero((wanted & close) | again).tolist():
             self._close[identities.exact(at)].append(_incoming(batch, observed, at))
 
+    def stands_as(self, receipts: Collection[Receipt]) -> bool:
+        """Whether each day's existing rows are, by number and checksum, those of its receipt."""
+        found = checksums_of_days(self._existing)
+        return all(found[day_number(r.day)] == r.checksum for r in receipts)
+
+    def repeat(self, receipts: Sequence[Receipt]) -> None:
+        """Instead of ``add``: the answer is the one that the existing rows are of, by these receipts."""
+        self._existing.matched[:] = True
+        for receipt in receipts:
+            self._by_day[day_number(receipt.day)].repeat(receipt)
+        self.counts.update(receipts[0].notes.get(load_receipts.IN_WINDOW, {}))
+
     def finish(
         self, after_rows: AfterRows | None = None, run_id: str | None = None
     ) -> list[Receipt]:
@@ -203,7 +218,7 @@ class WindowLoad:
         self._raise_if_held(new, watch)
         receipts = self._receipts(new)
         zone = self.window.account.time_zone.key
-        load_receipts.write_receipts(self.connection, receipts, run_id, zone)
+        load_receipts.write_receipts(self.connection, receipts, run_id, zone, self.encoding)
         self._write_rejects([receipt.day for receipt in receipts])
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)

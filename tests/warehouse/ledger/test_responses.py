@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.extractions import begin_extraction
-from dagster_project.warehouse.ledger.responses import ResponseWriter, read_responses
+from dagster_project.warehouse.ledger.responses import ResponseWriter, read_digests, read_responses
 
 DAY = date(2024, 5, 1)
 WINDOW = Window(DAY, DAY, Account("calltouch", "101", ZoneInfo("Europe/Moscow")))
@@ -37,3 +38,20 @@ def test_the_last_attempts_answers_come_back_in_order_and_unchanged(warehouse: W
         found = list(read_responses(connection, extraction.extraction_id))
     assert [one.sequence for one in found] == [1, 2]
     assert found == [pages[1], pages[0]]
+
+
+def test_chosen_answers_of_the_last_attempt_are_read_and_all_of_its_hashes(
+    warehouse: Warehouse,
+) -> None:
+    with warehouse.connect(autocommit=True) as connection:
+        number = begin_extraction(connection, WINDOW, "run").extraction_id
+        pages = [replace(ANSWER, sequence=n, body=ANSWER.body + bytes([n])) for n in (1, 2, 3)]
+        with ResponseWriter(connection, number) as writer:
+            writer.store(1, replace(ANSWER, sequence=9)).result()
+            told = {page.sequence: writer.store(2, page).result() for page in pages}
+        assert [one.sequence for one in read_responses(connection, number, [3, 1])] == [1, 3]
+        assert list(read_responses(connection, number, [])) == []
+        found = read_digests(connection, number)
+        assert found == told == {p.sequence: hashlib.sha256(p.body).digest() for p in pages}
+        connection.execute("UPDATE raw.response SET redacted_at = now() WHERE sequence = 2")
+        assert read_digests(connection, number) == {}, "not as they came"
