@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +247,230 @@ def test_people_are_told_by_site_and_hours_as_averages(shown: Shown) -> None:
     )
     [told] = [row["SMS"] for row in hours if (row["weekday"], row["hour"]) == ("3 Wed", 11)]
     assert float(told) == pytest.approx(float(average))
+
+
+def by_label(shown: Shown) -> dict[tuple[str, str], str]:
+    with shown.warehouse.connect_admin() as connection:
+        found = connection.execute(
+            "SELECT vendor, account, account_label FROM bi.account"
+        ).fetchall()
+    return {(vendor, account): label for vendor, account, label in found}
+
+
+def signed(part: Any, of: Any) -> str:
+    percent = (Decimal(100) * part / of - 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return f"{percent:+} %"
+
+
+def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
+    """What "Month by month" should say, from the days."""
+    with shown.warehouse.connect_admin() as connection:
+        rows = connection.execute(
+            "SELECT day, vendor || account, bool_and(loaded), sum(attempted), sum(delivered),"
+            " sum(failed), sum(CASE WHEN delivered IS NOT NULL THEN attempted END)"
+            f" FROM bi.messaging_day WHERE {condition} GROUP BY 1, 2".encode()
+        ).fetchall()
+    days = {(day, account): figures for day, account, *figures in rows}
+    told = {}
+    for month in sorted({day.replace(day=1) for day, _ in days}):
+        here = {key: one for key, one in days.items() if key[0].replace(day=1) == month}
+        accounts = {account for _, account in here}
+        length = monthrange(month.year, month.month)[1]
+        last_month = (month - timedelta(days=1)).replace(day=1)
+        loaded, comparable, before, year, same = [], [], 0, [0, 0], []
+        for account in accounts:
+            loaded.append(sum(one[0] for key, one in here.items() if key[1] == account))
+            earlier = [
+                one[1]
+                for key, one in days.items()
+                if key[1] == account and key[0].replace(day=1) == last_month and one[0]
+            ]
+            whole_before = len(earlier) == monthrange(last_month.year, last_month.month)[1]
+            comparable.append(whole_before and loaded[-1] == length)
+            before += sum(filter(None, earlier))
+            pairs = [
+                (one[1], days[key[0].replace(year=month.year - 1), account][1])
+                for key, one in here.items()
+                if key[1] == account and (key[0].month, key[0].day) != (2, 29) and one[0]
+                and days.get((key[0].replace(year=month.year - 1), account), [False])[0]
+            ]  # fmt: skip
+            same.append(len(pairs))
+            year = [total + sum(pair[n] or 0 for pair in pairs) for n, total in enumerate(year)]
+        sums = [
+            None if all(one[n] is None for one in here.values())
+            else sum(one[n] or 0 for one in here.values())
+            for n in (1, 2, 3, 4)
+        ]  # fmt: skip
+        attempted, delivered, failed, reported = sums
+        told[f"{month:%Y-%m}"] = {
+            "days loaded": "whole month"
+            if set(loaded) == {length}
+            else f"part: {min(loaded)} of {length}",
+            "attempted": whole(attempted),
+            "received": whole(delivered),
+            "received ÷ attempted": share(delivered, reported),
+            "final rate": share(
+                delivered, None if delivered is None or failed is None else delivered + failed
+            ),
+            "attempted, against the month before": signed(attempted, before)
+            if all(comparable) and before
+            else "not comparable",
+            "attempted, against the same days a year before": (
+                f"{signed(*year)} over {min(same)} days"
+                if min(same) and year[1]
+                else "not comparable"
+            ),
+        }
+    return told
+
+
+@pytest.mark.parametrize("vendor", ["", "calltouch", "tellody", "trust"])
+def test_months_are_what_their_days_add_up_to(shown: Shown, vendor: str) -> None:
+    shown.open(**({"vendor": ("vendor", vendor)} if vendor else {}))
+    condition = f"vendor = '{vendor}'" if vendor else "true"
+    said = tile(shown.dashboard.answers(), "Month by month")
+    assert {row.pop("month"): without_order(row) for row in said} == months_by_hand(
+        shown, condition
+    )
+
+
+def without_order(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table without the figure that it is sorted by."""
+    return {name: value for name, value in row.items() if name != "order"}
+
+
+def test_two_filters_at_once_leave_what_both_say(shown: Shown) -> None:
+    shown.open(vendor=("vendor", "calltouch"), account=("account_label", "Smile clinic"))
+    condition = "vendor = 'calltouch' AND account = '40202'"
+    assert shown.dashboard.figures() == messages(shown, condition)
+    said = tile(shown.dashboard.answers(), "Month by month")
+    assert {row["month"]: row["attempted"] for row in said} == {
+        month: row["attempted"] for month, row in months_by_hand(shown, condition).items()
+    }
+    shown.open(vendor=("vendor", "trust"), account=("account_label", "Smile clinic"))
+    assert set(shown.dashboard.figures().values()) == {"no data"}
+    shown.open(country=("country", "KZ"), account=("account_label", "Warm Home shop"))
+    shown.dashboard.go(SMS)
+    assert shown.dashboard.figures() == sms(shown, "s.country = 'KZ' AND s.site_id = 40101")
+    countries = tile(shown.dashboard.answers(), "SMS by country")
+    assert [row["country"] for row in countries] == ["KZ"]
+
+
+def test_people_over_all_sites_are_each_counted_once(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go(PEOPLE)
+    said = tile(shown.dashboard.answers(), "People reached by month over all sites")
+    assert said
+    for row in said:
+        people, once, four, five, sent = shown.row(
+            "SELECT count(*), count(*) FILTER (WHERE n = 1), count(*) FILTER (WHERE n >= 4),"
+            " count(*) FILTER (WHERE n >= 5), sum(n) FROM (SELECT count(*) AS n"
+            " FROM warehouse.calltouch_sms WHERE to_char(sent_on, 'YYYY-MM') = left(%s, 7)"
+            " AND recipient IS NOT NULL GROUP BY recipient) each",
+            row["month"],
+        )
+        assert without_order(row) == {
+            "month": row["month"],
+            "people": whole(people),
+            "with one message": whole(once),
+            "with 4 or more messages": whole(four),
+            "with 5 or more": whole(five),
+            "messages per person": f"{sent / people:,.2f}",
+        }
+
+
+def test_lines_of_tellody_and_trust_are_their_rows(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go(TELLODY)
+    said = tile(shown.dashboard.answers(), "Clicks and opt-outs by day")
+    with shown.warehouse.connect_admin() as connection:
+        rows = connection.execute(
+            "SELECT activity_on, sms_sent + email_sent, url_clicks, optouts"
+            " FROM warehouse.tellody_activity WHERE activity_on >= %s AND activity_on < %s",
+            (shown.first, shown.after),
+        ).fetchall()
+    assert len(said) == len(rows) == (shown.after - shown.first).days
+    by_day = {day_of(row["day"]): row for row in said}
+    for day, sent, clicks, optouts in rows:
+        assert float(by_day[day]["clicks per 1000"]) == pytest.approx(1000 * clicks / sent)
+        assert float(by_day[day]["optouts per 1000"]) == pytest.approx(1000 * optouts / sent)
+    shown.dashboard.go(TRUST)
+    said = tile(shown.dashboard.answers(), "Trust by day")
+    with shown.warehouse.connect_admin() as connection:
+        rows = connection.execute(
+            "SELECT stats_on, sum(received), sum(pressed), sum(failed)"
+            " FROM warehouse.trust_campaign_statistics"
+            " WHERE is_daily AND stats_on >= %s AND stats_on < %s GROUP BY 1",
+            (shown.first, shown.after),
+        ).fetchall()
+    by_day = {day_of(row["day"]): row for row in said}
+    assert len(by_day) == len(rows)
+    for day, *figures in rows:
+        assert [
+            by_day[day][f"{name}, a day"] for name in ("received", "pressed", "failed")
+        ] == figures
+
+
+def day_of(milliseconds: int) -> date:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+
+
+def test_purchases_are_their_rows(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go(TELLODY)
+    said = tile(shown.dashboard.answers(), "Credits bought")
+    with shown.warehouse.connect_admin() as connection:
+        rows = connection.execute(
+            "SELECT to_char(purchased_on, 'YYYY-MM-DD'), sum(credits), sum(amount)"
+            " FROM warehouse.tellody_credit_purchase WHERE purchased_on >= %s AND purchased_on < %s"
+            " GROUP BY 1 ORDER BY 1 DESC",
+            (shown.first, shown.after),
+        ).fetchall()
+    assert rows
+    assert [
+        (row["bought on"], row["credits"], row["amount"], row["price of a credit"]) for row in said
+    ] == [
+        (day, f"{credits:,.2f}", f"{amount:,.2f}", f"{amount / credits:,.4f}")
+        for day, credits, amount in rows
+    ]
+
+
+def test_how_far_the_data_reaches_is_what_the_ledger_says(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go("Data")
+    figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
+    labels = by_label(shown)
+    with shown.warehouse.connect_admin() as connection:
+        rows = connection.execute(
+            "SELECT source, account, min(day), max(day), count(*) FILTER (WHERE NOT settled)"
+            " FROM ops.day_state WHERE source <> 'tellody_purchases' GROUP BY 1, 2"
+        ).fetchall()
+        turned = connection.execute(
+            "SELECT round((sum(hours_to_final) / nullif(sum(turned_final), 0))::numeric, 1)"
+            " FROM mart.sms_maturity WHERE observed_on - sent_on BETWEEN 0 AND 14"
+        ).fetchone()
+        shares = connection.execute(
+            "SELECT observed_on - sent_on, sum(messages) FILTER (WHERE outcome IN"
+            " ('delivered', 'failed'))::numeric / sum(messages) FROM mart.sms_maturity"
+            " WHERE observed_on - sent_on BETWEEN 0 AND 14 GROUP BY 1"
+        ).fetchall()
+    said = {
+        (row["source"], row["account_label"]): row
+        for row in tile(answers, "How far the data reaches")
+    }
+    assert len(said) == len(rows) + 1  # and the purchases
+    for source, account, first, last, unsettled in rows:
+        row = said[source, labels[source.partition("_")[0], account]]
+        assert (day_of(row["first_day"]), day_of(row["data_until"])) == (first, last)
+        assert (row["gap_days"], row["unsettled_days"]) == (0, unsettled)
+    assert turned is not None
+    assert figures["Time to final"] == (
+        "not reported" if turned[0] is None else f"{turned[0]:,.1f}"
+    )
+    bars = {row["age_days"]: row["share"] for row in tile(answers, "Share of SMS with a final")}
+    assert bars.keys() == dict(shares).keys()
+    for age, part in shares:
+        assert float(bars[age]) == pytest.approx(float(part or 0))
 
 
 def test_unsettled_days_are_pale_in_twenty_loads(shown: Shown) -> None:
