@@ -115,3 +115,19 @@ def test_each_account_has_its_own_red_days_and_many_take_no_more_queries_than_on
         for number, label in enumerate(labels)
     }
     assert of_all == of_one
+
+
+def test_receipts_that_do_not_add_up_are_found_without_reading_all_receipts(
+    warehouse: Warehouse,
+) -> None:
+    """Status of 1,000 sites after 400 nights read three million of them to find none."""
+    load_days(warehouse, SOURCE, ACCOUNT, day(0), rows=5)
+    with counted_statements() as sent:
+        assert status(warehouse, day(0)).red == ()
+    [query] = [one for one in sent if "r.rows_received" in str(one)]
+    with warehouse.connect_admin() as connection:
+        connection.execute("SET enable_seqscan = off")
+        rows = connection.execute(
+            f"EXPLAIN {query}", {"sources": [SOURCE], "accounts": [ACCOUNT]}
+        ).fetchall()
+    assert "load_receipt_unequal" in str(rows)
