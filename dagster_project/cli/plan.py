@@ -19,9 +19,9 @@ from dagster_project.errors import WarehouseError
 from dagster_project.model.feed import Feed
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window, each_day
-from dagster_project.pipeline import services
+from dagster_project.pipeline import forecast, services
 from dagster_project.pipeline.due_days import expect_rows
-from dagster_project.pipeline.forecast import Forecast, forecast, windows_to_probe
+from dagster_project.pipeline.forecast import Forecast, windows_to_probe
 from dagster_project.text import remedies, wording
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.vendor_store import WarehouseStore
@@ -75,14 +75,14 @@ def forecasts(
 ) -> list[Forecast]:
     """What these days would cost each account."""
     days = list(each_day(first, last))
-    found = []
     with warehouse.connect(what="plan", autocommit=True) as connection:
-        for account in accounts:
-            counted = {}
-            if probe and feed.count is not None:
-                counted = _probed(connection, feed, settings, warehouse, account, days)
-            found.append(forecast(connection, warehouse, feed, settings, account, days, counted))
-    return found
+        counted = {}
+        if probe and feed.count is not None:
+            counted = {
+                account: _probed(connection, feed, settings, warehouse, account, days)
+                for account in accounts
+            }
+        return forecast.forecasts(connection, warehouse, feed, settings, accounts, days, counted)
 
 
 def _probed(

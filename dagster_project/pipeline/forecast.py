@@ -8,8 +8,8 @@ rows a range of days has, one call for up to four hundred days.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import ceil, sqrt
@@ -19,13 +19,21 @@ from typing import Final
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import Account, Window
-from dagster_project.pipeline.calls_left import calls_left
-from dagster_project.pipeline.due_days import UNSETTLED, YESTERDAY, due_days, expect_rows, limits_of
+from dagster_project.pipeline.calls_left import calls_left_of_accounts
+from dagster_project.pipeline.due_days import (
+    UNSETTLED,
+    YESTERDAY,
+    Due,
+    due_days_of_accounts,
+    limits_of,
+    read_rows,
+)
 from dagster_project.pipeline.planner import (
     ENOUGH_OF_A_WEEKDAY,
     Basis,
     Expected,
     chunks_of,
+    expected_rows,
     planned_windows,
 )
 from dagster_project.text.day_runs import runs_of
@@ -85,24 +93,62 @@ class Forecast:
         return sum(n for basis, n in self.bases.items() if basis not in ("receipt", "counted"))
 
 
-def forecast(
+@dataclass(frozen=True)
+class _Known:
+    """What the ledger says of an account: rows of its loaded days, its due days, its calls left today."""
+
+    rows: Mapping[date, int]
+    due: Due
+    calls_left: int | None
+
+
+def forecasts(
     connection: Connection,
     warehouse: Warehouse,
     feed: Feed,
     settings: Settings,
-    account: Account,
+    accounts: Sequence[Account],
     days: Collection[date],
-    counted: Mapping[Window, int] | None = None,
+    counted: Mapping[Account, Mapping[Window, int]],
+) -> list[Forecast]:
+    """Forecast what these days would cost each account; ``counted`` has the results of probes.
+
+    As many queries for a thousand accounts as for one.
+    """
+    rows = read_rows(connection, feed.source, accounts)
+    due = due_days_of_accounts(connection, warehouse, feed, settings, accounts)
+    left = calls_left_of_accounts(feed, settings, connection, accounts)
+    pace = _seconds_a_request(connection, feed.source)
+    return [
+        _forecast(
+            feed,
+            settings,
+            days,
+            _Known(rows[of_one.account.label], of_one, left[of_one.account]),
+            counted.get(of_one.account, {}),
+            pace,
+        )
+        for of_one in due
+    ]
+
+
+def _forecast(
+    feed: Feed,
+    settings: Settings,
+    days: Collection[date],
+    known: _Known,
+    counted: Mapping[Window, int],
+    pace: tuple[float, bool],
 ) -> Forecast:
-    """Forecast what these days would cost; ``counted`` has the results of a probe."""
-    expected = dict(expect_rows(connection, account, days))
-    spreads = _spreads(connection, account)
-    for window, total in (counted or {}).items():
+    account = known.due.account
+    expected = expected_rows(known.rows, days)
+    spreads = _spreads(known.rows)
+    for window, total in counted.items():
         expected |= _share_out(total, window, expected)
     beside = feed.calls_a_run * len(chunks_of(days, settings.range_days))
     requests = _count_requests(feed, expected) + beside
     low, high = _request_range(feed, expected, spreads)
-    seconds, timed = _seconds_a_request(connection, feed.source)
+    seconds, timed = pace
     daily = feed.daily_calls(settings, account)
     return Forecast(
         source=feed.source,
@@ -118,8 +164,8 @@ def forecast(
         seconds=requests * seconds,
         timed=timed,
         daily_calls=daily,
-        left_today=calls_left(feed, settings, connection, account),
-        nightly_calls=_nightly_calls(connection, warehouse, feed, settings, account),
+        left_today=known.calls_left,
+        nightly_calls=_nightly_calls(feed, known),
     )
 
 
@@ -195,19 +241,17 @@ def _deviation(guessed: Mapping[int, int], spreads: Mapping[int, Spread]) -> flo
     return sqrt(variance)
 
 
-def _spreads(connection: Connection, account: Account) -> dict[int, Spread]:
+def _spreads(rows: Mapping[date, int]) -> dict[int, Spread]:
     """The spread by weekday."""
-    rows = connection.execute(
-        "SELECT extract(isodow FROM day)::int - 1, rows::float FROM ops.day_state"
-        " WHERE source = %s AND account = %s",
-        (account.source, account.label),
-    ).fetchall()
     if len(rows) < 2:
         return {}
-    overall = stdev(count for _, count in rows)
+    by_weekday: dict[int, list[float]] = defaultdict(list)
+    for day, count in rows.items():
+        by_weekday[day.weekday()].append(float(count))
+    overall = stdev(float(count) for count in rows.values())
     found = {}
     for weekday in range(7):
-        alike = [count for day, count in rows if day == weekday]
+        alike = by_weekday[weekday]
         enough = len(alike) >= ENOUGH_TO_DIFFER
         known = len(alike) if len(alike) >= ENOUGH_OF_A_WEEKDAY else len(rows)
         found[weekday] = Spread(stdev(alike) if enough else overall, known)
@@ -227,16 +271,9 @@ def _seconds_a_request(connection: Connection, source: str) -> tuple[float, bool
     return median(seconds for (seconds,) in rows), True
 
 
-def _nightly_calls(
-    connection: Connection,
-    warehouse: Warehouse,
-    feed: Feed,
-    settings: Settings,
-    account: Account,
-) -> int:
+def _nightly_calls(feed: Feed, known: _Known) -> int:
     """The calls that a night needs for yesterday and the unsettled days."""
-    due = due_days(connection, warehouse, feed, settings, account)
-    regular = [day for day, why in due.days.items() if why in (YESTERDAY, UNSETTLED)]
+    regular = [day for day, why in known.due.days.items() if why in (YESTERDAY, UNSETTLED)]
     if not regular:
         return 1
-    return _count_requests(feed, expect_rows(connection, account, regular)) + feed.calls_a_run
+    return _count_requests(feed, expected_rows(known.rows, regular)) + feed.calls_a_run

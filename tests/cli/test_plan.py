@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dagster_project.cli.main import main
+from tests.support.ledger import load_days
 from tests.support.nights import BUSY, NIGHT, ONE_NIGHT, QUIET, YESTERDAY, Nights, days
+from tests.support.statements import counted_statements
 
 
 @pytest.fixture
@@ -147,3 +149,25 @@ def test_a_plan_of_trust_reckons_with_the_call_that_confirms_ranges(
         assert run(["plan", "--source", "trust", "--account", "11", "--json", *span]) == 0
         [found] = json.loads(capsys.readouterr().out)
         assert found["low"] == found["requests"] == found["high"] == requests
+
+
+def test_a_plan_of_thirty_accounts_takes_no_more_statements_than_one_of_three(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [str(number) for number in range(601, 631)]
+    for number, label in enumerate(labels):
+        load_days(nights.house.warehouse, "calltouch", label, *days(9), rows=10_000 * number)
+
+    def look(sites: list[str]) -> tuple[dict[str, int], int]:
+        nights.settings(monkeypatch, CALLTOUCH_SITE_IDS=",".join(sites), CALLTOUCH_DAILY_POINTS="9")
+        arguments = ["plan", "--source", "calltouch", "--from", str(days(9)[0]), "--to"]
+        capsys.readouterr()
+        with counted_statements() as sent:
+            assert run([*arguments, str(YESTERDAY), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        return {one["account"]: one["requests"] for one in told}, len(sent)
+
+    _, of_few = look(labels[:3])
+    requests, of_many = look(labels)
+    assert requests == {label: max(1, 9 * number) for number, label in enumerate(labels)}
+    assert of_many == of_few
