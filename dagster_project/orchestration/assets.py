@@ -11,6 +11,7 @@ keeps the earlier days, and a re-executed run does only the days that its predec
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import dagster as dg
 from pydantic import BaseModel, Field
@@ -214,19 +215,20 @@ def _run_days(task: _Task, feed_run: FeedRun, reporter: Reporter) -> list[Wareho
                 continue
             reporter.add(chunk, events.write)
             done += len(chunk.days)
-            report.progress(task.context, feed_run.feed, chunk, done, len(task.days))
-            problems += _problems_of(task, chunk)
+            total = len(task.days)
+            report.progress(task.context, feed_run.feed, chunk, done, total, reporter.tell)
+            problems += _problems_of(task, chunk, reporter)
     if task.load:
         reporter.add(WindowDone(), events.write_source)
     reporter.write()
     return problems
 
 
-def _problems_of(task: _Task, chunk: WindowDone) -> list[WarehouseError]:
+def _problems_of(task: _Task, chunk: WindowDone, reporter: Reporter) -> list[WarehouseError]:
     """What failed in a window; that days wait for another night's budget is no failure."""
     doubts = chunk.doubts if task.load else []
     if task.due is not None and nights.may_wait(task.due, chunk):
-        task.context.log.info(nights.waiting_message(chunk))
+        reporter.tell(partial(task.context.log.info, nights.waiting_message(chunk)))
         return [*doubts]
     return [*chunk.problems, *doubts]
 

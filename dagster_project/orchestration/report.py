@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -170,6 +171,7 @@ def _in_words(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " "))
 
 
+Tell = Callable[[Callable[[], None]], None]
 Listener = Callable[[WindowDone], None]
 _listeners: list[Listener] = []
 
@@ -203,9 +205,14 @@ def telling_causes(feed: Feed) -> Iterator[None]:
 
 
 def progress(
-    context: dg.AssetExecutionContext, feed: Feed, chunk: WindowDone, done: int, total: int
+    context: dg.AssetExecutionContext,
+    feed: Feed,
+    chunk: WindowDone,
+    done: int,
+    total: int,
+    tell: Tell,
 ) -> None:
-    """One line of the event log for each chunk, and one for each problem."""
+    """One line of the event log for each chunk, and one for each problem; ``tell`` has them written."""
     for listener in _listeners:
         listener(chunk)
     receipts = chunk.receipts
@@ -214,13 +221,14 @@ def progress(
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"
         total_rows = _totals(receipts)
         accounts = ", ".join(sorted({receipt.account for receipt in receipts}))
-        context.log.info(
+        line = (
             f"{feed.source} {accounts} {span}: {total_rows['rows received']:,} received,"
             f" {summary(receipts, asked=True).removeprefix('loaded: ')};"
             f" {pluralize(chunk.stats.requests, 'request')},"
             f" {pluralize(chunk.stats.points, 'point')}, {chunk.seconds:.1f} s;"
             f" {done} of {pluralize(total, 'day')} done"
         )
+        tell(partial(context.log.info, line))
     for account, of_account in _by_account(receipts).items():
         logs.log_loaded(
             context.run.run_id,
@@ -230,7 +238,7 @@ def progress(
             **{label.replace(" ", "_"): count for label, count in _totals(of_account).items()},
         )
     for problem in [*chunk.problems, *chunk.doubts]:
-        context.log.error(f"{type(problem).__name__}: {problem}")
+        tell(partial(context.log.error, f"{type(problem).__name__}: {problem}"))
         logs.log_problem(context.run.run_id, feed.source, problem)
 
 

@@ -47,6 +47,7 @@ class Reporter:
         self._feed_run = feed_run
         self._waiting: deque[_Waiting] = deque()
         self._failure: Exception | None = None
+        self._is_down = False
         self._new = 0
         self._oldest = 0.0
 
@@ -95,15 +96,25 @@ class Reporter:
         try:
             one.write(one.chunk)
         except Exception as error:  # noqa: BLE001 - whatever keeps Dagster from being told
-            self._failure = error
+            self._failure, self._is_down = error, True
             if len(one.chunk.days) <= 1:
                 self._waiting.append(one)
             return False
+        self._is_down = False
         told = [receipt for receipts in one.chunk.days.values() for receipt in receipts]
         # Not marked is told once more by the next run: no reason to stop this one.
         with suppress(WarehouseError), self._feed_run.connections.reading() as connection:
             load_receipts.mark_reported(connection, told)
         return True
+
+    def tell(self, line: Callable[[], None]) -> None:
+        """Write a line of the run's log; where Dagster's storage is down, the run goes on without."""
+        if self._is_down:
+            return
+        try:
+            line()
+        except Exception as error:  # noqa: BLE001 - whatever keeps Dagster from being told
+            self._failure, self._is_down = error, True
 
     @property
     def problem(self) -> str:
