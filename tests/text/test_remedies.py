@@ -19,8 +19,8 @@ PACKAGE = Path(dagster_project.__file__).parent
 REMEDIES = Path(remedies.__file__)
 MENDING = "backfill|replay|held|migrate|doctor|forget|rekey|logins|ui|stop"
 COMMAND = re.compile(rf"\bwarehouse (?:{MENDING})\b|--accept-(?:shrink|rejects)\b|--accept-$")
-HELP = {PACKAGE / "cli" / "main.py", PACKAGE / "config" / "sections.py"}
-"""Declare the commands and the settings, and say what they do."""
+HELP = {PACKAGE / "cli" / "options.py", PACKAGE / "config" / "sections.py"}
+"""Declare options and settings, and say what they do."""
 DAY, NEXT, LATER = date(2024, 5, 1), date(2024, 5, 2), date(2024, 5, 9)
 
 

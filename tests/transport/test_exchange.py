@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dagster_project.concurrency import Abandoned
 from dagster_project.errors import (
     RequestRefused,
     TryLater,
@@ -19,7 +20,6 @@ from dagster_project.errors import (
 from dagster_project.model.response import ExtractStats
 from dagster_project.transport.connection import Timeouts
 from dagster_project.transport.exchange import (
-    Abandoned,
     ExchangeResult,
     Gate,
     Request,
