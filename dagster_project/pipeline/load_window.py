@@ -140,16 +140,16 @@ def _load_rows(
                 if repeated.awaited:
                     sequence, stored = received.response.sequence, received.stored
                     del received
-                    if not repeated.take(sequence, stored.result()):
-                        add_stored(run, pair.ledger, load, rules, repeated.give_up())
-                    continue
-                with run.encoders.lend() as encoder:
-                    batch = encode_rows(run.feed, encoder, received.response, window, rules)
-                    stored = received.stored
-                    del received  # nothing of a page is kept while the next one is waited for
-                    stored.result()
-                    load.add(batch)
-                    del batch, stored
+                    if repeated.take(sequence, stored.result()):
+                        continue
+                else:
+                    with run.encoders.lend() as encoder:
+                        batch = encode_rows(run.feed, encoder, received.response, window, rules)
+                        stored = received.stored
+                        del received  # nothing of a page is kept while the next one is waited for
+                        stored.result()
+                        load.add(batch)
+                        del batch, stored
                 if earlier := repeated.give_up():
                     add_stored(run, pair.ledger, load, rules, earlier)
         if load is None:
