@@ -18,7 +18,7 @@ from dagster_project.config.environment import read_environment
 from dagster_project.errors import SettingsError
 from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
-from dagster_project.privacy.rekey import Keys
+from dagster_project.privacy.rekey import Keys, refuse_second_rekey
 from dagster_project.privacy.rekey import rekey as recompute
 from dagster_project.text.pseudonyms import fingerprint
 from dagster_project.text.remedies import GENERATE_KEY
@@ -34,7 +34,6 @@ def rekey(*, generate: bool) -> int:
     """Recompute; interrupted, it is finished by running it again with the same new key."""
     settings, warehouse = services.settings(), services.ready_warehouse(make_storage)
     refuse_restored(warehouse)
-    old = pii_hash_key(settings)
     own = settings.embedded and settings.pii_hash_key is None
     next_file = settings.home / "secrets" / "pii_hash_key.next"
     if generate and not own:
@@ -42,13 +41,14 @@ def rekey(*, generate: bool) -> int:
             "--generate is for an embedded warehouse that keeps its key itself.",
             hint="set PII_HASH_KEY_NEW to a long random text.",
         )
-    new = _new_key(next_file if own else None, generate)
-    if new == old:
-        raise SettingsError("the new key is the old one.")
-    if own:
-        # Before anything is done with it: a key that is lost with the process would lock everybody out.
-        write_private(next_file, new + "\n")
-    with safe_errors("recomputing pseudonyms"):
+    with safe_errors("recomputing pseudonyms"), refuse_second_rekey(warehouse):
+        old = pii_hash_key(settings)
+        new = _new_key(next_file if own else None, generate)
+        if new == old:
+            raise SettingsError("the new key is the old one.")
+        if own:
+            # Before anything is done with it: a key that is lost with the process would lock everybody out.
+            write_private(next_file, new + "\n")
         days = recompute(
             warehouse,
             Keys(old, new),
@@ -56,8 +56,8 @@ def rekey(*, generate: bool) -> int:
             personal_data.scopes(settings, old),
             report=lambda line: click.echo(line, err=True),
         )
-    if own:
-        next_file.replace(next_file.with_name("pii_hash_key"))
+        if own:
+            next_file.replace(next_file.with_name("pii_hash_key"))
     click.echo(
         f"{pluralize(days, 'day')} recomputed; the warehouse's key is {fingerprint(new)} now."
     )

@@ -13,7 +13,8 @@ has a key of its own, which is sealed again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,7 +22,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from dagster_project.errors import SettingsError
+from dagster_project.errors import SettingsError, TryLater
 from dagster_project.model.privacy import ERASED, Values
 from dagster_project.model.window import Account, Window
 from dagster_project.privacy import suppression
@@ -32,6 +33,7 @@ from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.ledger.manual_acts import note_act
 from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.rewrite import rewrite_day
+from dagster_project.warehouse.queries import fetch_value
 
 Known = dict[tuple[str, UUID], UUID]
 
@@ -74,6 +76,21 @@ def rekey(
                 report(f"{number} of {pluralize(len(days), 'day')}")
         _switch_key(connection, keys)
     return len(days)
+
+
+@contextmanager
+def refuse_second_rekey(warehouse: Warehouse) -> Iterator[None]:
+    """Let no other rekey of this warehouse begin inside the block: each could make a key of its own.
+
+    Raises:
+        TryLater: another one is under way.
+    """
+    with warehouse.connect(what="rekey", autocommit=True) as connection:
+        if not fetch_value(connection, "SELECT pg_try_advisory_lock(hashtextextended('rekey', 0))"):
+            raise TryLater(
+                "another rekey of this warehouse is under way.", hint="run it again after that one."
+            )
+        yield
 
 
 def _begin(connection: Connection, keys: Keys) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dagster_project.cli.main import warehouse as command
-from dagster_project.errors import SettingsError
+from dagster_project.cli.set_up import make_storage
+from dagster_project.errors import SettingsError, TryLater
 from dagster_project.pipeline import services
 from dagster_project.privacy import rekey
 from dagster_project.sandbox.server import Sandbox
@@ -150,6 +151,16 @@ def test_a_rekey_that_was_killed_is_finished_by_the_next_and_loads_wait_for_it(
     assert house.rows("SELECT count(*) FROM ops.rekeyed_pseudonym") == [(0,)]
 
 
+def test_a_second_rekey_is_refused_before_it_makes_a_key(house: House, days: list[date]) -> None:
+    standing = house.rows(STANDING)
+    with rekey.refuse_second_rekey(house.warehouse):
+        with pytest.raises(TryLater, match="another rekey of this warehouse is under way"):
+            run("rekey")
+        assert house.rows("SELECT next_fingerprint FROM ops.pii_key") == [(None,)]
+        assert house.rows(STANDING) == standing
+    assert run("rekey").return_value == 0
+
+
 def test_the_old_key_is_refused_afterwards_and_a_second_rekey_has_nothing_to_do(
     house: House, days: list[date]
 ) -> None:
@@ -193,6 +204,12 @@ def test_the_embedded_warehouse_gets_a_new_key_only_where_one_is_given_or_asked_
             run("rekey")
         assert not key.with_name("pii_hash_key.next").exists()
         before = key.read_text()
+        with (
+            rekey.refuse_second_rekey(services.ready_warehouse(make_storage)),
+            pytest.raises(TryLater, match="another rekey"),
+        ):
+            run("rekey", "--generate")
+        assert not key.with_name("pii_hash_key.next").exists()
         assert run("rekey", "--generate").return_value == 0
         assert key.read_text() != before
     finally:

@@ -14,6 +14,7 @@ import pwd
 import secrets
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -141,19 +142,24 @@ def read_private(path: Path) -> str | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file whole, readable by its owner only; an unchanged one is left alone."""
+    """Replace a file whole, readable by its owner only; an unchanged one is left alone.
+
+    Of processes that write at once, each writes a draft of its own: the last one's text stands.
+    """
     if read_private(path) == text:
         path.chmod(0o600)
         return
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = _open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with os.fdopen(descriptor, "w") as file:
-        _restrict_file(descriptor)
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            _restrict_file(descriptor)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
 
 
 def refuse_link(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -186,6 +187,43 @@ def test_a_private_file_is_not_read_or_replaced_through_a_link(tmp_path: Path) -
     with pytest.raises(SettingsError, match="symbolic link"):
         write_private(tmp_path / "file", "ours")
     assert (tmp_path / "anothers").read_text() == "another's"
+
+
+def test_processes_that_write_one_file_at_once_leave_one_whole_text(tmp_path: Path) -> None:
+    file, writers = tmp_path / "file", 6
+    loop = (
+        "import sys; from pathlib import Path\n"
+        "from dagster_project.warehouse.server.home import write_private\n"
+        "sys.stdin.readline()\n"
+        "for n in range(150): write_private(Path(sys.argv[1]), f'{n % 7} of {sys.argv[2]}\\n' * 50)\n"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", loop, file, str(n)], stdin=subprocess.PIPE)
+        for n in range(writers)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait() for process in started] == [0] * writers
+    lines = (read_private(file) or "").splitlines()
+    assert len(lines) == 50
+    assert len(set(lines)) == 1
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_file_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_private(tmp_path / "file", "before")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_private(tmp_path / "file", "after")
+    assert read_private(tmp_path / "file") == "before"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 @as_root
