@@ -32,6 +32,8 @@ def load_labels(connection: Connection, lines: Iterable[str], name: str = "the f
     Raises:
         SettingsError: the header is another, or a line cannot be taken; nothing was changed.
     """
+    # One at a time: two price lists at once would each take the place of the earlier one alone.
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('labels', 0))")
     reader = csv.DictReader(lines)
     header = set(reader.fieldnames or [])
     for columns, take in KINDS:

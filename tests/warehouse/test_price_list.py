@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from dagster_project.errors import SettingsError
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.labels import load_labels
 from dagster_project.warehouse.price_list import PRICE_COLUMNS
 
@@ -59,6 +62,25 @@ def test_lines_that_follow_each_other_are_taken(known: Warehouse) -> None:
     later = "calltouch,101,RU,segment,3,2025-01-01,,RUB"
     assert take(known, GOOD, later, "calltouch,101,,message,4,2024-01-01,,RUB")
     assert prices(known) == ["2.500000", "3.000000", "4.000000"]
+
+
+def test_of_two_lists_at_once_one_stands(known: Warehouse) -> None:
+    with known.connect(what="test") as first:
+        load_labels(first, [",".join(PRICE_COLUMNS), GOOD], "prices.csv")
+        other = "calltouch,101,KZ,segment,7,2024-01-01,,RUB"
+        second = threading.Thread(target=take, args=(known, other))
+        second.start()
+        with known.connect_admin() as watching:
+            while second.is_alive() and not is_waiting(watching):
+                time.sleep(0.05)
+        first.commit()
+        second.join(timeout=60)
+    assert prices(known) == ["7.000000"]
+
+
+def is_waiting(connection: Connection) -> bool:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return connection.execute(waiting).fetchone() is not None
 
 
 def prices(warehouse: Warehouse) -> list[str]:
