@@ -76,12 +76,11 @@ def remove_account(
         warehouse.connect(what=VERB, autocommit=True) as books,
         warehouse.connect(what=VERB) as connection,
     ):
-        suppression.refuse_while_rekeying(books)
         if not _count(books, data):
             raise _unknown(books, data)
         with books.transaction():
             note_act(books, VERB, " ".join(data.names))
-            epoch = suppression.new_epoch(books)
+            epoch = suppression.begin_change(books)
         suppression.wait_for_earlier_loads(books, epoch, report)
         report("what bi shows of it …")
         removed = _call_marts(books, data, only_count=False)

@@ -56,18 +56,20 @@ def forget(
     def find(connection: Connection, part: PersonalDataScope) -> Locations:
         return _locate(connection, part, identities, rules.suppression)
 
-    with warehouse.connect(what="forget") as connection:
-        suppression.refuse_while_rekeying(connection)
+    with (
+        warehouse.connect(what="forget", autocommit=True) as books,
+        warehouse.connect(what="forget") as connection,
+    ):
+        epoch = suppression.begin_change(connection)
         is_closed = restored.close_restored(connection, warehouse.seen_erasures)
         done, rules = _suppress(connection, secret, identities, scopes)
-        epoch = suppression.new_epoch(connection)
         suppression.count_erasure(connection)
         connection.commit()
         if not is_closed:
             restored.note_seen(connection, warehouse.seen_erasures)
         connection.commit()
-    done = erase_everywhere(warehouse, rules, epoch, scopes, find, done, report)
-    with warehouse.connect(what="forget", autocommit=True) as books:
+        suppression.wait_for_earlier_loads(books, epoch, report)
+        done = erase_everywhere(books, connection, rules, scopes, find, done, report)
         marts.refresh_stale(books, mask)
         close_receipts(books, done, [rules.suppression.hash_of(one.number) for one in identities])
     return done
@@ -133,29 +135,27 @@ def _locate(
 
 
 def erase_everywhere(
-    warehouse: Warehouse,
+    books: Connection,
+    connection: Connection,
     rules: Rules,
-    epoch: int,
     scopes: Sequence[PersonalDataScope],
     find: Find,
     done: Erased,
     report: Report,
 ) -> Erased:
-    """Take the suppressed numbers out of all that is stored, once no load of an earlier epoch is left."""
-    with (
-        warehouse.connect(what="forget", autocommit=True) as books,
-        warehouse.connect(what="forget") as connection,
-    ):
-        suppression.wait_for_earlier_loads(books, epoch, report)
-        for part in scopes:
-            report(f"{part.source}: stored responses …")
-            responses = _responses(books, part, rules.suppression)
-            done = replace(done, responses=done.responses + responses)
-            report(f"{part.source}: rejected records …")
-            rejects = redact_rejects(books, part.source, part.reject_redactor(rules.suppression))
-            done = replace(done, rejects=done.rejects + rejects)
-            report(f"{part.source}: rows …")
-            done = _rows(connection, part, rules, find(connection, part), done)
+    """Take the suppressed numbers out of all that is stored; no load of an earlier epoch may be left.
+
+    ``books`` is in autocommit; rows are rewritten in transactions of ``connection``.
+    """
+    for part in scopes:
+        report(f"{part.source}: stored responses …")
+        responses = _responses(books, part, rules.suppression)
+        done = replace(done, responses=done.responses + responses)
+        report(f"{part.source}: rejected records …")
+        rejects = redact_rejects(books, part.source, part.reject_redactor(rules.suppression))
+        done = replace(done, rejects=done.rejects + rejects)
+        report(f"{part.source}: rows …")
+        done = _rows(connection, part, rules, find(connection, part), done)
     return done
 
 

@@ -46,8 +46,14 @@ def forget_again(
     Raises:
         SettingsError: ``exported`` is another warehouse's, or damaged; or a rekey is under way.
     """
-    with warehouse.connect(what="forget") as connection:
-        suppression.refuse_while_rekeying(connection)
+    def find(reading: Connection, part: PersonalDataScope) -> Locations:
+        return _locate(reading, part, suppressed, recipients)
+
+    with (
+        warehouse.connect(what="forget", autocommit=True) as books,
+        warehouse.connect(what="forget") as connection,
+    ):
+        epoch = suppression.begin_change(connection)
         restored.close_restored(connection, warehouse.seen_erasures)
         verb = "forget --again" if exported is None else "forget --import"
         erasure_id = open_receipt(connection, 0, secret, verb)
@@ -58,18 +64,12 @@ def forget_again(
         suppressed = suppression.stored_list(connection, master)
         recipients = suppression.suppressed_recipients(connection, suppressed)
         done = Erased(erasure_id, len(suppressed.numbers))
-        epoch = suppression.new_epoch(connection)
         connection.commit()
-
-    def find(reading: Connection, part: PersonalDataScope) -> Locations:
-        return _locate(reading, part, suppressed, recipients)
-
-    if suppressed:
-        rules = Rules(suppressed, date.min, suppression.reduction_key(master))
-        done = erase_everywhere(warehouse, rules, epoch, scopes, find, done, report)
-    with warehouse.connect(what="forget", autocommit=True) as books:
+        if suppressed:
+            rules = Rules(suppressed, date.min, suppression.reduction_key(master))
+            suppression.wait_for_earlier_loads(books, epoch, report)
+            done = erase_everywhere(books, connection, rules, scopes, find, done, report)
         marts.refresh_stale(books, mask)
-    with warehouse.connect(what="forget") as connection:
         close_receipts(connection, done, _known_everywhere(connection, secret))
         seen = warehouse.seen_erasures
         if exported is not None and restored.is_behind(connection, seen):

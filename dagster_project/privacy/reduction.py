@@ -32,9 +32,8 @@ def reduce_old(
         warehouse.connect(what="reduce", autocommit=True) as books,
         warehouse.connect(what="reduce") as connection,
     ):
-        suppression.refuse_while_rekeying(books)
         # A load that began before midnight may write a day unreduced that is old by now.
-        suppression.wait_for_earlier_loads(books, suppression.new_epoch(books))
+        suppression.wait_for_earlier_loads(books, suppression.begin_change(books))
         key = suppression.reduction_key(suppression.master_key(books, secret))
         for part in scopes:
             for account in part.accounts(books):

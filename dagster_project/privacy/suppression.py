@@ -1,8 +1,9 @@
 """The suppression list and the privacy rules of loads, and how loads under way learn of a change.
 
 Every load of personal data belongs to an *epoch*: it holds a shared advisory lock on the epoch until it has
-committed. Whoever changes the rules (an erasure, a new key) begins a new epoch. New loads go on at once under
-the new rules; the change waits for the loads of earlier epochs before it reads what is stored.
+committed. Whoever changes the rules (an erasure, a new key) begins a new epoch, and holds its lock like a load
+until all that is stored follows the change. New loads go on at once under the new rules; the change waits for
+the loads and changes of earlier epochs before it reads what is stored.
 
 The list's key is random, and is stored in the database sealed under ``PII_HASH_KEY``. A new ``PII_HASH_KEY``
 seals it again, so the list, whose numbers nobody knows any more, stays valid.
@@ -93,8 +94,21 @@ def refuse_while_rekeying(connection: Connection) -> None:
 
 
 def new_epoch(connection: Connection) -> int:
-    """Begin a new epoch, in the caller's transaction."""
-    return int(fetch_value(connection, "UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch"))
+    """Begin a new epoch, in the caller's transaction, and hold its lock until the connection is closed."""
+    epoch = int(fetch_value(connection, "UPDATE ops.privacy SET epoch = epoch + 1 RETURNING epoch"))
+    connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (EPOCH_CLASS, epoch))
+    return epoch
+
+
+def begin_change(connection: Connection) -> int:
+    """Begin the epoch of a change of what is stored. A rekey that begins from now on waits for it.
+
+    Raises:
+        SettingsError: pseudonyms are being recomputed.
+    """
+    epoch = new_epoch(connection)
+    refuse_while_rekeying(connection)
+    return epoch
 
 
 def count_erasure(connection: Connection) -> None:
@@ -105,7 +119,7 @@ def count_erasure(connection: Connection) -> None:
 def wait_for_earlier_loads(
     connection: Connection, epoch: int, report: Report = lambda line: None
 ) -> None:
-    """Wait until no load of an earlier epoch is under way."""
+    """Wait until no load and no change of an earlier epoch is under way."""
     reported = False
     while True:
         loads = fetch_value(
@@ -118,7 +132,7 @@ def wait_for_earlier_loads(
         if not loads:
             return
         if not reported:
-            report(f"waiting for {pluralize(loads, 'load')} that began before …")
+            report(f"waiting for {pluralize(loads, 'other session')} that began before …")
             reported = True
         time.sleep(POLL_SECONDS)
 

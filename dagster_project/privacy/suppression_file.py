@@ -19,7 +19,7 @@ from dagster_project.text import remedies, sealing
 from dagster_project.text.pseudonyms import secret_bytes
 from dagster_project.text.sealing import WrongKey
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.queries import fetch_row, fetch_value
+from dagster_project.warehouse.queries import fetch_value
 
 FORMAT: Final = "suppression list of a messaging warehouse, 2"
 OLD_FORMAT: Final = "suppression list of a messaging warehouse, 1"
@@ -45,7 +45,9 @@ class ExportedList(Protocol):
 
 
 def export_list(connection: Connection, secret: str) -> str:
-    """Export the list as the text of a file."""
+    """Export the list as the text of a file, as it stands between two changes of it."""
+    # Every change of the list begins with an update of this row, and so waits, or is waited for.
+    erasures = fetch_value(connection, "SELECT erasures FROM ops.privacy FOR SHARE")
     master = suppression.master_key(connection, secret)
     numbers = connection.execute(
         "SELECT encode(number_hash, 'hex'), encode(tail_hash, 'hex'), tail_length,"
@@ -56,8 +58,7 @@ def export_list(connection: Connection, secret: str) -> str:
         "SELECT encode(recipient_hash, 'hex'), encode(number_hash, 'hex')"
         " FROM ops.suppressed_recipient ORDER BY 1"
     ).fetchall()
-    row = fetch_row(connection, "SELECT erasures FROM ops.privacy")
-    content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": row[0]})
+    content = json.dumps({"numbers": numbers, "recipients": recipients, "erasures": erasures})
     salt = secrets.token_bytes(sealing.SALT_BYTES)
     key = sealing.derive_key_from_passphrase(secret_bytes(secret), salt)
     file = {

@@ -425,7 +425,7 @@ def test_it_waits_for_a_load_that_is_under_way(
         deadline = time.monotonic() + 60
         while not said and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert said == ["waiting for 1 load that began before …"]
+        assert said == ["waiting for 1 other session that began before …"]
         assert house.rows(f"SELECT FROM bi.sms_day WHERE site_id = {SITE} LIMIT 1")
     removal.join(timeout=60)
     assert "ops.day_state" not in knowing(house)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import date
 from typing import Any
 
@@ -10,10 +12,14 @@ import pytest
 import zstandard
 
 from dagster_project.model.privacy import Suppression, identity_of
+from dagster_project.pipeline import personal_data
+from dagster_project.pipeline.marts_upkeep import sms_mask
+from dagster_project.privacy import erasure, rekey
 from dagster_project.sandbox.server import Sandbox
+from tests.cli.conftest import NEW
 from tests.privacy.test_reapplication import put_back
 from tests.support.erasing import command, forget
-from tests.support.operating import SITE, House, again, days_back
+from tests.support.operating import KEY, SITE, House, again, days_back
 from tests.support.spellings import AT_HOME, OTHERS, PHONES, TEXTS
 
 NUMBERS = ("+79161234567", "+375291234567")
@@ -140,3 +146,25 @@ def test_however_it_is_written_it_is_erased_and_a_reload_writes_nothing(
     assert command("forget", "--again").return_value == 0
     assert left(house) == []
     assert house.rows(CONTENT) == erased
+
+
+def test_a_rekey_that_begins_meanwhile_waits_for_it(house: House, days: list[date]) -> None:
+    """Otherwise rows that have their new pseudonym already would not be found by the old one."""
+    said: list[str] = []
+    new, old = (personal_data.scopes(house.settings, key) for key in (NEW, KEY))
+    rekeying = threading.Thread(
+        target=rekey.rekey, args=(house.warehouse, rekey.Keys(KEY, NEW), new, old, said.append)
+    )
+
+    def begin_rekey(line: str) -> None:
+        if line.endswith("rows …"):
+            rekeying.start()
+            while rekeying.is_alive() and not said:
+                time.sleep(0.05)
+
+    people = [identity_of(number) for number in NUMBERS]
+    done = erasure.forget(house.warehouse, KEY, people, old, sms_mask(), begin_rekey)
+    rekeying.join(timeout=60)
+    assert said == ["waiting for 1 other session that began before …", "1 of 1 day"]
+    assert done.rows
+    assert left(house) == []

@@ -55,7 +55,7 @@ def test_who_changes_the_rules_waits_for_loads_that_go_by_the_old_ones(
         suppression.wait_for_earlier_loads(erasure, epoch, reports.append)
         with suppression.hold_rules(load, ACCOUNT, SECRET):
             suppression.wait_for_earlier_loads(erasure, epoch, reports.append)
-    assert reports == ["waiting for 1 load that began before …"]
+    assert reports == ["waiting for 1 other session that began before …"]
 
 
 def interrupt_after(reports: list[str]):  # type: ignore[no-untyped-def]

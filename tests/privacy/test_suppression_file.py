@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -42,6 +44,36 @@ def test_a_list_of_another_key_or_with_a_changed_byte_is_refused(warehouse: Ware
         }
         with pytest.raises(SettingsError, match="another warehouse's, or damaged"):
             suppression_file.import_list(connection, json.dumps(changed), SECRET, erasure)
+
+
+def test_a_list_that_is_exported_during_an_erasure_has_its_people_or_not_its_number(
+    warehouse: Warehouse,
+) -> None:
+    """A list with the number alone would open a restored copy in which those people still are."""
+    exported: list[str] = []
+
+    def export() -> None:
+        with warehouse.connect() as connection:
+            exported.append(suppression_file.export_list(connection, SECRET))
+
+    with warehouse.connect_admin(autocommit=False) as erasure:
+        master = suppression.master_key(erasure, SECRET)
+        erasure.commit()
+        suppression.begin_change(erasure)
+        erasure.execute("LOCK TABLE ops.suppressed_recipient")
+        exporting = threading.Thread(target=export)
+        exporting.start()
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        with warehouse.connect_admin() as watching:
+            while watching.execute(waiting).fetchone() is None:
+                time.sleep(0.05)
+        receipt = open_receipt(erasure, 1, SECRET, "forget")
+        suppression.suppress(erasure, [identity_of(NUMBER)], SECRET, receipt)
+        suppression.count_erasure(erasure)
+        erasure.commit()
+        exporting.join(timeout=60)
+    content = suppression_file._read(exported[0]).content(master)
+    assert len(content.numbers) == content.erasures == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "another"}'])
