@@ -22,7 +22,6 @@ import sys
 import threading
 import traceback
 import unicodedata
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Final
@@ -67,14 +66,19 @@ _EMAIL: Final = re.compile(r"[^\s@«»\"']+@[^\s@«»\"']+")
 
 
 class _Secrets:
-    """The secrets of this process. Secrets of settings stay; of short-lived ones, such as a vendor's
-    token for one request, the latest are kept."""
+    """The secrets of this process, each with its forms. Secrets of settings stay; of short-lived ones,
+    such as a vendor's token for one request, the latest are kept.
+
+    A pattern is compiled only where a text has one of the forms: with a new token for each request, that
+    would cost more than the request.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lasting: set[str] = set()
-        self._passing: deque[str] = deque(maxlen=_PASSING)
-        self._compiled: tuple[tuple[str, ...], re.Pattern[str]] | None = None
+        self._lasting: dict[str, set[str]] = {}
+        self._passing: dict[str, set[str]] = {}
+        self._lowered: tuple[str, ...] | None = ()
+        self._pattern: re.Pattern[str] | None = None
 
     def add(self, secrets: Iterable[str], *, passing: bool = False) -> None:
         with self._lock:
@@ -82,28 +86,34 @@ class _Secrets:
                 known = one in self._lasting or one in self._passing
                 if known or len(one) < _SHORTEST or one.lower() in _ORDINARY:
                     continue
-                if passing:
-                    self._passing.append(one)
-                else:
-                    self._lasting.add(one)
-                self._compiled = None
+                (self._passing if passing else self._lasting)[one] = _forms(one)
+                if len(self._passing) > _PASSING:
+                    del self._passing[next(iter(self._passing))]
+                self._lowered = self._pattern = None
 
     def hide(self, text: str) -> str:
-        forms, pattern = self._compiled or self._compile()
         lowered = text.lower()
-        if not any(form in lowered for form in forms):
+        if not any(map(lowered.__contains__, self._lowered_forms())):
             return text
-        return pattern.sub(_hide_match, text)
+        return (self._pattern or self._compile()).sub(_hide_match, text)
 
-    def _compile(self) -> tuple[tuple[str, ...], re.Pattern[str]]:
+    def _lowered_forms(self) -> tuple[str, ...]:
+        found = self._lowered
+        if found is None:
+            with self._lock:
+                found = self._lowered = tuple({form.lower() for form in self._forms()})
+        return found
+
+    def _compile(self) -> re.Pattern[str]:
         with self._lock:
-            known = {*self._lasting, *self._passing}
-            forms = {form for one in known for form in _forms(one)}
             # The longest first: a token within a URL is hidden with the URL.
-            parts = [_pattern_of(form) for form in sorted(forms, key=len, reverse=True)]
-            pattern = re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
-            self._compiled = tuple(sorted({form.lower() for form in forms})), pattern
-            return self._compiled
+            forms = sorted(set(self._forms()), key=len, reverse=True)
+            pattern = self._pattern = re.compile("|".join(map(_pattern_of, forms)), re.IGNORECASE)
+            return pattern
+
+    def _forms(self) -> Iterator[str]:
+        for forms in (*self._lasting.values(), *self._passing.values()):
+            yield from forms
 
 
 _secrets = _Secrets()

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 from urllib.parse import quote, quote_plus
@@ -211,3 +212,30 @@ def test_an_exception_that_ends_a_process_or_a_thread_is_printed_without_them() 
     assert done.returncode == 1
     assert done.stderr.count(f"RuntimeError: {HIDDEN} …") == 2, done.stderr
     assert "89209383654" not in done.stderr
+
+
+def test_a_new_token_costs_no_pattern_until_a_text_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    compile_plainly = re.compile
+
+    def noted(pattern: str, flags: int = 0) -> re.Pattern[str]:
+        compiled.append(pattern)
+        return compile_plainly(pattern, flags)
+
+    monkeypatch.setattr(re, "compile", noted)
+    for number in range(5):
+        remember_secret(f"token-of-request-{number}", passing=True)
+        assert hide_secrets("nothing of it") == "nothing of it"
+    assert compiled == []
+    for _ in range(2):
+        assert hide_secrets("sent with token-of-request-3") == f"sent with {HIDDEN}"
+    assert len(compiled) == 1
+
+
+def test_the_latest_tokens_are_remembered() -> None:
+    tokens = [f"token-of-request-{number:03}" for number in range(scrub._PASSING + 1)]
+    for token in tokens:
+        remember_secret(token, passing=True)
+    assert hide_secrets(tokens[0]) == tokens[0]
+    assert {hide_secrets(token) for token in tokens[1:]} == {HIDDEN}
+    assert hide_secrets(SETTINGS["TELLODY_PASSWORD"]) == HIDDEN
