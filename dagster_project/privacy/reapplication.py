@@ -46,6 +46,7 @@ def forget_again(
     Raises:
         SettingsError: ``exported`` is another warehouse's, or damaged; or a rekey is under way.
     """
+
     def find(reading: Connection, part: PersonalDataScope) -> Locations:
         return _locate(reading, part, suppressed, recipients)
 

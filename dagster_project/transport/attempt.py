@@ -165,7 +165,10 @@ class SingleAttempt:
         except (Abandoned, WarehouseError):
             raise
         except ValueError as error:
-            failure = RequestRefused(f"{self.request} cannot be sent ({type(error).__name__}).")
+            kind = type(error).__name__
+            failure = RequestRefused(f"{self.request} cannot be sent ({kind}).")
+            if attempt.sent:  # then it is the answer: two lengths, or a chunk of less than nothing
+                failure = Transient(f"the response cannot be read ({kind})")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = Transient(describe(error))
             if is_certificate_error(error):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -21,6 +22,7 @@ import zstandard
 
 from dagster_project.concurrency import thread_beside
 from dagster_project.model.response import Response
+from dagster_project.text.sanitize import sanitize
 
 _LEVEL = 1
 """zstd's level: on pages of SMS, 1 saved 90 % of what 3 saves, in half the time."""
@@ -44,7 +46,7 @@ def store_response(
             answer.asked_at,
             answer.received_at,
             answer.status,
-            answer.content_type[:200],
+            sanitize(answer.content_type, Counter())[:200],
             len(body),
             digest,
             zstandard.ZstdCompressor(level=_LEVEL).compress(body),

@@ -40,6 +40,16 @@ def test_the_last_attempts_answers_come_back_in_order_and_unchanged(warehouse: W
     assert found == [pages[1], pages[0]]
 
 
+def test_a_content_type_that_no_text_can_hold_costs_no_answer(warehouse: Warehouse) -> None:
+    odd = replace(ANSWER, content_type="application/json;\x00" + "x" * 300)
+    with warehouse.connect(autocommit=True) as connection:
+        number = begin_extraction(connection, WINDOW, "run").extraction_id
+        with ResponseWriter(connection, number) as writer:
+            writer.store(1, odd).result()
+        [found] = read_responses(connection, number)
+    assert (found.body, found.content_type[:18]) == (ANSWER.body, "application/json;\u2400")
+
+
 def test_chosen_answers_of_the_last_attempt_are_read_and_all_of_its_hashes(
     warehouse: Warehouse,
 ) -> None:
