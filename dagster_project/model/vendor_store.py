@@ -16,8 +16,9 @@ process sent the query and received its result. Time spent connecting or waiting
 out: it would make the store's clock seem ahead, and requests would be sent too early."""
 
 
-class PointStore(Protocol):
-    """API points spent and set aside, by account and day."""
+class LimitStore(Protocol):
+    """What the rate limiter stores: instants at which requests may be sent, by limiter; API points spent and
+    set aside, by account and day."""
 
     def reserve(
         self,
@@ -43,20 +44,12 @@ class PointStore(Protocol):
     def release(self, reservation: UUID) -> None: ...
     def read_points(self, source: str, account: str, day: date) -> tuple[int, int]: ...
 
-
-class SlotStore(Protocol):
-    """Instants at which requests may be sent, by limiter."""
-
     def next_slot(self, limiter: str, burst: int, period: float, horizon: float) -> SlotAnswer: ...
     def move_slot(
         self, limiter: str, burst: int, period: float, given: datetime, sent: bool
     ) -> SlotAnswer: ...
     def read_clock(self) -> tuple[datetime, float, float]: ...
     def hold_slots(self, limiter: str, seconds: float) -> None: ...
-
-
-class LimitStore(SlotStore, PointStore, Protocol):
-    """What the rate limiter stores."""
 
     def close(self) -> None: ...
 

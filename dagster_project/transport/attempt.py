@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -58,10 +59,17 @@ Pause = Callable[[float, threading.Event | None], None]
 _counting = threading.Lock()
 
 
-class DirectSession(Protocol):
-    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest: ...
-    def settings_for(self, url: str) -> dict[str, Any]: ...
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response: ...
+class DirectSession(requests.Session):
+    """A session of ``requests`` that follows no redirects, and uses no proxy for this machine itself."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+    def settings_for(self, url: str) -> dict[str, Any]:
+        merged = dict(self.merge_environment_settings(url, {}, True, True, None))
+        if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
+            merged["proxies"] = {}
+        return merged
 
 
 @dataclass(frozen=True, slots=True)

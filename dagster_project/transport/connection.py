@@ -51,28 +51,20 @@ class Timeouts:
     total: float = 180.0
 
 
-def acquire_at_once() -> bool:
-    return True
-
-
-def do_nothing() -> None:
-    return None
-
-
 @dataclass(slots=True)
 class Attempt:
     """One HTTP request under way: what to wait for before it is sent, and until when to read.
 
     ``acquire`` returns True if the request may be sent at this instant, False after having waited.
-    ``on_sent`` is called once it is sent. ``raise_if_abandoned`` raises if nobody waits for the
-    response any more.
+    ``on_sending`` is called just before it is sent, ``on_sent`` once it is. ``raise_if_abandoned`` raises
+    if nobody waits for the response any more.
     """
 
     timeouts: Timeouts
-    acquire: Callable[[], bool] = acquire_at_once
-    on_sent: Callable[[], None] = do_nothing
-    raise_if_abandoned: Callable[[], None] = do_nothing
-    on_sending: Callable[[], None] = do_nothing
+    acquire: Callable[[], bool]
+    on_sent: Callable[[], None]
+    raise_if_abandoned: Callable[[], None]
+    on_sending: Callable[[], None]
     deadline: float = inf
     asked_at: datetime = field(default_factory=clock.now)
     sent: bool = False

@@ -129,13 +129,10 @@ def _parse_integer(digits: str) -> float:
     return int(digits) if len(digits) <= 4300 else float(digits)
 
 
-def load_json(text: str) -> Any:
-    """Read JSON, however long its numbers are."""
-    return json.loads(text, parse_int=_parse_integer)
-
-
-def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
+def decode_json(reply: Reply) -> Any:
     """Read the body as JSON, whatever its content type; a byte order mark is skipped.
+
+    Its numbers may be however long.
 
     Raises:
         Transient: the body is empty, an HTML page, or not whole JSON in UTF-8.
@@ -145,7 +142,7 @@ def decode_json(reply: Reply, loads: Callable[[str], Any] = load_json) -> Any:
     try:
         text = reply.body.decode("utf-8-sig").strip()
         if text and not text.startswith("<"):
-            return loads(text)
+            return json.loads(text, parse_int=_parse_integer)
         fault = "an HTML page came instead of JSON" if text else "the body is empty"
     except (ValueError, RecursionError):
         pass

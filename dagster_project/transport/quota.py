@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
 from dagster_project.errors import QuotaSpent
-from dagster_project.model.vendor_store import PointStore
+from dagster_project.model.vendor_store import LimitStore
 from dagster_project.model.window import Account
 
 
@@ -31,7 +31,7 @@ class QuotaClaim:
 
     def __init__(
         self,
-        store: PointStore,
+        store: LimitStore,
         account: Account,
         daily: int | None,
         cost: int,

@@ -37,7 +37,7 @@ from math import floor
 
 from dagster_project import clock
 from dagster_project.errors import TryLater
-from dagster_project.model.vendor_store import LimitStore, SlotStore
+from dagster_project.model.vendor_store import LimitStore
 from dagster_project.model.window import Account
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.session import sleep_unless_stopped
@@ -119,7 +119,7 @@ class SlotRequest:
 class _HostQueue:
     """The queue of this process's threads for one limiter's slots."""
 
-    def __init__(self, store: SlotStore, limiter: str, per_second: float) -> None:
+    def __init__(self, store: LimitStore, limiter: str, per_second: float) -> None:
         self._store, self._limiter = store, limiter
         self._burst = min(max(floor(per_second), 1), LARGEST_BURST)
         self._period = self._burst / per_second + MARGIN

@@ -29,7 +29,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import tenacity
@@ -38,7 +37,7 @@ from requests.cookies import RequestsCookieJar
 from dagster_project.concurrency import Abandoned
 from dagster_project.errors import TryLater
 from dagster_project.model.response import ExtractStats, Response
-from dagster_project.transport.attempt import Pause, SingleAttempt
+from dagster_project.transport.attempt import DirectSession, Pause, SingleAttempt
 from dagster_project.transport.connection import PacedAdapter, Timeouts
 from dagster_project.transport.exchange import (
     Classifier,
@@ -112,7 +111,7 @@ class Session:
         self.retry = retry or RetryPolicy()
         self.max_bytes = max_bytes
         self.pause, self._jitter = pause, jitter
-        self._http = _DirectSession()
+        self._http = DirectSession()
         self._http.headers.clear()
         self._http.headers.update(HEADERS)
         self._http.auth = _add_no_auth
@@ -208,19 +207,6 @@ def _log_retry(request: Request, state: tenacity.RetryCallState, attempts: int) 
         state.outcome.exception() if state.outcome else None,
         state.upcoming_sleep,
     )
-
-
-class _DirectSession(requests.Session):
-    """A session of ``requests`` that follows no redirects, and uses no proxy for this machine itself."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-    def settings_for(self, url: str) -> dict[str, Any]:
-        merged = dict(self.merge_environment_settings(url, {}, True, True, None))
-        if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
-            merged["proxies"] = {}
-        return merged
 
 
 def _add_no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
