@@ -98,7 +98,13 @@ class Product:
             stack.enter_context(report.listen(lambda chunk: _add(told, chunk.receipts)))
             begun, cpu = time.perf_counter(), used()
             success = launch.launch(
-                self.definitions, self.instance, feed, days, run_id=str(uuid4()), config={}
+                self.definitions,
+                self.instance,
+                feed,
+                days,
+                run_id=str(uuid4()),
+                ask=True,
+                config={},
             )
             seconds, cpu = time.perf_counter() - begun, used() - cpu
         return {"seconds": seconds, "cpu": cpu, "peak_mb": peak_mb(), "success": success, **told}

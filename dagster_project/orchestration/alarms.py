@@ -82,7 +82,7 @@ def _note_failed_runs(context: dg.SensorEvaluationContext) -> str:
     """Read on from the cursor in batches; each is committed before the cursor moves over it."""
     seen = raised = 0
     until = time.monotonic() + LONGEST_SECONDS
-    for records in _batches(context, dg.DagsterEventType.RUN_FAILURE):
+    for records in _batches(context):
         with services.warehouse().connect(what="alarms") as connection:
             for record in records:
                 failed_at = datetime.fromtimestamp(record.timestamp, UTC)
@@ -103,14 +103,12 @@ def _channel_names() -> list[str]:
     return [channel.name for channel in channels(services.settings().alarms)]
 
 
-def _batches(
-    context: dg.SensorEvaluationContext, event_type: dg.DagsterEventType
-) -> Iterator[Sequence[dg.EventLogRecord]]:
+def _batches(context: dg.SensorEvaluationContext) -> Iterator[Sequence[dg.EventLogRecord]]:
     while True:
         cursor = context.cursor
         records = context.instance.event_log_storage.get_event_records(
             dg.EventRecordsFilter(
-                event_type,
+                dg.DagsterEventType.RUN_FAILURE,
                 after_cursor=int(cursor) if cursor else None,
                 after_timestamp=None if cursor else time.time() - LOOK_BACK_SECONDS,
                 before_timestamp=time.time() - SETTLED_SECONDS,

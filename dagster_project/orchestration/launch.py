@@ -40,9 +40,8 @@ def launch(
     days: Sequence[date],
     *,
     run_id: str,
-    ask: bool = True,
-    config: dict[str, object] | None = None,
-    tags: dict[str, str] | None = None,
+    ask: bool,
+    config: dict[str, object],
 ) -> bool:
     """Run neighbouring days of a feed to their end; answers whether all of it succeeded.
 
@@ -64,9 +63,9 @@ def launch(
         run = instance.create_run_for_job(
             job_def=job,
             run_id=run_id,
-            run_config=_run_config(feed, config or {}),
+            run_config=_run_config(feed, config),
             asset_selection=frozenset(keys),
-            tags={"source": feed.source, **_partition_tags(days), **(tags or {})},
+            tags={"source": feed.source, **_partition_tags(days)},
             remote_job_origin=_origin(job_name(feed)),
             job_code_origin=None,
         )

@@ -18,10 +18,7 @@ NONE: Final[dict[str, dg.Field]] = {}
 """For whatever takes no config: without a schema Dagster would accept any."""
 
 _TYPES: Final[dict[Any, Any]] = {
-    str: dg.String,
     bool: dg.Bool,
-    int: dg.Int,
-    float: dg.Float,
     list[str]: [dg.String],
 }
 
@@ -32,11 +29,8 @@ def schema_of(model: type[BaseModel]) -> dict[str, dg.Field]:
 
 
 def _field(info: FieldInfo) -> dg.Field:
-    type_ = _TYPES[info.annotation]
-    if info.is_required():
-        return dg.Field(type_, description=info.description)
     default = info.get_default(call_default_factory=True)
-    return dg.Field(type_, default_value=default, description=info.description)
+    return dg.Field(_TYPES[info.annotation], default_value=default, description=info.description)
 
 
 @dg.io_manager(config_schema=NONE, description="No op hands anything on.")

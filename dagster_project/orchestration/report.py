@@ -23,6 +23,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.receipt import Receipt
 from dagster_project.monitoring import logs
 from dagster_project.monitoring.causes import cause_lines
+from dagster_project.pipeline.day_checks import rejected_reasons
 from dagster_project.pipeline.outcomes import Cost, WindowDone
 from dagster_project.text.markdown import markdown_table
 from dagster_project.text.remedies import Verb, join_commands, load_command, show_rejects
@@ -135,14 +136,6 @@ def _table(receipts: Sequence[Receipt]) -> str:
         ],
         left=1,
     )
-
-
-def rejected_reasons(receipts: Sequence[Receipt]) -> Counter[str]:
-    """Why records of these loads were rejected, and how many."""
-    reasons: Counter[str] = Counter()
-    for receipt in receipts:
-        reasons.update(receipt.rejected_reasons)
-    return reasons
 
 
 def beside_table(figures: Mapping[str, Sequence[int | str]]) -> str:

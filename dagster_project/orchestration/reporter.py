@@ -101,7 +101,7 @@ class Reporter:
                 self._waiting.append(one)
             return False
         self._is_down = False
-        told = [receipt for receipts in one.chunk.days.values() for receipt in receipts]
+        told = _receipts_of(one.chunk)
         # Not marked is told once more by the next run: no reason to stop this one.
         with suppress(WarehouseError), self._feed_run.connections.reading() as connection:
             load_receipts.mark_reported(connection, told)
@@ -155,9 +155,8 @@ def read_unreported(
             if receipt.day in whole and (receipt.account, receipt.day) not in but:
                 by_run[run][receipt.day].append(receipt)
     for run, of_run in by_run.items():
-        yield UnreportedDays(
-            run, _chunk(of_run), not all(r.is_replay for r in _flat(of_run.values()))
-        )
+        chunk = WindowDone(days=dict(of_run), costs=dict.fromkeys(of_run, Cost()))
+        yield UnreportedDays(run, chunk, not all(r.is_replay for r in _receipts_of(chunk)))
 
 
 def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
@@ -177,9 +176,5 @@ def _together(group: Sequence[_Waiting]) -> _Waiting:
     return _Waiting(WindowDone(days=days, costs=costs), group[0].write)
 
 
-def _chunk(days: dict[date, list[Receipt]]) -> WindowDone:
-    return WindowDone(days=dict(days), costs=dict.fromkeys(days, Cost()))
-
-
-def _flat(groups: Collection[Sequence[Receipt]]) -> Iterator[Receipt]:
-    return (receipt for group in groups for receipt in group)
+def _receipts_of(chunk: WindowDone) -> list[Receipt]:
+    return [receipt for receipts in chunk.days.values() for receipt in receipts]

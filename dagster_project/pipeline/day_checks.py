@@ -91,7 +91,7 @@ def _complete(receipts: Sequence[Receipt]) -> CheckOutcome:
 
 def _no_rejects(receipts: Sequence[Receipt]) -> CheckOutcome:
     rejected = sum(receipt.rows_rejected for receipt in receipts)
-    reasons = _reasons(receipts)
+    reasons = rejected_reasons(receipts)
     why = list_reasons(reasons)
     return CheckOutcome(
         NO_REJECTS,
@@ -124,7 +124,7 @@ def _known_values(receipts: Sequence[Receipt]) -> CheckOutcome:
 
 
 def _dates_inside(receipts: Sequence[Receipt]) -> CheckOutcome:
-    outside = sum(n for reason, n in _reasons(receipts).items() if _OUTSIDE in reason)
+    outside = sum(n for reason, n in rejected_reasons(receipts).items() if _OUTSIDE in reason)
     return CheckOutcome(
         DATES_INSIDE,
         outside == 0,
@@ -180,7 +180,8 @@ def _volume(receipts: Sequence[Receipt], before: Volumes) -> CheckOutcome:
     )
 
 
-def _reasons(receipts: Sequence[Receipt]) -> Counter[str]:
+def rejected_reasons(receipts: Sequence[Receipt]) -> Counter[str]:
+    """Why records of these loads were rejected, and how many."""
     reasons: Counter[str] = Counter()
     for receipt in receipts:
         reasons.update(receipt.rejected_reasons)

@@ -87,11 +87,6 @@ class Forecast:
         room = self.daily_calls - self.nightly_calls
         return ceil(self.requests / room) if room > 0 else None
 
-    @property
-    def unread(self) -> int:
-        """The number of days whose rows are estimated or unknown."""
-        return sum(n for basis, n in self.bases.items() if basis not in ("receipt", "counted"))
-
 
 @dataclass(frozen=True)
 class _Known:
