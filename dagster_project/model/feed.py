@@ -193,6 +193,10 @@ class Feed(Generic[S, C]):
         section = settings.section(self.settings)
         return () if section is None else self.list_accounts(section)
 
+    def chosen_accounts(self, settings: Settings, labels: Collection[str]) -> list[Account]:
+        """The configured accounts of these labels; without labels all of them."""
+        return [one for one in self.accounts(settings) if not labels or one.label in labels]
+
     def client(self, settings: Settings, store: VendorStore) -> C:
         """A new client, to be closed by the caller. Raises SettingsError without credentials."""
         return self.open_client(self.section(settings), store)

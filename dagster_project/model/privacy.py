@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.text import written_numbers
-from dagster_project.text.pseudonyms import PseudonymKeys, pseudonyms
+from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym, pseudonyms
 
 if TYPE_CHECKING:
-    from dagster_project.model.batch import Batch
+    from dagster_project.model.batch import Batch, Reject
 
 ERASED: Final = "(erased)"
 REDUCED: Final = "(reduced)"
@@ -164,6 +164,18 @@ class Occurrences(NamedTuple):
 
     own: list[Any]
     mentions: int
+
+
+def reduce_reject(original: str, key: bytes) -> str | None:
+    """Replace a reject's original by a keyed hash, which still identifies it. None: it is already reduced."""
+    if original.startswith("(reduced "):
+        return None
+    return f"(reduced {pseudonym(key, _bytes(original)).hex()})"
+
+
+def reduced_reject(reject: Reject, key: bytes) -> Reject:
+    """The reject, reduced."""
+    return replace(reject, original=reduce_reject(reject.original, key) or reject.original)
 
 
 @dataclass(frozen=True)

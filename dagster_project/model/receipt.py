@@ -73,15 +73,10 @@ class Receipt:
 class DayState:
     """What the warehouse holds for one day."""
 
-    source: str
-    account: str
     day: date
     receipt_id: int
     extraction_id: int
     observed_at: datetime
-    loaded_at: datetime
-    rows: int
-    rows_final: int | None
     checksum: str
     settled: bool
     held: str | None

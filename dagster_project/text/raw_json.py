@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -137,6 +137,13 @@ def stray_text(body: bytes) -> str | None:
         if start > 0 and is_whole(text[start:]):
             return "before"
     return None
+
+
+def join_members(slices: Mapping[str, bytes]) -> bytes:
+    """The slices as one object, each value in its own characters."""
+    return b"{%s}" % b", ".join(
+        b"%s: %s" % (json.dumps(key).encode(), value) for key, value in slices.items()
+    )
 
 
 def as_text(slice_: bytes) -> str:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 from dagster_project.text.day_runs import runs_of
+from dagster_project.text.wording import span_text
 
 SPANS_SHOWN: Final = 12
 
@@ -146,7 +147,7 @@ def accept_hint(source: str, account: str, first: date, last: date, kinds: Itera
 def spans_text(days: Sequence[date]) -> str:
     """``2024-04-01, 2024-04-03..2024-04-05``."""
     found = runs_of(days)
-    texts = [str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found]
+    texts = [span_text(run) for run in found]
     if len(texts) > SPANS_SHOWN:
         left = sum(len(run) for run in found[SPANS_SHOWN:])
         texts[SPANS_SHOWN:] = [f"and {left} more days until {found[-1][-1]}"]

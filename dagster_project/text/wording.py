@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Final
 
 REASONS_SHOWN: Final = 5
@@ -11,6 +12,12 @@ REASONS_SHOWN: Final = 5
 def pluralize(count: int, noun: str) -> str:
     """The count with its noun: ``1 request``, ``12,345 requests``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def span_text(days: Collection[date]) -> str:
+    """``2024-04-01`` or ``2024-04-01..2024-04-03``, from the first of these days to the last."""
+    first, last = min(days), max(days)
+    return f"{first}" if first == last else f"{first}..{last}"
 
 
 def list_reasons(reasons: Mapping[str, int]) -> str:

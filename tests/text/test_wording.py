@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from dagster_project.text.wording import list_reasons, pluralize, shorten
+from dagster_project.text.wording import list_reasons, pluralize, shorten, span_text
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,8 @@ def test_of_many_texts_the_first_are_told_and_how_many_there_are_more() -> None:
     assert shorten(["a", "b"], 2) == ["a", "b"]
     assert shorten(["a", "b", "c", "d"], 2) == ["a", "b", "and 2 more"]
     assert shorten(["a", "b", "c"], 1, "causes") == ["a", "and 2 causes more"]
+
+
+def test_days_are_written_as_one_or_as_a_span() -> None:
+    assert span_text([date(2024, 4, 1)]) == "2024-04-01"
+    assert span_text([date(2024, 4, 3), date(2024, 4, 1)]) == "2024-04-01..2024-04-03"

@@ -69,10 +69,6 @@ MAX_READINGS = 3
 PAUSE_BETWEEN_READINGS = 5.0
 
 
-def expect_one_page(_: Window) -> int:
-    return 1
-
-
 class CalltouchClient:
     """The client of all sites and windows of a run; safe to use from many threads.
 
@@ -87,7 +83,7 @@ class CalltouchClient:
         settings: CalltouchSettings,
         rate_limiter: RateLimiter | None,
         *,
-        expected_pages: Callable[[Window], int] = expect_one_page,
+        expected_pages: Callable[[Window], int] = lambda window: 1,
         now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
         rows_a_page: int = ROWS_PER_PAGE,
@@ -110,7 +106,7 @@ class CalltouchClient:
             QuotaSpent: the points left today do not suffice for the window.
             CredentialsRefused, AccessDenied, RequestRefused, TryLater: see ``errors``.
         """
-        with self._error_context(window), self._claim(window.account) as points:
+        with self._error_context(window.account, window), self._claim(window.account) as points:
             site = self._find_site(window.account.label)
             days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats)
@@ -133,12 +129,12 @@ class CalltouchClient:
                 yield Restart(reasons[-1])
                 self._pause(PAUSE_BETWEEN_READINGS)
 
-    def count(self, window: Window, stats: ExtractStats | None = None) -> int:
+    def count(self, window: Window, stats: ExtractStats) -> int:
         """Ask how many SMS the window has: one call, nothing is loaded."""
-        with self._error_context(window), self._claim(window.account) as points:
+        with self._error_context(window.account, window), self._claim(window.account) as points:
             site = self._find_site(window.account.label)
             days = clamp_days(window, self._today(window.account))
-            limits = CallLimits(self._settings, self._rate_limiter, points, stats or ExtractStats())
+            limits = CallLimits(self._settings, self._rate_limiter, points, stats)
             if points is not None:
                 points.reserve(1)
             try:
@@ -148,14 +144,14 @@ class CalltouchClient:
                 raise AnswerNotTrusted(f"{contradiction.reason}.") from contradiction
             return check.total
 
-    def check(self, account: Account, stats: ExtractStats | None = None) -> None:
+    def check(self, account: Account, stats: ExtractStats) -> None:
         """Check the site's credentials, at no cost: a request without its fields is refused.
 
         Raises:
             CredentialsRefused, AccessDenied, TryLater: see ``errors``.
         """
-        with self._error_context(account=account):
-            self._ask_for_nothing(self._find_site(account.label), stats or ExtractStats())
+        with self._error_context(account):
+            self._ask_for_nothing(self._find_site(account.label), stats)
 
     def _ask_for_nothing(self, site: CalltouchSite, stats: ExtractStats) -> None:
         limits = CallLimits(self._settings, self._rate_limiter, None, stats)
@@ -258,19 +254,14 @@ class CalltouchClient:
                 raise
 
     @contextmanager
-    def _error_context(
-        self, window: Window | None = None, account: Account | None = None
-    ) -> Iterator[None]:
+    def _error_context(self, account: Account, window: Window | None = None) -> Iterator[None]:
         """Add site and window to errors raised inside."""
-        account = account or (window.account if window else None)
         try:
             yield
         except WarehouseError as error:
-            if isinstance(error, CredentialsRefused) and account is not None:
+            if isinstance(error, CredentialsRefused):
                 error.hint = self._credentials_hint(account)
-            error.add_context(
-                source=SOURCE, account=account.label if account else None, window=window
-            )
+            error.add_context(source=SOURCE, account=account.label, window=window)
             raise
 
     def _credentials_hint(self, account: Account) -> str:

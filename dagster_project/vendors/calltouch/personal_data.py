@@ -12,7 +12,6 @@ Pure: no clock, no environment, no I/O.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
@@ -23,7 +22,7 @@ from uuid import UUID
 import numpy as np
 import xxhash
 
-from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.batch import Batch
 from dagster_project.model.copy_binary import NULL, encode
 from dagster_project.model.privacy import (
     ERASED,
@@ -35,6 +34,8 @@ from dagster_project.model.privacy import (
     Rules,
     Suppression,
     Values,
+    reduce_reject,
+    reduced_reject,
 )
 from dagster_project.model.window import Account, Window, day_number
 from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym, pseudonyms
@@ -77,13 +78,6 @@ def pseudonyms_of(identity: Identity, keys: PseudonymKeys) -> frozenset[bytes]:
     return frozenset(pseudonyms(keys.recipient, readings))
 
 
-def reduce_reject(original: str, key: bytes) -> str | None:
-    """Replace a reject's original by a keyed hash, which still identifies it. None: it is already reduced."""
-    if original.startswith("(reduced "):
-        return None
-    return f"(reduced {pseudonym(key, original.encode('utf-8', 'surrogatepass')).hex()})"
-
-
 def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
     """Reduce the batch's rows and rejects of days before ``before``."""
     is_old = batch.days < day_number(before)
@@ -98,14 +92,10 @@ def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batc
     for at, record in zip(places.tolist(), changed, strict=True):
         batch.records[at] = record
     batch.rejects = [
-        _reduced_reject(reject, key) if (reject.day or window.first_day) < before else reject
+        reduced_reject(reject, key) if (reject.day or window.first_day) < before else reject
         for reject in batch.rejects
     ]
     return batch
-
-
-def _reduced_reject(reject: Reject, key: bytes) -> Reject:
-    return replace(reject, original=reduce_reject(reject.original, key) or reject.original)
 
 
 def _reduced_record(record: bytes, new_key: bytes) -> bytes:

@@ -10,26 +10,27 @@ kept in ``extra`` as the vendor wrote them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_batch
+from dagster_project.model.batch import Batch
+from dagster_project.model.daily_totals import count_unknown_keys, encode_totals, reject_answer
 from dagster_project.model.response import Response
 from dagster_project.model.window import Window
-from dagster_project.text.raw_json import NotJson, as_text, is_json, kind_of, members, read_count
-from dagster_project.text.scrub import mask_personal
+from dagster_project.text.raw_json import (
+    NotJson,
+    is_json,
+    join_members,
+    kind_of,
+    members,
+    read_count,
+)
 from dagster_project.vendors.tellody.activity_table import TABLE, TOTALS
 
 SOURCE: Final = "tellody_activity"
-ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
-UNKNOWN_KEY: Final = "unknown_key:"
-MOST_KEYS_NAMED: Final = 20
-LONGEST_KEY_NAMED: Final = 60
 LARGEST_TOTAL: Final = 2**60
 """The largest total: the sum of six is still a bigint."""
 
@@ -42,11 +43,11 @@ def to_batch(answer: Response, window: Window) -> Batch:
     """
     day = requested_day(answer.request)
     if day not in window:
-        return encode_batch(TABLE, [], _key)
+        return encode_totals(TABLE, [])
     try:
         totals = read_totals(answer.body)
     except ValueUnreadable as error:
-        return _reject_answer(answer.body, day, error)
+        return reject_answer(TABLE, answer.body, day, error.what)
     except AnswerNotTrusted as error:
         error.add_context(source=SOURCE, account=window.account.label, window=day)
         raise
@@ -54,17 +55,12 @@ def to_batch(answer: Response, window: Window) -> Batch:
         "activity_on": day,
         "account": window.account.label,
         **totals.columns(),
-        "extra": _as_object(totals.unknown),
+        "extra": join_members(totals.unknown).decode() if totals.unknown else None,
     }
-    batch = encode_batch(TABLE, [row], _key)
+    batch = encode_totals(TABLE, [row])
     batch.nulls.update(key for key, total in totals.values.items() if total is None)
     batch.absent.update(TOTALS.keys() - totals.values.keys())
-    unknown = totals.unknown
-    batch.counts.update(
-        f"{UNKNOWN_KEY}{_shown_key(key)}" for key in list(unknown)[:MOST_KEYS_NAMED]
-    )
-    if len(unknown) > MOST_KEYS_NAMED:
-        batch.counts[f"{UNKNOWN_KEY}(others)"] += len(unknown) - MOST_KEYS_NAMED
+    batch.counts.update(count_unknown_keys(list(totals.unknown)))
     return batch
 
 
@@ -117,28 +113,6 @@ def _total(key: str, value: bytes) -> int | None:
             f"{key} is no whole number from 0 to 2^60 ({kind_of(value)} came)", source=SOURCE
         )
     return total
-
-
-def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
-    """A batch without a row, with the response as its reject."""
-    batch = encode_batch(TABLE, [], _key)
-    batch.received = 1
-    batch.rejects.append(Reject(why.what, as_text(body), day))
-    return batch
-
-
-def _as_object(slices: Mapping[str, bytes]) -> str | None:
-    if not slices:
-        return None
-    return "{" + ", ".join(f"{json.dumps(k)}: {v.decode()}" for k, v in slices.items()) + "}"
-
-
-def _shown_key(key: str) -> str:
-    return json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]
-
-
-def _key(_: Mapping[str, Any]) -> bytes:
-    return ONLY_ROW_OF_ITS_DAY
 
 
 def _untrusted_error(what: str) -> AnswerNotTrusted:

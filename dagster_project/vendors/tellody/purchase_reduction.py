@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date
 from struct import Struct
 from typing import Any, Final
@@ -19,11 +18,16 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from dagster_project.model.batch import Batch, Reject
+from dagster_project.model.batch import Batch
 from dagster_project.model.copy_binary import encode
-from dagster_project.model.privacy import REDUCED, Reduction, Values
+from dagster_project.model.privacy import (
+    REDUCED,
+    Reduction,
+    Values,
+    reduce_reject,
+    reduced_reject,
+)
 from dagster_project.model.window import Account, Window, day_number
-from dagster_project.text.pseudonyms import pseudonym
 from dagster_project.text.raw_json import NotJson, elements, members
 from dagster_project.vendors.tellody.instants import Instant
 from dagster_project.vendors.tellody.joda import normalize
@@ -79,7 +83,7 @@ def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batc
         batch.records[at] = record
         batch.hashes[at] = xxhash.xxh3_64_intdigest(record)
     batch.rejects = [
-        _reduced_reject(reject, key) if reject.day and reject.day < before else reject
+        reduced_reject(reject, key) if reject.day and reject.day < before else reject
         for reject in batch.rejects
     ]
     return batch
@@ -96,17 +100,6 @@ def _reduced_record(record: bytes) -> bytes:
         fields.append(field)
         at = end
     return b"".join(fields)
-
-
-def _reduced_reject(reject: Reject, key: bytes) -> Reject:
-    return replace(reject, original=reduce_reject(reject.original, key) or reject.original)
-
-
-def reduce_reject(original: str, key: bytes) -> str | None:
-    """Replace a reject's original by a keyed hash, which still identifies it. None: it is already reduced."""
-    if original.startswith("(reduced "):
-        return None
-    return f"(reduced {pseudonym(key, original.encode('utf-8', 'surrogatepass')).hex()})"
 
 
 def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:

@@ -56,8 +56,7 @@ def month_figures(
 
 def known_proof(section: TrustSettings, store: VendorStore) -> RangeProof | None:
     """The stored proof about the server's ranges."""
-    params = ",".join(section.range_params)
-    return effective_proof(store.proofs.load(SOURCE, section.base_url, params))
+    return effective_proof(store.proofs.load(SOURCE, section.base_url, section.params))
 
 
 def night_days(
@@ -91,7 +90,7 @@ def is_rolling_week(receipt: Receipt) -> bool:
 
 def inspect_ranges(section: TrustSettings, store: VendorStore) -> Iterator[Finding]:
     """Whether the server is known to honour ranges of days."""
-    params = ",".join(section.range_params)
+    params = section.params
     proof = known_proof(section, store)
     if proof is None:
         text = f"whether ranges ({params}) are honoured is not known yet: the first run finds out."

@@ -9,13 +9,19 @@ unknown form. Undocumented keys are kept in the vendor's own characters.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.text.raw_json import NotJson, is_json, kind_of, members, read_count
+from dagster_project.text.raw_json import (
+    NotJson,
+    is_json,
+    join_members,
+    kind_of,
+    members,
+    read_count,
+)
 
 COUNTERS: Final = {"total": "total", "sended": "sent", "pending": "pending", "fails": "failed"}
 ACTIONS: Final = {
@@ -134,19 +140,13 @@ def _undocumented_json(more: Slices, more_actions: Slices) -> str | None:
     """Undocumented keys as one JSON object, each value in its own characters."""
     kept = dict(more)
     if more_actions:
-        kept["actions"] = _join_object(more_actions)
+        kept["actions"] = join_members(more_actions)
     if not kept:
         return None
-    text = _join_object(kept)
+    text = join_members(kept)
     if not is_json(text):
         raise _untrusted_error("an undocumented key holds what is no JSON")
     return text.decode()
-
-
-def _join_object(slices: Slices) -> bytes:
-    return b"{%s}" % b", ".join(
-        b"%s: %s" % (json.dumps(key).encode(), value) for key, value in slices.items()
-    )
 
 
 def _untrusted_error(what: str) -> AnswerNotTrusted:

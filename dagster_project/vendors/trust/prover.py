@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from dagster_project.errors import AccessDenied, AnswerNotTrusted, RequestRefused, TryLater
 from dagster_project.model.range_proof import RangeProof
@@ -24,6 +25,7 @@ from dagster_project.vendors.trust.api import SOURCE, Api
 from dagster_project.vendors.trust.range_proof import (
     LONG_AGO,
     Observation,
+    State,
     decide,
     effective_proof,
     is_due,
@@ -125,17 +127,7 @@ class Prover:
             self._observe(company, seen, stats)
         except (AccessDenied, RequestRefused, AnswerNotTrusted) as error:
             seen.failure = f"{type(error).__name__}: {error.what}"
-        state, reason = decide(seen)
-        return RangeProof(
-            source=SOURCE,
-            server=self._settings.base_url,
-            params=",".join(self._settings.range_params),
-            state=state,
-            account=str(company),
-            asked_at=asked_at,
-            reason=reason,
-            evidence=seen.evidence(),
-        )
+        return self._proof_of(company, asked_at, *decide(seen), seen.evidence())
 
     def _observe(self, company: int, seen: Observation, stats: ExtractStats) -> None:
         seen.rolling = self._api.fetch_figures(company, None, stats)
@@ -163,7 +155,8 @@ class Prover:
                 asked.append(self.prove_range(company, stats))
             except TryLater as error:
                 self.outage = error
-                asked.append(self._outage_proof(company, error))
+                reason = f"TryLater: {error.what}"
+                asked.append(self._proof_of(company, self._now(), "unproven", reason, {}))
             if asked[-1].is_conclusive:
                 self.outage = None
                 self._confirmed.add(company)
@@ -177,18 +170,20 @@ class Prover:
             self._store.save(proof)
         return [each for each in known if each.state != proof.state] + [proof]
 
-    def _outage_proof(self, company: int, error: TryLater) -> RangeProof:
+    def _proof_of(
+        self, company: int, asked_at: datetime, state: State, reason: str, evidence: dict[str, Any]
+    ) -> RangeProof:
         return RangeProof(
             source=SOURCE,
             server=self._settings.base_url,
-            params=",".join(self._settings.range_params),
-            state="unproven",
+            params=self._settings.params,
+            state=state,
             account=str(company),
-            asked_at=self._now(),
-            reason=f"TryLater: {error.what}",
-            evidence={},
+            asked_at=asked_at,
+            reason=reason,
+            evidence=evidence,
         )
 
     def _load(self) -> list[RangeProof]:
-        params = ",".join(self._settings.range_params)
-        return list(self._store.load(SOURCE, self._settings.base_url, params))
+        stored = self._store.load(SOURCE, self._settings.base_url, self._settings.params)
+        return list(stored)

@@ -12,32 +12,26 @@ actions without anything sent.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xxhash
 
 from dagster_project.errors import AnswerNotTrusted, ValueUnreadable
-from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.copy_binary import encode_batch, encode_record
+from dagster_project.model.batch import Batch
+from dagster_project.model.copy_binary import encode_record
+from dagster_project.model.daily_totals import count_unknown_keys, encode_totals, reject_answer
 from dagster_project.model.response import Response
 from dagster_project.model.window import Window
-from dagster_project.text.raw_json import as_text
-from dagster_project.text.scrub import mask_personal
 from dagster_project.vendors.trust.figures import (
     Figures,
     read_figures,
 )
 from dagster_project.vendors.trust.table import ROLLING_WEEK, TABLE
-
-ONLY_ROW_OF_ITS_DAY: Final = bytes(16)
-MOST_KEYS_NAMED: Final = 20
-LONGEST_KEY_NAMED: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +78,8 @@ def to_batch(answer: Response, window: Window) -> Batch:
     try:
         rows = [_row(answer, window, coverage)] if coverage.stats_on in window else []
     except ValueUnreadable as why:
-        return _reject_answer(answer.body, coverage.stats_on, why)
-    batch = encode_batch(TABLE, [row for row, _ in rows], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
+        return reject_answer(TABLE, answer.body, coverage.stats_on, why.what)
+    batch = encode_totals(TABLE, [row for row, _ in rows])
     batch.hashes = np.array([_hash_without_asked_at(row) for row, _ in rows], dtype=np.uint64)
     for _, figures in rows:
         batch.counts.update(_count_oddities(figures))
@@ -93,14 +87,6 @@ def to_batch(answer: Response, window: Window) -> Batch:
         batch.absent.update(figures.absent)
         if not coverage.is_daily:
             batch.counts[ROLLING_WEEK] += 1
-    return batch
-
-
-def _reject_answer(body: bytes, day: date, why: ValueUnreadable) -> Batch:
-    """A batch without a row, with the response as its reject."""
-    batch = encode_batch(TABLE, [], key_of=lambda _: ONLY_ROW_OF_ITS_DAY)
-    batch.received = 1
-    batch.rejects.append(Reject(why.what, as_text(body), day))
     return batch
 
 
@@ -129,10 +115,7 @@ def _hash_without_asked_at(row: Mapping[str, Any]) -> int:
 
 def _count_oddities(figures: Figures) -> Counter[str]:
     counts = Counter(f"arithmetic: {complaint}" for complaint in _contradictions(figures))
-    for key in figures.unknown_keys[:MOST_KEYS_NAMED]:
-        counts[f"unknown_key:{json.dumps(mask_personal(key))[1:-1][:LONGEST_KEY_NAMED]}"] += 1
-    if len(figures.unknown_keys) > MOST_KEYS_NAMED:
-        counts["unknown_key:(others)"] += len(figures.unknown_keys) - MOST_KEYS_NAMED
+    counts += count_unknown_keys(figures.unknown_keys)
     if figures.campaigns is None:
         counts["absent_key:campaign"] += 1
     return counts

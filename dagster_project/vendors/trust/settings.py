@@ -65,6 +65,11 @@ class TrustSettings(VendorSettings):
         description="where tokens are granted",
     )
 
+    @property
+    def params(self) -> str:
+        """The range's parameters as they are shown and stored."""
+        return ",".join(self.range_params)
+
     @classmethod
     def missing(cls, given: RawSettings) -> tuple[str, ...]:
         companies = [part for part in given.get(COMPANIES, "").split(",") if part.strip()]

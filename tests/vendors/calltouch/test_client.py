@@ -183,7 +183,7 @@ def test_a_success_of_an_unknown_form_says_what_is_unknown_at_the_price_of_one_c
             read(client, stats=stats)
         if number == 1:
             with pytest.raises(AnswerNotTrusted):
-                client.count(WINDOW)
+                client.count(WINDOW, ExtractStats())
     assert said in str(failure.value)
     assert vendor.pages_asked == ([1, 1] if number == 1 else [1, 2])
     assert (stats.requests, stats.points) == (number, 2 * number)
@@ -266,7 +266,7 @@ def test_pages_that_are_expected_are_asked_for_together_with_page_1() -> None:
         vendor,
         client,
     ):
-        client.count(WINDOW)
+        client.count(WINDOW, ExtractStats())
         seen.append(1)
         stats = ExtractStats()
         answers = read(client, expecting(40), stats)
@@ -281,7 +281,7 @@ def test_a_page_that_was_expected_and_is_none_costs_nothing_but_its_call() -> No
         return reply(MISSING, status=400) if asked.json.get("pageOfResult", 1) > 2 else None
 
     with calltouch(Played([sms(n) for n in range(15)], refusal=refuse_what_is_none)) as (_, client):
-        client.count(WINDOW)
+        client.count(WINDOW, ExtractStats())
         answers = read(client, expecting(1000))
     assert [answer.sequence for answer in answers] == [1, 2]
 
@@ -292,7 +292,7 @@ def test_few_pages_are_asked_for_ahead_however_many_are_expected() -> None:
 
     seen: list[int] = []
     with calltouch(Played([sms(1)], refusal=refuse_page_1)) as (vendor, client):
-        client.count(WINDOW)
+        client.count(WINDOW, ExtractStats())
         seen.append(1)
         with pytest.raises(AccessDenied):
             read(client, expecting(10**6))
@@ -308,7 +308,7 @@ def test_page_1_is_asked_for_alone_until_the_vendor_answered_and_where_points_ar
             read(client, expecting(1000))
         assert vendor.pages_asked == [1]
     with calltouch(100, daily_points=1000) as (vendor, client):
-        client.count(WINDOW)
+        client.count(WINDOW, ExtractStats())
         reading = client.extract(expecting(100), ExtractStats())
         next(reading)
         assert vendor.pages_asked == [1, 1]

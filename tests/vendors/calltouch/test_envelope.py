@@ -143,7 +143,7 @@ def test_a_check_fails_where_the_vendor_does_not_let_us_in(
     play: Play, error: type[WarehouseError]
 ) -> None:
     with calltouch(Played([], refusal=lambda asked: play)) as (_, client), pytest.raises(error):
-        client.check(SITE)
+        client.check(SITE, ExtractStats())
 
 
 def test_a_vendors_text_is_shown_without_names_and_numbers_and_shortened() -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from dagster_project.model.daily_totals import ONLY_ROW_OF_ITS_DAY
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.window import Window
@@ -120,9 +121,7 @@ def test_the_table_computes_the_key_that_rows_carry(loader: Loader) -> None:
     assert {n: key.bytes for n, key in rows} == {
         n: purchase_rows.key_of({"payment_id": n}) for n in numbers
     }
-    assert loader.rows(f"SELECT {activity_rows.TABLE.key_sql}")[0][0].bytes == (
-        activity_rows.ONLY_ROW_OF_ITS_DAY
-    )
+    assert loader.rows(f"SELECT {activity_rows.TABLE.key_sql}")[0][0].bytes == ONLY_ROW_OF_ITS_DAY
 
 
 @pytest.mark.both_servers
