@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from dagster_project.text.remedies import accept_hint, accept_options
 from dagster_project.text.scrub import hide_secrets, scrub_text
+from dagster_project.text.wording import span_text
 
 
 class WarehouseError(Exception):
@@ -159,7 +160,7 @@ class HeldBack(AnswerNotTrusted):
             f"the new answer is held, the old rows stand: {why}.",
             source=source,
             account=account,
-            window=first if first == last else f"{first}..{last}",
+            window=span_text(days),
             hint=(
                 "an answer that can be taken ends the hold by itself;"
                 f" {accept_hint(source, account, first, last, kinds)}"

@@ -50,7 +50,7 @@ def plan(
     found: list[Forecast] = []
     for feed in chosen_feeds(settings, sources, accounts):
         check_days(feed, settings, first, last)
-        chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
+        chosen = feed.chosen_accounts(settings, accounts)
         found += forecasts(feed, settings, warehouse, chosen, first, last, probe=probe)
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in found], indent=2))

@@ -23,7 +23,7 @@ def spread(*, sources: Sequence[str], first: date, last: date, accounts: Sequenc
     warehouse = services.ready_warehouse(make_storage)
     for feed in chosen_feeds(settings, sources, accounts):
         check_days(feed, settings, first, last)
-        chosen = [a for a in feed.accounts(settings) if not accounts or a.label in accounts]
+        chosen = feed.chosen_accounts(settings, accounts)
         with warehouse.connect(what="wanted", autocommit=True) as connection:
             for account in chosen:
                 owed_days.request_backfill(connection, account, first, last)
@@ -41,9 +41,8 @@ def withdraw(*, sources: Sequence[str], first: date, last: date, accounts: Seque
         what="wanted", autocommit=True
     ) as connection:
         for feed in chosen_feeds(settings, sources, accounts):
-            for account in feed.accounts(settings):
-                if not accounts or account.label in accounts:
-                    taken_back += owed_days.withdraw(connection, account, first, last)
+            for account in feed.chosen_accounts(settings, accounts):
+                taken_back += owed_days.withdraw(connection, account, first, last)
     click.echo(
         f"taken back: {taken_back}" if taken_back else "nothing was asked for within these days"
     )

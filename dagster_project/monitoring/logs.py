@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -115,9 +115,3 @@ def log_problem(run: str, source: str, problem: WarehouseError) -> None:
         "recovery": problem.recovery,
     }
     log.error(problem.what, extra={FIELDS: fields})
-
-
-def window_of(days: Sequence[Any]) -> str:
-    """``2024-04-01`` or ``2024-04-01..2024-04-03``."""
-    first, last = min(days), max(days)
-    return f"{first}" if first == last else f"{first}..{last}"

@@ -257,4 +257,4 @@ def _config_of(feed: Feed, run: dg.DagsterRun) -> Mapping[str, Any]:
 
 def _accounts_of(feed: Feed, settings: Settings, run: dg.DagsterRun) -> list[str]:
     narrowed = _config_of(feed, run).get("accounts", [])
-    return [a.label for a in feed.accounts(settings) if not narrowed or a.label in narrowed]
+    return [account.label for account in feed.chosen_accounts(settings, narrowed)]

@@ -28,7 +28,7 @@ from dagster_project.pipeline.outcomes import Cost, WindowDone
 from dagster_project.text.markdown import markdown_table
 from dagster_project.text.remedies import Verb, join_commands, load_command, show_rejects
 from dagster_project.text.sanitize import NUL_REPLACED, SURROGATE_REPLACED
-from dagster_project.text.wording import list_reasons, pluralize
+from dagster_project.text.wording import list_reasons, pluralize, span_text
 
 _WORDS: Final = {
     NUL_REPLACED: "texts whose NUL characters are stored as ␀",
@@ -210,8 +210,7 @@ def progress(
         listener(chunk)
     receipts = chunk.receipts
     if receipts:
-        days = sorted({receipt.day for receipt in receipts})
-        span = f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"
+        span = span_text([receipt.day for receipt in receipts])
         total_rows = _totals(receipts)
         accounts = ", ".join(sorted({receipt.account for receipt in receipts}))
         line = (
@@ -227,7 +226,7 @@ def progress(
             context.run.run_id,
             feed.source,
             account,
-            logs.window_of([receipt.day for receipt in of_account]),
+            span_text([receipt.day for receipt in of_account]),
             **{label.replace(" ", "_"): count for label, count in _totals(of_account).items()},
         )
     for problem in [*chunk.problems, *chunk.doubts]:

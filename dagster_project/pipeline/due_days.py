@@ -36,10 +36,6 @@ class Due:
     account: Account
     days: dict[date, str] = field(default_factory=dict)
 
-    @property
-    def newest(self) -> date | None:
-        return next(iter(self.days), None)
-
 
 @dataclass
 class _LoadedDays:
@@ -133,7 +129,7 @@ def _read_owed(connection: Connection, feed: Feed, accounts: Sequence[Account]) 
     return {
         account.label: _Owed(
             failed.get(account.label, []),
-            [(one.first_day, one.last_day) for one in asked.get(account.label, [])],
+            asked.get(account.label, []),
             since.get(account),
         )
         for account in accounts

@@ -23,6 +23,7 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.text.remedies import load_command, spread_command
+from dagster_project.text.wording import span_text
 from dagster_project.warehouse.pg_errors import safe_errors
 
 
@@ -170,7 +171,7 @@ def too_little_read_error(
         f"what could be read of the first load is loaded, but {why}.",
         source=source,
         account=account,
-        window=first if first == last else f"{first}..{last}",
+        window=span_text(days),
         hint=(
             "look at ops.rejected_record and at the stored responses; once the vendor has mended it,"
             " run again; once the code reads it:"

@@ -168,8 +168,7 @@ Step = Callable[[Account, Collection[date]], Iterator[WindowResult]]
 
 def _run_days(run: FeedRun, scope: RunScope, step: Step) -> Iterator[WindowDone]:
     """Take each account's days through the step; yields what each window ended with, as it comes."""
-    configured = run.feed.accounts(run.settings)
-    accounts = [a for a in configured if not scope.accounts or a.label in scope.accounts]
+    accounts = run.feed.chosen_accounts(run.settings, scope.accounts)
     to_ask: dict[str, set[date]] = {}
     already: list[Receipt] = []
     for account in accounts:

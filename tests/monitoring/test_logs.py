@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import subprocess
-from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -67,11 +66,6 @@ def test_a_format_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WAREHOUSE_LOG_FORMAT", "xml")
     with pytest.raises(SettingsError, match="WAREHOUSE_LOG_FORMAT"):
         logs.configure_logs()
-
-
-def test_windows_are_written_as_days_or_spans() -> None:
-    assert logs.window_of([date(2024, 4, 1)]) == "2024-04-01"
-    assert logs.window_of([date(2024, 4, 3), date(2024, 4, 1)]) == "2024-04-01..2024-04-03"
 
 
 def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(

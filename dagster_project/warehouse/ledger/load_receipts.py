@@ -38,15 +38,10 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
     return {day: int(count) for day, count in rows}
 
 
-def read_points(connection: Connection, account: Account, day: date) -> tuple[int, int]:
-    """Read the points spent that day, and the points reserved by windows under way."""
-    return read_points_of_accounts(connection, {account: day})[account]
-
-
 def read_points_of_accounts(
     connection: Connection, days: Mapping[Account, date]
 ) -> dict[Account, tuple[int, int]]:
-    """The same for several accounts, each on its own day."""
+    """Read each account's points spent on its day, and the points reserved by windows under way."""
     rows = connection.execute(
         "SELECT coalesce(l.points, 0), ops.points_held(asked.source, asked.account, asked.day, NULL)"
         " FROM unnest(%s::text[], %s::text[], %s::date[])"
@@ -66,8 +61,7 @@ def day_states(
     states = fetch_as(
         connection,
         DayState,
-        "SELECT source, account, day, receipt_id, extraction_id, observed_at, loaded_at, rows,"
-        " rows_final, checksum, settled, held FROM ops.day_state"
+        "SELECT day, receipt_id, extraction_id, observed_at, checksum, settled, held FROM ops.day_state"
         " WHERE source = %s AND account = %s AND day = ANY(%s)",
         (source, account, list(days)),
     )

@@ -9,29 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from dagster_project import clock
 from dagster_project.model.window import ONE_DAY, Account, each_day
 from dagster_project.warehouse.connection import Connection
-from dagster_project.warehouse.queries import fetch_as, fetch_value
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillRequest:
-    """A range of days that a person asked the nightly runs to load."""
-
-    wanted_id: int
-    source: str
-    account: str
-    first_day: date
-    last_day: date
-    asked_at: datetime
-
-    @property
-    def days(self) -> list[date]:
-        return list(each_day(self.first_day, self.last_day))
+from dagster_project.warehouse.queries import fetch_value
 
 
 def request_backfill(connection: Connection, account: Account, first: date, last: date) -> int:
@@ -68,19 +51,15 @@ def withdraw(connection: Connection, account: Account, first: date, last: date) 
 
 def requested_backfills(
     connection: Connection, source: str, accounts: Sequence[str]
-) -> Mapping[str, list[BackfillRequest]]:
-    """By account, the backfill requests that were not withdrawn, oldest first."""
-    found: dict[str, list[BackfillRequest]] = defaultdict(list)
-    for request in fetch_as(
-        connection,
-        BackfillRequest,
-        "SELECT wanted_id, source, account, first_day, last_day, asked_at"
-        " FROM ops.wanted_range WHERE source = %s AND account = ANY(%s) AND withdrawn_at IS NULL"
-        " ORDER BY wanted_id",
-        (source, list(accounts)),
-    ):
-        found[request.account].append(request)
-    return found
+) -> Mapping[str, list[tuple[date, date]]]:
+    """By account, the ranges of days that a person asked for and did not withdraw, oldest request first."""
+    return _ranges_by_account(
+        connection.execute(
+            "SELECT account, first_day, last_day FROM ops.wanted_range WHERE source = %s"
+            " AND account = ANY(%s) AND withdrawn_at IS NULL ORDER BY wanted_id",
+            (source, list(accounts)),
+        )
+    )
 
 
 def count_requested_left(
@@ -118,13 +97,21 @@ def failed_ranges(
     connection: Connection, source: str, accounts: Sequence[str]
 ) -> Mapping[str, list[tuple[date, date]]]:
     """By account, the windows whose extraction failed, other than for lack of points."""
+    return _ranges_by_account(
+        connection.execute(
+            "SELECT DISTINCT account, first_day, last_day FROM ops.extraction WHERE source = %s"
+            " AND account = ANY(%s) AND outcome = 'failed'"
+            " AND failure_kind IS DISTINCT FROM 'QuotaSpent'",
+            (source, list(accounts)),
+        )
+    )
+
+
+def _ranges_by_account(
+    rows: Iterable[tuple[str, date, date]],
+) -> Mapping[str, list[tuple[date, date]]]:
     found: dict[str, list[tuple[date, date]]] = defaultdict(list)
-    for account, first, last in connection.execute(
-        "SELECT DISTINCT account, first_day, last_day FROM ops.extraction WHERE source = %s"
-        " AND account = ANY(%s) AND outcome = 'failed'"
-        " AND failure_kind IS DISTINCT FROM 'QuotaSpent'",
-        (source, list(accounts)),
-    ):
+    for account, first, last in rows:
         found[account].append((first, last))
     return found
 

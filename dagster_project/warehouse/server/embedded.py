@@ -52,11 +52,6 @@ class EmbeddedServer:
     passwords: Mapping[str, SecretStr]
     host: str = LOOPBACK
 
-    @property
-    def password_file(self) -> Path:
-        """In libpq's format: ``PGPASSFILE`` for psql."""
-        return self.home / "secrets" / "pgpass"
-
 
 def ensure_running(home: Path) -> EmbeddedServer:
     """Return the server of ``home``; create and start it if necessary.

@@ -107,7 +107,7 @@ def test_a_bi_login_comes_in_with_the_password_file(home: Path) -> None:
     migrate(warehouse)
 
     with psycopg.connect(
-        warehouse.public_url("warehouse_bi"), passfile=str(server.password_file)
+        warehouse.public_url("warehouse_bi"), passfile=str(home / "secrets" / "pgpass")
     ) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("warehouse_bi",)
 
