@@ -13,7 +13,8 @@ from dagster_project.cli.fast_imports import gc_paused
 
 
 def _configure_logs() -> None:
-    from dagster_project.monitoring.logs import configure_logs
+    with gc_paused():
+        from dagster_project.monitoring.logs import configure_logs
 
     configure_logs()
 

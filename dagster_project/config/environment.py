@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from dagster_project.config.known_names import find_unknown, is_setting, secret_names, vendor_names
+from dagster_project.config.known_names import is_setting, secret_names, vendor_names
 from dagster_project.config.project import HOME, place_home, settings_file
 from dagster_project.config.raw_settings import RawSettings
 from dagster_project.errors import SettingsError
@@ -51,7 +51,6 @@ def read_environment(
     if is_own:
         home = found.get(HOME, "")
         found[HOME] = str(place_home(home, dotenv if HOME in places else None, is_setting))
-    found.unknown = find_unknown(found, places)
     remember_settings(found, vendors=vendor_names(), secret=secret_names(found))
     return found
 

@@ -9,13 +9,12 @@ class RawSettings(dict[str, str]):
     """The settings' texts by name.
 
     ``places`` has where a setting was found, such as ``.env, line 7``; a setting of the environment has no
-    place. ``unknown`` describes names that look like settings and are not.
+    place.
     """
 
     def __init__(self, texts: Mapping[str, str], places: Mapping[str, str] | None = None) -> None:
         super().__init__(texts)
         self.places = dict(places or {})
-        self.unknown: list[str] = []
 
     def describe(self, name: str) -> str:
         """The setting's name, with its place: ``RAW_RETENTION_DAYS (.env, line 7)``."""

@@ -13,14 +13,8 @@ from typing import Any, ClassVar, Final, Self
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.values import IS_URL, InvalidSetting, Url, WholeNumber, Zone
@@ -42,22 +36,12 @@ class Variable:
     per_account: bool
 
 
-class Section(BaseSettings):
+class Section(BaseModel):
     """Base of the sections, made by ``read`` from texts, or in Python from typed values."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="forbid")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing but what ``read`` passes."""
-        return (init_settings,)
+    model_config = ConfigDict(
+        frozen=True, populate_by_name=True, extra="forbid", validate_default=True
+    )
 
     @classmethod
     def read(cls, given: RawSettings, *, account: str | None = None) -> Self:
@@ -71,7 +55,9 @@ class Section(BaseSettings):
             own = {name: f"{name}_{account}" for name in names}
             names |= {name: one for name, one in own.items() if given.get(one)}
         try:
-            section = cls(**_texts_by_alias(cls, given, names))
+            section = cls(
+                **{alias: given[name] for alias, name in names.items() if given.get(name)}
+            )
         except ValidationError as error:
             raise _settings_error(error, given, names) from None
         for field in cls.model_fields.values():
@@ -114,15 +100,6 @@ class VendorSettings(Section):
         """The required settings that are not set; empty: none is missing."""
         required = [f for f in cls.model_fields.values() if f.is_required() and f.validation_alias]
         return tuple(name for name in map(_alias, required) if not given.get(name))
-
-
-def _texts_by_alias(
-    cls: type[Section], given: RawSettings, names: dict[str, str]
-) -> dict[str, Any]:
-    """The texts that are set, by the names that the class has for them."""
-    source = EnvSettingsSource(cls, case_sensitive=True, env_ignore_empty=True)
-    source.env_vars = {alias: given[name] for alias, name in names.items() if given.get(name)}
-    return source()
 
 
 def _settings_error(

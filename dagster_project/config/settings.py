@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 from pydantic import Field
 
 from dagster_project.config.environment import read_environment
+from dagster_project.config.known_names import find_unknown
 from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import VendorSettings
 from dagster_project.config.sections import (
@@ -55,7 +56,7 @@ class Settings(WarehouseSettings):
                 one.vendor: one.read(given) for one in vendor_sections() if not missing[one.vendor]
             },
             "missing": {vendor: names for vendor, names in missing.items() if names},
-            "unknown": tuple(given.unknown),
+            "unknown": tuple(find_unknown(given, given.places)),
         }
         return settings.model_copy(update=found)
 

@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
 
 LARGEST_ID: Final = 2**63 - 1
 """The largest ``bigint``."""
@@ -156,7 +155,7 @@ YesNo = Annotated[bool, _parsed_by(_parse_yes_no)]
 Zone = Annotated[ZoneInfo, _parsed_by(_parse_zone)]
 Url = Annotated[str, _parsed_by(_parse_url), IS_URL]
 SecretUrl = Annotated[SecretStr | None, _parsed_by(_parse_secret_url), IS_URL]
-Ids = Annotated[tuple[int, ...], NoDecode, _parsed_by(_parse_ids)]
-TextList = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_list)]
-Hosts = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_hosts)]
-Owners = Annotated[tuple[str, ...], NoDecode, _parsed_by(_parse_owners)]
+Ids = Annotated[tuple[int, ...], _parsed_by(_parse_ids)]
+TextList = Annotated[tuple[str, ...], _parsed_by(_parse_list)]
+Hosts = Annotated[tuple[str, ...], _parsed_by(_parse_hosts)]
+Owners = Annotated[tuple[str, ...], _parsed_by(_parse_owners)]

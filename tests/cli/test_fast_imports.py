@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,24 @@ from pathlib import Path
 import pytest
 
 from dagster_project.cli.fast_imports import gc_paused
+
+WATCHED = ("pydantic", "dagster_project.feeds", "psycopg", "dagster_project.cli.status")
+WATCH = """
+import gc, json, sys
+
+collecting = {}
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        collecting[name] = gc.isenabled()
+
+sys.meta_path.insert(0, Finder())
+from dagster_project.cli.main import main
+try:
+    main(["status", "--source", "trust"])
+finally:
+    print(json.dumps(collecting))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +77,15 @@ def test_a_collector_that_was_off_stays_off(module: str) -> None:
         assert gc.get_freeze_count() == 0
     finally:
         gc.enable()
+
+
+def test_a_verb_imports_settings_feeds_and_its_body_with_the_collector_off(tmp_path: Path) -> None:
+    environment = {"PATH": "", "WAREHOUSE_HOME": str(tmp_path / "none"), "WAREHOUSE_ENV_FILE": ""}
+
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH], capture_output=True, text=True, env=environment
+    )
+
+    assert done.returncode == 2, done.stderr  # there is no warehouse
+    collecting = json.loads(done.stdout)
+    assert {name: collecting[name] for name in WATCHED} == dict.fromkeys(WATCHED, False)

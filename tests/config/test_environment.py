@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_project.config import known_names
 from dagster_project.config.environment import read_environment
 from dagster_project.config.settings import load_settings
 from dagster_project.errors import SettingsError
@@ -78,6 +79,16 @@ def test_a_misspelled_name_is_told_with_its_line_and_the_name_that_was_meant(
     with pytest.raises(SettingsError, match="did you mean CALLTOUCH_ACCESS_TOKEN_101") as refusal:
         SMS.section(settings)
     assert "secret" not in str(refusal.value)
+
+
+def test_who_reads_texts_alone_looks_for_no_misspelled_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Logs are configured from one of them, and each name would be held against all others."""
+    monkeypatch.delattr(known_names, "get_close_matches")
+    assert read_environment({"CALTOUCH_TIMEZONE": "Europe/Moscow"}, dotenv=None)
+    with pytest.raises(NameError):
+        load_settings({"CALTOUCH_TIMEZONE": "Europe/Moscow"}, dotenv=None)
 
 
 def test_names_of_ours_without_a_likeness_are_told_too_and_those_of_others_are_not() -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import NoDecode
 
 from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import VendorSettings
@@ -44,7 +43,7 @@ class TrustSettings(VendorSettings):
         validation_alias="TRUST_TIMEZONE",
         description="the companies' calendar",
     )
-    range_params: Annotated[tuple[str, str], NoDecode, BeforeValidator(_parse_two_names)] = Field(
+    range_params: Annotated[tuple[str, str], BeforeValidator(_parse_two_names)] = Field(
         default=("start_date", "end_date"),
         validation_alias=RANGE_PARAMS,
         description="names of the date range's parameters, which the vendor does not document",
