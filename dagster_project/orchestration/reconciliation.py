@@ -125,7 +125,7 @@ def evaluation(
 
     None before the first month of which a day is loaded has ended: Dagster shows the check as not evaluated.
     """
-    months = months_of(connection, feed, settings)
+    months = months_of(connection, feed, feed.accounts(settings))
     if not months:
         return None
     told = result(months)
@@ -194,7 +194,7 @@ def _schedule(feed: Feed, minute: int, settings: Settings) -> dg.ScheduleDefinit
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         present = services.settings()
         with services.warehouse().connect(what="reconcile", autocommit=True) as connection:
-            months = months_of(connection, feed, present)
+            months = months_of(connection, feed, feed.accounts(present))
         due = [month.describe() for month in months if month.state == "due"]
         waiting = [month.describe() for month in months if month.state == "waits"]
         if not due or not present.reconcile_months:

@@ -112,29 +112,35 @@ def severity_of(feed: Feed, compared: Comparison) -> Severity | None:
     return "warning" if bad <= feed.whole_month.doubtful else "error"
 
 
-def months_of(connection: Connection, feed: Feed, settings: Settings) -> list[Month]:
-    """All finished months with a loaded day, newest first; no vendor is asked."""
-    return [
-        month
-        for account in feed.accounts(settings)
-        for month in months_of_account(connection, feed, account)
-    ]
+def months_of(connection: Connection, feed: Feed, accounts: Sequence[Account]) -> list[Month]:
+    """Every finished month with a loaded day, account by account, newest first; no vendor is asked.
 
-
-def months_of_account(connection: Connection, feed: Feed, account: Account) -> Iterator[Month]:
-    """The same for one account; none if the vendor cannot answer for a whole month."""
+    None if the vendor cannot answer for a whole month. As many queries for a thousand accounts as for one.
+    """
     if feed.whole_month is None:
-        return
-    this_month = clock.today(account.time_zone).replace(day=1)
-    rows = connection.execute(
-        "SELECT DISTINCT date_trunc('month', day)::date FROM ops.day_state"
-        " WHERE source = %s AND account = %s AND day < %s ORDER BY 1 DESC",
-        (account.source, account.label, this_month),
-    ).fetchall()
-    known = reconciliations.latest_comparisons(connection, account.source, [account.label])
-    for (first,) in rows:
-        window = _whole_month(account, first)
-        yield _read_month(connection, feed, window, known.get((account.label, first)))
+        return []
+    labels = {account.label: account for account in accounts}
+    ended = {one.label: clock.today(one.time_zone).replace(day=1) for one in accounts}
+    loaded = load_receipts.loaded_months(connection, feed.source, ended)
+    known = reconciliations.latest_comparisons(connection, feed.source, list(labels))
+    current = {
+        (month.account, month.first_day): compared
+        for month in loaded
+        if (compared := known.get((month.account, month.first_day))) is not None
+        and compared.newest_receipt_id == month.newest_receipt_id
+    }
+    not_current = [key for m in loaded if (key := (m.account, m.first_day)) not in current]
+    not_single = _days_not_single(connection, feed, not_current)
+    by_account: dict[str, list[Month]] = {label: [] for label in labels}
+    for month in loaded:
+        key = month.account, month.first_day
+        window = _whole_month(labels[month.account], month.first_day)
+        by_account[month.account].append(
+            _compared_month(feed, window, current[key])
+            if key in current
+            else _open_month(feed, window, month, not_single.get(key, []), known.get(key))
+        )
+    return [month for months in by_account.values() for month in months]
 
 
 def differing_months(
@@ -165,22 +171,30 @@ def _whole_month(account: Account, first: date) -> Window:
     return Window(first, (first + 31 * ONE_DAY).replace(day=1) - ONE_DAY, account)
 
 
-def _read_month(
-    connection: Connection, feed: Feed, window: Window, known: Comparison | None
+def _compared_month(feed: Feed, window: Window, compared: Comparison) -> Month:
+    """A month of which no day was loaded since it was compared."""
+    state: State = "differs" if severity_of(feed, compared) else "agrees"
+    return Month(
+        feed, window, state, compared=compared, newest_receipt_id=compared.newest_receipt_id
+    )
+
+
+def _open_month(
+    feed: Feed,
+    window: Window,
+    loaded: load_receipts.LoadedMonth,
+    not_single: Sequence[date],
+    known: Comparison | None,
 ) -> Month:
-    account = window.account
-    states = load_receipts.day_states(connection, account.source, account.label, window.days)
-    newest = max(state.receipt_id for state in states.values())
-    if known is not None and known.newest_receipt_id == newest:
-        state: State = "differs" if severity_of(feed, known) else "agrees"
-        return Month(feed, window, state, compared=known, newest_receipt_id=newest)
+    """A month that is to be compared, or waits for some of its days."""
+    missing = () if loaded.is_whole else sorted({*window.days} - {*loaded.days})
     reasons = [
         f"{len(days)} {'day' if len(days) == 1 else 'days'} {what} ({spans_text(days)})"
         for what, days in (
-            ("not loaded", [day for day in window.days if day not in states]),
-            ("not settled", [day for day, state in states.items() if not state.settled]),
-            ("held back", [day for day, state in states.items() if state.held is not None]),
-            ("not told singly by the vendor", _days_not_single(connection, feed, window)),
+            ("not loaded", missing),
+            ("not settled", loaded.unsettled),
+            ("held back", loaded.held),
+            ("not told singly by the vendor", not_single),
         )
         if days
     ]
@@ -190,15 +204,21 @@ def _read_month(
         "waits" if reasons else "due",
         "; ".join(reasons),
         compared=known,
-        newest_receipt_id=newest,
+        newest_receipt_id=loaded.newest_receipt_id,
     )
 
 
-def _days_not_single(connection: Connection, feed: Feed, window: Window) -> list[date]:
-    """The days whose row covers more than the day, such as a rolling week."""
-    account = window.account
-    receipts = load_receipts.read_receipts(connection, account.source, account.label, window.days)
-    return sorted(receipt.day for receipt in receipts if feed.settles_at_once(receipt))
+def _days_not_single(
+    connection: Connection, feed: Feed, months: Sequence[tuple[str, date]]
+) -> dict[tuple[str, date], list[date]]:
+    """By account and month, the days whose row covers more than the day, such as a rolling week."""
+    found: dict[tuple[str, date], list[date]] = defaultdict(list)
+    if feed.day_rule is None or not months:
+        return found
+    for receipt in load_receipts.read_receipts_of_months(connection, feed.source, months):
+        if feed.settles_at_once(receipt):
+            found[receipt.account, receipt.day.replace(day=1)].append(receipt.day)
+    return found
 
 
 class Reconciler:
@@ -238,8 +258,15 @@ class Reconciler:
                     "SELECT pg_advisory_lock(hashtextextended(%s, 0))",
                     (f"reconcile/{self.feed.source}",),
                 )
-                for account in self.feed.accounts(self.settings):
-                    months = list(months_of_account(connection, self.feed, account))
+                accounts = self.feed.accounts(self.settings)
+                by_account: dict[str, list[Month]] = defaultdict(list)
+                for month in months_of(connection, self.feed, accounts):
+                    by_account[month.window.account.label].append(month)
+                for account in accounts:
+                    months = by_account[account.label]
+                    if any(month.state == "due" for month in months):
+                        # Its days may have been loaded while the vendor was asked for others.
+                        months = months_of(connection, self.feed, [account])
                     found += self._reconcile_account(connection, account, months)
         finally:
             if "_client" in self.__dict__:

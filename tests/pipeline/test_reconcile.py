@@ -7,7 +7,15 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from tests.support.nights import BUSY, ONE_NIGHT, Nights
+from dagster_project import clock
+from dagster_project.model.window import Account, each_day
+from dagster_project.pipeline.reconcile import months_of
+from dagster_project.warehouse import reconciliations
+from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.reconciliations import Comparison
+from tests.support.ledger import load_days
+from tests.support.nights import BUSY, MOSCOW, ONE_NIGHT, Nights
+from tests.support.operating import feed_of
 from tests.support.reconciling import (
     APRIL,
     MARCH,
@@ -19,6 +27,7 @@ from tests.support.reconciling import (
     requests,
     tick,
 )
+from tests.support.statements import counted_statements
 
 
 def assert_nothing_is_compared_yet(evaluation: dg.AssetCheckEvaluation) -> None:
@@ -86,3 +95,55 @@ def test_a_vendor_that_is_away_is_asked_again_the_next_night(mornings: Nights) -
     assert len(tick(mornings, "tellody_activity").run_requests) == 1
     reconcile(mornings, "tellody_activity")
     assert [outcome for *_, outcome in remembered(mornings)] == ["failed", "agrees"]
+
+
+def test_the_months_of_thirty_accounts_take_no_more_statements_than_those_of_three(
+    warehouse: Warehouse,
+) -> None:
+    """Each run tells how they stand: of 1,000 accounts it sent 30,000 statements. Each account by what is its own."""
+    feed, accounts = feed_of("calltouch"), [Account("calltouch", str(n), MOSCOW) for n in range(30)]
+    march, april = list(each_day(*MARCH)), list(each_day(*APRIL))
+    missing, changing, held = april[4], april[5:7], april[9]
+    ways = ("due", "not loaded", "not settled", "held", "agrees", "loaded again")
+    with warehouse.connect_admin() as connection:
+        for number, account in enumerate(accounts):
+            way = ways[number % len(ways)]
+            loaded = [day for day in april if day != missing or way != "not loaded"]
+            load_days(warehouse, "calltouch", account.label, *march, *loaded, rows=5, settled=True)
+            connection.execute(
+                "UPDATE ops.day_state SET settled = settled AND NOT (%s AND day = ANY(%s)),"
+                " held = CASE WHEN %s AND day = %s THEN 'lost rows' END WHERE account = %s",
+                (way == "not settled", changing, way == "held", held, account.label),
+            )
+            if way in ("agrees", "loaded again"):
+                newest = connection.execute(
+                    "SELECT max(receipt_id) FROM ops.day_state WHERE account = %s", (account.label,)
+                ).fetchone()[0]
+                compared = Comparison(
+                    april[0], newest - (way != "agrees"), "agrees", clock.now(), {"records": (5, 5)}
+                )
+                reconciliations.write_comparison(connection, account, None, compared)
+            connection.commit()
+
+    def look(some: list[Account]) -> tuple[dict[str, list[tuple[str, str, str]]], int]:
+        with counted_statements() as sent, warehouse.connect(autocommit=True) as connection:
+            found = months_of(connection, feed, some)
+        told: dict[str, list[tuple[str, str, str]]] = {account.label: [] for account in some}
+        for month in found:
+            told[month.window.account.label].append((month.name, month.state, month.why))
+        return told, len(sent)
+
+    _, of_few = look(accounts[:3])
+    told, of_many = look(accounts)
+    assert of_many == of_few
+    of_april = {
+        "due": ("due", ""),
+        "not loaded": ("waits", "1 day not loaded (2024-04-05)"),
+        "not settled": ("waits", "2 days not settled (2024-04-06..2024-04-07)"),
+        "held": ("waits", "1 day held back (2024-04-10)"),
+        "agrees": ("agrees", ""),
+        "loaded again": ("due", ""),
+    }
+    for number, account in enumerate(accounts):
+        expected = [("2024-04", *of_april[ways[number % len(ways)]]), ("2024-03", "due", "")]
+        assert told[account.label] == expected, ways[number % len(ways)]

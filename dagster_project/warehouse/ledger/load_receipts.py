@@ -305,6 +305,55 @@ def read_receipts_of_days(
     return {receipt.account: [receipt] for receipt in found}
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedMonth:
+    """The loaded days of an account's calendar month. ``days`` is empty where the month is whole."""
+
+    account: str
+    first_day: date
+    newest_receipt_id: int
+    is_whole: bool
+    days: Sequence[date]
+    unsettled: Sequence[date]
+    held: Sequence[date]
+
+
+def loaded_months(
+    connection: Connection, source: str, before: Mapping[str, date]
+) -> list[LoadedMonth]:
+    """The months with a loaded day before a day of each account, newest first."""
+    return fetch_as(
+        connection,
+        LoadedMonth,
+        "SELECT account, first_day, newest_receipt_id, is_whole,"
+        " CASE WHEN is_whole THEN '{}' ELSE days END AS days, unsettled, held"
+        " FROM (SELECT account, month AS first_day, max(receipt_id) AS newest_receipt_id,"
+        "   count(*) = (month + interval '1 month')::date - month AS is_whole,"
+        "   array_agg(day) AS days,"
+        "   coalesce(array_agg(day ORDER BY day) FILTER (WHERE NOT settled), '{}') AS unsettled,"
+        "   coalesce(array_agg(day ORDER BY day) FILTER (WHERE held IS NOT NULL), '{}') AS held"
+        "  FROM (SELECT account, date_trunc('month', day::timestamp)::date AS month, day, receipt_id,"
+        "    settled, held FROM ops.day_state"
+        "    JOIN unnest(%s::text[], %s::date[]) AS asked (account, before) USING (account)"
+        "    WHERE source = %s AND day < before) s GROUP BY account, month) m"
+        " ORDER BY first_day DESC",
+        (list(before), list(before.values()), source),
+    )
+
+
+def read_receipts_of_months(
+    connection: Connection, source: str, months: Sequence[tuple[str, date]]
+) -> list[Receipt]:
+    """The receipts that stand for the days of these accounts' months, by first day; in order of days."""
+    query = sql.SQL(
+        "SELECT {} FROM ops.load_receipt WHERE receipt_id IN (SELECT receipt_id FROM ops.day_state"
+        " JOIN unnest(%s::text[], %s::date[]) AS asked (account, month) USING (account)"
+        " WHERE source = %s AND day >= month AND day < month + interval '1 month') ORDER BY day"
+    ).format(_RECEIPT)
+    values = ([account for account, _ in months], [month for _, month in months], source)
+    return fetch_as(connection, Receipt, query, values)
+
+
 def newest_of_months(
     connection: Connection, source: str, months: Sequence[tuple[str, date]]
 ) -> dict[tuple[str, date], int]:
