@@ -31,6 +31,7 @@ PARTS: dict[str, Callable[[Options], Iterator[Line]]] = {
     "scale": lambda o: sizes.scale(50_000_000 if o.full else 6_000_000, o.rounds),
     "sites": lambda o: sites.sites(1000 if o.full else 100),
     "night": lambda o: nights.night(o.rounds),
+    "small": lambda o: nights.small_sites(1000 if o.full else nights.SMALL_SITES),
     "readers": lambda o: nights.readers(o.rounds),
 }
 

@@ -1,7 +1,8 @@
-"""Parts ``night`` and ``readers``: four sources at once, and what readers feel of a reload.
+"""Parts ``night``, ``small`` and ``readers``: four sources at once, many small sites, what readers feel of a reload.
 
 A night: the last eight days of every source, each source a run in a process of its own, as Dagster's
-queue starts them; the vendors answer after as long as real ones may. Readers: the day's rows are
+queue starts them; the vendors answer after as long as real ones may. Small: eight days of many sites with
+50 SMS a day each, seven of them loaded before and 2 % of their statuses changed, under the vendor's limit. Readers: the day's rows are
 counted over and over while the day is loaded again with changes; the slowest answer counts.
 """
 
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,9 +20,20 @@ from statistics import median
 from typing import Any
 
 from benchmarks.first_load import PAGES_A_DAY, load
-from benchmarks.scene import FIRST_DAY, ROOT, ROWS_A_PAGE, Scene, product, scene, sms_scene
+from benchmarks.scene import (
+    FIRST_DAY,
+    ROOT,
+    ROWS_A_PAGE,
+    Scene,
+    StaticVendor,
+    calltouch_env,
+    product,
+    scene,
+    sms_scene,
+)
 from benchmarks.startup import SOURCES, sandbox_env
 from benchmarks.table import Line, spread
+from benchmarks.under_limit import PER_SECOND
 from dagster_project.sandbox.server import SandboxProcess
 
 LATENCIES: dict[str, dict[str, Any]] = {
@@ -29,6 +42,10 @@ LATENCIES: dict[str, dict[str, Any]] = {
     "trust": {"latency": 0.6},
 }
 NIGHT_DAYS = 8
+SMALL_SITES, SMS_A_DAY = 60, 50
+SMALL_LATENCY = 1.0
+SMALL_SHARE = 0.85
+SAMPLE_SECONDS = 0.05
 COMMAND = Path(sys.executable).with_name("warehouse")
 COUNT = (
     "SELECT count(*), count(*) FILTER (WHERE outcome = 'delivered') FROM warehouse.calltouch_sms"
@@ -81,6 +98,82 @@ def _at_once(made: Scene, sources: tuple[str, ...] | list[str]) -> float:
     if any(statuses):
         raise RuntimeError("a run of the night failed")
     return time.perf_counter() - begun
+
+
+def small_sites(count: int) -> Iterator[Line]:
+    """A night of small sites: how much of the vendor's bound it keeps busy, and what waits for a lock."""
+    vendor = StaticVendor("--sms-a-day", str(SMS_A_DAY))
+    sites = ",".join(str(site) for site in range(1, count + 1))
+    before = FIRST_DAY, FIRST_DAY + timedelta(days=NIGHT_DAYS - 2)
+    night = FIRST_DAY, FIRST_DAY + timedelta(days=NIGHT_DAYS - 1)
+    try:
+        env = {**calltouch_env(vendor.url, PER_SECOND), "CALLTOUCH_SITE_IDS": sites}
+        with scene(env) as made:
+            with product(made, CALLTOUCH_REQUESTS_PER_SECOND="1000") as unlimited:
+                load(made, unlimited, before)
+            made.checkpoint()
+            vendor.set(version=1, latency=SMALL_LATENCY, limit=PER_SECOND)
+            with product(made) as worker:
+                commits = made.one(_COMMITS)
+                waits = LockWaits(made)
+                waits.start()
+                run = load(made, worker, night)
+                waits.end()
+                commits = made.one(_COMMITS) - commits
+            counted = vendor.set(latency=0, limit=None)
+    finally:
+        vendor.close()
+    asked = counted["pages"]
+    bound = asked / (asked / PER_SECOND + SMALL_LATENCY)
+    share = asked / run.seconds / bound
+    per_site = 1000 * run.cpu / count, 1000 * run.server_cpu / count
+    yield Line(
+        f"a night of {count:,} sites with {SMS_A_DAY} SMS a day, {NIGHT_DAYS} days,"
+        f" {SMALL_LATENCY:.0f} s latency, {PER_SECOND} requests a second",
+        f"{run.seconds:.1f} s, {asked} requests, {counted['refused']} answers of 429",
+        f"bound: {asked / bound:.1f} s",
+        f"{share:.0%} of it",
+        f">= {SMALL_SHARE:.0%}, no 429",
+        share >= SMALL_SHARE and not counted["refused"],
+        f"a site: {per_site[0]:.0f} + {per_site[1]:.0f} ms of CPU, {commits / count:.0f} transactions",
+        f"{run.cpu:.1f} + {run.server_cpu:.1f} s",
+        f"{run.peak_mb:.0f} MB",
+    )
+    yield Line(
+        "its backends that wait for a lock, seen 20 times a second",
+        f"{waits.waiting} of {waits.seen:,} looks",
+        ratio=", ".join(f"{kind} {times}" for kind, times in waits.kinds.most_common()),
+        goal="none for another's commit",
+    )
+
+
+_COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+
+
+class LockWaits(threading.Thread):
+    """Looks again and again whether a backend waits for a lock; counts the looks, and what was waited for."""
+
+    def __init__(self, made: Scene) -> None:
+        super().__init__(daemon=True)
+        self.made = made
+        self.stop = threading.Event()
+        self.seen = self.waiting = 0
+        self.kinds: Counter[str] = Counter()
+
+    def run(self) -> None:
+        with self.made.admin() as connection:
+            connection.autocommit = True
+            while not self.stop.wait(SAMPLE_SECONDS):
+                kinds = connection.execute(
+                    "SELECT wait_event || ': ' || left(query, 60) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                ).fetchall()
+                self.seen += 1
+                self.waiting += bool(kinds)
+                self.kinds.update(kind for (kind,) in kinds)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.join()
 
 
 class Reader(threading.Thread):

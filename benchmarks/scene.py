@@ -49,9 +49,9 @@ class Run:
 class StaticVendor:
     """``benchmarks.vendor`` in a process of its own; ends with this one, however that ends."""
 
-    def __init__(self, pages_a_day: int) -> None:
+    def __init__(self, *options: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.vendor", "--pages-a-day", str(pages_a_day)],
+            [sys.executable, "-m", "benchmarks.vendor", *options],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,7 +76,9 @@ class StaticVendor:
                 "dateTo": f"{last:%d-%m-%Y} 23:59:59",
                 "pageOfResult": number,
             }
-            request = urllib.request.Request(self.url, json.dumps(asked).encode(), method="POST")  # noqa: S310
+            request = urllib.request.Request(  # noqa: S310
+                self.url, json.dumps(asked).encode(), {"SiteId": str(SITE)}, method="POST"
+            )
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
                 answer.read()
 
@@ -226,7 +228,7 @@ def sms_scene(
     pages_a_day: int, requests_a_second: float = 1000
 ) -> Iterator[tuple[Scene, StaticVendor]]:
     """A scratch warehouse beside the static vendor."""
-    vendor = StaticVendor(pages_a_day)
+    vendor = StaticVendor("--pages-a-day", str(pages_a_day))
     try:
         with scene(calltouch_env(vendor.url, requests_a_second)) as made:
             yield made, vendor

@@ -5,7 +5,8 @@
 Every day of every site holds ``pages_a_day`` pages of 10,000 SMS. A few pages are drawn at the start;
 a page asked for is one of those with its day and three digits of each phone set by NumPy, and kept
 while there is room. Two versions of each exist: in the second, 2 % of the statuses have matured. Shuffled,
-the same rows come in another order, and pages end elsewhere.
+the same rows come in another order, and pages end elsewhere. With ``--sms-a-day 50`` sites are small: each
+day of a site has so many SMS of its own, and a window of up to 200 days is one page.
 
 ``POST /_set {"version": 1, "latency": 0.5, "limit": 5, "shuffled": true}`` changes it on the way and answers what was
 counted since the last time: pages, answers of 429, and the largest number in any second.
@@ -59,14 +60,14 @@ TEXTS = (
 class DrawnPage:
     """A page's rows as bytes, and where in them days and phones stand."""
 
-    def __init__(self, number: int, version: int) -> None:
+    def __init__(self, number: int, version: int, size: int = ROWS) -> None:
         draw = random.Random(number)
         change = random.Random(f"changed {number}")
         rows: list[bytes] = []
-        self.days, self.phones = np.empty(ROWS, np.int64), np.empty(ROWS, np.int64)
+        self.days, self.phones = np.empty(size, np.int64), np.empty(size, np.int64)
         at = 0
         row: dict[str, str] = {}
-        for place in range(ROWS):
+        for place in range(size):
             if not row or draw.random() >= SHARE_REPEATED:
                 row = _row(draw)
             shown = row
@@ -137,13 +138,21 @@ class Vendor:
         own, following = (part[1:-1].split(b"},{") for part in parts)
         return b"{" + b"},{".join([*own[SHIFT:], *following[:SHIFT]][::-1]) + b"}"
 
-    def page(self, asked: dict[str, object]) -> bytes:
+    def page(self, asked: dict[str, object], site: int) -> bytes:
         first, last = (
             datetime.strptime(str(asked[name])[:10], "%d-%m-%Y").date()  # noqa: DTZ007
             for name in ("dateFrom", "dateTo")
         )
-        pages = ((last - first).days + 1) * self.pages_a_day
+        days = (last - first).days + 1
         number = int(str(asked.get("pageOfResult", 1)))
+        self.counts["pages"] += 1
+        rows, total = self.rows_of(first, days, number, site)
+        tail = f'],"totalCountSms":{total},"pageOfResult":{number}}}}}'.encode()
+        return b"".join((b'{"data":{"smsDetails":[', rows, tail))
+
+    def rows_of(self, first: date, days: int, number: int, site: int) -> tuple[bytes, int]:
+        """The rows of a page, and how many the window has; every site has the same."""
+        pages = days * self.pages_a_day
         ahead, of_day = divmod(number - 1, self.pages_a_day)
         rows = b""
         if number <= pages:
@@ -152,9 +161,7 @@ class Vendor:
                 rows = self.shuffled_page(first, number, pages, version)
             else:
                 rows = self.page_of(first + timedelta(days=ahead), of_day, version)
-        self.counts["pages"] += 1
-        tail = f'],"totalCountSms":{pages * ROWS},"pageOfResult":{number}}}}}'.encode()
-        return b"".join((b'{"data":{"smsDetails":[', rows, tail))
+        return rows, pages * ROWS
 
     def is_too_many(self, lain: float) -> bool:
         now = time.monotonic() - lain
@@ -200,10 +207,33 @@ class Vendor:
             return b"200 OK", told
         if self.is_too_many(lain):
             return b"429 Too Many Requests", b'{"message":"Too many requests"}'
-        page = self.page(asked)
+        page = self.page(asked, int(head.lower().partition(b"\r\nsiteid:")[2].split()[0]))
         if self.settings["latency"]:
             await asyncio.sleep(float(self.settings["latency"]))
         return b"200 OK", page
+
+
+class SmallSites(Vendor):
+    """Each day of a site has a few SMS, and all days of a window stand on one page."""
+
+    def __init__(self, sms_a_day: int, latency: float, limit: float | None) -> None:
+        super().__init__(0, latency, limit)
+        self.sms_a_day = sms_a_day
+        self.drawn = {
+            (number, version): DrawnPage(number, version, sms_a_day)
+            for number in range(DRAWN)
+            for version in (0, 1)
+        }
+
+    def rows_of(self, first: date, days: int, number: int, site: int) -> tuple[bytes, int]:
+        """The rows of all days; three digits of each phone, and what was drawn, are the site's own."""
+        total = days * self.sms_a_day
+        assert total <= ROWS
+        if number > 1:
+            return b"", total
+        group, drawn = divmod(site, DRAWN)
+        page = self.drawn[drawn, int(self.settings["version"] or 0)]
+        return b",".join(page.of(first + timedelta(days=n), group) for n in range(days)), total
 
 
 def seconds_lain(connection: socket.socket) -> float:
@@ -220,10 +250,15 @@ def seconds_lain(connection: socket.socket) -> float:
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vendor")
     parser.add_argument("--pages-a-day", type=int, default=10)
+    parser.add_argument("--sms-a-day", type=int)
     parser.add_argument("--latency", type=float, default=0)
     parser.add_argument("--limit", type=float)
     options = parser.parse_args()
-    vendor = Vendor(options.pages_a_day, options.latency, options.limit)
+    vendor = (
+        SmallSites(options.sms_a_day, options.latency, options.limit)
+        if options.sms_a_day
+        else Vendor(options.pages_a_day, options.latency, options.limit)
+    )
     server = await asyncio.start_server(vendor.serve, "127.0.0.1", 0, limit=1 << 20)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -25,7 +25,8 @@ from typing import Any, Generic, TypeVar
 class Bounds:
     """The most that a run does at once, of all its accounts together where nothing else is said."""
 
-    accounts: int = 4
+    accounts: int = 8
+    """Small ones have a window each, so that as many calls are under way: enough for five a second if a call takes one."""
     stopping_seconds: float = 10.0
     """How long accounts are waited for where a run ends early."""
 

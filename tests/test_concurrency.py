@@ -177,6 +177,11 @@ def never() -> None:
     raise AssertionError("nothing failed, and nobody stopped")
 
 
+def test_accounts_of_one_window_keep_five_calls_of_a_second_under_way() -> None:
+    """A night of small sites is as many windows of a call each; a fifth of the time is for all else."""
+    assert BOUNDS.windows >= BOUNDS.accounts >= 1.2 * 5
+
+
 def test_accounts_run_beside_each_other_and_no_more_than_may() -> None:
     crowd = Crowd(meet=BOUNDS.accounts)
     jobs = {str(n): partial(crowd.job, n) for n in range(2 * BOUNDS.accounts)}

@@ -159,9 +159,9 @@ def _clock(whose: str, off: float, bound: float) -> Finding:
 
 
 def _time_zones(ledger: Ledger) -> Iterator[Finding]:
-    for account in (one for feed in FEEDS for one in feed.accounts(ledger.settings)):
-        for text, command in load_receipts.days_of_other_zones(ledger.connection, account):
-            yield Finding("time zones", "wrong", text, f"`{command}`.")
+    accounts = [one for feed in FEEDS for one in feed.accounts(ledger.settings)]
+    for text, command in load_receipts.days_of_other_zones(ledger.connection, accounts):
+        yield Finding("time zones", "wrong", text, f"`{command}`.")
 
 
 def _migrations(ledger: Ledger) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from typing import Protocol
 from uuid import UUID
 
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.model.window import Window
 
 SlotAnswer = tuple[datetime, datetime, bool, float, float]
 """When to send, the store's clock, whether the slot was granted; and the monotonic instants at which this
@@ -70,7 +69,3 @@ class VendorStore(Protocol):
 
     @property
     def proofs(self) -> ProofStore: ...
-
-    def expected_pages(self, window: Window, rows_a_page: int) -> int:
-        """How many pages the last load of such a window took; at least 1."""
-        ...

@@ -71,7 +71,9 @@ def windows_of(run: FeedRun, account: Account, days: Collection[date]) -> list[W
     with run.connections.reading() as connection:
         rows = expect_rows(connection, account, days)
     windows = planned_windows(rows, limits_of(run.feed))
-    return [Window(window[0], window[-1], account) for window in windows]
+    return [
+        Window(days[0], days[-1], account, sum(rows[day].rows for day in days)) for days in windows
+    ]
 
 
 class WindowQueue:

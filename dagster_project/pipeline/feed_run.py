@@ -63,6 +63,7 @@ class FeedRun:
         self._client: VendorClient | None = None
         self._client_lock = threading.Lock()
         self._grown_days: set[date] = set()
+        self._finished: set[str] = set()
 
     def __enter__(self) -> FeedRun:
         return self
@@ -89,6 +90,14 @@ class FeedRun:
     def raise_if_stopped(self) -> None:
         if self._stopped.is_set():
             raise Stopped
+
+    @property
+    def finished(self) -> frozenset[str]:
+        """Accounts of which this run asks for nothing more."""
+        return frozenset(self._finished)
+
+    def note_finished(self, account: Account) -> None:
+        self._finished.add(account.label)
 
     def note_grown_days(self, days: Iterable[date]) -> None:
         """Remember days with new rows for ``refresh_statistics``."""

@@ -37,5 +37,6 @@ def sms_mask() -> marts.Mask:
 
 def refresh_stale_marts(feed_run: FeedRun, *, passed_only: bool = False) -> int:
     """Recount what a load could only mark as stale (months of reach and of bad numbers)."""
+    sites = [int(label) for label in feed_run.finished] if feed_run.feed.sms_marts else []
     with feed_run.connections.reading() as connection:
-        return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only)
+        return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only, finished=sites)

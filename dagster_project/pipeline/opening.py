@@ -77,9 +77,9 @@ def _tell_other_zones(feed: Feed) -> None:
             what="begin", autocommit=True, patience=PATIENCE_SECONDS
         ) as connection,
     ):
-        for account in feed.accounts(services.settings()):
-            for text, command in load_receipts.days_of_other_zones(connection, account):
-                log.warning(f"{text} Way out: {command}")
+        accounts = feed.accounts(services.settings())
+        for text, command in load_receipts.days_of_other_zones(connection, accounts):
+            log.warning(f"{text} Way out: {command}")
 
 
 def _count_passed_months(feed_run: FeedRun, ended: threading.Event) -> None:

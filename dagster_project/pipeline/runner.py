@@ -113,16 +113,16 @@ class DayProgress:
     def _missing_elsewhere(self, days: Collection[date]) -> set[date]:
         """Days that an account which was not to be asked has never had."""
         run = self._run
-        missing: set[date] = set()
-        for account in run.feed.accounts(run.settings):
-            label = account.label
-            others = [day for day in days if label not in self._receipts[day]]
-            if not others:
-                continue
-            with run.connections.reading() as connection:
-                states = load_receipts.day_states(connection, run.feed.source, label, others)
-            missing |= set(others) - set(states)
-        return missing
+        others = [
+            (account.label, day)
+            for account in run.feed.accounts(run.settings)
+            for day in days
+            if account.label not in self._receipts[day]
+        ]
+        if not others:
+            return set()
+        with run.connections.reading() as connection:
+            return load_receipts.missing_days(connection, run.feed.source, others)
 
 
 def refresh_days(run: FeedRun, scope: RunScope) -> Iterator[WindowDone]:
@@ -179,7 +179,9 @@ def _run_days(run: FeedRun, scope: RunScope, step: Step) -> Iterator[WindowDone]
     progress = DayProgress(run, scope.days, to_ask, already)
     yield from progress.begin()
     jobs = {
-        f"{run.feed.source} {account.label}": partial(_timed, step, account, to_ask[account.label])
+        f"{run.feed.source} {account.label}": partial(
+            _run_account, run, step, account, to_ask[account.label]
+        )
         for account in accounts
         if to_ask[account.label]
     }
@@ -188,8 +190,8 @@ def _run_days(run: FeedRun, scope: RunScope, step: Step) -> Iterator[WindowDone]
             yield HEARTBEAT if ended is None else progress.take(*ended)
 
 
-def _timed(
-    step: Step, account: Account, days: Collection[date]
+def _run_account(
+    run: FeedRun, step: Step, account: Account, days: Collection[date]
 ) -> Iterator[tuple[Account, WindowResult, float]]:
     """One account's results, each with the seconds since the one before; an error ends them as a result."""
     began = monotonic()
@@ -203,3 +205,4 @@ def _timed(
     except WarehouseError as problem:
         problem.add_context(source=account.source, account=account.label)
         yield account, WindowResult(problems=[problem]), monotonic() - began
+    run.note_finished(account)

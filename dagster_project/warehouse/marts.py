@@ -65,14 +65,15 @@ def refresh_stale(
     mask: Mask,
     *,
     passed_only: bool = False,
+    finished: Collection[int] = (),
     patience: float = PATIENCE_SECONDS,
 ) -> int:
     """Work off the queue of months and days to be counted afresh; answers how many months there were.
 
     ``connection`` is one that commits by itself; each month is a transaction of its own. Safe in
     several processes at once: they share the work, and what another one is at is waited for.
-    ``passed_only`` leaves each site's month that was loaded last, and what others are at; that is
-    waited for no longer than ``patience``.
+    ``passed_only`` leaves each site's month that was loaded last, unless the site is ``finished``, and
+    what others are at; that is waited for no longer than ``patience``.
     """
     months = 0
     give_up = time.monotonic() + patience
@@ -81,7 +82,7 @@ def refresh_stale(
             if passed_only:  # one core does for it, beside the load
                 connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             taken = connection.execute(
-                "SELECT * FROM mart.take_stale(%s)", (passed_only,)
+                "SELECT * FROM mart.take_stale(%s, %s::bigint[])", (passed_only, list(finished))
             ).fetchone()
             if taken is None:
                 break

@@ -1,12 +1,10 @@
-"""What vendors' clients store in the warehouse: limits, range proofs, and the sizes of earlier windows."""
+"""What vendors' clients store in the warehouse: limits and range proofs."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
-from dagster_project.model.window import Window
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
-from dagster_project.warehouse.ledger import extractions
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
 
@@ -23,9 +21,3 @@ class WarehouseStore:
     @cached_property
     def proofs(self) -> RangeProofs:
         return RangeProofs(self._warehouse)
-
-    def expected_pages(self, window: Window, rows_a_page: int) -> int:
-        with self._warehouse.connect(
-            what="plan", autocommit=True, patience=PATIENCE_SECONDS
-        ) as connection:
-            return extractions.expected_pages(connection, window, rows_a_page)

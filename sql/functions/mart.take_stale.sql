@@ -1,7 +1,9 @@
 -- A load adds a note to mart.stale; whoever works off the queue deletes the notes that it can see and then
 -- counts, so the note of a load that commits meanwhile stays. Months that a long load has finished are
 -- counted while it goes on, not all at its end.
-CREATE OR REPLACE FUNCTION mart.take_stale(passed_only boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION mart.take_stale(
+    passed_only boolean DEFAULT false, finished bigint[] DEFAULT '{}'
+)
 RETURNS TABLE (of_site bigint, of_month date, of_days date[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -15,7 +17,8 @@ BEGIN
         WINDOW of_site AS (PARTITION BY s.site_id) ORDER BY min(s.stale_id)
     LOOP
         -- All sites (0) are counted once, after each of them.
-        CONTINUE WHEN passed_only AND (NOT note.is_passed OR note.site_id = 0);
+        CONTINUE WHEN passed_only
+            AND (NOT note.is_passed AND note.site_id <> ALL (finished) OR note.site_id = 0);
         IF NOT pg_try_advisory_xact_lock(hashtextextended('months of site ' || note.site_id, 0)) THEN
             is_busy := true;
             CONTINUE;
@@ -38,5 +41,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mart.take_stale IS 'Take a month of a site out of the queue, and the days of it whose additive marts are stale; passed_only: no month that the site''s newest note is of, since more may come. No row: nothing is left; a row of NULLs: what is left belongs to sites that other sessions are counting.';
+COMMENT ON FUNCTION mart.take_stale IS 'Take a month of a site out of the queue, and the days of it whose additive marts are stale; passed_only: no month that the site''s newest note is of, since more may come, but for sites that are finished. No row: nothing is left; a row of NULLs: what is left belongs to sites that other sessions are counting.';
 GRANT EXECUTE ON FUNCTION mart.take_stale TO warehouse_loader;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -200,9 +200,11 @@ class Loads:
         )
         connection.commit()
 
-    def count_months(self, *, passed_only: bool = False) -> int:
+    def count_months(self, *, passed_only: bool = False, finished: Sequence[int] = ()) -> int:
         with self.warehouse.connect(autocommit=True, what="test") as connection:
-            return marts.refresh_stale(connection, masked, passed_only=passed_only)
+            return marts.refresh_stale(
+                connection, masked, passed_only=passed_only, finished=finished
+            )
 
 
 @dataclass

@@ -13,6 +13,7 @@ from dagster_project.model.window import Account, Window
 from dagster_project.pipeline import opening
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.marts_upkeep import refresh_stale_marts
+from dagster_project.pipeline.runner import RunScope, refresh_days
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.loading import load
@@ -56,6 +57,18 @@ def test_the_month_that_was_passed_is_counted_before_the_end(
             assert not load(run, one_day(day, account)).problems
         wait_until(lambda: counted(house) == {MAY.replace(day=1)})
     assert counted(house) == {MAY.replace(day=1), APRIL.replace(day=1)}
+
+
+def test_the_last_month_of_an_account_that_is_finished_is_counted_before_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a night of 1,000 small accounts counts a month of each after its last commit."""
+    monkeypatch.setattr(opening, "PASSED_MONTHS_SECONDS", 0.05)
+    feed = feed_of("calltouch")
+    with opening.open_pipeline(feed) as run:
+        results = refresh_days(run, RunScope([MAY]))
+        assert not [problem for chunk in results for problem in chunk.problems]
+        wait_until(lambda: counted(house) == {MAY.replace(day=1)})
 
 
 def test_what_cannot_be_counted_meanwhile_is_counted_at_the_end(

@@ -18,7 +18,9 @@ from dagster_project.pipeline.runner import (
     replay_days,
 )
 from dagster_project.warehouse.ledger import load_receipts
+from tests.support.ledger import load_days
 from tests.support.loading import CALLTOUCH, OTHER, QUIET, Loading, until_last
+from tests.support.statements import counted_statements
 
 BOTH = f"{QUIET},{OTHER}"
 
@@ -111,6 +113,24 @@ def test_a_run_narrowed_to_an_account_finishes_days_that_the_others_have(
     assert done(refresh(loading, until_last(4), accounts=[QUIET])) == []
     chunks = refresh(loading, until_last(4), accounts=[OTHER])
     assert sorted(done(chunks)) == until_last(4)
+
+
+def test_a_run_of_one_of_thirty_accounts_sends_no_more_statements_than_one_of_three(
+    loading: Loading,
+) -> None:
+    days = until_last(3)
+    others = [str(number) for number in range(801, 830)]
+    for label in others:
+        load_days(loading.warehouse, "calltouch", label, *days)
+
+    def look(*beside: str) -> int:
+        with counted_statements() as sent:
+            chunks = refresh(loading, days, sites=",".join([QUIET, *beside]), accounts=[QUIET])
+        assert sorted(done(chunks)) == days
+        return len([one for one in sent if "ops.day_state" in str(one)])
+
+    look()
+    assert look(*others) == look(*others[:2])
 
 
 def test_days_that_an_earlier_try_committed_are_done_without_a_call(loading: Loading) -> None:

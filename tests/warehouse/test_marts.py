@@ -379,7 +379,9 @@ def test_of_a_load_that_goes_on_the_months_that_it_has_passed_are_counted(
     assert loads.count_months(passed_only=True) == 2
     assert readers.ask(counted) == [(101, 4), (101, 5)]
     assert loads.count_months(passed_only=True) == 0
-    assert loads.count_months() == 2
+    assert loads.count_months(passed_only=True, finished=[102]) == 1, "nothing more comes of it"
+    assert readers.ask(counted) == [(101, 4), (101, 5), (102, 5)]
+    assert loads.count_months() == 1
     assert readers.ask(counted) == [(101, 3), (101, 4), (101, 5), (102, 5)]
 
 

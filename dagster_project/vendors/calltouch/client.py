@@ -74,7 +74,6 @@ class CalltouchClient:
 
     Args:
         rate_limiter: the limits shared with other processes; None: no limits.
-        expected_pages: how many pages a window is expected to have, for the first reservation.
         now: decides which day is today at the vendor.
     """
 
@@ -83,14 +82,13 @@ class CalltouchClient:
         settings: CalltouchSettings,
         rate_limiter: RateLimiter | None,
         *,
-        expected_pages: Callable[[Window], int] = lambda window: 1,
         now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
         rows_a_page: int = ROWS_PER_PAGE,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings, self._rate_limiter = settings, rate_limiter
-        self._expected_pages, self._now = expected_pages, now
+        self._now = now
         self._session = session or Session(pool_size=2 * BOUNDS.fetch_threads)
         self._rows_a_page, self._pause = rows_a_page, pause
         self._fetches = FetchPool()
@@ -111,7 +109,7 @@ class CalltouchClient:
             days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats)
             if points is not None:
-                points.reserve(max(self._expected_pages(window), 1))
+                points.reserve(max(-(-window.expected_rows // self._rows_a_page), 1))
             reasons: list[str] = []
             while True:
                 try:

@@ -5,7 +5,6 @@ What needs HTTP or NumPy is imported when it is asked for: most commands do with
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dagster_project.model.feed import (
@@ -40,11 +39,7 @@ def open_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClie
     from dagster_project.transport.rate_limiter import RateLimiter
     from dagster_project.vendors.calltouch.client import CalltouchClient
 
-    return CalltouchClient(
-        section,
-        RateLimiter(store.limits()),
-        expected_pages=partial(store.expected_pages, rows_a_page=ROWS_PER_PAGE),
-    )
+    return CalltouchClient(section, RateLimiter(store.limits()))
 
 
 def daily_points(section: CalltouchSettings, account: Account) -> int | None:

@@ -113,29 +113,6 @@ def latest_complete(
     return {row[0]: Extraction(row[1], source, account, *row[2:5]) for row in rows}
 
 
-def expected_pages(connection: Connection, window: Window, rows_a_page: int) -> int:
-    """How many pages such a window takes, by the rows of its days; at least 1."""
-    return max(
-        1,
-        -(
-            -int(
-                fetch_value(
-                    connection,
-                    "SELECT coalesce(sum(rows), 0) FROM ops.day_state"
-                    " WHERE source = %s AND account = %s AND day BETWEEN %s AND %s",
-                    (
-                        window.account.source,
-                        window.account.label,
-                        window.first_day,
-                        window.last_day,
-                    ),
-                )
-            )
-            // rows_a_page
-        ),
-    )
-
-
 def reduced_before(connection: Connection, extraction: Extraction) -> date | None:
     """The day before which the extraction's stored responses were reduced; None: they were not."""
     found: date | None = fetch_value(

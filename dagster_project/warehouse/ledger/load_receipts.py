@@ -174,20 +174,29 @@ _UPSERT_STATES = sql.SQL(
 ).format(names=_names(_STATE_COLUMNS), given=_unnested(_STATE_COLUMNS))
 
 
-def days_of_other_zones(connection: Connection, account: Account) -> list[tuple[str, str]]:
-    """Sentences on days that were dated in another time zone than the account's, each with its command."""
+def days_of_other_zones(
+    connection: Connection, accounts: Sequence[Account]
+) -> list[tuple[str, str]]:
+    """Sentences on days that were dated in another time zone than their account's, each with its command."""
     rows = connection.execute(
-        "SELECT time_zone, min(day), max(day), count(*) FROM ops.day_state"
-        " WHERE source = %s AND account = %s AND time_zone <> %s GROUP BY time_zone ORDER BY 1",
-        (account.source, account.label, account.time_zone.key),
+        "SELECT source, account, s.time_zone, asked.time_zone, min(day), max(day), count(*)"
+        " FROM ops.day_state s JOIN unnest(%s::text[], %s::text[], %s::text[])"
+        "  WITH ORDINALITY AS asked (source, account, time_zone, place) USING (source, account)"
+        " WHERE s.time_zone <> asked.time_zone"
+        " GROUP BY source, account, s.time_zone, asked.time_zone, place ORDER BY place, s.time_zone",
+        (
+            [account.source for account in accounts],
+            [account.label for account in accounts],
+            [account.time_zone.key for account in accounts],
+        ),
     ).fetchall()
     return [
         (
-            f"{account.source} {account.label}: {pluralize(days, 'day')} from {first} to {last} stand as"
-            f" days of {zone}, and the time zone is {account.time_zone.key} now.",
-            load_command(account.source, account.label, first, last, verb="replay"),
+            f"{source} {account}: {pluralize(days, 'day')} from {first} to {last} stand as"
+            f" days of {zone}, and the time zone is {present} now.",
+            load_command(source, account, first, last, verb="replay"),
         )
-        for zone, first, last, days in rows
+        for source, account, zone, present, first, last, days in rows
     ]
 
 
@@ -244,6 +253,19 @@ def days_of_all(
         "SELECT day FROM ops.day_state WHERE source = %s AND account = ANY(%s) AND day = ANY(%s)"
         " GROUP BY day HAVING count(*) = %s",
         (source, list(accounts), list(days), len(accounts)),
+    )
+    return {row[0] for row in rows}
+
+
+def missing_days(
+    connection: Connection, source: str, asked: Sequence[tuple[str, date]]
+) -> set[date]:
+    """Those of the days that one of these accounts has not loaded; each account with days of its own."""
+    rows = connection.execute(
+        "SELECT DISTINCT asked.day FROM unnest(%s::text[], %s::date[]) AS asked (account, day)"
+        " WHERE NOT EXISTS (SELECT FROM ops.day_state s WHERE s.source = %s"
+        "  AND s.account = asked.account AND s.day = asked.day)",
+        ([account for account, _ in asked], [day for _, day in asked], source),
     )
     return {row[0] for row in rows}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -85,15 +86,10 @@ def test_a_window_that_is_expected_not_to_fit_is_not_begun(
     rate_limiter: RateLimiter, budget: Budget
 ) -> None:
     with (
-        calltouch(
-            35, rate_limiter=rate_limiter, daily_points=7, expected_pages=lambda window: 4
-        ) as (
-            vendor,
-            client,
-        ),
+        calltouch(35, rate_limiter=rate_limiter, daily_points=7) as (vendor, client),
         pytest.raises(QuotaSpent, match=r"4 calls \(8 points\) do not fit: of 7 points"),
     ):
-        read(client)
+        read(client, replace(WINDOW, expected_rows=31))
     assert vendor.questions == []
     assert budget.read_points(*ACCOUNT, TODAY) == (0, 0)
 
@@ -124,13 +120,8 @@ def test_what_the_hint_reserved_too_much_is_free_for_others_after_page_1(
     rate_limiter: RateLimiter,
     budget: Budget,
 ) -> None:
-    with calltouch(
-        20, rate_limiter=rate_limiter, daily_points=20, expected_pages=lambda window: 9
-    ) as (
-        _,
-        client,
-    ):
-        reading = client.extract(WINDOW, ExtractStats())
+    with calltouch(20, rate_limiter=rate_limiter, daily_points=20) as (_, client):
+        reading = client.extract(replace(WINDOW, expected_rows=90), ExtractStats())
         next(reading)
         assert budget.read_points(*ACCOUNT, TODAY) == (2, 16)
         next(reading)

@@ -10,7 +10,6 @@ from dagster_project.model.response import ExtractStats
 from dagster_project.model.window import Account, Window
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import extractions
-from tests.support.ledger import load_days
 
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 3)
 WINDOW = Window(FIRST, LAST, Account("calltouch", "101", ZoneInfo("Europe/Moscow")))
@@ -55,10 +54,3 @@ def test_a_dead_runs_extractions_are_abandoned_and_no_others(warehouse: Warehous
         assert extractions.abandon(connection, None, later - timedelta(days=1)) == 0
         left = [run for run, _ in extractions.runs_under_way(connection)]
     assert sorted(left, key=str) == [None, "alive"]
-
-
-def test_pages_are_expected_by_the_rows_that_stand(warehouse: Warehouse) -> None:
-    with warehouse.connect(autocommit=True) as connection:
-        assert extractions.expected_pages(connection, WINDOW, 10) == 1
-        load_days(warehouse, "calltouch", "101", FIRST, LAST, rows=13)
-        assert extractions.expected_pages(connection, WINDOW, 10) == 3
