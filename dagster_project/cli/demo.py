@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -33,9 +34,8 @@ from dagster_project.sandbox.names import accounts_csv, templates_csv
 from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.sandbox.world import demo_configs
 from dagster_project.warehouse.server.home import (
-    private_home,
+    hold_home,
     read_private,
-    refuse_others_folders,
     write_private,
 )
 
@@ -60,9 +60,7 @@ def demo_environment(
     ``running`` lets the sandbox's clock go on from now, so that statuses mature; otherwise it
     stands still at the moment of the first demo, which is answered with the sandbox.
     """
-    with refuse_others_folders(demo_home()):
-        home = private_home(demo_home())
-    clock, history = _first_demo(home, days)
+    home, clock, history = _first_demo(days)
     given = {name: value for name, value in os.environ.items() if _is_setting(name)}
     for name in given:
         del os.environ[name]
@@ -122,9 +120,9 @@ def demo(*, days: int) -> int:
 
 def play_evenings(clock: datetime, sandbox: SandboxProcess, days: int) -> None:
     """Load SMS as they stood on evenings before ``clock``, each observation dated with its evening."""
-    file = services.settings().home / "clock"
-    os.environ[SHIFT_FILE] = str(file)
-    try:
+    with TemporaryDirectory() as own:  # another demo may play its evenings meanwhile
+        file = Path(own) / "clock"
+        os.environ[SHIFT_FILE] = str(file)
         for ago in EVENINGS_AGO:
             evening = clock - timedelta(days=ago)
             write_private(file, str((evening - datetime.now(UTC)).total_seconds()))
@@ -134,14 +132,15 @@ def play_evenings(clock: datetime, sandbox: SandboxProcess, days: int) -> None:
                 back = days - ago if ago == max(EVENINGS_AGO) else CHANGING_DAYS
                 span = each_day(today - timedelta(days=back), today - timedelta(days=1))
                 backfill.run([feed], list(span), backfill.RunOptions(chunk_days=days))
-    finally:
         del os.environ[SHIFT_FILE]
-        file.unlink(missing_ok=True)
-        sandbox.post("clock", {"now": clock.isoformat()})
+    sandbox.post("clock", {"now": clock.isoformat()})
 
 
 def give_names() -> None:
-    """Name accounts and templates as a user would, the first time; the files stay as examples."""
+    """Name accounts and templates as a user would, the first time; the files stay as examples.
+
+    They are written last: a demo that was killed before is named by the next one.
+    """
     home = services.settings().home
     if (home / ACCOUNTS_FILE).exists():
         return
@@ -150,9 +149,10 @@ def give_names() -> None:
         templates = connection.execute(
             "SELECT template_id::text, template_text FROM bi.template"
         ).fetchall()
-    write_private(home / TEMPLATES_FILE, templates_csv(templates))
-    write_private(home / ACCOUNTS_FILE, accounts_csv(accounts))
-    changed, _ = labels.take_files([home / ACCOUNTS_FILE, home / TEMPLATES_FILE])
+    texts = {ACCOUNTS_FILE: accounts_csv(accounts), TEMPLATES_FILE: templates_csv(templates)}
+    changed, _ = labels.take_texts(list(texts.items()))
+    for name in (TEMPLATES_FILE, ACCOUNTS_FILE):
+        write_private(home / name, texts[name])
     named = " and ".join(
         f"{len(changes)} {what}"
         for what, changes in zip(("accounts", "templates"), changed, strict=True)
@@ -160,17 +160,19 @@ def give_names() -> None:
     click.echo(f"{named} are named, by {ACCOUNTS_FILE} and {TEMPLATES_FILE}")
 
 
-def _first_demo(home: Path, days: int) -> tuple[datetime, int]:
-    """When the first demo was, and the most days that one loaded, this one counted."""
-    path = home / CLOCK_FILE
-    known = read_private(path)
-    kept = json.loads(known) if known is not None else {}
-    clock = kept.get("clock") or datetime.now(UTC).replace(microsecond=0).isoformat()
-    history = max(days, kept.get("days", USUAL_DAYS))
-    told = {"clock": clock, "days": history}
-    if told != kept:
-        write_private(path, json.dumps(told))
-    return datetime.fromisoformat(clock), history
+def _first_demo(days: int) -> tuple[Path, datetime, int]:
+    """The demo's home, when the first demo was, and the most days that one loaded, this one counted."""
+    with hold_home(demo_home()):
+        home = demo_home().resolve()
+        path = home / CLOCK_FILE
+        known = read_private(path)
+        kept = json.loads(known) if known is not None else {}
+        clock = kept.get("clock") or datetime.now(UTC).replace(microsecond=0).isoformat()
+        history = max(days, kept.get("days", USUAL_DAYS))
+        told = {"clock": clock, "days": history}
+        if told != kept:
+            write_private(path, json.dumps(told))
+    return home, datetime.fromisoformat(clock), history
 
 
 def _is_setting(name: str) -> bool:

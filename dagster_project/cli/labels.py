@@ -20,7 +20,7 @@ from dagster_project.warehouse.pg_errors import safe_errors
 
 def labels(*, files: Sequence[Path]) -> int:
     """Take the files and say what they changed."""
-    changed, months = take_files(files)
+    changed, months = take_texts([(file.name, _text(file)) for file in files])
     for file, changes in zip(files, changed, strict=True):
         click.echo(f"{file.name}: {pluralize(len(changes), 'change')}")
         for change in changes:
@@ -30,13 +30,12 @@ def labels(*, files: Sequence[Path]) -> int:
     return 0
 
 
-def take_files(files: Sequence[Path]) -> tuple[list[list[str]], int]:
-    """Take the files, all or none, then count afresh the days whose categories changed.
+def take_texts(files: Sequence[tuple[str, str]]) -> tuple[list[list[str]], int]:
+    """Take the files, each a name and its text, all or none, then count afresh the days whose categories changed.
 
     Returns:
         What changed, by file, and how many months were counted afresh.
     """
-    texts = [_text(file) for file in files]
     warehouse = services.ready_warehouse(make_storage)
     with (
         safe_errors("labelling"),
@@ -44,8 +43,8 @@ def take_files(files: Sequence[Path]) -> tuple[list[list[str]], int]:
     ):
         with connection.transaction():
             changed = [
-                labelling.load_labels(connection, text.splitlines(keepends=True), file.name)
-                for file, text in zip(files, texts, strict=True)
+                labelling.load_labels(connection, text.splitlines(keepends=True), name)
+                for name, text in files
             ]
             note_act(connection, "labels", f"{pluralize(sum(map(len, changed)), 'label')} changed")
         return changed, marts.refresh_stale(connection, sms_mask())

@@ -5,16 +5,26 @@ One demo of thirty days serves what is asked of it here and by ``docs/questions.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dagster_project.cli import demo as demo_command
+from dagster_project.cli import labels
+from dagster_project.clock import CLOCK_FILE as SHIFT_FILE
+from dagster_project.pipeline import services
+from dagster_project.sandbox.server import SandboxProcess
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.server import embedded
+from dagster_project.warehouse.server.home import read_private
 from tests.support.programs import need
 from tests.support.prometheus import Scrape, firing
 from tools import questions
@@ -133,6 +143,71 @@ def check_names_and_opt_outs(warehouse: Warehouse) -> None:
     assert min(named) >= 5
     assert per_thousand is not None
     assert 0.5 < per_thousand[0] < 6
+
+
+def test_of_two_first_demos_at_once_the_longer_is_remembered(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_slowly(path: Path) -> str | None:
+        kept = read_private(path)
+        time.sleep(0.1 if threading.current_thread().name == "400" else 1)
+        return kept
+
+    monkeypatch.setenv("WAREHOUSE_HOME", str(home))
+    monkeypatch.setattr(demo_command, "read_private", read_slowly)
+    demos = [
+        threading.Thread(target=demo_command._first_demo, args=(days,), name=str(days))
+        for days in (400, 31)
+    ]
+    for one in demos:
+        one.start()
+    for one in demos:
+        one.join(timeout=60)
+    assert json.loads((home.with_name("home-demo") / "demo.json").read_text())["days"] == 400
+
+
+def test_each_demo_plays_its_evenings_by_a_clock_of_its_own(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ended first would take the clock of the other away."""
+    clocks: list[str] = []
+    monkeypatch.setenv("WAREHOUSE_HOME", str(home))
+    monkeypatch.setattr(
+        demo_command.backfill, "run", lambda *_: clocks.append(os.environ[SHIFT_FILE])
+    )
+    services.settings.cache_clear()
+    home.mkdir()
+    for _ in range(2):
+        demo_command.play_evenings(datetime.now(UTC), FrozenSandbox(), 31)
+    assert len(clocks) == 6
+    assert len(set(clocks)) == 2
+
+
+class FrozenSandbox(SandboxProcess):
+    """One whose clock is not there to be set."""
+
+    def __init__(self) -> None:
+        pass
+
+    def post(self, path: str, value: Any) -> Any:
+        return None
+
+
+def test_a_demo_that_was_killed_before_it_gave_names_leaves_them_to_the_next(
+    warehouse: Warehouse, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("WAREHOUSE_HOME", str(home))
+    monkeypatch.setattr(services, "warehouse", lambda: warehouse)
+    monkeypatch.setattr(labels.labelling, "load_labels", killed)
+    monkeypatch.setattr(services, "ready_warehouse", lambda *_: warehouse)
+    services.settings.cache_clear()
+    home.mkdir(mode=0o700)
+    with pytest.raises(KeyboardInterrupt):
+        demo_command.give_names()
+    assert not (home / "accounts.csv").exists()
 
 
 def test_a_longer_demo_tells_how_long_statuses_take(home: Path) -> None:
