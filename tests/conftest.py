@@ -11,7 +11,6 @@ import gc
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,8 +32,7 @@ from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.schema.migration_files import sql_folder
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
-from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
-from dagster_project.warehouse.server.settings import LOOPBACK
+from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer, free_port
 from tests.support.programs import POSTGRES_15, missed, need
 
 # No test reads the `.env` of the checkout that it runs in.
@@ -186,12 +184,6 @@ class PostgresServer:
         assert self._reaper.stdin is not None
         self._reaper.stdin.close()
         self._reaper.wait(timeout=60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -92,7 +92,7 @@ def ui(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def _wait_for(url: str, command: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 500
     while True:
         try:
             requests.get(url, timeout=10).raise_for_status()

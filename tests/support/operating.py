@@ -6,7 +6,6 @@ Grain: one ``House`` a test, in this process; its environment serves processes o
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -185,6 +184,14 @@ class WebhookReceiver:
         self._server.server_close()
 
 
+class _OnAFreePort(Controller):
+    """Takes the port that it was given once it listens."""
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 class MailReceiver:
     """A mail server on loopback; ``context`` lets it speak TLS after STARTTLS."""
 
@@ -200,11 +207,11 @@ class MailReceiver:
                 receiver.letters.append(cast(EmailMessage, letter))
                 return "250 taken"
 
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._controller = Controller(Handler(), hostname="127.0.0.1", port=self.port, **options)
+        self._controller = _OnAFreePort(
+            Handler(), hostname="127.0.0.1", port=0, ready_timeout=100, **options
+        )
         self._controller.start()
+        self.port = self._controller.port
 
     def close(self) -> None:
         self._controller.stop()

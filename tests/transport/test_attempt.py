@@ -64,9 +64,9 @@ def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> No
     "body", [b'"' + b'\\"' * 3_000_000, b'"\\', b"<p>" + b'"a\\' * 1_000_000, b'["a", "b\\\\"]']
 )
 def test_the_search_for_long_texts_takes_neither_memory_nor_time(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert min(_traced_peak(body) for _ in range(3)) < 1 << 20
-    assert time.perf_counter() - began < 90
+    assert time.thread_time() - began < 90
 
 
 def _traced_peak(body: bytes) -> int:

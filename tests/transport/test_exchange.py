@@ -141,12 +141,13 @@ def test_a_gate_is_asked_last_of_all_with_the_request_formed(
 
 def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_again() -> None:
     """The slot is missed while the request is formed, and the server tires of waiting for another."""
-    closing = threading.Event()
+    closing, closed = threading.Event(), threading.Event()
 
     def once(connection: Any) -> None:
         reply(GOOD)(connection)
-        closing.wait(5)
+        closing.wait(100)
         hang_up(connection)
+        closed.set()
 
     class Misses(Gate):
         asked = 0
@@ -155,7 +156,7 @@ def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_aga
             self.asked += 1
             if self.asked == 2:
                 closing.set()
-                time.sleep(0.1)
+                assert closed.wait(100)
             return self.asked != 2
 
     stats, pauses = ExtractStats(), Pauses()
@@ -169,12 +170,13 @@ def test_a_request_that_its_server_hung_up_on_while_it_waited_formed_is_sent_aga
 
 def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it_waited() -> None:
     """The idle connection dies while the second request waits for its slot."""
-    closing = threading.Event()
+    closing, closed = threading.Event(), threading.Event()
 
     def once(connection: Any) -> None:
         reply(GOOD)(connection)
-        closing.wait(5)
+        closing.wait(100)
         hang_up(connection)
+        closed.set()
 
     class Waits(Gate):
         waited = False
@@ -182,7 +184,7 @@ def test_a_request_leaves_on_a_connection_that_the_server_did_not_close_while_it
         def acquire(self) -> bool:
             if not self.waited:
                 closing.set()
-                time.sleep(0.1)
+                assert closed.wait(100)
             self.waited, before = True, self.waited
             return before
 

@@ -6,7 +6,6 @@ import os
 import pickle
 import pwd
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -99,9 +98,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o777
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

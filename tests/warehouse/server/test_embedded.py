@@ -14,7 +14,7 @@ import pytest
 
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema.migrate import migrate
-from dagster_project.warehouse.server.embedded import ensure_running, pii_hash_key, stop
+from dagster_project.warehouse.server.embedded import ensure_running, free_port, pii_hash_key, stop
 from tests.warehouse.server.homes import as_admin, ask, kill_server, mode_of, pid_of
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -149,6 +149,16 @@ def test_an_occupied_port_is_left_to_its_owner(home: Path) -> None:
     assert moved.port != server.port
     assert json.loads((home / "embedded.json").read_text())["port"] == moved.port
     assert ask(moved, "SELECT 1") == 1
+
+
+def test_no_outgoing_connection_takes_its_port_while_it_is_down() -> None:
+    """Linux takes them from a range of its own, which both ends of this connection are of."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        taken = min(server.getsockname()[1], client.getsockname()[1])
+    assert all(free_port() < min(32_768, taken) for _ in range(50))
 
 
 def test_it_comes_back_on_the_port_that_it_had(home: Path) -> None:

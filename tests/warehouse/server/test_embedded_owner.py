@@ -15,12 +15,11 @@ import pytest
 
 from dagster_project.errors import SettingsError
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
-from dagster_project.warehouse.server.embedded import ensure_running, stop
+from dagster_project.warehouse.server.embedded import ensure_running, free_port, stop
 from tests.warehouse.server.homes import (
     as_nobody,
     as_root,
     ask,
-    free_port,
     kill_server,
     mode_of,
     pid_of,
