@@ -24,7 +24,7 @@ def logins(*, passwords: Path) -> int:
     given = _read_passwords(passwords)
     services.refuse_behind(found)
     make_logins(replace(found, logins=given), click.echo, found.database)
-    secure(found)
+    secure(found, click.echo)
     click.echo(f"may sign in: {', '.join(given)}")
     return 0
 

@@ -103,9 +103,16 @@ def _work_as_loader(connection: Connection) -> None:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(LOADER)))
 
 
-def secure(warehouse: Warehouse) -> None:
-    """Close the database to PUBLIC and limit the logins that read ``bi``, as far as our rights allow."""
-    with safe_errors("closing the database"), warehouse.connect_admin(what="migrate") as connection:
+def secure(warehouse: Warehouse, report: Report = lambda line: None) -> None:
+    """Close the database to PUBLIC and limit the logins that read ``bi``, as far as our rights allow.
+
+    One process at a time: of two that grant the same, Postgres lets one fail.
+    """
+    with (
+        safe_errors("closing the database"),
+        warehouse.connect_admin(what="migrate") as connection,
+        hold_migration_lock(connection, report),
+    ):
         connection.execute("SELECT ops.secure_database()")
 
 

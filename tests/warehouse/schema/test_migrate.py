@@ -19,7 +19,7 @@ import pytest
 
 from dagster_project.errors import DatabaseFailed, SettingsError
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.schema.migrate import migrate, pending
+from dagster_project.warehouse.schema.migrate import migrate, pending, secure
 from dagster_project.warehouse.schema.migration_files import Migration, read_files, sql_folder
 from tests.warehouse.server.homes import wait_until
 
@@ -127,6 +127,25 @@ def test_databases_of_one_server_migrate_side_by_side(
 
 
 @pytest.mark.both_servers
+def test_processes_that_close_a_database_at_once_all_succeed(warehouse: Warehouse) -> None:
+    """As ``warehouse logins`` does, typed twice, or beside a migration."""
+    failures: list[str] = []
+
+    def work() -> None:
+        for _ in range(10):
+            try:
+                secure(warehouse)
+            except DatabaseFailed as failure:
+                failures.append(str(failure))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 def test_a_file_that_fails_leaves_nothing_behind_and_is_named(
     warehouse: Warehouse, folder: Path
 ) -> None:
