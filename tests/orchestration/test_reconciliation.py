@@ -23,6 +23,7 @@ from tests.support.reconciling import (
     SOURCES,
     change_april,
     load,
+    load_without_dagster,
     points,
     reconcile,
     remembered,
@@ -201,7 +202,7 @@ def test_rolling_weeks_are_never_added_up(mornings: Nights) -> None:
     mornings.sandbox.world.trust.config.range_mode = "ignore"
     for day in each_day(*APRIL):
         mornings.go(datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo("America/Santiago")))
-        assert mornings.house.refresh([day], "trust")
+        load_without_dagster(mornings, "trust", day)
     mornings.go(MORNING)
     asked = requests(mornings, "trust")
     _, told = reconcile(mornings, "trust")
