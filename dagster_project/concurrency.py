@@ -35,6 +35,10 @@ class Bounds:
     windows_of_account: int = 6
     least_windows_of_account: int = 2
     """However big they are: one commits while the next one arrives."""
+    windows_of_slow_vendor: int = 4
+    """Instead, where answers take long to begin: the pages of two would not keep enough calls under way. Few
+    of them are in memory at a time."""
+    slow_seconds: float = 1.5
     rows_of_account: int = 200_000
     """In all windows of an account that are under way, where there are more than the least number."""
     encoders: int = 2
@@ -77,15 +81,25 @@ class WindowConcurrency:
 
     def __init__(self) -> None:
         self.is_answering = False
-        self._limit = 1
+        self.latency: float | None = None
+        self._rows: int | None = None
 
     def suit(self, rows: int) -> None:
         """Allow as many as suit windows of so many rows, to bound memory."""
-        most = min(BOUNDS.rows_of_account // max(rows, 1), BOUNDS.windows_of_account)
-        self._limit = max(BOUNDS.least_windows_of_account, most)
+        self._rows = rows
 
     def limit(self) -> int:
-        return self._limit if self.is_answering else 1
+        if not self.is_answering or self._rows is None:
+            return 1
+        most = min(BOUNDS.rows_of_account // max(self._rows, 1), BOUNDS.windows_of_account)
+        return max(windows_to_keep_busy(self.latency), most)
+
+
+def windows_to_keep_busy(latency: float | None) -> int:
+    """How many windows must be under way, however big they are, where answers begin after so many seconds."""
+    if latency is not None and latency > BOUNDS.slow_seconds:
+        return BOUNDS.windows_of_slow_vendor
+    return BOUNDS.least_windows_of_account
 
 
 def run_concurrently(

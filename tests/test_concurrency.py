@@ -173,6 +173,21 @@ def test_fewer_windows_at_once_where_they_have_many_rows(rows: int, limit: int) 
     assert concurrency.limit() == limit
 
 
+def test_a_slow_vendor_is_asked_for_more_windows_also_where_they_have_many_rows() -> None:
+    concurrency = WindowConcurrency()
+    concurrency.is_answering = True
+    concurrency.suit(10 * BOUNDS.rows_of_account)
+    for latency, limit in (
+        (None, BOUNDS.least_windows_of_account),
+        (BOUNDS.slow_seconds, BOUNDS.least_windows_of_account),
+        (BOUNDS.slow_seconds + 0.1, BOUNDS.windows_of_slow_vendor),
+    ):
+        concurrency.latency = latency
+        assert concurrency.limit() == limit
+    concurrency.suit(1)
+    assert concurrency.limit() == BOUNDS.windows_of_account
+
+
 def never() -> None:
     raise AssertionError("nothing failed, and nobody stopped")
 

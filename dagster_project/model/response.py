@@ -45,4 +45,6 @@ class ExtractStats:
     points: int = 0
     pages: int = 0
     vendor_total: int | None = None
+    latency: float | None = None
+    """Seconds until the quickest answer began."""
     notes: dict[str, Any] = field(default_factory=dict)

@@ -142,6 +142,7 @@ def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowRes
             continue
         yield result
         concurrency.is_answering = not result.problems
+        concurrency.latency = result.stats.latency
         if any(isinstance(problem, HOPELESS) for problem in result.problems):
             is_hopeless = True
             queue.drop()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
-from dagster_project.concurrency import BOUNDS, run_concurrently
+from dagster_project.concurrency import run_concurrently, windows_to_keep_busy
 from dagster_project.errors import AnswerTooLarge, QuotaSpent, WarehouseError
 from dagster_project.model.feed import QueryScope
 from dagster_project.model.response import ExtractStats
@@ -65,7 +65,7 @@ def load_in_parts(
         yield result
         if smaller and not _has_budget(run, window.account):
             jobs = [partial(load_in_parts, run, each, wanted) for each in smaller]
-            yield from run_concurrently(jobs, most=BOUNDS.least_windows_of_account)
+            yield from run_concurrently(jobs, most=windows_to_keep_busy(cost.latency))
         else:
             todo += reversed(smaller)
     if refusal is not None:

@@ -121,6 +121,11 @@ class SingleAttempt:
         with _counting:
             self.stats.requests += 1
 
+    def _note_latency(self, seconds: float) -> None:
+        with _counting:
+            quickest = self.stats.latency
+            self.stats.latency = seconds if quickest is None else min(quickest, seconds)
+
     def _note_429(self) -> None:
         """Count a 429, which should never come, for the extraction's notes and ``warehouse metrics``."""
         with _counting:
@@ -156,6 +161,7 @@ class SingleAttempt:
                 **self.http.settings_for(str(prepared.url)),
             )
             with response:
+                self._note_latency((clock.now() - attempt.asked_at).total_seconds())
                 came = monotonic()
                 self.gate.on_headers()
                 attempt.deadline += monotonic() - came

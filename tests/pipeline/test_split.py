@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
@@ -9,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagster_project.concurrency import BOUNDS
+from dagster_project import concurrency
+from dagster_project.concurrency import BOUNDS, Job, run_concurrently
 from dagster_project.errors import AnswerTooLarge, QuotaSpent
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, Window
+from dagster_project.pipeline import split
+from dagster_project.pipeline.outcomes import WindowResult
 from dagster_project.pipeline.split import days_before, load_in_parts, parts_of, split_window
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
@@ -30,9 +34,9 @@ def test_a_window_is_split_into_equal_runs_of_days_newest_first(
     days: int, parts: int, lengths: list[int]
 ) -> None:
     window = Window(until_last(days)[0], until_last(1)[0], ACCOUNT)
-    split = split_window(window, parts)
-    assert [len(part.days) for part in split] == lengths
-    assert [day for part in reversed(split) for day in part.days] == window.days
+    found = split_window(window, parts)
+    assert [len(part.days) for part in found] == lengths
+    assert [day for part in reversed(found) for day in part.days] == window.days
 
 
 @pytest.mark.parametrize(
@@ -42,8 +46,8 @@ def test_parts_have_no_more_rows_than_a_window_that_is_planned(
     days: int, rows: int, most: int
 ) -> None:
     window = Window(until_last(days)[0], until_last(1)[0], ACCOUNT)
-    split = split_window(window, parts_of(window, rows, 150_000))
-    assert max(len(part.days) for part in split) == most
+    found = split_window(window, parts_of(window, rows, 150_000))
+    assert max(len(part.days) for part in found) == most
 
 
 def test_a_day_of_too_many_rows_is_a_part_of_its_own() -> None:
@@ -81,6 +85,29 @@ def test_a_window_that_turns_out_too_large_is_asked_in_parts_newest_first(
         assert len(newer_under_way) < BOUNDS.least_windows_of_account, (
             "begun while enough were under way"
         )
+
+
+@pytest.mark.parametrize(
+    ("slow_seconds", "most"),
+    [(0.0, BOUNDS.windows_of_slow_vendor), (60.0, BOUNDS.least_windows_of_account)],
+)
+def test_more_parts_are_asked_for_at_once_of_a_slow_vendor(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch, slow_seconds: float, most: int
+) -> None:
+    asked: list[int] = []
+
+    def run_and_note(jobs: list[Job[WindowResult]], most: int) -> Iterator[WindowResult]:
+        asked.append(most)
+        return run_concurrently(jobs, most)
+
+    monkeypatch.setattr(concurrency, "BOUNDS", replace(BOUNDS, slow_seconds=slow_seconds))
+    monkeypatch.setattr(split, "run_concurrently", run_and_note)
+    days = until_last(20)
+    with loading.run(replace(CALLTOUCH, window_rows=200)) as run:
+        result = load(run, loading.window(days[0], days[-1]))
+    assert not result.problems
+    assert loading.days() == days
+    assert asked == [most]
 
 
 def test_under_a_budget_the_parts_go_one_after_another(loading: Loading) -> None:

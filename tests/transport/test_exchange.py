@@ -112,6 +112,16 @@ def test_a_gate_is_passed_by_every_attempt_and_told_its_outcome() -> None:
     assert [type(outcome.error) for outcome in gate.outcomes] == [Transient, Transient, type(None)]
 
 
+def test_the_latency_of_several_requests_is_that_of_the_quickest() -> None:
+    stats, http = ExtractStats(), session()
+    found: list[float] = []
+    with serving(reply(GOOD, after=1.0), reply(GOOD), reply(GOOD, after=1.0)) as server:
+        for _ in range(3):
+            http.send(Request("GET", server.url), stats=stats)
+            found.append(stats.latency or 0.0)
+    assert found[0] >= 1.0 > found[1] == found[2] > 0
+
+
 def test_a_gate_is_asked_last_of_all_with_the_request_formed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
