@@ -18,7 +18,7 @@ from datetime import date
 
 from psycopg import sql
 
-from dagster_project.errors import SettingsError
+from dagster_project.errors import SettingsError, TryLater
 from dagster_project.model.table import Table
 from dagster_project.model.window import Account
 from dagster_project.privacy import suppression
@@ -71,6 +71,7 @@ def remove_account(
 
     Raises:
         SettingsError: nothing is known of the account, or a rekey is under way.
+        TryLater: it was loaded meanwhile, and so is there again.
     """
     with (
         warehouse.connect(what=VERB, autocommit=True) as books,
@@ -91,6 +92,8 @@ def remove_account(
         marts.refresh_stale(books, mask)
         report("what is left in the ledger …")
         removed += _call_ledger(books, data, only_count=False)
+        if _count(books, data):
+            raise _loaded_again(data)
     return +removed
 
 
@@ -183,6 +186,15 @@ def _extractions(connection: Connection, data: AccountData) -> Sequence[int]:
         data.names,
     )
     return [row[0] for row in rows.fetchall()]
+
+
+def _loaded_again(data: AccountData) -> TryLater:
+    return TryLater(
+        "it was removed, and meanwhile loaded again.",
+        source=data.account.source,
+        account=data.account.label,
+        hint="some host has it in its settings still: take it out there, end its runs, and run this again.",
+    )
 
 
 def _unknown(connection: Connection, data: AccountData) -> SettingsError:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from psycopg import sql
 
 from dagster_project.cli.main import warehouse as command
-from dagster_project.errors import SettingsError
+from dagster_project.errors import SettingsError, TryLater
 from dagster_project.model.feed import QueryScope
 from dagster_project.model.window import Account
 from dagster_project.orchestration.status_page import page
@@ -429,6 +429,28 @@ def test_it_waits_for_a_load_that_is_under_way(
         assert house.rows(f"SELECT FROM bi.sms_day WHERE site_id = {SITE} LIMIT 1")
     removal.join(timeout=60)
     assert "ops.day_state" not in knowing(house)
+
+
+def test_an_account_that_is_loaded_meanwhile_is_said_to_be_there_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unset(monkeypatch)
+
+    def load(line: str) -> None:
+        if line == "what is left in the ledger …":
+            house.rows("INSERT INTO warehouse.calltouch_sms SELECT * FROM one_row RETURNING 1")
+
+    with house.warehouse.connect_admin() as admin:
+        admin.execute(
+            sql.SQL(
+                "CREATE TABLE one_row AS SELECT * FROM warehouse.calltouch_sms WHERE site_id = {} LIMIT 1"
+            ).format(SITE)
+        )
+    data = data_of("calltouch", SITE)
+    with pytest.raises(TryLater, match="loaded again.*Way out: some host has it"):
+        account_removal.remove_account(house.warehouse, data, sms_mask(), load)
+    account_removal.remove_account(house.warehouse, data, sms_mask())
+    assert house.rows("SELECT FROM warehouse.calltouch_sms WHERE site_id = %s", SITE) == []
 
 
 def test_not_while_pseudonyms_are_recomputed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
