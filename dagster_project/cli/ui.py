@@ -25,6 +25,7 @@ from dagster_project.orchestration.instance import prepare_home
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.pipeline import services
 from dagster_project.text.remedies import START_POSTGRES
+from dagster_project.warehouse.server.home import hold_lock, read_private
 
 _LOOPBACK = "127.0.0.1"
 _LOOK_EVERY_SECONDS = 3.0
@@ -45,10 +46,10 @@ def ui(*, port: int, no_daemon: bool) -> int:
             stack.enter_context(demo_environment(running=True))
         with setting_up() as steps:
             warehouse = services.ready_warehouse(make_storage, steps.report)
-        prepare_home(services.settings(), warehouse)
+        home = prepare_home(services.settings(), warehouse)
         port = _usable_port(port)
-        commands = [_webserver(port)] + ([] if no_daemon else [_daemon()])
-        children = [_start(command) for command in commands]
+        children = [] if no_daemon else [_only_daemon(_daemon(), home, stack)]
+        children.append(_start(_webserver(port)))
         click.echo(f"Dagster's UI: http://{_LOOPBACK}:{port}  (Ctrl-C ends it)")
         return _until_one_ends(children, PostgresWatch(warehouse.place))
 
@@ -68,10 +69,32 @@ def _daemon() -> list[str]:
     ]
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
+def _only_daemon(command: list[str], home: Path, stack: ExitStack) -> subprocess.Popen[bytes]:
+    """Start the daemon, unless this home has one: two could launch the same run.
+
+    It holds the lock until its own end, which may come later than that of this process.
+    """
+    file = home / "daemon.lock"
+    process = read_private(file) or "unknown"
+    lock = hold_lock(
+        file,
+        f"Dagster's daemon runs over this warehouse already (process {process}).",
+        hint="end the `warehouse ui` that started it, or that process; --no-daemon shows one more UI.",
+        patience=0,
+    )
+    descriptor = stack.enter_context(lock)
+    daemon = _start(command, descriptor)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(daemon.pid).encode(), 0)
+    return daemon
+
+
+def _start(command: list[str], *inherited: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "DAGSTER_DISABLE_TELEMETRY": "1"}
     root = Path(WORKSPACE).parent
-    return subprocess.Popen(command, env=environment, cwd=root, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment, cwd=root, start_new_session=True, pass_fds=inherited
+    )
 
 
 class PostgresWatch:

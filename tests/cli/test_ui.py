@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
 
-from dagster_project.cli.ui import POSTGRES_IS_AWAY, POSTGRES_IS_BACK
+from dagster_project.cli.ui import POSTGRES_IS_AWAY, POSTGRES_IS_BACK, _only_daemon
+from dagster_project.errors import TryLater
 from tests.conftest import free_port
 
 PROGRAM = str(Path(sys.executable).with_name("warehouse"))
@@ -91,6 +93,20 @@ def wait_until(condition: Callable[[], object], what: Installation, seconds: flo
         assert what.ui.poll() is None, what.log.read_text()[-3000:]
         assert time.monotonic() < deadline, what.log.read_text()[-3000:]
         time.sleep(1)
+
+
+def test_a_home_has_one_daemon_also_where_the_ui_that_started_it_was_killed(scratch: Path) -> None:
+    with ExitStack() as killed:
+        daemon = _only_daemon(["sleep", "600"], scratch, killed)
+    try:
+        said = rf"already \(process {daemon.pid}\).*Way out: end the `warehouse ui`"
+        with pytest.raises(TryLater, match=said), ExitStack() as stack:
+            _only_daemon(["sleep", "600"], scratch, stack)
+    finally:
+        daemon.kill()
+        daemon.wait()
+    with ExitStack() as stack:
+        _only_daemon(["true"], scratch, stack).wait()
 
 
 def test_a_stopped_postgres_is_told_on_both_sides_and_pages_work_again_without_a_restart(

@@ -447,7 +447,7 @@ def test_an_account_that_is_loaded_meanwhile_is_said_to_be_there_again(
             ).format(SITE)
         )
     data = data_of("calltouch", SITE)
-    with pytest.raises(TryLater, match="loaded again.*Way out: some host has it"):
+    with pytest.raises(TryLater, match=r"loaded again.*Way out: some host has it"):
         account_removal.remove_account(house.warehouse, data, sms_mask(), load)
     account_removal.remove_account(house.warehouse, data, sms_mask())
     assert house.rows("SELECT FROM warehouse.calltouch_sms WHERE site_id = %s", SITE) == []

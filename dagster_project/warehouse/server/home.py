@@ -100,18 +100,22 @@ def private_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def hold_lock(path: Path, refusal: str) -> Iterator[None]:
+def hold_lock(
+    path: Path, refusal: str, *, hint: str = "", patience: float = LOCK_SECONDS
+) -> Iterator[int]:
     """Hold a lock on this file inside the block; create the file if it is absent.
 
+    A process that inherits the file's descriptor, which is yielded, holds the lock until its own end.
+
     Raises:
-        TryLater: another process holds it for too long; ``refusal`` says so.
+        TryLater: another process holds it for longer than ``patience``; ``refusal`` says so.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = _open(path, flags)
     try:
         _restrict_file(descriptor)
-        _lock(descriptor, refusal)
-        yield
+        _lock(descriptor, TryLater(refusal, hint=hint), patience)
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -273,13 +277,13 @@ def _link_error(path: Path) -> SettingsError:
     )
 
 
-def _lock(descriptor: int, refusal: str) -> None:
-    deadline = time.monotonic() + LOCK_SECONDS
+def _lock(descriptor: int, refusal: TryLater, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise TryLater(refusal) from None
+                raise refusal from None
             time.sleep(0.05)
