@@ -61,6 +61,8 @@ TESTED_IN = {
     "privacy/search_patterns.py": "privacy/test_erasure.py",
     "privacy/stored_responses.py": "privacy/test_erasure.py",
     "privacy/subject.py": "cli/test_subject.py",
+    "vendors/calltouch/row_by_row.py": "vendors/calltouch/test_pages.py",
+    "vendors/calltouch/sms_page.py": "vendors/calltouch/test_pages.py",
     "warehouse/labels.py": "bi/test_labels.py",
     "warehouse/ledger/held_days.py": "pipeline/test_commit.py",
     "warehouse/ledger/load_receipts.py": "warehouse/load/test_window_load.py",

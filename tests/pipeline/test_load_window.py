@@ -16,8 +16,8 @@ from dagster_project.model.window import Window
 from dagster_project.pipeline.load_window import extract_window, load_window
 from dagster_project.pipeline.outcomes import Stopped, TooManyRows
 from dagster_project.vendors.calltouch.client import CalltouchClient
-from dagster_project.vendors.calltouch.pages import SmsPage
 from dagster_project.vendors.calltouch.settings import CalltouchSettings
+from dagster_project.vendors.calltouch.sms_page import SmsPage
 from tests.support.loading import CALLTOUCH, LAST, Loading, until_last
 from tests.vendors.calltouch.played import WINDOW, Played, Spoilt, calltouch, sms
 

@@ -15,8 +15,8 @@ from dagster_project.text.raw_json import has_longer_text
 from dagster_project.transport.attempt import LONGEST_TEXT
 from dagster_project.transport.exchange import Request
 from dagster_project.transport.session import MAX_BYTES
-from dagster_project.vendors.calltouch.pages import LONGEST_TEXT as LONGEST_SMS
 from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.vendors.calltouch.sms_page import LONGEST_TEXT as LONGEST_SMS
 from tests.transport.scripted_server import Play, reply, serving
 from tests.transport.sessions import session
 from tests.vendors.calltouch.played import sms

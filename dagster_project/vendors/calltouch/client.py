@@ -53,7 +53,7 @@ from dagster_project.vendors.calltouch.envelope import (
     classify_response,
     unknown_form_error,
 )
-from dagster_project.vendors.calltouch.pages import NotJson, NotSmsPage, SmsResponse, decode_page
+from dagster_project.vendors.calltouch.pages import decode_page
 from dagster_project.vendors.calltouch.settings import (
     POINTS,
     SITES,
@@ -61,6 +61,7 @@ from dagster_project.vendors.calltouch.settings import (
     CalltouchSettings,
     CalltouchSite,
 )
+from dagster_project.vendors.calltouch.sms_page import NotJson, NotSmsPage, SmsResponse
 from dagster_project.vendors.calltouch.table import POINTS_A_CALL, ROWS_PER_PAGE
 
 SHARE_ASKED_AHEAD = 0.75

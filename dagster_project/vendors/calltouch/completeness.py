@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dagster_project.vendors.calltouch.pages import SmsPage
+from dagster_project.vendors.calltouch.sms_page import SmsPage
 from dagster_project.vendors.calltouch.table import ROWS_PER_PAGE
 
 

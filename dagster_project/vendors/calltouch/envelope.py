@@ -26,7 +26,8 @@ from dagster_project.text.raw_json import stray_text
 from dagster_project.text.scrub import quote_text
 from dagster_project.text.wording import shorten
 from dagster_project.transport.exchange import Reply, Transient
-from dagster_project.vendors.calltouch.pages import LARGEST_ERROR, NotJson, NotSmsPage, decode_page
+from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.vendors.calltouch.sms_page import LARGEST_ERROR, NotJson, NotSmsPage
 
 SOURCE = "calltouch"
 VIOLATIONS_SHOWN = 5

@@ -25,17 +25,17 @@ from dagster_project.text.sanitize import sanitize
 from dagster_project.text.written_numbers import join_texts
 from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
 from dagster_project.vendors.calltouch.outcomes import is_known
-from dagster_project.vendors.calltouch.pages import (
+from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.vendors.calltouch.row_by_row import row_spans
+from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.sms_page import (
     BOM,
     KEYS,
     NotJson,
     NotSmsPage,
     SmsPage,
     SmsResponse,
-    decode_page,
-    row_spans,
 )
-from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.suppressed_phones import own_phones
 
 _JSON: Final = json.JSONDecoder(strict=False)

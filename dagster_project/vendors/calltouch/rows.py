@@ -50,18 +50,15 @@ from dagster_project.vendors.calltouch.instants import (
     write_wall_time,
 )
 from dagster_project.vendors.calltouch.outcomes import outcome_of
-from dagster_project.vendors.calltouch.pages import (
-    PartialSms,
-    Row,
-    SmsPage,
-    SmsResponse,
+from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.row_by_row import (
     count_incomplete,
-    decode_page,
     decode_row_by_row,
     stored_text,
 )
-from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.sms_page import PartialSms, Row, SmsPage, SmsResponse
 from dagster_project.vendors.calltouch.table import TABLE
 from dagster_project.vendors.calltouch.vectorized_rows import KEY, encode_plain
 

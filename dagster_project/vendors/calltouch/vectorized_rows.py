@@ -26,8 +26,8 @@ from dagster_project.text.pseudonyms import PSEUDONYM_SIZE, pseudonyms
 from dagster_project.text.sanitize import is_sanitized
 from dagster_project.vendors.calltouch.context import NO_TEXT, RowContext, count_unknown_pairs
 from dagster_project.vendors.calltouch.instants import DAY, read_wall_times
-from dagster_project.vendors.calltouch.pages import Row, SmsPage
 from dagster_project.vendors.calltouch.phones import COUNTRY_OF_SECOND_DIGIT
+from dagster_project.vendors.calltouch.sms_page import Row, SmsPage
 
 Characters = NDArray[np.uint8]
 Structures = np.ndarray[tuple[int], np.dtype[np.void]]

@@ -21,7 +21,7 @@ from dagster_project.errors import (
 )
 from dagster_project.model.response import ExtractStats, Restart
 from dagster_project.model.window import Account, Window
-from dagster_project.vendors.calltouch.pages import SmsResponse
+from dagster_project.vendors.calltouch.sms_page import SmsResponse
 from tests.transport.scripted_server import Asked, Play, hang, reply
 from tests.vendors.calltouch.bodies import (
     BAD_CREDENTIALS,

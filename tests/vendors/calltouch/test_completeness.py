@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dagster_project.vendors.calltouch.completeness import CompletenessCheck, InconsistentPages
-from dagster_project.vendors.calltouch.pages import Sms, SmsPage
+from dagster_project.vendors.calltouch.sms_page import Sms, SmsPage
 
 
 def rows(first: int, count: int) -> list[Sms]:

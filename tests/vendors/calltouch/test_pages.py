@@ -14,16 +14,9 @@ from hypothesis import strategies as st
 from msgspec.structs import astuple
 
 from dagster_project.model.batch import Reject
-from dagster_project.vendors.calltouch.pages import (
-    BOM,
-    KEYS,
-    NULLABLE,
-    NotJson,
-    NotSmsPage,
-    Sms,
-    decode_page,
-    decode_row_by_row,
-)
+from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.vendors.calltouch.row_by_row import NULLABLE, decode_row_by_row
+from dagster_project.vendors.calltouch.sms_page import BOM, KEYS, NotJson, NotSmsPage, Sms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "calltouch_result.json"
 ROW = {

@@ -32,10 +32,12 @@ from dagster_project.vendors.calltouch.context import (
 )
 from dagster_project.vendors.calltouch.instants import EPOCH
 from dagster_project.vendors.calltouch.outcomes import PAIRS, outcome_of
-from dagster_project.vendors.calltouch.pages import KEYS, NULLABLE, SmsResponse, decode_page
+from dagster_project.vendors.calltouch.pages import decode_page
 from dagster_project.vendors.calltouch.phones import read_number
+from dagster_project.vendors.calltouch.row_by_row import NULLABLE
 from dagster_project.vendors.calltouch.rows import TABLE, encode_one, sms_key, to_batch
 from dagster_project.vendors.calltouch.segments import segments_of
+from dagster_project.vendors.calltouch.sms_page import KEYS, SmsResponse
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.copying import CopyTable
 

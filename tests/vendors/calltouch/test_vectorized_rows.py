@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from dagster_project.model.window import Account, Window
 from dagster_project.vendors.calltouch.context import RowContext
-from dagster_project.vendors.calltouch.pages import SmsPage, decode_page
+from dagster_project.vendors.calltouch.pages import decode_page
 from dagster_project.vendors.calltouch.rows import encode_one
+from dagster_project.vendors.calltouch.sms_page import SmsPage
 from dagster_project.vendors.calltouch.vectorized_rows import encode_plain
 
 APRIL = Window(
