@@ -61,6 +61,7 @@ TESTED_IN = {
     "privacy/search_patterns.py": "privacy/test_erasure.py",
     "privacy/stored_responses.py": "privacy/test_erasure.py",
     "privacy/subject.py": "cli/test_subject.py",
+    "vendors/calltouch/reduction.py": "vendors/calltouch/test_personal_data.py",
     "vendors/calltouch/row_by_row.py": "vendors/calltouch/test_pages.py",
     "vendors/calltouch/sms_page.py": "vendors/calltouch/test_pages.py",
     "warehouse/labels.py": "bi/test_labels.py",

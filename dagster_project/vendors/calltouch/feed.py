@@ -64,7 +64,7 @@ def make_personal() -> Personal:
 
 def make_reduction() -> Reduction:
     """How personal data of old days is removed."""
-    from dagster_project.vendors.calltouch.personal_data import REDUCTION
+    from dagster_project.vendors.calltouch.reduction import REDUCTION
 
     return REDUCTION
 

@@ -1,43 +1,29 @@
-"""Erase and reduce Calltouch's rows, rejects and batches, and compute their pseudonyms.
+"""Erase people from Calltouch's rows, and compute their pseudonyms.
 
 ``redaction.py`` does the same to pages. Existing rows are rewritten to what a load of the redacted page would
 write. All erased people share one recipient.
-
-A reduced SMS keeps everything but number, text and a status of unknown wording. NULL in ``recipient`` or
-``message`` still says that there was no number or no text; ``phone`` marks the row as reduced in any case.
-``sms_key`` becomes a keyed hash of itself, since the plain key could be guessed from a known text.
 Pure: no clock, no environment, no I/O.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from itertools import chain
-from struct import Struct
 from typing import Final
 from uuid import UUID
 
-import numpy as np
-import xxhash
-
-from dagster_project.model.batch import Batch
-from dagster_project.model.copy_binary import NULL, encode
 from dagster_project.model.privacy import (
     ERASED,
     REDUCED,
     Identity,
     Personal,
     PersonalColumns,
-    Reduction,
     Rules,
     Suppression,
     Values,
-    reduce_reject,
-    reduced_reject,
 )
-from dagster_project.model.window import Account, Window, day_number
+from dagster_project.model.window import Account
 from dagster_project.text.pseudonyms import PseudonymKeys, pseudonym, pseudonyms
 from dagster_project.text.sanitize import NUL, NUL_SYMBOL, REPLACEMENT
 from dagster_project.vendors.calltouch.context import template_id
@@ -50,9 +36,8 @@ from dagster_project.vendors.calltouch.redaction import (
     redact,
     redact_body,
     redact_reject,
-    reduce_body,
-    reduced_status,
 )
+from dagster_project.vendors.calltouch.reduction import reduce_row
 from dagster_project.vendors.calltouch.rows import instant_of, sms_key
 from dagster_project.vendors.calltouch.segments import segments_of
 from dagster_project.vendors.calltouch.suppressed_phones import (
@@ -60,11 +45,6 @@ from dagster_project.vendors.calltouch.suppressed_phones import (
     identities_of,
     own_phones,
 )
-
-_REDUCED_PHONE: Final = encode("text", REDUCED) + NULL
-_REDUCED_TEXT: Final = encode("text", REDUCED)
-_PHONE_AT: Final = 52
-_length: Final = Struct(">i").unpack_from
 
 
 def pseudonym_of(identity: Identity, keys: PseudonymKeys) -> bytes:
@@ -76,65 +56,6 @@ def pseudonyms_of(identity: Identity, keys: PseudonymKeys) -> frozenset[bytes]:
     """The recipient's pseudonym, and those of other ways in which the number may have been read."""
     readings = [one.encode("utf-8", "surrogatepass") for one in identities_of(identity)]
     return frozenset(pseudonyms(keys.recipient, readings))
-
-
-def reduce_batch(batch: Batch, window: Window, before: date, key: bytes) -> Batch:
-    """Reduce the batch's rows and rejects of days before ``before``."""
-    is_old = batch.days < day_number(before)
-    places = np.flatnonzero(is_old)
-    old_keys = np.frombuffer(batch.keys, "V16")
-    new_keys = pseudonyms(key, old_keys[places].tolist())
-    changed = list(map(_reduced_record, [batch.records[at] for at in places.tolist()], new_keys))
-    new_hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, changed), np.uint64, len(changed))
-    keys, batch.hashes = old_keys.copy(), batch.hashes.copy()
-    keys[places] = np.frombuffer(b"".join(new_keys), "V16")
-    batch.keys, batch.hashes[places] = keys.tobytes(), new_hashes
-    for at, record in zip(places.tolist(), changed, strict=True):
-        batch.records[at] = record
-    batch.rejects = [
-        reduced_reject(reject, key) if (reject.day or window.first_day) < before else reject
-        for reject in batch.rejects
-    ]
-    return batch
-
-
-def _reduced_record(record: bytes, new_key: bytes) -> bytes:
-    """Reduce an encoded record. Up to ``sent_at`` its fields have fixed positions; then follow phone, E.164,
-    country, recipient, four of status, ``is_final``, text, template and segments, each after its length
-    (-1: NULL)."""
-
-    def after(at: int, fields: int) -> int:
-        for _ in range(fields):
-            at += 4 + max(_length(record, at)[0], 0)
-        return at
-
-    country = after(_PHONE_AT, 2)
-    status = after(country, 2)
-    detail = after(status, 1)
-    outcome = after(detail, 1)
-    text = after(outcome, 3)
-    rest = after(text, 1)
-    reduced_text = NULL if record[text : text + 4] == NULL else _REDUCED_TEXT
-    return b"".join(
-        (
-            record[:24],
-            new_key,
-            record[40:_PHONE_AT],
-            _REDUCED_PHONE,
-            record[country:status],
-            _reduced_field(record[status:detail]),
-            _reduced_field(record[detail:outcome]),
-            record[outcome:text],
-            reduced_text,
-            record[rest:],
-        )
-    )
-
-
-@lru_cache(maxsize=4096)
-def _reduced_field(field: bytes) -> bytes:
-    """Reduce an encoded status or detail."""
-    return field if field == NULL else encode("text", reduced_status(field[4:].decode()))
 
 
 def erase_row(
@@ -247,21 +168,6 @@ def _wall_time(values: Values, account: Account) -> datetime:
     return wall
 
 
-def reduce_row(values: Values, key: bytes) -> Values | None:
-    """Remove number and text from a row; None: it is already reduced."""
-    if values["phone"] == REDUCED:
-        return None
-    return {
-        **values,
-        "phone": REDUCED,
-        "phone_e164": None,
-        "status": reduced_status(values["status"]),
-        "status_detail": reduced_status(values["status_detail"]),
-        "message": None if values["message"] is None else REDUCED,
-        "sms_key": UUID(bytes=pseudonym(key, values["sms_key"].bytes)),
-    }
-
-
 def rekey_row(values: Values, keys: PseudonymKeys) -> Values:
     """The row's pseudonyms under another key, as far as it still has number and text."""
     if values["phone"] == REDUCED:
@@ -308,10 +214,4 @@ PERSONAL: Final = Personal(
     find_in_reject=find_in_reject,
     erase_row=erase_row,
     rekey_row=rekey_row,
-)
-REDUCTION: Final = Reduction(
-    reduce_body=reduce_body,
-    reduce_reject=reduce_reject,
-    reduce_batch=reduce_batch,
-    reduce_row=reduce_row,
 )

@@ -1,4 +1,4 @@
-"""Remove personal data from pages of Calltouch's SMS: of erased people, and of old days.
+"""Remove erased people from pages of Calltouch's SMS, and find what pages hold of them.
 
 An SMS to an erased number keeps its day, hour, status and segments. ``phoneNumber`` and text become ``(erased)``;
 points are added to the text until it has as many segments as before; minute and second become 0; a null text
@@ -13,18 +13,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import date
 from typing import Any, Final
 
-from dagster_project.model.privacy import ERASED, REDUCED, Occurrences, Suppression
+from dagster_project.model.privacy import ERASED, Occurrences, Suppression
 from dagster_project.model.response import Response
-from dagster_project.model.window import Account
 from dagster_project.text.sanitize import sanitize
 from dagster_project.text.written_numbers import join_texts
-from dagster_project.vendors.calltouch.instants import cut_to_hour, latest_day
-from dagster_project.vendors.calltouch.outcomes import is_known
+from dagster_project.vendors.calltouch.instants import cut_to_hour
 from dagster_project.vendors.calltouch.pages import decode_page
 from dagster_project.vendors.calltouch.row_by_row import row_spans
 from dagster_project.vendors.calltouch.segments import segments_of
@@ -81,12 +78,10 @@ def _redact_page(body: bytes, page: SmsPage | None, suppression: Suppression) ->
             redacted = _redact_rest(body, suppression)
         return None if redacted == body else redacted
     body = body.removeprefix(BOM)
-    suspects = _find_suspects(page, suppression)
-    if not (suspects or page.rejects or suppression.occurs_in(*_texts_around(body))):
+    suspects = _suspect_elements(page, body, suppression)
+    if not (suspects or suppression.occurs_in(*_texts_around(body))):
         return None
-    if page.sources or page.rejects:
-        suspects = _element_numbers(page, suspects, body)
-    return _rewrite_elements(
+    return rewrite_elements(
         body,
         lambda source: _redact_source(source, suppression),
         suspects,
@@ -112,8 +107,11 @@ def _find_suspects(page: SmsPage, suppression: Suppression) -> Collection[int]:
     return suspects
 
 
-def _element_numbers(page: SmsPage, suspects: Collection[int], body: bytes) -> set[int]:
-    """The numbers of these rows among the page's elements, and of all elements that could not be read."""
+def _suspect_elements(page: SmsPage, body: bytes, suppression: Suppression) -> Collection[int]:
+    """The elements of the page that may have a suppressed number, by their place: all that could not be read, too."""
+    suspects = _find_suspects(page, suppression)
+    if not (page.sources or page.rejects):
+        return suspects
     found, number = set(), 0
     for place, (start, end) in enumerate(row_spans(body)):
         if number < len(page.sources) and body[start:end] == page.sources[number]:
@@ -169,7 +167,7 @@ def _to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _rewrite_elements(
+def rewrite_elements(
     body: bytes,
     change: _Change,
     suspects: Collection[int] | None = None,
@@ -199,14 +197,14 @@ def _redact_source(source: bytes, suppression: Suppression) -> bytes | None:
     An element that cannot be read is replaced as a whole if it is the person's own, or no JSON.
     """
     text = _to_text(source)
-    value, is_readable = _parse_utf8_json(source), True
+    value, is_readable = parse_utf8_json(source), True
     if value is None:
         value, is_readable = _parse_json(text), False
     if value is None:
         plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
-        return _dump_json(ERASED) if suppression.occurs_in(plain) else None
+        return dump_json(ERASED) if suppression.occurs_in(plain) else None
     if _is_own(value, suppression):
-        return _dump_json(_erase_element(value, suppression) if is_readable else ERASED)
+        return dump_json(_erase_element(value, suppression) if is_readable else ERASED)
     changed = _mask_tokens(text, suppression, _JSON_TOKEN)
     return None if changed == text else _to_bytes(changed)
 
@@ -245,7 +243,7 @@ def _digits_of(value: float) -> str:
     return str(value)
 
 
-def _parse_utf8_json(source: bytes) -> Any:
+def parse_utf8_json(source: bytes) -> Any:
     """Parse an element; None: it is not JSON, or not UTF-8."""
     try:
         return _parse_json(source.decode())
@@ -260,14 +258,8 @@ def _parse_json(text: str) -> Any:
         return None
 
 
-def _dump_json(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _day_of(value: Any) -> date | None:
-    """The day of an element; the later one if it may be on either of two."""
-    written = value.get("dateSent") if isinstance(value, dict) else None
-    return latest_day(written) if isinstance(written, str) else None
 
 
 def redact_reject(original: str, suppression: Suppression) -> str | None:
@@ -283,14 +275,12 @@ def find_in_body(body: bytes, suppression: Suppression) -> Occurrences:
     except NotSmsPage:
         return Occurrences([], int(redact_body(body, suppression) is not None))
     body = body.removeprefix(BOM)
-    suspects = _find_suspects(page, suppression)
-    if page.sources or page.rejects:
-        suspects = _element_numbers(page, suspects, body)
+    suspects = _suspect_elements(page, body, suppression)
     places = row_spans(body) if suspects else []
-    return _add_up(
-        _find_in_element(body[start:end], suppression)
-        for place, (start, end) in enumerate(places)
-        if place in suspects
+    spans = [places[at] for at in sorted(suspects)]
+    parts = [_find_in_element(body[start:end], suppression) for start, end in spans]
+    return Occurrences(
+        [own for part in parts for own in part.own], sum(part.mentions for part in parts)
     )
 
 
@@ -304,44 +294,3 @@ def _find_in_element(source: bytes, suppression: Suppression) -> Occurrences:
     if _is_own(value, suppression):
         return Occurrences([value], 0)
     return Occurrences([], int(_redact_source(source, suppression) is not None))
-
-
-def _add_up(parts: Iterable[Occurrences]) -> Occurrences:
-    own: list[Any] = []
-    mentions = 0
-    for part in parts:
-        own += part.own
-        mentions += part.mentions
-    return Occurrences(own, mentions)
-
-
-def reduced_status(text: str | None) -> str | None:
-    """Reduce a status or its detail: a wording that is not the vendor's may be about a person."""
-    return text if text is None or is_known(text) else REDUCED
-
-
-def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
-    """Remove number and text from a page's SMS of earlier days, and from those without a day.
-
-    A null text stays null. A null number is replaced like any other, which marks the SMS as reduced.
-    """
-
-    def change(source: bytes) -> bytes | None:
-        value = _parse_utf8_json(source)
-        day = _day_of(value)
-        if day is None:
-            return _dump_json(REDUCED)
-        if day >= before or value.get("phoneNumber") == REDUCED:
-            return None
-        kept = {"dateSent": value["dateSent"]}
-        for key in ("smsStatus", "smsStatusDetail"):
-            status = value.get(key)
-            # A status that is no text becomes a number, so that the record is rejected as before.
-            kept[key] = reduced_status(status) if isinstance(status, str | None) else 0
-        text = None if value.get("smsMessage") is None else REDUCED
-        return _dump_json({"phoneNumber": REDUCED, **kept, "smsMessage": text})
-
-    try:
-        return _rewrite_elements(body, change)
-    except NotSmsPage:
-        return None

@@ -18,7 +18,7 @@ from dagster_project.model.privacy import Rules, Suppression, identity_of
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.text.pseudonyms import PseudonymKeys
-from dagster_project.vendors.calltouch import personal_data, redaction
+from dagster_project.vendors.calltouch import personal_data, redaction, reduction
 from dagster_project.vendors.calltouch.context import RowContext
 from dagster_project.vendors.calltouch.phones import read_number
 from dagster_project.vendors.calltouch.rows import TABLE, to_batch
@@ -162,12 +162,12 @@ def test_a_batch_is_reduced_as_its_rows_are() -> None:
     ]
     rows += [row(None), row(text=None), row(None, None, smsStatus=None, smsStatusDetail=None)]
     young = to_batch(answer(page(*rows)), WINDOW, context)
-    reduced = personal_data.reduce_batch(
+    reduced = reduction.reduce_batch(
         to_batch(answer(page(*rows)), WINDOW, context), WINDOW, date(2024, 4, 2), KEY
     )
     for at, record in enumerate(young.records):
         values = decoded(record)
-        by_value = personal_data.reduce_row(values, KEY)
+        by_value = reduction.reduce_row(values, KEY)
         assert by_value is not None
         assert encode_record(TABLE, by_value, Counter()) == reduced.records[at]
         assert by_value["sms_key"].bytes == reduced.keys[at * 16 : at * 16 + 16]
@@ -206,19 +206,19 @@ def test_a_row_with_nulls_stays_what_it_is_when_reduced_and_rekeyed() -> None:
     body = page(row(None), row(text=None))
     without_number, without_text = map(decoded, to_batch(answer(body), WINDOW, context).records)
 
-    reduced = personal_data.reduce_row(without_number, KEY)
+    reduced = reduction.reduce_row(without_number, KEY)
     assert reduced is not None
     assert (reduced["phone"], reduced["recipient"]) == ("(reduced)", None)
-    assert personal_data.reduce_row(reduced, KEY) is None
-    reduced = personal_data.reduce_row(without_text, KEY)
+    assert reduction.reduce_row(reduced, KEY) is None
+    reduced = reduction.reduce_row(without_text, KEY)
     assert reduced is not None
     assert (reduced["message"], reduced["template_id"], reduced["segments"]) == (None, None, None)
-    body = redaction.reduce_body(body, date(2024, 4, 2), ACCOUNT) or b""
+    body = reduction.reduce_body(body, date(2024, 4, 2), ACCOUNT) or b""
     assert [tuple(each.values())[::4] for each in rows_of(body)] == [
         ("(reduced)", "(reduced)"),
         ("(reduced)", None),
     ]
-    assert redaction.reduce_body(body, date(2024, 4, 2), ACCOUNT) is None
+    assert reduction.reduce_body(body, date(2024, 4, 2), ACCOUNT) is None
     assert personal_data.rekey_row(without_number, other)["recipient"] is None
     assert personal_data.rekey_row(without_text, other)["template_id"] is None
 
@@ -227,7 +227,7 @@ def test_only_statuses_of_the_vendors_own_wording_outlive_a_reduction() -> None:
     context = RowContext.from_secret(SECRET)
     odd = row(smsStatus="error 8 921 000-00-00", smsStatusDetail="Не дошло до Ивана Петрова")
     own = row(smsStatus="ERROR", smsStatusDetail="Неверный номер.")
-    body = redaction.reduce_body(page(odd, own), date(2024, 4, 2), ACCOUNT)
+    body = reduction.reduce_body(page(odd, own), date(2024, 4, 2), ACCOUNT)
     assert body is not None
     assert [(one["smsStatus"], one["smsStatusDetail"]) for one in rows_of(body)] == [
         ("(reduced)", "(reduced)"),
@@ -235,7 +235,7 @@ def test_only_statuses_of_the_vendors_own_wording_outlive_a_reduction() -> None:
     ]
     batch = to_batch(answer(page(odd, own)), WINDOW, context)
     outcomes = [decoded(record)["outcome"] for record in batch.records]
-    reduced = personal_data.reduce_batch(batch, WINDOW, date(2024, 4, 2), KEY)
+    reduced = reduction.reduce_batch(batch, WINDOW, date(2024, 4, 2), KEY)
     assert [decoded(record)["outcome"] for record in reduced.records] == outcomes
     assert b"921" not in b"".join(reduced.records)
 
@@ -244,7 +244,7 @@ def test_days_that_are_not_old_are_left_as_they_are() -> None:
     context = RowContext.from_secret(SECRET)
     batch = to_batch(answer(page(row())), WINDOW, context)
     records = list(batch.records)
-    assert personal_data.reduce_batch(batch, WINDOW, DAY, KEY).records == records
+    assert reduction.reduce_batch(batch, WINDOW, DAY, KEY).records == records
 
 
 def decoded(record: bytes) -> dict[str, Any]:
