@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
-import requests
 
 from dagster_project import clock
+from dagster_project.cli.vendor_checks import (
+    clock_finding,
+    credentials,
+    failed,
+    inspections,
+    vendor_clocks,
+)
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed, VendorClient
 from dagster_project.model.finding import Finding
-from dagster_project.model.response import ExtractStats
 from dagster_project.monitoring import alarm_queue
 from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.findings import group_gaps, summarize
@@ -48,10 +48,8 @@ from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.queries import fetch_row, fetch_value
 from dagster_project.warehouse.schema.migrate import pending, security_gaps
-from dagster_project.warehouse.vendor_store import WarehouseStore
 
 SERVER_CLOCK_SECONDS = 5.0
-VENDOR_CLOCK_SECONDS = 120.0
 FUTURE = """
 SELECT source, account, min(day), max(day), count(*) FROM ops.day_state
 WHERE observed_at > %s GROUP BY source, account ORDER BY source, account
@@ -72,7 +70,7 @@ def doctor(*, as_json: bool = False) -> int:
         services.refuse_absent()
         warehouse = services.warehouse()
     except WarehouseError as error:
-        findings.append(_failed("Postgres", error))
+        findings.append(failed("Postgres", error))
     else:
         for about, check in _CHECKS:
             findings += _guarded(about, check, settings, warehouse)
@@ -101,14 +99,10 @@ def _guarded(
         with safe_errors(), warehouse.connect(what="doctor", autocommit=True) as connection:
             yield from check(Ledger(settings, warehouse, connection))
     except WarehouseError as error:
-        yield _failed(about, error)
+        yield failed(about, error)
     except Exception as error:  # noqa: BLE001
         # Its text may hold anything, an address with its password too.
         yield Finding(about, "wrong", f"the check ended with {type(error).__name__}.")
-
-
-def _failed(about: str, error: WarehouseError) -> Finding:
-    return Finding(about, "wrong", error.what, error.hint or error.recovery)
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
@@ -143,19 +137,12 @@ def _connection(ledger: Ledger) -> Iterator[Finding]:
 
 def _server_clock(ledger: Ledger) -> Iterator[Finding]:
     off, inexact = clock_difference(ledger.connection)
-    yield _clock("the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
+    yield clock_finding("the server's clock", off, SERVER_CLOCK_SECONDS + 2 * inexact)
     latest = clock.now() + clock.CLOCKS_MAY_DIFFER
     for source, account, first, last, days in ledger.connection.execute(FUTURE, (latest,)):
         text = f"{source} {account}: dated in the future, by a clock that was ahead: {pluralize(days, 'day')}."
         command = remedies.load_command(source, account, first, last)
         yield Finding("clock", "wrong", text, f"`{command}`.")
-
-
-def _clock(whose: str, off: float, bound: float) -> Finding:
-    text = f"{whose} and this machine's differ by {abs(off):.1f} s."
-    if abs(off) <= bound:
-        return Finding("clock", "good", text)
-    return Finding("clock", "wrong", text, "set both by NTP: days and points hang on it.")
 
 
 def _time_zones(ledger: Ledger) -> Iterator[Finding]:
@@ -203,55 +190,6 @@ def _key(ledger: Ledger) -> Iterator[Finding]:
     else:
         text = "PII_HASH_KEY is not the key that this warehouse was loaded with."
         yield Finding("PII key", "wrong", text, remedies.RESTORE_KEY)
-
-
-def _credentials(ledger: Ledger) -> Iterator[Finding]:
-    for feed in FEEDS:
-        if feed.accounts(ledger.settings):
-            client = feed.client(ledger.settings, WarehouseStore(ledger.warehouse))
-            with closing(client):
-                yield from _lets_in(feed, ledger.settings, client)
-
-
-def _lets_in(feed: Feed, settings: Settings, client: VendorClient) -> Iterator[Finding]:
-    """Each account where the vendor refuses by account; else one sign-in stands for all."""
-    each = feed.check.each_account
-    accounts = feed.accounts(settings)
-    for account in accounts if each else accounts[:1]:
-        who = f"{feed.source} {account.label}" if each else feed.source
-        stats = ExtractStats()
-        try:
-            feed.check.ask(client, account, stats)
-        except WarehouseError as error:
-            yield _failed(who, error)
-            continue
-        cost = f"{pluralize(stats.requests, 'request')}, {pluralize(stats.points, 'point')}"
-        asked = cost if stats.requests else "signed in already"
-        yield Finding(who, "good", f"the vendor accepts the credentials ({asked}).")
-
-
-def _inspections(ledger: Ledger) -> Iterator[Finding]:
-    """What single sources have to say beside their credentials."""
-    for feed in FEEDS:
-        section = ledger.settings.section(feed.settings)
-        if feed.inspect is not None and section is not None:
-            yield from feed.inspect(section, WarehouseStore(ledger.warehouse))
-
-
-def _vendor_clocks(ledger: Ledger) -> Iterator[Finding]:
-    """By the Date header of any answer; no credential is sent along."""
-    for section in ledger.settings.vendors.values():
-        vendor, url = section.title, section.base_url
-        try:
-            before = time.time()
-            reply = requests.head(url, timeout=10, allow_redirects=False)
-            said = parsedate_to_datetime(reply.headers["Date"]).timestamp()
-        except (requests.RequestException, KeyError, ValueError) as error:
-            text = f"{urlsplit(url).hostname} does not tell its time ({type(error).__name__})."
-            yield Finding("clock", "note", text)
-            continue
-        off = said + 0.5 - (before + time.time()) / 2
-        yield _clock(f"{vendor}'s clock", off, VENDOR_CLOCK_SECONDS)
 
 
 def _disk(ledger: Ledger) -> Iterator[Finding]:
@@ -309,9 +247,9 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("roles", _privileges),
     ("Postgres", _notifications),
     ("PII key", _key),
-    ("credentials", _credentials),
-    ("sources", _inspections),
-    ("clock", _vendor_clocks),
+    ("credentials", credentials),
+    ("sources", inspections),
+    ("clock", vendor_clocks),
     ("disk", _disk),
     ("Postgres", _server_disk),
     ("Dagster", lambda ledger: dagster(ledger.settings, ledger.warehouse)),

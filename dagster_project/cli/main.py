@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from dagster_project.cli import verbs  # noqa: F401 - it declares them
+from dagster_project.cli import privacy_verbs, verbs  # noqa: F401 - they declare them
 from dagster_project.cli.program import warehouse
 from dagster_project.errors import WarehouseError
 

@@ -12,16 +12,12 @@ from typing import Self, TypeVar
 
 from pydantic import Field
 
+from dagster_project.config.alarm_sections import AlarmSettings
 from dagster_project.config.environment import read_environment
 from dagster_project.config.known_names import find_unknown
 from dagster_project.config.raw_settings import RawSettings
 from dagster_project.config.section import VendorSettings
-from dagster_project.config.sections import (
-    AlarmSettings,
-    RetentionSettings,
-    WarehouseSettings,
-    vendor_sections,
-)
+from dagster_project.config.sections import RetentionSettings, WarehouseSettings, vendor_sections
 from dagster_project.errors import SettingsError
 
 S = TypeVar("S", bound=VendorSettings)

@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
-from dagster_project.config.sections import AlarmSettings, MailSettings
+from dagster_project.config.alarm_sections import AlarmSettings, MailSettings
 from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.alarm_queue import NotDelivered
 from dagster_project.text.remedies import SPANS_SHOWN, acknowledge_alarms, join_commands, spans_text

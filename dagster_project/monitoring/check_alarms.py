@@ -27,7 +27,7 @@ from dagster_project.monitoring import alarm_outbox
 from dagster_project.monitoring.alarm import Alarm, Pair
 from dagster_project.monitoring.lateness import expect_askable, lateness
 from dagster_project.monitoring.mending import Ledger, mending_commands, replay_mends
-from dagster_project.pipeline.reconcile import differing_months
+from dagster_project.pipeline.months import differing_months
 from dagster_project.text.remedies import show_rejects, spans_text
 from dagster_project.text.wording import shorten
 from dagster_project.warehouse.connection import Connection

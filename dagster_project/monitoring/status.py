@@ -24,7 +24,7 @@ from dagster_project.monitoring.alarm import Alarm
 from dagster_project.monitoring.lateness import expect_due
 from dagster_project.monitoring.red_days import Red
 from dagster_project.pipeline.calls_left import calls_within
-from dagster_project.pipeline.reconcile import differing_months
+from dagster_project.pipeline.months import differing_months
 from dagster_project.text.remedies import (
     LIST_ALARMS,
     Verb,

@@ -20,8 +20,9 @@ from dagster_project.model.feed import Feed, WholeMonth
 from dagster_project.orchestration import literal_config, liveness
 from dagster_project.orchestration.names import reconcile_job_name
 from dagster_project.pipeline import services
+from dagster_project.pipeline.months import Month, months_of
 from dagster_project.pipeline.outcomes import raise_safe_errors
-from dagster_project.pipeline.reconcile import Month, Reconciler, months_of
+from dagster_project.pipeline.reconcile import Reconciler
 from dagster_project.text.markdown import markdown_table
 from dagster_project.warehouse.connection import Connection
 

@@ -21,7 +21,7 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Account
 from dagster_project.warehouse import marts
 from dagster_project.warehouse.connection import Warehouse
-from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.receipt_writer import write_receipts
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 ZONES = {
@@ -184,7 +184,7 @@ class Loads:
         settled: bool,
     ) -> None:
         receipt.settled = settled
-        load_receipts.write_receipts(connection, [receipt], None)
+        write_receipts(connection, [receipt], None)
         connection.execute(
             "UPDATE ops.day_state SET settled = %s WHERE source = %s AND account = %s AND day = %s",
             (settled, receipt.source, receipt.account, receipt.day),

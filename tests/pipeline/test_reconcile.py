@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project import clock
 from dagster_project.model.window import Account, each_day
-from dagster_project.pipeline.reconcile import months_of
+from dagster_project.pipeline.months import months_of
 from dagster_project.warehouse import reconciliations
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.reconciliations import Comparison

@@ -28,6 +28,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Window, day_number, day_of
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.receipt_writer import write_receipts
 from dagster_project.warehouse.ledger.rejects import NewRejects, new_rejects, write_rejects
 from dagster_project.warehouse.load.day_counts import (
     MOVED_IN,
@@ -218,7 +219,7 @@ class WindowLoad:
         self._raise_if_held(new, watch)
         receipts = self._receipts(new)
         zone = self.window.account.time_zone.key
-        load_receipts.write_receipts(self.connection, receipts, run_id, zone, self.encoding)
+        write_receipts(self.connection, receipts, run_id, zone, self.encoding)
         self._write_rejects([receipt.day for receipt in receipts])
         if after_rows is not None and receipts:
             after_rows(self.connection, receipts)
