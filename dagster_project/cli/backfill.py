@@ -22,7 +22,6 @@ from dagster_project.cli.set_up import make_storage
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
 from dagster_project.model.feed import Feed, QueryScope
-from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import each_day
 from dagster_project.monitoring.causes import cause_lines
 from dagster_project.pipeline import services
@@ -46,16 +45,9 @@ class Done:
     asked: int = 0
     accounts: int = 1
     loaded: set[tuple[str, date]] = field(default_factory=set)
-    received: int = 0
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    rejected: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rejected_days: set[date] = field(default_factory=set)
-    requests: int = 0
-    points: int = 0
     began: float = field(default_factory=monotonic)
     ended: float | None = None
     runs: list[str] = field(default_factory=list)
@@ -64,26 +56,23 @@ class Done:
 
     def add(self, chunk: WindowDone) -> None:
         self.days += len(chunk.days)
+        self.counts.update(requests=chunk.stats.requests, points=chunk.stats.points)
+        self.problems += [*chunk.problems, *chunk.doubts]
         for receipt in chunk.receipts:
             self.loaded.add((receipt.account, receipt.day))
-            self.received += receipt.rows_received
-            self._add_rejected(receipt)
-            if receipt.already_there:
-                self.unchanged += receipt.rows
-                continue
-            self.inserted += receipt.rows_inserted
-            self.updated += receipt.rows_updated
-            self.deleted += receipt.rows_deleted
-            self.unchanged += receipt.rows_unchanged
-        self.requests += chunk.stats.requests
-        self.points += chunk.stats.points
-        self.problems += [*chunk.problems, *chunk.doubts]
-
-    def _add_rejected(self, receipt: Receipt) -> None:
-        if receipt.rows_rejected:
-            self.rejected += receipt.rows_rejected
+            self.counts.update(received=receipt.rows_received, rejected=receipt.rows_rejected)
             self.reasons.update(receipt.rejected_reasons)
-            self.rejected_days.add(receipt.day)
+            if receipt.rows_rejected:
+                self.rejected_days.add(receipt.day)
+            if receipt.already_there:
+                self.counts.update(unchanged=receipt.rows)
+                continue
+            self.counts.update(
+                inserted=receipt.rows_inserted,
+                updated=receipt.rows_updated,
+                deleted=receipt.rows_deleted,
+                unchanged=receipt.rows_unchanged,
+            )
 
     @property
     def seconds(self) -> float:
@@ -92,7 +81,7 @@ class Done:
 
     @property
     def changed(self) -> bool:
-        return bool(self.inserted or self.updated or self.deleted)
+        return any(self.counts[change] for change in ("inserted", "updated", "deleted"))
 
 
 @dataclass(frozen=True)
@@ -255,13 +244,13 @@ def summary_lines(results: Sequence[Done]) -> list[str]:
     """What the runs did, a line a source, and each cause of what went wrong with the way out."""
     lines = []
     for done in results:
-        seconds = done.seconds
-        rate = f", {done.received / seconds:,.0f} rows/s" if done.received else ""
+        counts, seconds = done.counts, done.seconds
+        rate = f", {counts['received'] / seconds:,.0f} rows/s" if counts["received"] else ""
         lines += textwrap.wrap(
             f"{done.feed.source}: {_days(done)}{_changes(done)}", WIDTH, subsequent_indent="  "
         )
         lines.append(
-            f"  {pluralize(done.requests, 'request')}, {pluralize(done.points, 'point')},"
+            f"  {pluralize(counts['requests'], 'request')}, {pluralize(counts['points'], 'point')},"
             f" {seconds:.1f} s{rate}"
         )
         lines += [f"  {line}" for line in (*_rejected(done), *cause_lines(done.problems))]
@@ -280,21 +269,24 @@ def _days(done: Done) -> str:
 
 def _rejected(done: Done) -> list[str]:
     """Why records were rejected, and where to look at them."""
-    if not done.rejected:
+    if not done.rejected_days:
         return []
     first, last = min(done.rejected_days), max(done.rejected_days)
     look = show_rejects(done.feed.source, None, first, last)
     why = list_reasons(done.reasons)
-    return [f"{done.rejected:,} rejected{f': {why}' if why else ''}", f"  look at them: {look}"]
+    rejected = f"{done.counts['rejected']:,} rejected{f': {why}' if why else ''}"
+    return [rejected, f"  look at them: {look}"]
 
 
 def _changes(done: Done) -> str:
     if not done.loaded:
         return ""
-    rejected = f", {done.rejected:,} rejected" if done.rejected else ""
+    counts = done.counts
+    rejected = f", {counts['rejected']:,} rejected" if done.rejected_days else ""
     if not done.changed:
-        return f", nothing changed ({pluralize(done.unchanged, 'row')} stand{'s' if done.unchanged == 1 else ''}){rejected}"
-    return (
-        f", {done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted,"
-        f" {done.unchanged:,} unchanged{rejected}"
+        stand = "stands" if counts["unchanged"] == 1 else "stand"
+        return f", nothing changed ({pluralize(counts['unchanged'], 'row')} {stand}){rejected}"
+    changes = (
+        f"{counts[change]:,} {change}" for change in ("inserted", "updated", "deleted", "unchanged")
     )
+    return f", {', '.join(changes)}{rejected}"

@@ -289,8 +289,7 @@ def _decode(answer: Response) -> SmsResponse:
     try:
         page = decode_page(answer.body)
     except NotJson:
-        found = stray_text(answer.body)
-        if found is not None:
+        if found := stray_text(answer.body):
             raise unknown_form_error(f"there is other text {found} the JSON") from None
         raise InconsistentPages(f"page {answer.sequence} is not whole JSON") from None
     except NotSmsPage as other:
