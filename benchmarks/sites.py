@@ -1,8 +1,8 @@
 """Part ``sites``: what the ledger of 1,000 sites after 400 nights costs whoever looks at it, beside 10 sites.
 
-The ledger, the marts and the stored answers are filled inside the server as nights leave them: a site has
-50 SMS a day, a day is read eight times, each reading is an extraction and a receipt. Then the commands are
-timed as whole processes, the sensors' ticks and what a night is due to ask within one, and the questions of
+The ledger, the marts, the stored answers and Dagster's tables are filled inside the server as nights leave them: a site
+has 50 SMS a day, a day is read eight times, each reading is an extraction and a receipt; every finished month was
+compared; of 2,000 days one has fewer rows than usual. Then the commands are timed as whole processes, the sensors' ticks and what a night is due to ask within one, and the questions of
 the dashboard as ``warehouse_bi``.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -23,9 +23,26 @@ import psycopg
 from benchmarks.bi_questions import QUESTIONS, median_ms
 from benchmarks.scene import ROOT, Scene, product, scene
 from benchmarks.table import Line, spread
+from dagster_project.model.check_outcome import (
+    COMPLETE,
+    DATES_INSIDE,
+    HELD,
+    KNOWN_VALUES,
+    NO_REJECTS,
+    PLAUSIBLE_VOLUME,
+    READABLE,
+)
 
 NIGHTS = 400
 READINGS = 8
+CHECKS = (
+    *(COMPLETE, NO_REJECTS, KNOWN_VALUES, DATES_INSIDE, HELD, READABLE),
+    PLAUSIBLE_VOLUME,
+)
+ODD_DAY = 2000
+"""Of so many days of all sites one fails the last of the checks."""
+FAILED_NIGHT = 40
+"""Of so many nights one run failed, and an alarm was raised that is over."""
 SMS_A_DAY = 50
 STORED_NIGHTS = 30
 FEW, MANY = 10, 1000
@@ -101,6 +118,45 @@ FILL = (
     SELECT 'month', month, site, category, 900, 20, 1500
     FROM generate_series(1, %(sites)s) AS s (site), unnest(ARRAY['all', 'other']) AS category,
         (SELECT DISTINCT date_trunc('month', day)::date FROM ops.day_state) AS m (month)""",
+    """INSERT INTO ops.check_outcome (source, account, day, check_name, passed, severity, said, receipt_id)
+    SELECT source, account, day, name, name <> %(last_check)s OR NOT is_odd,
+        CASE WHEN name IN ('complete', 'not_shrunk', 'readable') THEN 'error' ELSE 'warning' END,
+        CASE WHEN is_odd THEN '20 rows; usual on a Monday: 100, the median of 4' ELSE 'all is well' END, receipt_id
+    FROM ops.day_state, unnest(%(checks)s::text[]) AS name,
+        LATERAL (SELECT (account::bigint + 7 * (day - date '2020-01-01')) %% %(odd_day)s = 0 AS is_odd) AS o""",
+    """INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on, newest_receipt_id, outcome,
+        figures, requests, points, code_version)
+    SELECT source, account, month, max(loaded_at), max(loaded_at)::date, max(receipt_id), 'agrees',
+        '{"records": [1500, 1500]}', 1, 2, 'x'
+    FROM ops.day_state, LATERAL (SELECT date_trunc('month', day::timestamp)::date AS month) AS m
+    GROUP BY source, account, month HAVING bool_and(settled) AND count(*) >= 28""",
+    """INSERT INTO ops.alarm (subject, kind, severity, source, accounts, days, what, way_out, told_with, raised_at,
+        resolved_at)
+    SELECT 'run/calltouch/TryLater', 'run_failed', 'error', 'calltouch', '{1}', ARRAY[day], 'it was away.',
+        '{}', 'run/calltouch', day + interval '26 hours', day + interval '50 hours'
+    FROM generate_series(%(first)s::date, %(last)s, %(failed_night)s * interval '1 day') AS day""",
+    "VACUUM (ANALYZE)",
+)
+# A night is a run: a line for each site, and of eight days two materializations and what the checks say.
+FILL_DAGSTER = (
+    """INSERT INTO runs (run_id, pipeline_name, mode, status, run_body, create_timestamp, update_timestamp, start_time,
+        end_time)
+    SELECT md5('run' || night)::uuid::text, 'refresh_calltouch', 'default',
+        CASE WHEN back > 0 AND back %% %(failed_night)s = 0 THEN 'FAILURE' ELSE 'SUCCESS' END, repeat('x', 2000),
+        night + interval '26 hours', night + interval '27 hours', extract(epoch FROM night + interval '26 hours'),
+        extract(epoch FROM night + interval '27 hours')
+    FROM generate_series(1, %(nights)s - 1) AS back, LATERAL (SELECT %(last)s::date - back AS night) AS n""",
+    """INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key)
+    SELECT run_id, repeat('x', 900), NULL, create_timestamp, 'refresh_calltouch'
+    FROM runs, generate_series(1, %(sites)s)""",
+    """INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, asset_key, partition)
+    SELECT run_id, repeat('x', 5000), type, create_timestamp, '["calltouch", "sms"]',
+        (create_timestamp::date - back)::text
+    FROM runs, generate_series(1, %(readings)s) AS back, (SELECT 'ASSET_MATERIALIZATION' AS type UNION ALL
+        SELECT 'ASSET_CHECK_EVALUATION' FROM unnest(%(checks)s::text[])) AS t""",
+    """INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp)
+    SELECT run_id, repeat('x', 2000), CASE status WHEN 'FAILURE' THEN 'PIPELINE_FAILURE' ELSE 'PIPELINE_SUCCESS' END,
+        update_timestamp FROM runs""",
     "VACUUM (ANALYZE)",
 )
 
@@ -132,10 +188,14 @@ def _look(count: int) -> Figures:
     }
     last = datetime.now(ZoneInfo("Europe/Moscow")).date() - timedelta(days=1)
     with scene({**env, "WAREHOUSE_START_DATE": str(last - timedelta(days=NIGHTS))}) as made:
-        print(f"{count:,} sites: filled in {_fill(made, count, last):.0f} s", flush=True)
+        values = _values(count, last)
+        seconds = _fill(made, FILL, values)
+        print(f"{count:,} sites: filled in {seconds:.0f} s", flush=True)
         figures: Figures = {}
         # The worker makes Dagster's storage, which the commands ask as well.
         with product(made) as worker:
+            worker.ask(do="tick", sensor="dead_runs")
+            _fill(made, FILL_DAGSTER, values, made.warehouse.storage.database)
             for tick, (name, goal) in TICKS.items():
                 told = [float(worker.ask(do="tick", sensor=tick)["seconds"]) for _ in range(4)]
                 figures[name] = told[1:], goal, "s"  # the first one imports
@@ -146,16 +206,23 @@ def _look(count: int) -> Figures:
         return figures
 
 
-def _fill(made: Scene, count: int, last: date) -> float:
-    begun = time.perf_counter()
-    values = {
+def _values(count: int, last: date) -> dict[str, Any]:
+    return {
         **{"sites": count, "nights": NIGHTS, "readings": READINGS, "a_day": SMS_A_DAY},
         **{"first": last - timedelta(days=NIGHTS - 1), "last": last, "stored": STORED_NIGHTS},
+        **{"checks": list(CHECKS), "last_check": CHECKS[-1], "odd_day": ODD_DAY},
+        "failed_night": FAILED_NIGHT,
     }
-    with made.admin() as connection:
+
+
+def _fill(
+    made: Scene, statements: Sequence[str], values: Mapping[str, Any], database: str | None = None
+) -> float:
+    begun = time.perf_counter()
+    with made.admin(database) as connection:
         connection.autocommit = True
         connection.execute("SET synchronous_commit = off")
-        for statement in FILL:
+        for statement in statements:
             connection.execute(statement, values)
     made.checkpoint()
     return time.perf_counter() - begun

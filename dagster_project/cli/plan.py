@@ -8,11 +8,9 @@ from dataclasses import asdict
 from datetime import date
 
 import click
-from rich import box
-from rich.table import Table
 
 from dagster_project import clock
-from dagster_project.cli.console import new_console
+from dagster_project.cli.console import FOLDED, new_console, print_table
 from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
@@ -56,10 +54,9 @@ def plan(
         click.echo(json.dumps([_as_json(each) for each in found], indent=2))
         return 0
     console = new_console()
-    console.print(_table(found))
-    for each in found:
-        for line in _in_words(each):
-            console.print(line, markup=False)
+    print_table(console, _HEADERS, [_cells(each) for each in found], left=2)
+    if lines := [line for each in found for line in _in_words(each)]:
+        console.print("\n".join(lines), markup=False)
     return 0
 
 
@@ -112,25 +109,21 @@ def _probed(
     return counted
 
 
-def _table(found: Sequence[Forecast]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("source", no_wrap=True)
-    table.add_column("account", overflow="fold")
-    for name in ("days", "rows", "requests", "points", "nights", "minutes"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in found:
-        known = each.high is not None
-        table.add_row(
-            each.source,
-            each.account,
-            f"{each.days:,}",
-            "" if not each.by_rows else f"{each.rows:,}" if known else "?",
-            f"{each.requests:,}",
-            f"{each.points:,}" if each.points else "",
-            "never" if each.nights is None else f"{each.nights:,}" if known else "?",
-            _minutes(each),
-        )
-    return table
+_HEADERS = ("source", FOLDED, "days", "rows", "requests", "points", "nights", "minutes")
+
+
+def _cells(each: Forecast) -> list[str]:
+    known = each.high is not None
+    return [
+        each.source,
+        each.account,
+        f"{each.days:,}",
+        "" if not each.by_rows else f"{each.rows:,}" if known else "?",
+        f"{each.requests:,}",
+        f"{each.points:,}" if each.points else "",
+        "never" if each.nights is None else f"{each.nights:,}" if known else "?",
+        _minutes(each),
+    ]
 
 
 def _range(each: Forecast) -> str:

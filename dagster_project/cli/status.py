@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import click
-from rich import box
-from rich.table import Table
 
-from dagster_project.cli.console import new_console
+from dagster_project.cli.console import new_console, print_table
 from dagster_project.monitoring.status import AccountHealth, Cells, Health, health
 from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
@@ -45,7 +43,13 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return answer
     console = new_console()
-    console.print(_table(found))
+    names = found.columns_to_show(_CELLS, _ALWAYS)
+    print_table(
+        console,
+        [_HEADERS.get(name, name) for name in names],
+        [[_CELLS[name](account) for name in names] for account in found.accounts],
+        left=len(_LEFT),
+    )
     for line in [LAST_GOOD_DAY, *_lines(found), *_erasure_lines(erasures), conclusion(found)]:
         for part in line.split("\n"):
             # A command stays in one piece, and so does every line that a program reads.
@@ -94,21 +98,6 @@ def _account_json(account: AccountHealth) -> dict[str, object]:
         ],
         "notices": list(account.notices),
     }
-
-
-def _table(found: Health) -> Table:
-    """A row an account; columns that say nothing of anybody are left out, the screen is narrow."""
-    names = found.columns_to_show(_CELLS, _ALWAYS)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in names:
-        justify: Literal["left", "right"] = "left" if name in _LEFT else "right"
-        # Only an account's label has no bound: it is folded where the screen is too narrow, nothing is cut.
-        table.add_column(
-            _HEADERS.get(name, name), justify=justify, overflow="fold", no_wrap=name != "account"
-        )
-    for account in found.accounts:
-        table.add_row(*(_CELLS[name](account) for name in names))
-    return table
 
 
 _CELLS: Final[Cells] = {

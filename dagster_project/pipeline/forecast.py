@@ -137,12 +137,11 @@ def _forecast(
 ) -> Forecast:
     account = known.due.account
     expected = expected_rows(known.rows, days)
-    spreads = _spreads(known.rows)
     for window, total in counted.items():
         expected |= _share_out(total, window, expected)
     beside = feed.calls_a_run * len(chunks_of(days, settings.range_days))
-    requests = _count_requests(feed, expected) + beside
-    low, high = _request_range(feed, expected, spreads)
+    requests = _count_requests(feed, expected)
+    low, high = _request_range(feed, expected, requests, known.rows)
     seconds, timed = pace
     daily = feed.daily_calls(settings, account)
     return Forecast(
@@ -152,11 +151,11 @@ def _forecast(
         by_rows=feed.rows_a_call > 0,
         bases=dict(Counter(day.basis for day in expected.values())),
         rows=sum(day.rows for day in expected.values()),
-        requests=requests,
+        requests=requests + beside,
         low=low + beside,
         high=None if high is None else high + beside,
-        points=requests * feed.points_a_call,
-        seconds=requests * seconds,
+        points=(requests + beside) * feed.points_a_call,
+        seconds=(requests + beside) * seconds,
         timed=timed,
         daily_calls=daily,
         left_today=known.calls_left,
@@ -188,12 +187,14 @@ def _count_requests(feed: Feed, expected: Mapping[date, Expected]) -> int:
 
 
 def _request_range(
-    feed: Feed, expected: Mapping[date, Expected], spreads: Mapping[int, Spread]
+    feed: Feed, expected: Mapping[date, Expected], requests: int, known: Mapping[date, int]
 ) -> tuple[int, int | None]:
-    """The fewest and the most requests to expect."""
-    if not feed.rows_a_call:
-        return _count_requests(feed, expected), _count_requests(feed, expected)
+    """The fewest and the most requests to expect, by how much the rows of known days differ."""
+    unknown = any(day.basis == "unknown" for day in expected.values())
     guessed = [day for day, rows in expected.items() if rows.basis in ("weekday", "mean")]
+    if not feed.rows_a_call or not guessed:
+        return requests, None if feed.rows_a_call and unknown else requests
+    spreads = _spreads(known)
     total = sum(expected[day].rows for day in guessed)
     deviation = SURE * _deviation(Counter(day.weekday() for day in guessed), spreads)
     bounds = []
@@ -201,7 +202,6 @@ def _request_range(
         factor = rows / total if total else 1.0
         scaled = {day: Expected(round(expected[day].rows * factor), "mean") for day in guessed}
         bounds.append(_count_requests(feed, {**expected, **scaled}))
-    unknown = any(day.basis == "unknown" for day in expected.values())
     return bounds[0], None if unknown else bounds[1]
 
 

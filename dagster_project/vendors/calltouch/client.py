@@ -226,9 +226,8 @@ class CalltouchClient:
         return answer
 
     def _find_site(self, label: str) -> CalltouchSite:
-        for site in self._settings.sites:
-            if str(site.site_id) == label:
-                return site
+        if site := self._settings.site_of.get(label):
+            return site
         raise SettingsError(
             f"site {label} is not among CALLTOUCH_SITE_IDS.", source=SOURCE, account=label
         )

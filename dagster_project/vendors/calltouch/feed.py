@@ -44,8 +44,8 @@ def open_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClie
 
 def daily_points(section: CalltouchSettings, account: Account) -> int | None:
     """The site's points a day; None: no limit."""
-    sites = (site for site in section.sites if str(site.site_id) == account.label)
-    return next((site.daily_points for site in sites), None)
+    site = section.site_of.get(account.label)
+    return None if site is None else site.daily_points
 
 
 def row_encoder(secret: str) -> RowEncoder:

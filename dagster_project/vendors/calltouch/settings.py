@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
@@ -89,6 +91,11 @@ class CalltouchSettings(_SiteSettings, VendorSettings):
         description="path of the results of SMS",
     )
     sites: tuple[CalltouchSite, ...] = ()
+
+    @cached_property
+    def site_of(self) -> Mapping[str, CalltouchSite]:
+        """The sites by the label of their account."""
+        return {str(site.site_id): site for site in self.sites}
 
     @classmethod
     def missing(cls, given: RawSettings) -> tuple[str, ...]:
