@@ -8,7 +8,7 @@ history: of their checks an alarm is kept and told nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -33,6 +33,7 @@ from dagster_project.text.wording import shorten
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import owed_days
 from dagster_project.warehouse.ledger.check_outcomes import FailingCheck, failing_checks
+from dagster_project.warehouse.vendor_store import OneLook
 
 SAID_SHOWN: Final = 3
 """So many different sentences of a check are told."""
@@ -127,18 +128,22 @@ def _hints(ledger: Ledger, feed: Feed, name: str, pairs: Sequence[Pair]) -> list
     by_account: dict[str, list[date]] = defaultdict(list)
     for label, day in pairs:
         by_account[label].append(day)
-    lines: list[str] = []
-    for account in feed.accounts(ledger.settings):
-        days = by_account.get(account.label, [])
-        if not days:
-            continue
-        mended = replay_mends(ledger.connection, account, days)
-        if name in (NO_REJECTS, KNOWN_VALUES) and mended:
-            lines += mending_commands(ledger, feed, account, mended, "replay")
-            days = [day for day in days if day not in mended]
-        if name != KNOWN_VALUES:
-            lines += mending_commands(ledger, feed, account, days)
-    return lines
+    days: dict[Account, Collection[date]] = {
+        account: by_account[account.label]
+        for account in feed.accounts(ledger.settings)
+        if account.label in by_account
+    }
+    replays: dict[Account, list[str]] = {}
+    if name in (NO_REJECTS, KNOWN_VALUES):
+        mended = replay_mends(ledger.connection, days)
+        replays = mending_commands(ledger, feed, mended, "replay")
+        days = {account: {*days[account]} - mended[account] for account in days}
+    backfills = {} if name == KNOWN_VALUES else mending_commands(ledger, feed, days)
+    return [
+        command
+        for account in days
+        for command in (*replays.get(account, ()), *backfills.get(account, ()))
+    ]
 
 
 def _month_alarms(ledger: Ledger, feed: Feed) -> list[Alarm]:
@@ -183,12 +188,16 @@ def _overdue_alarm(ledger: Ledger, feed: Feed) -> Alarm | None:
     if not pairs:
         return None
     hours = ledger.settings.alarms.overdue_hours
-    told, hints = [], []
-    for account in feed.accounts(ledger.settings):
-        days = pairs.get(account.label)
-        if days:
-            told.append(f"account {account.label} has no good receipt for {spans_text(days)}")
-            hints += mending_commands(ledger, feed, account, days)
+    late = {
+        account: pairs[account.label]
+        for account in feed.accounts(ledger.settings)
+        if account.label in pairs
+    }
+    told = [
+        f"account {account.label} has no good receipt for {spans_text(days)}"
+        for account, days in late.items()
+    ]
+    commands = mending_commands(ledger, feed, late)
     return Alarm(
         subject=f"overdue/{feed.source}",
         kind="overdue",
@@ -198,7 +207,7 @@ def _overdue_alarm(ledger: Ledger, feed: Feed) -> Alarm | None:
         days=sorted({day for days in pairs.values() for day in days}),
         what=f"{'; '.join(shorten(told, SAID_SHOWN, 'accounts'))},"
         f" {hours} hours after the nights that could load them began.",
-        hint=hints,
+        hint=[command for of_account in commands.values() for command in of_account],
         message_group=f"overdue/{feed.source}",
         causes=sorted(pairs),
         pairs=[(account, day) for account, days in pairs.items() for day in days],
@@ -211,29 +220,38 @@ def _overdue_days(ledger: Ledger, feed: Feed) -> dict[str, list[date]]:
     settings, warehouse, connection = ledger.settings, ledger.warehouse, ledger.connection
     patience = timedelta(hours=settings.alarms.overdue_hours)
     covered = alarm_outbox.covered_days(connection, feed.source)
-    accounts = feed.accounts(settings)
+    accounts, store = feed.accounts(settings), OneLook(warehouse)
     found = lateness(
-        connection, [expect_askable(feed, settings, warehouse, one, patience) for one in accounts]
+        connection, [expect_askable(feed, settings, store, one, patience) for one in accounts]
     )
+    late = {
+        account: of_account
+        for (_, account), of_account in found.items()
+        if of_account.is_late and (account, of_account.due) not in covered
+    }
+    never = [account for account, of_account in late.items() if of_account.newest is None]
+    asked = _asked_before(connection, feed.source, never, clock.now() - patience)
     pairs: dict[str, list[date]] = {}
-    for account in accounts:
-        late = found[account.source, account.label]
-        if not late.is_late or (account.label, late.due) in covered:
-            continue
-        if late.newest is not None:
-            pairs[account.label] = list(each_day(late.newest + ONE_DAY, late.due))
-        elif _was_asked(connection, account, clock.now() - patience):
-            pairs[account.label] = [late.due]
+    for account in (one.label for one in accounts if one.label in late):
+        newest, due = late[account].newest, late[account].due
+        if newest is not None:
+            pairs[account] = list(each_day(newest + ONE_DAY, due))
+        elif account in asked:
+            pairs[account] = [due]
     return pairs
 
 
-def _was_asked(connection: Connection, account: Account, before: datetime) -> bool:
-    """Whether the vendor was asked for anything of the account before this instant."""
-    asked = connection.execute(
-        "SELECT FROM ops.extraction WHERE source = %s AND account = %s AND started_at <= %s LIMIT 1",
-        (account.source, account.label, before),
-    ).fetchone()
-    return asked is not None
+def _asked_before(
+    connection: Connection, source: str, accounts: Sequence[str], before: datetime
+) -> set[str]:
+    """Those of the accounts of which the vendor was asked for anything before this instant."""
+    rows = connection.execute(
+        "SELECT account FROM unnest(%s::text[]) AS asked (account) WHERE EXISTS (SELECT"
+        " FROM ops.extraction e WHERE e.source = %s AND e.account = asked.account"
+        "  AND e.started_at <= %s)",
+        (list(accounts), source, before),
+    )
+    return {row[0] for row in rows}
 
 
 def first_days(connection: Connection, accounts: Iterable[Account]) -> Mapping[str, date]:

@@ -6,7 +6,7 @@ pruned, and a counter that shrinks is read as one that began anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -40,10 +40,13 @@ def read_loads(connection: Connection) -> Mapping[Key, AccountLoads]:
     return {(row[0], row[1]): AccountLoads(*row[2:]) for row in found}
 
 
-def first_asked(connection: Connection) -> Mapping[Key, datetime]:
-    """When the vendor was first asked for an account, by source and account."""
+def first_asked(connection: Connection, accounts: Collection[Key]) -> Mapping[Key, datetime]:
+    """When the vendor was first asked for these accounts, by source and account."""
     found = connection.execute(
-        "SELECT source, account, min(started_at) FROM ops.extraction GROUP BY source, account"
+        "SELECT source, account, min(started_at) FROM ops.extraction"
+        " JOIN unnest(%s::text[], %s::text[]) AS asked (source, account) USING (source, account)"
+        " GROUP BY source, account",
+        ([source for source, _ in accounts], [account for _, account in accounts]),
     )
     return {(row[0], row[1]): row[2] for row in found}
 

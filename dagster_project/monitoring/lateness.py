@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account
-from dagster_project.warehouse.connection import Connection, Warehouse
-from dagster_project.warehouse.vendor_store import WarehouseStore
+from dagster_project.warehouse.connection import Connection
 
 DUE_AFTER: Final = timedelta(hours=6)
 """How long after its end a day is due: the nights begin in the third hour, and take their time."""
@@ -66,14 +66,14 @@ def expect_due(feed: Feed, account: str, zone: ZoneInfo) -> Expected:
 
 
 def expect_askable(
-    feed: Feed, settings: Settings, warehouse: Warehouse, account: Account, patience: timedelta
+    feed: Feed, settings: Settings, store: VendorStore, account: Account, patience: timedelta
 ) -> Expected:
     """An account of which is due what a night that began so long ago could ask the vendor for.
 
     Where the vendor answers for today alone, that is today.
     """
     today = (clock.now() - patience).astimezone(account.time_zone).date()
-    askable = feed.night_days(settings, WarehouseStore(warehouse), today, [today - ONE_DAY])
+    askable = feed.night_days(settings, store, today, [today - ONE_DAY])
     return _expected(feed, account.label, min(askable))
 
 

@@ -40,9 +40,10 @@ def account_metrics(connection: Connection, settings: Settings) -> list[Gauge]:
     )
     loads = figures.read_loads(connection)
     expected = _expected(settings, loads)
-    begun = figures.first_asked(connection)
+    found = lateness(connection, [one for one, _ in expected.values()])
+    begun = figures.first_asked(connection, [k for k, one in found.items() if one.newest is None])
     otherwise = figures.last_asked(connection)
-    for key, late in lateness(connection, [one for one, _ in expected.values()]).items():
+    for key, late in found.items():
         began = begun.get(key, otherwise).astimezone(expected[key][1]).date()
         lag.add_metric(key, _days_behind(late.newest, began, late.due))
         one = loads.get(key)

@@ -17,6 +17,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import PLAUSIBLE_VOLUME
 from dagster_project.model.feed import Feed
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account
 from dagster_project.monitoring import alarm_outbox, alarm_queue
 from dagster_project.monitoring.account_status import AccountStatus, read_account_statuses
@@ -35,7 +36,7 @@ from dagster_project.text.remedies import (
 from dagster_project.text.wording import pluralize, shorten
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import load_receipts, owed_days
-from dagster_project.warehouse.vendor_store import WarehouseStore
+from dagster_project.warehouse.vendor_store import OneLook
 
 HINTS_SHOWN: Final = 3
 
@@ -170,9 +171,10 @@ def _health_of_feed(
     last_days = {one.account: one.last_day for one in statuses.values() if one.last_day is not None}
     receipts = load_receipts.read_receipts_of_days(connection, feed.source, last_days)
     months = differing_months(connection, feed, accounts)
+    store = OneLook(warehouse)
     for account in accounts:
         standing = statuses[feed.source, account.label]
-        lost = _lost_days(feed, settings, warehouse, account, standing.gaps)
+        lost = _lost_days(feed, settings, store, account, standing.gaps)
         notices = list(feed.notices(receipts.get(account.label, [])))
         notices += [
             f"{month.describe()}; way out: {month.hint}" for month in months.get(account.label, ())
@@ -191,7 +193,7 @@ def _health_of_feed(
 def _lost_days(
     feed: Feed,
     settings: Settings,
-    warehouse: Warehouse,
+    store: VendorStore,
     account: Account,
     gaps: Sequence[date],
 ) -> list[date]:
@@ -199,7 +201,7 @@ def _lost_days(
     if not gaps:
         return []
     today = clock.today(account.time_zone)
-    askable = set(feed.night_days(settings, WarehouseStore(warehouse), today, gaps))
+    askable = set(feed.night_days(settings, store, today, gaps))
     return [day for day in gaps if day not in askable]
 
 

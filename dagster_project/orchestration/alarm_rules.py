@@ -126,6 +126,11 @@ def _alarm_of_cause(
     starts = first_days(connection, [one for one in configured if one.label in by_account])
     is_old = all(is_history(starts, account, day) for account, day in failures)
     texts = list(dict.fromkeys(failures.values()))
+    failed = {
+        account: by_account[account.label]
+        for account in sorted(configured, key=lambda account: account.label)
+        if account.label in by_account
+    }
     return replace(
         whole_run,
         subject=f"run/{feed.source}/{kind}",
@@ -134,9 +139,8 @@ def _alarm_of_cause(
         what=f"{kind}: {' '.join(shorten(texts, TEXTS_SHOWN))}",
         hint=[
             command
-            for account in sorted(configured, key=lambda account: account.label)
-            if (days := by_account.get(account.label))
-            for command in mending_commands(ledger, feed, account, days, verb)
+            for of_account in mending_commands(ledger, feed, failed, verb).values()
+            for command in of_account
         ],
         message_group=HISTORY if is_old else whole_run.message_group,
         causes=sorted(by_account),

@@ -22,6 +22,7 @@ from dagster_project.monitoring.lateness import DUE_AFTER, expect_askable, laten
 from dagster_project.pipeline import services
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
+from dagster_project.warehouse.vendor_store import OneLook
 
 NAME: Final = "fresh"
 DESCRIPTION: Final = (
@@ -57,7 +58,8 @@ def freshness(
     accounts = feed.accounts(settings)
     if not owed_days.first_days(connection, accounts):
         return None
-    expected = [expect_askable(feed, settings, warehouse, one, DUE_AFTER) for one in accounts]
+    store = OneLook(warehouse)
+    expected = [expect_askable(feed, settings, store, one, DUE_AFTER) for one in accounts]
     # The zones of accounts differ: the source is as far as the one whose day ends last.
     day = min(one.due for one in expected)
     found = lateness(connection, [replace(one, due=day) for one in expected])

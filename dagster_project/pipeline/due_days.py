@@ -14,12 +14,13 @@ from datetime import date, datetime
 from dagster_project import clock
 from dagster_project.config.settings import Settings
 from dagster_project.model.feed import Feed, QueryScope
+from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import ONE_DAY, Account, each_day, midnight
 from dagster_project.pipeline.planner import Expected, RequestLimits, expected_rows, next_window
 from dagster_project.text.day_runs import runs_of
 from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.ledger import owed_days
-from dagster_project.warehouse.vendor_store import WarehouseStore
+from dagster_project.warehouse.vendor_store import OneLook
 
 YESTERDAY = "yesterday"
 TODAY = "today"
@@ -79,7 +80,7 @@ def due_days_of_accounts(
     """The same for several accounts of a feed: as many queries for a thousand as for one."""
     loaded = _read_loaded_days(connection, feed.source, accounts)
     owed = _read_owed(connection, feed, accounts)
-    store = WarehouseStore(warehouse)
+    store = OneLook(warehouse)
     return [
         _due_of(feed, settings, store, one, loaded[one.label], owed[one.label]) for one in accounts
     ]
@@ -88,7 +89,7 @@ def due_days_of_accounts(
 def _due_of(
     feed: Feed,
     settings: Settings,
-    store: WarehouseStore,
+    store: VendorStore,
     account: Account,
     loaded: _LoadedDays,
     owed: _Owed,

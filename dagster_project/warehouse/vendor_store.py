@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from dagster_project.model.range_proof import RangeProof
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
@@ -21,3 +22,23 @@ class WarehouseStore:
     @cached_property
     def proofs(self) -> RangeProofs:
         return RangeProofs(self._warehouse)
+
+
+class OneLook(WarehouseStore):
+    """The same for one look at many accounts: what is known of a server is read once."""
+
+    @cached_property
+    def proofs(self) -> RangeProofs:
+        return _ProofsReadOnce(self._warehouse)
+
+
+class _ProofsReadOnce(RangeProofs):
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse)
+        self._known: dict[tuple[str, str, str], list[RangeProof]] = {}
+
+    def load(self, source: str, server: str, params: str) -> list[RangeProof]:
+        key = source, server, params
+        if key not in self._known:
+            self._known[key] = super().load(*key)
+        return self._known[key]

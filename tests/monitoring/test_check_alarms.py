@@ -11,13 +11,15 @@ from dagster_project import clock
 from dagster_project.feeds import FEEDS
 from dagster_project.model.check_outcome import CheckOutcome
 from dagster_project.monitoring.alarm import Alarm
-from dagster_project.monitoring.check_alarms import check_alarms
+from dagster_project.monitoring.check_alarms import check_alarms, overdue_alarms
 from dagster_project.monitoring.mending import Ledger
+from dagster_project.monitoring.status import health
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import check_outcomes
 from dagster_project.warehouse.ledger.extractions import CODE_VERSION
 from tests.support.ledger import load_days
-from tests.support.trust_alone import COMPANY, trust_settings
+from tests.support.statements import counted_statements
+from tests.support.trust_alone import COMPANY, learn, trust_settings
 
 [FEED] = [feed for feed in FEEDS if feed.source == "trust"]
 DAY = clock.today(COMPANY.time_zone) - timedelta(days=1)
@@ -79,3 +81,55 @@ def test_one_cause_that_several_checks_tell_of_is_one_alarm(ledger: Ledger) -> N
     assert list(of(check_alarms(ledger))) == ["check/trust/no_rejects/warning"]
     note(ledger, CheckOutcome("readable", False, "error", "nearly nothing could be read"))
     assert list(of(check_alarms(ledger))) == ["check/trust/readable/error"]
+
+
+def test_alarms_of_thirty_accounts_take_no_more_statements_than_those_of_three(
+    warehouse: Warehouse,
+) -> None:
+    """Late ones, ones that were asked in vain only, and rejects that another version or this one loaded."""
+    labels = [str(number) for number in range(101, 131)]
+    late, in_vain = labels[::3], labels[1::3]
+    learn(warehouse, "honoured")
+    with warehouse.connect_admin() as connection:
+        for number, label in enumerate(labels):
+            if label not in in_vain:
+                days = [DAY - timedelta(days=n) for n in (9, 8)]
+                load_days(warehouse, "trust", label, *days, *([] if label in late else [DAY]))
+                outcomes = [days[0]]
+                check_outcomes.write_refused(
+                    connection, "trust", label, outcomes, rejected("no date")
+                )
+                if number % 2:
+                    connection.execute(
+                        "UPDATE ops.load_receipt SET code_version = %s WHERE account = %s",
+                        (CODE_VERSION, label),
+                    )
+            elif number % 2:
+                connection.execute(
+                    "INSERT INTO ops.extraction (source, account, first_day, last_day, outcome,"
+                    " code_version, started_at) VALUES ('trust', %s, %s, %s, 'failed', 't',"
+                    " now() - interval '3 days')",
+                    (label, DAY, DAY),
+                )
+        connection.commit()
+
+    def look(some: list[str]) -> tuple[list[Alarm], int]:
+        with warehouse.connect(autocommit=True) as connection, counted_statements() as sent:
+            ledger = Ledger(trust_settings(*some), warehouse, connection)
+            found = [*check_alarms(ledger), *overdue_alarms(ledger)]
+            health(ledger.settings, warehouse, connection)
+        return found, len(sent)
+
+    _, of_few = look(labels[:6])
+    found, of_many = look(labels)
+    assert of_many == of_few
+    [rejects, overdue] = found
+    for number, label in enumerate(labels):
+        mine = f" --account {label} "
+        if label not in in_vain:
+            verb = "backfill" if number % 2 else "replay"
+            [line] = [line for line in rejects.hint if mine in line]
+            assert line.startswith(f"warehouse {verb} "), label
+        is_overdue = label in late or (label in in_vain and number % 2 == 1)
+        assert any(mine in line for line in overdue.hint) == is_overdue, label
+    assert list(overdue.causes) == sorted({*late, *in_vain[::2]})

@@ -23,6 +23,7 @@ from dagster_project.monitoring.lateness import (
     lateness,
 )
 from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.vendor_store import OneLook
 from tests.support.ledger import load_days
 from tests.support.trust_alone import (
     COMPANY,
@@ -104,7 +105,7 @@ def test_a_day_is_due_when_it_has_ended_and_the_patience_is_over(
     yesterday = night - timedelta(days=1)
 
     def due(**hours: float) -> date:
-        return expect_askable(SMS, settings, warehouse, account, timedelta(**hours)).due
+        return expect_askable(SMS, settings, OneLook(warehouse), account, timedelta(**hours)).due
 
     found = expect_due(SMS, "101", MOSCOW)
     assert (found.due, found.ended) == (yesterday - timedelta(days=1), yesterday)
@@ -119,7 +120,7 @@ def test_today_is_due_where_the_vendor_answers_for_today_alone(
 ) -> None:
     learn_that_ranges_are_ignored(warehouse)
     today = clock.today(COMPANY.time_zone)
-    due = expect_askable(TRUST, trust_settings(), warehouse, COMPANY, timedelta(0)).due
+    due = expect_askable(TRUST, trust_settings(), OneLook(warehouse), COMPANY, timedelta(0)).due
     assert due == today
 
 

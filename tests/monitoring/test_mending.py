@@ -28,7 +28,8 @@ SMS = next(feed for feed in FEEDS if feed.source == "calltouch")
 def commands(warehouse: Warehouse, verb: Verb = "backfill") -> list[str]:
     settings = load_settings({}, dotenv=None)
     with warehouse.connect(autocommit=True) as connection:
-        return mending_commands(Ledger(settings, warehouse, connection), SMS, ACCOUNT, DAYS, verb)
+        ledger = Ledger(settings, warehouse, connection)
+        return mending_commands(ledger, SMS, {ACCOUNT: DAYS}, verb)[ACCOUNT]
 
 
 def test_neighbouring_days_share_a_command(warehouse: Warehouse) -> None:
@@ -60,7 +61,7 @@ def test_no_command_asks_for_a_day_that_the_vendor_cannot_be_asked_for(
     with warehouse.connect(autocommit=True) as connection:
         ledger = Ledger(trust_settings(), warehouse, connection)
         found = [
-            mending_commands(ledger, TRUST, COMPANY, days, verb)
+            mending_commands(ledger, TRUST, {COMPANY: days}, verb)[COMPANY]
             for days, verb in ((DAYS, "backfill"), ([*DAYS, today], "backfill"), (DAYS, "replay"))
         ]
     assert found == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from dagster_project import clock
@@ -17,19 +18,23 @@ TRUST = next(feed for feed in FEEDS if feed.source == "trust")
 COMPANY = Account("trust", "7", ZoneInfo("America/Santiago"))
 
 
-def trust_settings() -> Settings:
+def trust_settings(*companies: str) -> Settings:
     given = {
         "TRUST_BASE_URL": SERVER,
         "TRUST_AUTH_URL": SERVER,
         "TRUST_CLIENT_ID": "x",
         "TRUST_CLIENT_SECRET": "x",
-        "TRUST_COMPANY_IDS": COMPANY.label,
+        "TRUST_COMPANY_IDS": ",".join(companies or [COMPANY.label]),
         "TRUST_RANGE_PARAMS": "a,b",
     }
     return load_settings(given, dotenv=None)
 
 
 def learn_that_ranges_are_ignored(warehouse: Warehouse) -> None:
+    learn(warehouse, "ignored")
+
+
+def learn(warehouse: Warehouse, state: Literal["honoured", "ignored"]) -> None:
     RangeProofs(warehouse).save(
-        RangeProof("trust", SERVER, "a,b", "ignored", COMPANY.label, clock.now(), "seen", {})
+        RangeProof("trust", SERVER, "a,b", state, COMPANY.label, clock.now(), "seen", {})
     )
