@@ -177,9 +177,9 @@ def run(
     ``results`` is filled as they come, and answered.
     """
     with gc_paused():
-        from dagster_project.definitions import defs
         from dagster_project.orchestration import launch, liveness
         from dagster_project.orchestration.instance import opened_instance
+        from dagster_project.orchestration.jobs import definitions_of_feed
 
     settings = services.settings()
     warehouse = services.ready_warehouse(make_storage)
@@ -189,7 +189,8 @@ def run(
     with opened_instance(settings, warehouse) as instance:
         liveness.fail_dead_runs(instance, warehouse)
         for feed in feeds:
-            _run_feed(partial(launch.launch, defs, instance, feed), feed, days, options, results)
+            start = partial(launch.launch, definitions_of_feed(feed, settings), instance, feed)
+            _run_feed(start, feed, days, options, results)
     return results
 
 

@@ -6,7 +6,6 @@ import dagster as dg
 
 from dagster_project.config.settings import Settings
 from dagster_project.feeds import FEEDS
-from dagster_project.model.feed import Feed
 from dagster_project.orchestration import (
     alarms,
     freshness,
@@ -18,7 +17,7 @@ from dagster_project.orchestration import (
     status_page,
 )
 from dagster_project.orchestration.assets import assets_of
-from dagster_project.orchestration.names import job_name
+from dagster_project.orchestration.jobs import refresh_job
 from dagster_project.orchestration.relations import view_assets
 
 
@@ -49,14 +48,4 @@ def definitions_of(settings: Settings) -> dg.Definitions:
         ],
         resources={"io_manager": literal_config.io_manager},
         executor=dg.in_process_executor,
-    )
-
-
-def refresh_job(feed: Feed) -> dg.UnresolvedAssetJobDefinition:
-    """Ask the vendor and load: both assets of one feed."""
-    return dg.define_asset_job(
-        job_name(feed),
-        selection=dg.AssetSelection.assets(list(feed.raw_asset), list(feed.asset)),
-        description=f"{feed.title}: ask the vendor for days, store its answers, load their rows.",
-        tags={"source": feed.source},
     )

@@ -28,8 +28,13 @@ from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     SqlEventLogStorageTable,
 )
+from dagster._core.storage.runs import RunStorage
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+)
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Connection, event, text
 from sqlalchemy.dialects.postgresql import insert
@@ -73,6 +78,13 @@ class SilentEventLog(PostgresEventLogStorage):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._collected = _Collected()
+        self._tables: set[str] = set()
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the table is there; one that is stays, and is not looked for again."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def batch(self) -> Iterator[Targets]:
@@ -227,8 +239,24 @@ def _leave_out_notify(
     return statement, several, values
 
 
+class SettledRuns(PostgresRunStorage):
+    """Dagster's runs. By itself it looks for columns in Postgres' catalog whenever it reads or makes a run; one
+    that is there stays."""
+
+    _has_times = False
+    _has_backfill_id = False
+
+    def has_run_stats_index_cols(self) -> bool:
+        self._has_times = self._has_times or super().has_run_stats_index_cols()
+        return self._has_times
+
+    def has_backfill_id_column(self) -> bool:
+        self._has_backfill_id = self._has_backfill_id or super().has_backfill_id_column()
+        return self._has_backfill_id
+
+
 class SilentPostgresStorage(DagsterPostgresStorage):
-    """``DagsterPostgresStorage`` with such an event log; configured as that is."""
+    """``DagsterPostgresStorage`` with such an event log and such runs; configured as that is."""
 
     def __init__(
         self,
@@ -238,6 +266,7 @@ class SilentPostgresStorage(DagsterPostgresStorage):
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data)
         self._events = SilentEventLog(postgres_url, should_autocreate_tables)
+        self._runs = SettledRuns(postgres_url, should_autocreate_tables)
 
     @classmethod
     def from_config_value(
@@ -252,3 +281,7 @@ class SilentPostgresStorage(DagsterPostgresStorage):
     @property
     def event_log_storage(self) -> EventLogStorage:
         return self._events
+
+    @property
+    def run_storage(self) -> RunStorage:
+        return self._runs

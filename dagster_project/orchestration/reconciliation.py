@@ -8,7 +8,7 @@ does the same at once, within the same budget.
 The module does without postponed annotations: Dagster reads them of the check's function.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -49,8 +49,8 @@ def reconciled_feeds() -> list[Feed]:
     return [feed for feed, _ in _reconciled()]
 
 
-def checks() -> list[dg.AssetChecksDefinition]:
-    return [_check(feed) for feed in reconciled_feeds()]
+def checks(feeds: Iterable[Feed] = FEEDS) -> list[dg.AssetChecksDefinition]:
+    return [_check(feed) for feed in feeds if feed.whole_month is not None]
 
 
 def jobs() -> "list[dg.UnresolvedAssetJobDefinition]":

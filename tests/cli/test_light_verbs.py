@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +19,16 @@ from tests.support.operating import House
 HEAVY = ("dagster", "pandas", "sqlalchemy", "alembic")
 FOR_LOADS = ("numpy", "requests", "phonenumbers")
 """What a vendor's client and rows need, and what only reads does not."""
+FOR_OTHERS = (
+    "dagster_project.definitions",
+    "dagster_project.orchestration.alarms",
+    "dagster_project.orchestration.retention",
+    "dagster_project.orchestration.schedules",
+    "dagster_project.orchestration.status_page",
+    "numpy.ma",
+    "pandas",
+)
+"""What the daemon and the UI need, or nobody, and a load does not."""
 READS = ("status", "held", "rejects", "alarms")
 NEEDS_DAGSTER: Mapping[str, str] = {
     "backfill": "its runs are Dagster's",
@@ -43,7 +53,7 @@ RUN = (
 class Call:
     """How a verb is called for real; ``status`` is the exit status that shows how far it came."""
 
-    arguments: tuple[str, ...] = ()
+    arguments: Sequence[str] = ()
     stdin: str = ""
     status: int = 0
 
@@ -78,18 +88,38 @@ def test_a_verb_that_asks_postgres_alone_imports_neither_dagster_nor_pandas(
 ) -> None:
     call = CALLS.get(verb, Call())
     Path("labels.csv").write_text("vendor,account,label\ncalltouch,40202,Shop\n")
-    told = tmp_path / "modules.json"
-    arguments = [part.format(day=days[0]) for part in call.arguments]
+    modules = imported_by(
+        tmp_path,
+        verb,
+        replace(call, arguments=[part.format(day=days[0]) for part in call.arguments]),
+    )
 
+    assert {"dagster_project.pipeline.services", "psycopg"} <= modules
+    assert not modules & set(HEAVY)
+    assert verb not in READS or not modules & set(FOR_LOADS)
+
+
+def test_a_load_imports_what_its_own_job_needs(
+    house: House, days: list[date], tmp_path: Path
+) -> None:
+    span = ("--from", str(days[0]), "--to", str(days[0]))
+    modules = imported_by(tmp_path, "backfill", Call(("--source", "calltouch", *span)))
+
+    assert {
+        "dagster_project.orchestration.jobs",
+        "dagster_project.vendors.calltouch.rows",
+    } <= modules
+    assert not modules & set(FOR_OTHERS)
+
+
+def imported_by(folder: Path, verb: str, call: Call) -> set[str]:
+    """The modules in a process that has done this."""
+    told = folder / "modules.json"
     done = subprocess.run(
-        [sys.executable, "-c", RUN, told, *verb.split(), *arguments],
+        [sys.executable, "-c", RUN, told, *verb.split(), *call.arguments],
         input=call.stdin,
         capture_output=True,
         text=True,
     )
-
     assert done.returncode == call.status, done.stdout + done.stderr
-    modules = set(json.loads(told.read_text()))
-    assert {"dagster_project.pipeline.services", "psycopg"} <= modules
-    assert not modules & set(HEAVY)
-    assert verb not in READS or not modules & set(FOR_LOADS)
+    return set(json.loads(told.read_text()))

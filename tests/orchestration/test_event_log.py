@@ -13,6 +13,7 @@ import pytest
 from dagster_postgres.utils import retry_pg_connection_fn
 from psycopg import errors as pg
 from pydantic import SecretStr
+from sqlalchemy import Engine, event
 
 from dagster_project.errors import TryLater
 from dagster_project.orchestration import report
@@ -85,6 +86,27 @@ def test_runs_go_on_while_the_queue_is_full_and_rows_are_loaded_while_the_server
     assert [len(materialized(house, ROWS, day)) for day in (*DAYS, LATER)] == [1] * 11
     late = [day for day in DAYS if "committed by run" in materialized(house, ROWS, day)[0]]
     assert len(late) >= 5
+
+
+def test_columns_and_tables_are_looked_for_once(house: House) -> None:
+    """By itself Dagster asks Postgres' catalog for them eleven times a run."""
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert house.refresh(DAYS[:1], SOURCE)
+        first = [one for one in asked if "pg_catalog.pg_" in one]
+        asked.clear()
+        assert house.refresh(DAYS[1:2], SOURCE)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert 0 < len(first) <= 4
+    assert asked
+    assert not [one for one in asked if "pg_catalog.pg_" in one]
 
 
 def fill_queue(connection: psycopg.Connection[Any]) -> None:

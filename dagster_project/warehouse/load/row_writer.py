@@ -7,10 +7,9 @@ monthly partitions are scanned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -75,7 +74,7 @@ class RowWriter:
         """Write the batch's rows at these positions as new rows, occurrence 1."""
         if not len(positions):
             return
-        self._ensure_months(np.unique(batch.days[positions]))
+        self._ensure_months(set(batch.days[positions].tolist()))
         self._stream().write(self._rows(batch, observed, _in_key_order(batch, positions)))
 
     def _rows(self, batch: Batch, observed: Flags, positions: NDArray[np.intp]) -> bytes:
@@ -94,7 +93,7 @@ class RowWriter:
         self, day: int, record: bytes, content_hash: int, observed: bool, occurrence: int
     ) -> None:
         """Write one new row with the given occurrence."""
-        self._ensure_months(np.array([day]))
+        self._ensure_months([day])
         self._stream().write(self._row(record, content_hash, observed, occurrence))
 
     def _row(self, record: bytes, content_hash: int, observed: bool, occurrence: int) -> bytes:
@@ -119,7 +118,7 @@ class RowWriter:
     ) -> None:
         """Change the existing row of this day, identity and occurrence to ``new`` (day, record, hash, observed)."""
         day, record, content_hash, observed = new
-        self._ensure_months(np.array([day]))
+        self._ensure_months([day])
         row = self._row(record, content_hash, observed, occurrence)
         self._updates.append(
             (len(self._columns) + 2).to_bytes(2, "big")
@@ -166,9 +165,9 @@ class RowWriter:
             self._copy.write(COPY_HEADER)
         return self._copy
 
-    def _ensure_months(self, days: NDArray[Any]) -> None:
+    def _ensure_months(self, days: Iterable[int]) -> None:
         """Create the partitions of new months; a running COPY is ended, since it would not see them."""
-        months = {day_of(day).replace(day=1) for day in days.tolist()} - self._months
+        months = {day_of(day).replace(day=1) for day in days} - self._months
         if not months:
             return
         self.end_stream()

@@ -262,10 +262,10 @@ class WindowLoad:
         self, batch: Batch, identities: Identities, observed: Flags, wanted: Flags
     ) -> None:
         mixed = (batch.hashes * np.uint64(MULTIPLIER)) ^ identities.mixed
-        for day in np.unique(batch.days[wanted]):
+        for day, rows in _by_day(batch.days, wanted):
             of_day = wanted & (batch.days == day)
-            counts = self._by_day[int(day)]
-            counts.received += int(of_day.sum())
+            counts = self._by_day[day]
+            counts.received += rows
             counts.final += int((of_day & observed).sum())
             counts.checksum += int(mixed[of_day].sum(dtype=np.uint64))
 
@@ -467,5 +467,6 @@ def _incoming(batch: Batch, observed: Flags, at: int) -> _Incoming:
 
 
 def _by_day(days: NDArray[np.int32], chosen: Flags) -> list[tuple[int, int]]:
+    """The days of the chosen rows, each with its number of rows."""
     numbers, rows = np.unique(days[chosen], return_counts=True)
     return list(zip(numbers.tolist(), rows.tolist(), strict=True))
