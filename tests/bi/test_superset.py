@@ -39,11 +39,13 @@ class Shown:
     first: date
     after: date
 
-    def row(self, query: str, *values: Any) -> tuple[Any, ...]:
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.warehouse.connect_admin() as connection:
-            found = connection.execute(query.encode(), values).fetchone()
-        assert found is not None
-        return tuple(found)
+            return connection.execute(query.encode(), values).fetchall()
+
+    def row(self, query: str, *values: Any) -> tuple[Any, ...]:
+        [found] = self.rows(query, *values)
+        return found
 
     def open(self, **chosen: tuple[str, str]) -> None:
         """With the range of days, and other filters: name to column and value."""
@@ -250,11 +252,8 @@ def test_people_are_told_by_site_and_hours_as_averages(shown: Shown) -> None:
 
 
 def by_label(shown: Shown) -> dict[tuple[str, str], str]:
-    with shown.warehouse.connect_admin() as connection:
-        found = connection.execute(
-            "SELECT vendor, account, account_label FROM bi.account"
-        ).fetchall()
-    return {(vendor, account): label for vendor, account, label in found}
+    accounts = shown.rows("SELECT vendor, account, account_label FROM bi.account")
+    return {(vendor, account): label for vendor, account, label in accounts}
 
 
 def signed(part: Any, of: Any) -> str:
@@ -264,12 +263,11 @@ def signed(part: Any, of: Any) -> str:
 
 def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
     """What "Month by month" should say, from the days."""
-    with shown.warehouse.connect_admin() as connection:
-        rows = connection.execute(
-            "SELECT day, vendor || account, bool_and(loaded), sum(attempted), sum(delivered),"
-            " sum(failed), sum(CASE WHEN delivered IS NOT NULL THEN attempted END)"
-            f" FROM bi.messaging_day WHERE {condition} GROUP BY 1, 2".encode()
-        ).fetchall()
+    rows = shown.rows(
+        "SELECT day, vendor || account, bool_and(loaded), sum(attempted), sum(delivered),"
+        " sum(failed), sum(CASE WHEN delivered IS NOT NULL THEN attempted END)"
+        f" FROM bi.messaging_day WHERE {condition} GROUP BY 1, 2"
+    )
     days = {(day, account): figures for day, account, *figures in rows}
     told = {}
     for month in sorted({day.replace(day=1) for day, _ in days}):
@@ -383,12 +381,12 @@ def test_lines_of_tellody_and_trust_are_their_rows(shown: Shown) -> None:
     shown.open()
     shown.dashboard.go(TELLODY)
     said = tile(shown.dashboard.answers(), "Clicks and opt-outs by day")
-    with shown.warehouse.connect_admin() as connection:
-        rows = connection.execute(
-            "SELECT activity_on, sms_sent + email_sent, url_clicks, optouts"
-            " FROM warehouse.tellody_activity WHERE activity_on >= %s AND activity_on < %s",
-            (shown.first, shown.after),
-        ).fetchall()
+    rows = shown.rows(
+        "SELECT activity_on, sms_sent + email_sent, url_clicks, optouts"
+        " FROM warehouse.tellody_activity WHERE activity_on >= %s AND activity_on < %s",
+        shown.first,
+        shown.after,
+    )
     assert len(said) == len(rows) == (shown.after - shown.first).days
     by_day = {day_of(row["day"]): row for row in said}
     for day, sent, clicks, optouts in rows:
@@ -396,13 +394,13 @@ def test_lines_of_tellody_and_trust_are_their_rows(shown: Shown) -> None:
         assert float(by_day[day]["optouts per 1000"]) == pytest.approx(1000 * optouts / sent)
     shown.dashboard.go(TRUST)
     said = tile(shown.dashboard.answers(), "Trust by day")
-    with shown.warehouse.connect_admin() as connection:
-        rows = connection.execute(
-            "SELECT stats_on, sum(received), sum(pressed), sum(failed)"
-            " FROM warehouse.trust_campaign_statistics"
-            " WHERE is_daily AND stats_on >= %s AND stats_on < %s GROUP BY 1",
-            (shown.first, shown.after),
-        ).fetchall()
+    rows = shown.rows(
+        "SELECT stats_on, sum(received), sum(pressed), sum(failed)"
+        " FROM warehouse.trust_campaign_statistics"
+        " WHERE is_daily AND stats_on >= %s AND stats_on < %s GROUP BY 1",
+        shown.first,
+        shown.after,
+    )
     by_day = {day_of(row["day"]): row for row in said}
     assert len(by_day) == len(rows)
     for day, *figures in rows:
@@ -419,13 +417,13 @@ def test_purchases_are_their_rows(shown: Shown) -> None:
     shown.open()
     shown.dashboard.go(TELLODY)
     said = tile(shown.dashboard.answers(), "Credits bought")
-    with shown.warehouse.connect_admin() as connection:
-        rows = connection.execute(
-            "SELECT to_char(purchased_on, 'YYYY-MM-DD'), sum(credits), sum(amount)"
-            " FROM warehouse.tellody_credit_purchase WHERE purchased_on >= %s AND purchased_on < %s"
-            " GROUP BY 1 ORDER BY 1 DESC",
-            (shown.first, shown.after),
-        ).fetchall()
+    rows = shown.rows(
+        "SELECT to_char(purchased_on, 'YYYY-MM-DD'), sum(credits), sum(amount)"
+        " FROM warehouse.tellody_credit_purchase WHERE purchased_on >= %s AND purchased_on < %s"
+        " GROUP BY 1 ORDER BY 1 DESC",
+        shown.first,
+        shown.after,
+    )
     assert rows
     assert [
         (row["bought on"], row["credits"], row["amount"], row["price of a credit"]) for row in said
@@ -440,20 +438,19 @@ def test_how_far_the_data_reaches_is_what_the_ledger_says(shown: Shown) -> None:
     shown.dashboard.go("Data")
     figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
     labels = by_label(shown)
-    with shown.warehouse.connect_admin() as connection:
-        rows = connection.execute(
-            "SELECT source, account, min(day), max(day), count(*) FILTER (WHERE NOT settled)"
-            " FROM ops.day_state WHERE source <> 'tellody_purchases' GROUP BY 1, 2"
-        ).fetchall()
-        turned = connection.execute(
-            "SELECT round((sum(hours_to_final) / nullif(sum(turned_final), 0))::numeric, 1)"
-            " FROM mart.sms_maturity WHERE observed_on - sent_on BETWEEN 0 AND 14"
-        ).fetchone()
-        shares = connection.execute(
-            "SELECT observed_on - sent_on, sum(messages) FILTER (WHERE outcome IN"
-            " ('delivered', 'failed'))::numeric / sum(messages) FROM mart.sms_maturity"
-            " WHERE observed_on - sent_on BETWEEN 0 AND 14 GROUP BY 1"
-        ).fetchall()
+    rows = shown.rows(
+        "SELECT source, account, min(day), max(day), count(*) FILTER (WHERE NOT settled)"
+        " FROM ops.day_state WHERE source <> 'tellody_purchases' GROUP BY 1, 2"
+    )
+    [turned] = shown.row(
+        "SELECT round((sum(hours_to_final) / nullif(sum(turned_final), 0))::numeric, 1)"
+        " FROM mart.sms_maturity WHERE observed_on - sent_on BETWEEN 0 AND 14"
+    )
+    shares = shown.rows(
+        "SELECT observed_on - sent_on, sum(messages) FILTER (WHERE outcome IN"
+        " ('delivered', 'failed'))::numeric / sum(messages) FROM mart.sms_maturity"
+        " WHERE observed_on - sent_on BETWEEN 0 AND 14 GROUP BY 1"
+    )
     said = {
         (row["source"], row["account_label"]): row
         for row in tile(answers, "How far the data reaches")
@@ -463,10 +460,7 @@ def test_how_far_the_data_reaches_is_what_the_ledger_says(shown: Shown) -> None:
         row = said[source, labels[source.partition("_")[0], account]]
         assert (day_of(row["first_day"]), day_of(row["data_until"])) == (first, last)
         assert (row["gap_days"], row["unsettled_days"]) == (0, unsettled)
-    assert turned is not None
-    assert figures["Time to final"] == (
-        "not reported" if turned[0] is None else f"{turned[0]:,.1f}"
-    )
+    assert figures["Time to final"] == ("not reported" if turned is None else f"{turned:,.1f}")
     bars = {row["age_days"]: row["share"] for row in tile(answers, "Share of SMS with a final")}
     assert bars.keys() == dict(shares).keys()
     for age, part in shares:
