@@ -150,6 +150,7 @@ def fill(warehouse: Warehouse, rows: int, days: int) -> None:
                 "SELECT ops.analyze_months('warehouse.calltouch_sms', ARRAY[%s]::date[])", (first,)
             )
             filled = time.perf_counter()
+            add_days(connection, first, until)
             count_marts(connection, first, until)
             if first == begin:
                 connection.execute(CAMPAIGNS)
@@ -161,17 +162,20 @@ def fill(warehouse: Warehouse, rows: int, days: int) -> None:
             )
 
 
+def add_days(connection: psycopg.Connection[Any], first: date, until: date) -> None:
+    connection.execute(
+        "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
+        " loaded_at, rows, checksum, settled) SELECT 'calltouch', site::text, at::date, 0, 0, now(),"
+        " now(), 0, '', at::date <= %(last)s - 7 FROM unnest(%(sites)s::bigint[]) AS site,"
+        " generate_series(%(first)s::date, %(until)s::date, '1 day') AS g (at)",
+        {"first": first, "until": until, "last": LAST_DAY, "sites": list(SITES)},
+    )
+
+
 def count_marts(connection: psycopg.Connection[Any], first: date, until: date) -> None:
     of_month = {"first": first, "until": until}
     for site in SITES:
         of_site = {**of_month, "site": site, "account": str(site)}
-        connection.execute(
-            "INSERT INTO ops.day_state (source, account, day, receipt_id, extraction_id, observed_at,"
-            " loaded_at, rows, checksum, settled) SELECT 'calltouch', %(account)s, at::date, 0, 0, now(),"
-            " now(), 0, '', at::date <= %(last)s - 7"
-            " FROM generate_series(%(first)s::date, %(until)s::date, '1 day') AS g (at)",
-            {**of_site, "last": LAST_DAY},
-        )
         days = "ARRAY(SELECT generate_series(%(first)s::date, %(until)s::date, '1 day')::date)"
         for statement in (
             "SELECT mart.name_templates(%(site)s, array_agg(published), array_agg(sample)) FROM"
