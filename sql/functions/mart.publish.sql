@@ -10,7 +10,7 @@
 --
 -- The large views call their function once for each day that the query asks for (day_column), so that it
 -- need not fetch all days. A view of two halves takes no writes anyway, but would say so before it says who
--- may not write: hence the trigger.
+-- may not write: hence the trigger. mart.all_<view> is a security_barrier where the view that is handed over is.
 CREATE OR REPLACE FUNCTION mart.publish(
     view regclass, reader regrole, account_key text, day_column name DEFAULT NULL
 ) RETURNS void
@@ -28,13 +28,15 @@ DECLARE
         WHEN 'tellody' THEN '(''tellody'', v.account) IN (SELECT a.vendor, a.account FROM mart.accounts_of(works_as) a)'
         WHEN 'trust' THEN '(''trust'', v.company_id::text) IN (SELECT a.vendor, a.account FROM mart.accounts_of(works_as) a)'
         END;
+    barrier text := (SELECT CASE WHEN 'security_barrier=true' = ANY (c.reloptions)
+        THEN 'WITH (security_barrier)' ELSE '' END FROM pg_class c WHERE c.oid = view);
     columns text;
     passed record;
 BEGIN
     IF is_own IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('mart.publish: no account_key %L', account_key);
     END IF;
-    EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_barrier) AS %s', whole, pg_get_viewdef(view));
+    EXECUTE format('CREATE OR REPLACE VIEW %s %s AS %s', whole, barrier, pg_get_viewdef(view));
     FOR passed IN
         SELECT a.attname, d.description FROM pg_description d
         LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND a.attnum > 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -140,3 +141,48 @@ def test_a_like_on_a_template_of_single_sms_needs_no_loop(readers: Readers) -> N
         rows = readers.ask(f"EXPLAIN (ANALYZE) {query}", "warehouse_bi_detail")
         looped = [line for (line,) in rows if "Nested Loop" in line]
         assert looped == [], query
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_like_on_a_template_is_tried_on_templates_and_not_on_each_sms(readers: Readers) -> None:
+    query = "SELECT outcome, count(*) FROM bi_detail.sms_detail WHERE template_label LIKE '%кидк%' GROUP BY 1"
+    found = readers.one(f"EXPLAIN (FORMAT JSON) {query}", "warehouse_bi_detail")
+    [tried] = [node for node in nodes(found[0]["Plan"]) if "~~" in node.get("Filter", "")]
+    assert (tried["Relation Name"], tried["Alias"]) == ("template", "t")
+
+
+@pytest.mark.usefixtures("filled")
+def test_single_sms_add_up_to_the_templates_of_a_day(loads: Loads, readers: Readers) -> None:
+    """Public, rare and missing texts, labels of the user's, and what was pending when its day settled."""
+    last = NEXT + timedelta(days=1)
+    odd = [
+        sms("+79160000001", "Ваш мастер ждет"),
+        sms(None, None),
+        sms("+79160000002", None, "pending"),
+    ]
+    loads.sms(last, odd, asked=datetime(2024, 4, 9, tzinfo=UTC), settled=True)
+    with loads.warehouse.connect_admin() as connection:
+        connection.execute(
+            "SELECT mart.label_templates(array_agg(t.template_id), array_agg('label ' || t.label),"
+            " array_agg('shop'::text), array_agg('spring'::text)) FROM (SELECT DISTINCT ON (template_id)"
+            " template_id, label FROM mart.template ORDER BY template_id) t"
+        )
+    told = (
+        "SELECT day, account_key, template_id, template_label, category, campaign, country, outcome, reason,"
+        " settled, {} FROM {} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 7, 8, 9"
+    )
+    by_day = readers.ask(told.format("sum(messages), sum(segments)", "bi.sms_day"))
+    single = told.format("count(*), sum(segments)", "bi_detail.sms_detail")
+    assert readers.ask(single, "warehouse_bi_detail") == by_day
+    shown = {(row[3], row[8], row[9]) for row in by_day if row[0] == last}
+    assert shown == {
+        ("label (rare)", "none", True),
+        ("label (no text)", "none", True),
+        ("label (no text)", "pending_when_settled", True),
+    }
