@@ -23,7 +23,6 @@ def test_psql_signs_in_as_the_login_of_the_url_and_shows_no_password(house: Hous
         ],
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

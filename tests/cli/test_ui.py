@@ -51,7 +51,6 @@ class Installation:
             cwd=self.log.parent,
             capture_output=True,
             text=True,
-            timeout=300,
         )
         assert "Traceback" not in done.stderr
         return done.stdout
@@ -83,7 +82,7 @@ def installation(scratch: Path) -> Iterator[Installation]:
     running = Installation(scratch)
     yield running
     running.ui.send_signal(signal.SIGINT)
-    running.ui.wait(timeout=60)
+    running.ui.wait()
     running.run("stop")
 
 

@@ -93,7 +93,6 @@ def backfill(first: date, last: date) -> tuple[int, int, str]:
         env=dict(os.environ),
         capture_output=True,
         text=True,
-        timeout=180,
         check=False,
     )
     told, _, peak = done.stdout.rpartition("peak ")

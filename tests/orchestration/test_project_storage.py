@@ -59,7 +59,6 @@ def call(project: Path, *command: str, **given: str) -> subprocess.CompletedProc
         env={**kept, "PYTHONPATH": str(ROOT), **given},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
 

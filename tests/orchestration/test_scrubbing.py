@@ -239,7 +239,7 @@ def process(*arguments: str) -> str:
         *arguments,
     ]
     done = subprocess.run(
-        command, env=os.environ.copy(), capture_output=True, text=True, timeout=120, check=False
+        command, env=os.environ.copy(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout + done.stderr

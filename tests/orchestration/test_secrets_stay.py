@@ -163,7 +163,6 @@ def backfill(day: date) -> str:
         env={**os.environ, "WAREHOUSE_LOG_FORMAT": "json"},
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr

@@ -87,7 +87,7 @@ def ui(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield Ui(house, port)
         finally:
             command.send_signal(signal.SIGINT)
-            command.wait(timeout=60)
+            command.wait()
     server.drop(warehouse)
 
 

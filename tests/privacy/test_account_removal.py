@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -28,6 +27,7 @@ from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from tests.conftest import PostgresServer
 from tests.support.operating import SITE, House, again, days_back, feed_of, operating
+from tests.warehouse.server.homes import wait_until
 
 OTHER_SITE = "40101"
 SOURCES = ("calltouch", "tellody_activity", "tellody_purchases", "trust")
@@ -422,12 +422,10 @@ def test_it_waits_for_a_load_that_is_under_way(
             args=(house.warehouse, data_of("calltouch", SITE), sms_mask(), said.append),
         )
         removal.start()
-        deadline = time.monotonic() + 60
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: bool(said))
         assert said == ["waiting for 1 other session that began before …"]
         assert house.rows(f"SELECT FROM bi.sms_day WHERE site_id = {SITE} LIMIT 1")
-    removal.join(timeout=60)
+    removal.join()
     assert "ops.day_state" not in knowing(house)
 
 

@@ -206,7 +206,6 @@ def test_an_exception_that_ends_a_process_or_a_thread_is_printed_without_them() 
         env={"PII_HASH_KEY": SETTINGS["PII_HASH_KEY"]},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 1

@@ -29,7 +29,6 @@ def test_a_request_that_was_lost_does_not_arrive_when_the_link_is_back() -> None
     subprocess.run(
         [*NAMESPACE, sys.executable, "-m", "tests.transport.test_connection"],
         check=True,
-        timeout=60,
     )
 
 

@@ -112,7 +112,7 @@ def test_two_that_make_the_same_month_make_it_once(
         thread.start()
         _wait_for_waiter(loader)
         getattr(first, first_one_ends_with)()
-        thread.join(timeout=20)
+        thread.join()
 
     assert answers == [(PARTITION,)]
     assert _row(loader, "SELECT relispartition FROM pg_class WHERE oid = %s::regclass") == (True,)

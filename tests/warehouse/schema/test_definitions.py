@@ -327,7 +327,7 @@ def test_readers_never_find_a_view_missing_and_are_not_kept_waiting(
             change(folder, "views/bi.sms_day", figures[old], figures[new])
             enough = len(questions) + 10
             migrate(warehouse, folder=folder)
-            wait_until(lambda: len(questions) > enough or bool(failures), seconds=60)  # noqa: B023
+            wait_until(lambda: len(questions) > enough or bool(failures))  # noqa: B023
     finally:
         ended.set()
         for reader in readers:
@@ -377,10 +377,10 @@ def test_a_reader_in_a_view_is_waited_for_without_making_others_queue(
         reader.execute("SELECT count(*) FROM bi.date_day")
         worker = threading.Thread(target=migrate, args=(warehouse, told.append, folder))
         worker.start()
-        wait_until(lambda: "views/bi.date_day waits for tables in use" in told, seconds=30)
+        wait_until(lambda: "views/bi.date_day waits for tables in use" in told)
         other.execute("SELECT count(*) FROM bi.date_day")
         reader.execute("ROLLBACK")
-        worker.join(timeout=60)
+        worker.join()
     assert pending(warehouse, folder) == []
 
 

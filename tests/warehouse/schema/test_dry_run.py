@@ -100,9 +100,9 @@ def test_a_table_in_use_is_waited_for(warehouse: Warehouse, folder: Path) -> Non
             target=lambda: tried.extend(try_out(warehouse, told.append, folder))
         )
         worker.start()
-        wait_until(lambda: "the trial waits for tables in use" in told, seconds=30)
+        wait_until(lambda: "the trial waits for tables in use" in told)
         reader.rollback()
-        worker.join(timeout=60)
+        worker.join()
     assert [step.name for step in tried] == ["9001_more"]
 
 

@@ -95,7 +95,7 @@ def test_processes_that_migrate_at_once_apply_each_file_once(
     warehouse = unmigrated()
     processes = [_migrate_elsewhere(warehouse, folder) for _ in range(4)]
 
-    told = sorted(int(process.communicate(timeout=400)[0]) for process in processes)
+    told = sorted(int(process.communicate()[0]) for process in processes)
 
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     files = read_files(folder)
@@ -240,11 +240,11 @@ def test_a_migration_waits_for_tables_in_use_without_making_readers_queue(
         reader.execute("SELECT count(*) FROM ops.load_receipt")
         worker = threading.Thread(target=migrate, args=(warehouse, told.append, folder))
         worker.start()
-        wait_until(lambda: "9001_alter waits for tables in use" in told, seconds=30)
+        wait_until(lambda: "9001_alter waits for tables in use" in told)
         other.execute("SELECT count(*) FROM ops.load_receipt")
         other.rollback()
         reader.rollback()
-        worker.join(timeout=60)
+        worker.join()
 
     assert pending(warehouse, folder) == []
 
