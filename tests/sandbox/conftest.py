@@ -78,8 +78,7 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     yield shared_sandbox
     world = shared_sandbox.world
     world.clock.set(parse_instant(NOON), running=False)
-    world.faults.clear()
-    world.stats.reset()
+    shared_sandbox.begin_anew()
     change_config(world.calltouch.config, asdict(Config()) | {"sites": demo_sites()} | UNLIMITED)
     if world.calltouch.changed:
         world.calltouch.redraw(undo_changes=True)

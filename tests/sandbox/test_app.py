@@ -153,6 +153,20 @@ def test_an_answer_that_ends_after_a_reset_is_not_counted_into_the_new_figures()
     assert [answer["path"] for answer in stats.as_dict()["answers"]] == ["/UniqueCode"]
 
 
+def test_a_call_that_was_given_up_before_a_new_beginning_is_not_counted_after_it(
+    sandbox: Sandbox,
+) -> None:
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(
+                b"POST /oauth/token/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+            )
+        sandbox.begin_anew()
+        assert is_answering(sandbox.url)
+        assert sandbox.world.stats.requests("trust") == 0
+
+
 def test_a_client_that_dies_inside_a_page_harms_nobody(
     sandbox: Sandbox, big_user: CalltouchUser
 ) -> None:

@@ -29,8 +29,7 @@ class Loading:
     def __init__(self, warehouse: Warehouse, vendors: Sandbox) -> None:
         self.warehouse = warehouse
         self.vendors = vendors
-        vendors.world.faults.clear()
-        vendors.world.stats.reset()
+        vendors.begin_anew()
         vendors.world.calltouch.redraw(undo_changes=True)
 
     def settings(self, sites: str = QUIET, **given: str) -> Settings:

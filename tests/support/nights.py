@@ -95,8 +95,7 @@ class Nights:
         """An empty warehouse, faultless vendors, the settings that the house began with."""
         services.settings.cache_clear()
         self.house.__dict__.pop("definitions", None)
-        self.sandbox.world.faults.clear()
-        self.sandbox.world.stats.reset()
+        self.sandbox.begin_anew()
         self.sandbox.world.trust.config.range_mode = "honour"
         with self.house.warehouse.connect_admin() as connection:
             connection.execute(f"TRUNCATE {', '.join(EMPTIED)} CASCADE".encode())

@@ -148,8 +148,7 @@ def rig(_standing_tellody: Sandbox) -> Iterator[Callable[..., Rig]]:
         def start(clock: str = NOW, **config: Any) -> Rig:
             world = _standing_tellody.world
             world.clock.set(parse_instant(clock), running=False)
-            world.faults.clear()
-            world.stats.reset()
+            _standing_tellody.begin_anew()
             world.tellody.start_anew(Config(**config))
             return Rig(_standing_tellody, stack)
 

@@ -146,8 +146,7 @@ def rig(_standing_sandbox: Sandbox, proofs: Proofs) -> Iterator[Callable[..., Ri
 def renew(sandbox: Sandbox, clock: str, config: Config) -> None:
     world = sandbox.world
     world.clock.set(parse_instant(clock), running=False)
-    world.faults.clear()
-    world.stats.reset()
+    sandbox.begin_anew()
     world.trust.__init__(world, config)
 
 
