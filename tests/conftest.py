@@ -183,7 +183,7 @@ class PostgresServer:
     def close(self) -> None:
         assert self._reaper.stdin is not None
         self._reaper.stdin.close()
-        self._reaper.wait(timeout=60)
+        self._reaper.wait()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -122,18 +122,24 @@ def test_threads_that_wait_for_their_turn_let_no_request_leave_early(
 def test_many_threads_of_a_process_keep_the_pace_together(
     open_rate_limiter: Callable[[], RateLimiter],
 ) -> None:
+    """A busy machine may keep threads back in some rounds; nothing lets them leave too early."""
     rate_limiter = open_rate_limiter()
-    began = time.monotonic()
+    took = []
 
     def leave(_: int) -> float:
         pace(rate_limiter, HOST, 20.0)
         return time.monotonic()
 
-    with ThreadPoolExecutor(12) as pool:
-        left = sorted(pool.map(leave, range(60)))
-    gaps = [later - earlier for earlier, later in zip(left, left[20:], strict=False)]
-    assert min(gaps) >= 1.0
-    assert time.monotonic() - began < 6.0
+    for _ in range(ROUNDS):
+        began = time.monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            left = sorted(pool.map(leave, range(60)))
+        took.append(time.monotonic() - began)
+        gaps = [later - earlier for earlier, later in zip(left, left[20:], strict=False)]
+        assert min(gaps) >= 1.0
+        if took[-1] < 6.0:
+            return
+    pytest.fail(f"sixty took so many seconds: {took}")
 
 
 def test_a_429_seen_by_one_process_holds_back_the_others(

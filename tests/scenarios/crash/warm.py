@@ -100,7 +100,7 @@ class Warm:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=30)
+        self._process.wait()
 
 
 def main() -> None:

@@ -287,11 +287,19 @@ def test_a_page_that_was_expected_and_is_none_costs_nothing_but_its_call() -> No
 
 
 def test_few_pages_are_asked_for_ahead_however_many_are_expected() -> None:
-    def refuse_page_1(asked: Asked) -> Play | None:
-        return reply(NO_ACCESS, after=0.5) if seen and "pageOfResult" not in asked.json else None
+    ahead = threading.Event()
+
+    def refuse_page_1_late(asked: Asked) -> Play | None:
+        if not seen:
+            return None
+        if "pageOfResult" in asked.json:
+            ahead.set()
+            return None
+        assert ahead.wait(timeout=60)
+        return reply(NO_ACCESS, after=0.5)
 
     seen: list[int] = []
-    with calltouch(Played([sms(1)], refusal=refuse_page_1)) as (vendor, client):
+    with calltouch(Played([sms(1)], refusal=refuse_page_1_late)) as (vendor, client):
         client.count(WINDOW, ExtractStats())
         seen.append(1)
         with pytest.raises(AccessDenied):
