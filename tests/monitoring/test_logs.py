@@ -108,7 +108,8 @@ def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
     assert [line["account"] for line in lines] == [SITE] * len(lines)
     assert sum(int(str(line["rows_inserted"])) for line in lines) == rows
     everything = text + json.dumps(lines, ensure_ascii=False)
-    assert not [phone for (phone,) in phones if phone in everything]
+    # On some days the vendor tells of an SMS to "0", which stands in many a figure.
+    assert not [phone for (phone,) in phones if phone in everything and phone != "0"]
     (promtool,) = need("promtool")
     checked = subprocess.run([promtool, "check", "metrics"], input=text.encode())
     assert checked.returncode in (0, 3), "3 is its taste in names (days, not seconds)"
