@@ -27,8 +27,7 @@ import pandas as pd
 from dagster_project.model.response import Response
 from dagster_project.model.window import Account, Window
 from dagster_project.sandbox.tellody.purchases import Purchase
-from dagster_project.vendors.tellody.instants import Instant
-from dagster_project.vendors.tellody.joda import normalize
+from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.purchase_rows import to_batch
 
 ATHENS = ZoneInfo("Europe/Athens")
@@ -105,8 +104,8 @@ def pandas_dates(values: list[Any]) -> Any:
 
 
 def product_dates(values: list[Any]) -> Any:
-    dated = [normalize(value, ATHENS) for value in values]
-    return [(one, one.day_in(ATHENS)) for one in dated if isinstance(one, Instant)]
+    column = normalize_column(values, ATHENS)
+    return column, column.instants(), column.days_in(ATHENS)
 
 
 def plain_rows(body: bytes) -> str:

@@ -29,8 +29,7 @@ from dagster_project.model.privacy import (
 )
 from dagster_project.model.window import Account, Window, day_number
 from dagster_project.text.raw_json import NotJson, elements, members
-from dagster_project.vendors.tellody.instants import Instant
-from dagster_project.vendors.tellody.joda import normalize
+from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.payment_page import fields_of
 from dagster_project.vendors.tellody.purchase_rows import date_in
 from dagster_project.vendors.tellody.purchase_table import TABLE
@@ -108,13 +107,14 @@ def reduce_body(body: bytes, before: date, account: Account) -> bytes | None:
         records = elements(members(body)["data"])
     except (NotJson, KeyError):
         return None
+    fields = list(map(fields_of, records))
+    dated = normalize_column([date_in(slices) for slices in fields], account.time_zone)
+    days = dated.days_in(account.time_zone)
     parts, kept_until = [], 0
     at = body.find(b'"data"')
-    for record in records:
+    for n, (record, slices) in enumerate(zip(records, fields, strict=True)):
         at = body.find(record, at)
-        slices = fields_of(record)
-        dated = normalize(date_in(slices), account.time_zone)
-        day = dated.day_in(account.time_zone) if isinstance(dated, Instant) else None
+        day = None if n in dated.undatable else days[n]
         if day is not None and day < before and (new := _reduced_object(slices)) is not None:
             parts += [body[kept_until:at], new]
             kept_until = at + len(record)

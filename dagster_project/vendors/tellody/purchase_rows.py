@@ -20,7 +20,6 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from struct import Struct
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -30,8 +29,7 @@ from dagster_project.model.copy_binary import encode_batch
 from dagster_project.model.response import Response
 from dagster_project.model.window import Window
 from dagster_project.text.raw_json import NotJson, as_text, is_json
-from dagster_project.vendors.tellody.instants import Instant, Undatable, count_oddities
-from dagster_project.vendors.tellody.joda import normalize
+from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.older_purchases import count_older
 from dagster_project.vendors.tellody.payment_page import (
     NotPaymentPage,
@@ -69,33 +67,39 @@ def to_batch(answer: Response, window: Window) -> Batch:
     """
     page = _page_of(answer, window)
     current = current_positions(page, answer.request)
-    counts: Counter[str] = Counter()
+    fields = [page.fields[n] for n in current]
+    dates = [date_in(slices) for slices in fields]
+    dated = normalize_column(dates, window.account.time_zone)
+    days = dated.days_in(window.account.time_zone)
+    instants = dated.instants()
+    counts = dated.counts()
+    counts[TWICE_ON_A_PAGE] = len(page.records) - len(set(page.identities))
     outside: list[tuple[date, int | None]] = []
     elsewhere: list[bytes] = []
     rejects: list[Reject] = []
     rows: list[dict[str, Any]] = []
     originals: list[str] = []
     loaded: list[Mapping[str, bytes]] = []
-    for n in current:
-        slices, original = page.fields[n], as_text(page.records[n])
-        day = None
+    for n, slices in enumerate(fields):
+        original = page.records[current[n]]
         try:
-            dated = _read_date(slices, window.account.time_zone)
-            count_oddities(dated, counts)
-            day = _day_or_refuse(dated, window.account.time_zone)
+            day = _day_or_refuse(slices, dates[n], dated.undatable.get(n), days[n])
             if day not in window:
                 outside.append((day, whole_number(slices.get("paymentId"))))
                 elsewhere += _key_in(slices)
                 continue
+            when = {"purchased_at": instants[n], "time_zone": dated.zones[n]}
             row = _read_row(slices, counts)
         except _Refused as reason:
-            rejects.append(Reject(str(reason), original, day))
+            rejects.append(
+                Reject(
+                    str(reason), as_text(original), days[n] if n not in dated.undatable else None
+                )
+            )
             continue
-        when = {"purchased_at": dated.utc, "time_zone": dated.zone}
         rows.append({"purchased_on": day, "account": window.account.label, **when, **row})
-        originals.append(original)
+        originals.append(as_text(original))
         loaded.append(slices)
-    counts[TWICE_ON_A_PAGE] = len(page.records) - len(set(page.identities))
     batch = encode_batch(TABLE, rows, key_of, originals)
     refused = {reject.original for reject in batch.rejects}
     loaded = [each for each, text in zip(loaded, originals, strict=True) if text not in refused]
@@ -149,23 +153,18 @@ def date_in(slices: Mapping[str, bytes]) -> Any:
         return _UNREADABLE
 
 
-def _read_date(slices: Mapping[str, bytes], zone: ZoneInfo) -> Instant:
-    """The date of a record, or ``_Refused`` with the reason why it has none."""
+def _day_or_refuse(
+    slices: Mapping[str, bytes], value: Any, undatable: str | None, day: date | None
+) -> date:
+    """The day of a record, or ``_Refused`` with the reason why it has none."""
     if not slices:
         raise _Refused("no object")
     if "date" not in slices:
         raise _Refused("date is missing")
-    value = date_in(slices)
     if value is _UNREADABLE:
         raise _Refused("date: no JSON that can be read")
-    dated = normalize(value, zone)
-    if isinstance(dated, Undatable):
-        raise _Refused(f"date: {dated.reason}")
-    return dated
-
-
-def _day_or_refuse(dated: Instant, zone: ZoneInfo) -> date:
-    day = dated.day_in(zone)
+    if undatable is not None:
+        raise _Refused(f"date: {undatable}")
     if day is None:
         raise _Refused("date: beyond the years 0001 to 9999 in the account's time zone")
     return day

@@ -16,21 +16,19 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dagster_project.vendors.tellody.chronologies import NOT_ISO
-from dagster_project.vendors.tellody.instants import (
-    AMBIGUOUS,
-    Instant,
-    Undatable,
-    count_oddities,
-)
 from dagster_project.vendors.tellody.joda import (
+    AMBIGUOUS,
     FRACTION_CUT,
     IN_DAYS,
     IN_DIGITS,
     IN_SECONDS,
     MILLIS_AS_TEXT,
     OUT_OF_RANGE,
+    Instant,
+    Undatable,
     normalize,
 )
+from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.zones import ZONE_MISSING, ZONE_UNKNOWN
 from tests.vendors.tellody.reckoning import (
     DAY,
@@ -283,16 +281,22 @@ def test_a_bare_number_is_millis_in_the_accounts_zone(moment: Told) -> None:
     ),
     st.sampled_from(ZONES),
 )
-def test_any_value_is_dated_or_says_why_and_has_its_day_in_another_zone(
-    values: list[Any], zone: ZoneInfo
-) -> None:
-    for value in values:
-        dated = normalize(value, zone)
-        if isinstance(dated, Undatable):
-            assert dated.reason
+def test_a_column_is_dated_as_its_values_are_one_by_one(values: list[Any], zone: ZoneInfo) -> None:
+    column = normalize_column(values, zone)
+    days = column.days_in(zone)
+    for n, value in enumerate(values):
+        alone = normalize(value, zone)
+        if isinstance(alone, Undatable):
+            assert column.undatable[n] == alone.reason
             continue
-        there = normalize(dated.utc.isoformat() + f"[{zone}]", zone)
-        assert dated.day_in(zone) == (there.day if isinstance(there, Instant) else None)
+        assert n not in column.undatable
+        assert column.instants()[n] == alone.utc
+        assert column.zones[n] == alone.zone
+        assert date(1970, 1, 1) + timedelta(days=int(column.days[n])) == alone.day
+        assert column.contradictions.get(n, ()) == alone.contradictions
+        assert column.notes.get(n, ()) == alone.notes
+        in_account_zone = normalize(alone.utc.isoformat() + f"[{zone}]", zone)
+        assert days[n] == (in_account_zone.day if isinstance(in_account_zone, Instant) else None)
 
 
 @given(json_values)
@@ -374,6 +378,7 @@ def test_no_json_value_breaks_the_normalizer(value: Any) -> None:
 )  # fmt: skip
 def test_what_cannot_be_dated_says_why(value: Any, reason: str) -> None:
     assert normalize(value, ATHENS) == Undatable(reason)
+    assert normalize_column([value], ATHENS).undatable == {0: reason}
 
 
 def utc(*parts: int) -> datetime:
@@ -481,6 +486,11 @@ def utc(*parts: int) -> datetime:
 )  # fmt: skip
 def test_shapes_that_can_be_dated(value: Any, expected: Instant) -> None:
     assert normalize(value, ATHENS) == expected
+    column = normalize_column([value], ATHENS)
+    assert column.instants() == [expected.utc]
+    assert column.zones == [expected.zone]
+    assert column.contradictions.get(0, ()) == expected.contradictions
+    assert column.notes.get(0, ()) == expected.notes
 
 
 def written(line: dict[str, Any], account_zone: ZoneInfo) -> Instant | Undatable:
@@ -511,11 +521,15 @@ def test_what_joda_itself_wrote_is_dated_as_what_it_was_made_from(name: str) -> 
     values = [json.loads(line["json"], parse_float=Decimal) for line in WRITTEN_BY_JODA]
     expected = [written(line, zone) for line in WRITTEN_BY_JODA]
     assert len(values) == 252
-    dated = [normalize(value, zone) for value in values]
-    assert dated == expected
-    counts = Counter[str]()
-    for one in dated:
-        if isinstance(one, Instant):
-            assert one.contradictions == ()
-            count_oddities(one, counts)
-    assert counts == {f"date_{ZONE_MISSING}": 30, f"date_{NOT_ISO}": 22}
+    assert [normalize(value, zone) for value in values] == expected
+    column = normalize_column(values, zone)
+    for n, right in enumerate(expected):
+        if isinstance(right, Undatable):
+            assert column.undatable[n] == right.reason
+            continue
+        assert column.instants()[n] == right.utc
+        assert column.zones[n] == right.zone
+        assert date(1970, 1, 1) + timedelta(days=int(column.days[n])) == right.day
+        assert column.notes.get(n, ()) == right.notes
+    assert column.contradictions == {}
+    assert column.counts() == Counter({f"date_{ZONE_MISSING}": 30, f"date_{NOT_ISO}": 22})

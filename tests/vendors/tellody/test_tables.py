@@ -16,8 +16,7 @@ from dagster_project.model.receipt import Receipt
 from dagster_project.model.response import ExtractStats, Response
 from dagster_project.model.window import Window
 from dagster_project.vendors.tellody import activity_rows, purchase_rows
-from dagster_project.vendors.tellody.instants import Instant
-from dagster_project.vendors.tellody.joda import normalize
+from dagster_project.vendors.tellody.joda_column import normalize_column
 from dagster_project.vendors.tellody.older_purchases import read_older
 from tests.support.date_shapes import SHAPES
 from tests.vendors.tellody.conftest import Loader, Rig, answer, page, purchase, window
@@ -159,16 +158,18 @@ def test_days_are_those_that_postgres_itself_reckons(loader: Loader) -> None:
         (draw.randrange(-2_208_988_800_000, 1_700_000_000_000), draw.choice(zones))
         for _ in range(20_000)
     ]
-    dated = [normalize({"millis": millis, "zone": {"id": zone}}, ATHENS) for millis, zone in drawn]
+    column = normalize_column(
+        [{"millis": millis, "zone": {"id": zone}} for millis, zone in drawn], ATHENS
+    )
     reckoned = loader.rows(
-        "SELECT at, (at AT TIME ZONE zone)::date, (at AT TIME ZONE 'Europe/Athens')::date"
+        "SELECT at, (at AT TIME ZONE zone)::date - date '1970-01-01', (at AT TIME ZONE 'Europe/Athens')::date"
         " FROM (SELECT n, 'epoch'::timestamptz + millis * interval '1 ms' AS at, zone"
         " FROM unnest(%s::bigint[], %s::text[]) WITH ORDINALITY AS t(millis, zone, n)) AS t ORDER BY n",
         [millis for millis, _ in drawn],
         [zone for _, zone in drawn],
     )
-    told = [(one.utc, one.day, one.day_in(ATHENS)) for one in dated if isinstance(one, Instant)]
-    assert told == reckoned
+    told = zip(column.instants(), column.days.tolist(), column.days_in(ATHENS), strict=True)
+    assert list(told) == reckoned
 
 
 def test_a_rerun_writes_nothing_and_new_details_update_their_row_alone(loader: Loader) -> None:
