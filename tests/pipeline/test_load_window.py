@@ -15,6 +15,7 @@ from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Window
 from dagster_project.pipeline.load_window import extract_window, load_window
 from dagster_project.pipeline.outcomes import Stopped, TooManyRows
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from dagster_project.vendors.calltouch.settings import CalltouchSettings
 from dagster_project.vendors.calltouch.sms_page import SmsPage
@@ -59,7 +60,7 @@ def test_a_window_that_fails_leaves_its_old_rows_and_says_why_in_its_extraction(
 
 
 def _impatient_client(section: CalltouchSettings, store: VendorStore) -> CalltouchClient:
-    return CalltouchClient(section, None, pause=lambda seconds: None)
+    return CalltouchClient(section, RateLimiter(store.limits()), pause=lambda seconds: None)
 
 
 def test_a_reading_that_contradicts_itself_is_stored_and_none_of_it_is_loaded(

@@ -18,6 +18,7 @@ from dagster_project.model.window import Account, Window
 from dagster_project.pipeline import split
 from dagster_project.pipeline.outcomes import WindowResult
 from dagster_project.pipeline.split import days_before, load_in_parts, parts_of, split_window
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.transport.session import Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from dagster_project.vendors.calltouch.settings import CalltouchSettings
@@ -156,7 +157,7 @@ def test_a_single_day_too_large_for_memory_is_a_problem_and_the_others_are_loade
 
 
 def _client_of_small_memory(section: CalltouchSettings, store: VendorStore) -> CalltouchClient:
-    return CalltouchClient(section, None, session=Session(max_bytes=60_000))
+    return CalltouchClient(section, RateLimiter(store.limits()), session=Session(max_bytes=60_000))
 
 
 def test_of_a_window_beyond_the_budget_the_newest_days_are_loaded_that_fit(

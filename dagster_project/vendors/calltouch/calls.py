@@ -63,12 +63,12 @@ def result_request(
 
 
 class CallLimits:
-    """The limits of one site's calls; without a rate limiter there are none."""
+    """The limits of one site's calls. ``points``: None where calls are free."""
 
     def __init__(
         self,
         settings: CalltouchSettings,
-        rate_limiter: RateLimiter | None,
+        rate_limiter: RateLimiter,
         points: QuotaClaim | None,
         stats: ExtractStats,
     ) -> None:
@@ -98,10 +98,9 @@ class CallGate(Gate):
         if limits.points is not None:
             self._spent_on = limits.points.spend_call()
         limits.count(POINTS_A_CALL)
-        if limits.rate_limiter is not None:
-            self._slot_request = limits.rate_limiter.slot_request(
-                limits.host, limits.per_second, self._stop
-            )
+        self._slot_request = limits.rate_limiter.slot_request(
+            limits.host, limits.per_second, self._stop
+        )
 
     def acquire(self) -> bool:
         return self._slot_request is None or self._slot_request.acquire()
@@ -125,7 +124,7 @@ class CallGate(Gate):
             if limits.points is not None and self._spent_on is not None:
                 limits.points.refund(self._spent_on)
         demanded = outcome.retry_after
-        if limits.rate_limiter is not None and (status == 429 or (status == 503 and demanded)):
+        if status == 429 or (status == 503 and demanded):
             limits.rate_limiter.cool_down(limits.host, min(demanded or 0.0, LONGEST_HOLD))
 
 

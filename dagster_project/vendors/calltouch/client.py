@@ -74,14 +74,14 @@ class CalltouchClient:
     """The client of all sites and windows of a run; safe to use from many threads.
 
     Args:
-        rate_limiter: the limits shared with other processes; None: no limits.
+        rate_limiter: the limits shared with other processes.
         now: decides which day is today at the vendor.
     """
 
     def __init__(
         self,
         settings: CalltouchSettings,
-        rate_limiter: RateLimiter | None,
+        rate_limiter: RateLimiter,
         *,
         now: Callable[[], datetime] = clock.now,
         session: Session | None = None,
@@ -109,8 +109,7 @@ class CalltouchClient:
             site = self._find_site(window.account.label)
             days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats)
-            if points is not None:
-                points.reserve(max(-(-window.expected_rows // self._rows_a_page), 1))
+            points.reserve(max(-(-window.expected_rows // self._rows_a_page), 1))
             reasons: list[str] = []
             while True:
                 try:
@@ -134,8 +133,7 @@ class CalltouchClient:
             site = self._find_site(window.account.label)
             days = clamp_days(window, self._today(window.account))
             limits = CallLimits(self._settings, self._rate_limiter, points, stats)
-            if points is not None:
-                points.reserve(1)
+            points.reserve(1)
             try:
                 check = CompletenessCheck(self._rows_a_page)
                 check.take(_decode(self._ask(site, days, limits, 1)).page, 1)
@@ -165,8 +163,7 @@ class CalltouchClient:
     def close(self) -> None:
         self._fetches.close()
         self._session.close()
-        if self._rate_limiter is not None:
-            self._rate_limiter.close()
+        self._rate_limiter.close()
 
     def _pages_ahead(self, window: Window, site: CalltouchSite) -> int:
         """The last page to ask for before page 1 told how many there are.
@@ -236,11 +233,8 @@ class CalltouchClient:
         return self._now().astimezone(account.time_zone).date()
 
     @contextmanager
-    def _claim(self, account: Account) -> Iterator[QuotaClaim | None]:
+    def _claim(self, account: Account) -> Iterator[QuotaClaim]:
         """Hold a claim on the site's points inside the block."""
-        if self._rate_limiter is None:
-            yield None
-            return
         budget = self._find_site(account.label).daily_points
         with self._rate_limiter.claim_points(
             account, budget, POINTS_A_CALL, self._now, POINTS

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from time import monotonic
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
 from dagster_project.model.response import ExtractStats, Response, Restart
+from dagster_project.model.vendor_store import LimitStore, SlotAnswer
 from dagster_project.model.window import Account, Window
 from dagster_project.transport.connection import Timeouts
+from dagster_project.transport.rate_limiter import RateLimiter
 from dagster_project.transport.session import RetryPolicy, Session
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from dagster_project.vendors.calltouch.settings import CalltouchSettings, CalltouchSite
@@ -92,12 +96,43 @@ def page_of(rows: list[dict[str, str]], total: Any, number: Any) -> Play:
     return reply(json.dumps({"meta": [], "data": data}, ensure_ascii=False))
 
 
+class Unlimited(LimitStore):
+    """In place of the ledger: every call may be sent at once, and points are not counted."""
+
+    def reserve(self, *named: Any) -> tuple[bool, int, int]:
+        return True, 0, 0
+
+    def spend(self, *named: Any) -> tuple[bool, int, int]:
+        return True, 0, 0
+
+    def refund(self, *named: Any) -> None: ...
+
+    def release(self, reservation: UUID) -> None: ...
+
+    def read_points(self, *named: Any) -> tuple[int, int]:
+        return 0, 0
+
+    def next_slot(self, *named: Any) -> SlotAnswer:
+        now, received = datetime.now(UTC), monotonic()
+        return now, now, True, received, received
+
+    move_slot = next_slot
+
+    def read_clock(self) -> tuple[datetime, float, float]:
+        now, _, _, asked, received = self.next_slot()
+        return now, asked, received
+
+    def hold_slots(self, limiter: str, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
 def calltouch(
     vendor: Played | int,
     *,
     path: str = PATH,
-    rate_limiter: Any = None,
+    rate_limiter: RateLimiter | None = None,
     daily_points: int | None = None,
     sites: tuple[int, ...] = (101,),
     retry: RetryPolicy | None = None,
@@ -123,7 +158,7 @@ def calltouch(
     named.setdefault("now", lambda: NOW)
     client = CalltouchClient(
         settings,
-        rate_limiter,
+        rate_limiter or RateLimiter(Unlimited()),
         session=session,
         rows_a_page=ROWS_A_PAGE,
         pause=lambda seconds: None,
