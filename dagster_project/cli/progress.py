@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import click
 
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.text.wording import pluralize
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 _LINE_EVERY_SECONDS = 5.0
 
@@ -30,11 +34,13 @@ class Progress:
         self._started = monotonic()
         self._last_line = monotonic()
         self._terminal = sys.stderr.isatty()
-        self._bar: _Bar | None = None
+        self._bar: RichProgress | None = None
 
     def __enter__(self) -> Progress:
         if self._terminal:
-            self._bar = _Bar(self.title, self.days)
+            self._bar = _new_bar()
+            self._bar.add_task(self.title, total=self.days, detail="")
+            self._bar.start()
         return self
 
     def __exit__(
@@ -60,9 +66,11 @@ class Progress:
         self.rows += sum(receipt.rows_received for receipt in chunk.receipts)
         self.requests += chunk.stats.requests
         if self._bar is not None:
-            self._bar.show(self.done, self._so_far)
+            (task,) = self._bar.task_ids
+            self._bar.update(task, completed=self.done, detail=self._so_far)
             for problem in chunk.problems:
-                self._bar.say(f"{type(problem).__name__}: {problem}")
+                line = f"{type(problem).__name__}: {problem}"
+                self._bar.console.print(line, markup=False, highlight=False)
             return
         for problem in chunk.problems:
             click.echo(f"{self.title}: {type(problem).__name__}: {problem}", err=True)
@@ -76,30 +84,16 @@ class Progress:
             )
 
 
-class _Bar:
+def _new_bar() -> RichProgress:
     """Rich's bar, imported only where a person looks on."""
+    from rich import progress
+    from rich.console import Console
 
-    def __init__(self, title: str, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._progress = RichProgress(
-            TextColumn("{task.description:<18}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("days  {task.fields[detail]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._task = self._progress.add_task(title, total=total, detail="")
-        self._progress.start()
-
-    def show(self, done: int, detail: str) -> None:
-        self._progress.update(self._task, completed=done, detail=detail)
-
-    def say(self, line: str) -> None:
-        self._progress.console.print(line, markup=False, highlight=False)
-
-    def stop(self) -> None:
-        self._progress.stop()
+    return progress.Progress(
+        progress.TextColumn("{task.description:<18}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("days  {task.fields[detail]}"),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

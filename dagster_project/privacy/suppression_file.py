@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from dagster_project.errors import SettingsError
 from dagster_project.privacy import old_seal, suppression
@@ -32,16 +32,6 @@ class Content:
     numbers: list[list[Any]]
     recipients: list[list[str]]
     erasures: int = 0
-
-
-class ExportedList(Protocol):
-    """An exported list, parsed."""
-
-    def key(self, secret: str) -> bytes:
-        """Unseal the list's own key. Raises ``WrongKey``: it is sealed under another ``PII_HASH_KEY``."""
-
-    def content(self, master: bytes) -> Content:
-        """Unseal the list's content. Raises ``WrongKey``: it has another key, or is damaged."""
 
 
 def export_list(connection: Connection, secret: str) -> str:
@@ -107,6 +97,7 @@ class _Sealed:
     sealed_list: str
 
     def key(self, secret: str) -> bytes:
+        """Unseal the list's own key. Raises ``WrongKey``: it is sealed under another ``PII_HASH_KEY``."""
         try:
             salt = bytes.fromhex(self.salt)
         except ValueError:
@@ -115,6 +106,7 @@ class _Sealed:
         return sealing.unseal(self.sealed_key.encode(), key)
 
     def content(self, master: bytes) -> Content:
+        """Unseal the list's content. Raises ``WrongKey``: it has another key, or is damaged."""
         return Content(**json.loads(sealing.unseal(self.sealed_list.encode(), _list_key(master))))
 
 
@@ -136,7 +128,7 @@ class _Tagged:
         return Content(self.said["numbers"], self.said["recipients"])
 
 
-def _read(text: str) -> ExportedList:
+def _read(text: str) -> _Sealed | _Tagged:
     try:
         file = json.loads(text)
     except ValueError:
@@ -156,7 +148,7 @@ def _read(text: str) -> ExportedList:
     )
 
 
-def _open(connection: Connection, file: ExportedList, secret: str) -> Content:
+def _open(connection: Connection, file: _Sealed | _Tagged, secret: str) -> Content:
     """Unseal a list with this warehouse's key; a warehouse that has suppressed nothing takes the list's key."""
     sealed = suppression.sealed_key(connection)
     try:
