@@ -127,7 +127,7 @@ def play_evenings(clock: datetime, sandbox: SandboxProcess, days: int) -> None:
             evening = clock - timedelta(days=ago)
             write_private(file, str((evening - datetime.now(UTC)).total_seconds()))
             sandbox.post("clock", {"now": evening.isoformat()})
-            for feed in [feed for feed in FEEDS if feed.sms_marts]:
+            for feed in [feed for feed in FEEDS if feed.sms_mask]:
                 today = evening.astimezone(feed.time_zone(services.settings())).date()
                 back = days - ago if ago == max(EVENINGS_AGO) else CHANGING_DAYS
                 span = each_day(today - timedelta(days=back), today - timedelta(days=1))

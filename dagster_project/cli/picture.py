@@ -29,7 +29,7 @@ def show(warehouse: Warehouse, settings: Settings) -> None:
         states = pd.read_sql(
             text("SELECT source, account, day, rows FROM ops.day_state"), connection
         )
-        counted = [sms_by_outcome(connection, feed) for feed in FEEDS if feed.sms_marts]
+        counted = [sms_by_outcome(connection, feed) for feed in FEEDS if feed.sms_mask]
     sms = pd.concat(counted)
     console = new_console()
     console.print(loaded_table(states))

@@ -105,16 +105,6 @@ class CredentialsCheck(Generic[C]):
 
 
 @dataclass(frozen=True)
-class SmsMarts:
-    """Marks a feed whose rows are single SMS, which the marts of ``bi`` count by template and recipient.
-
-    ``shown_template`` returns the part of a text that may be shown (None: the text was erased or reduced).
-    """
-
-    shown_template: Callable[[str], str | None]
-
-
-@dataclass(frozen=True)
 class Feed(Generic[S, C]):
     """One kind of data of one vendor, and the table that it is loaded into.
 
@@ -126,7 +116,9 @@ class Feed(Generic[S, C]):
     the most rows that one call returns (0: a call costs the same however many it returns); ``count`` asks
     how many rows a window has, for one call. ``whole_month``: finished months are compared with the vendor
     (``pipeline/reconcile.py``). ``make_personal`` makes what erases people, ``make_reduction`` what removes
-    personal data of old days. ``inspect`` yields further findings for the doctor; ``metadata`` describes loaded days for runs,
+    personal data of old days. ``sms_mask``, of a feed whose rows are single SMS, which the marts of ``bi`` count
+    by template and recipient, returns the part of a text that may be shown (None: it was erased or reduced).
+    ``inspect`` yields further findings for the doctor; ``metadata`` describes loaded days for runs,
     ``notices`` for status. ``currency``: the currency of its amounts.
     """
 
@@ -151,7 +143,7 @@ class Feed(Generic[S, C]):
     whole_month: WholeMonth[C] | None = None
     make_personal: Callable[[], Personal] | None = None
     make_reduction: Callable[[], Reduction] | None = None
-    sms_marts: SmsMarts | None = None
+    sms_mask: Callable[[str], str | None] | None = None
     currency: Callable[[S], str | None] = field(default=lambda section: None)
     inspect: Callable[[S, VendorStore], Iterator[Finding]] | None = None
     metadata: Callable[[Sequence[Receipt]], dict[str, Any]] = field(default=lambda receipts: {})

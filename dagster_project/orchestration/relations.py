@@ -70,7 +70,7 @@ def _is_shown(feed: Feed, reads: Collection[str]) -> bool:
     rows = any(name.startswith("warehouse.") for name in reads)
     # Beside rows, templates only name texts.
     sms = not rows and any(name.startswith(_OF_SMS) for name in reads)
-    if f"warehouse.{feed.table.name}" in reads or (sms and feed.sms_marts is not None):
+    if f"warehouse.{feed.table.name}" in reads or (sms and feed.sms_mask is not None):
         return True
     if _FACT in reads:
         return f"mart.{feed.source}_messaging" in reads

@@ -20,11 +20,10 @@ def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:
     """The callback that updates the marts of ``bi`` with the feed's rows, in the rows' transaction."""
     section = settings.section(feed.settings)
     currency = feed.currency(section) if section else None
-    mask = feed.sms_marts.shown_template if feed.sms_marts else None
 
     def after_rows(connection: Connection, account: Account, receipts: list[Receipt]) -> None:
         marts.after_load(
-            connection, feed.vendor, account, receipts, sms_mask=mask, currency=currency
+            connection, feed.vendor, account, receipts, sms_mask=feed.sms_mask, currency=currency
         )
 
     return after_rows
@@ -32,11 +31,11 @@ def marts_keeper(feed: Feed, settings: Settings) -> AfterRows:
 
 def sms_mask() -> marts.Mask:
     """The function that masks an SMS's text for the marts, from the feed whose rows they count."""
-    return next(feed.sms_marts.shown_template for feed in FEEDS if feed.sms_marts)
+    return next(feed.sms_mask for feed in FEEDS if feed.sms_mask)
 
 
 def refresh_stale_marts(feed_run: FeedRun, *, passed_only: bool = False) -> int:
     """Recount what a load could only mark as stale (months of reach and of bad numbers)."""
-    sites = [int(label) for label in feed_run.finished] if feed_run.feed.sms_marts else []
+    sites = [int(label) for label in feed_run.finished] if feed_run.feed.sms_mask else []
     with feed_run.connections.reading() as connection:
         return marts.refresh_stale(connection, sms_mask(), passed_only=passed_only, finished=sites)

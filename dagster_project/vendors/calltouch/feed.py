@@ -13,7 +13,6 @@ from dagster_project.model.feed import (
     Feed,
     QueryScope,
     Quota,
-    SmsMarts,
     WholeMonth,
 )
 from dagster_project.model.vendor_store import VendorStore
@@ -98,6 +97,6 @@ SMS: Final = Feed(
     ),
     make_personal=make_personal,
     make_reduction=make_reduction,
-    sms_marts=SmsMarts(shown_template),
+    sms_mask=shown_template,
 )
 FEEDS: Final = (SMS,)
