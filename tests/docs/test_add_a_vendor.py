@@ -132,9 +132,10 @@ def test_it_loads_through_dagster_and_shows_wherever_feeds_do(copy: Copy) -> Non
         assert 'warehouse_rows{account="main",source="beacon"} 2.0' in copy.warehouse(
             "--demo", "metrics"
         )
-        query = "SELECT count(attempted) FROM bi.messaging_day WHERE vendor = 'beacon'"
-        assert copy.warehouse("--demo", "psql", "--", "-Atc", query).strip() == "2"
-        query = "SELECT count(*) FROM bi.beacon_day WHERE sent = delivered + failed"
-        assert copy.warehouse("--demo", "psql", "--", "-Atc", query).strip() == "2"
+        asked = (
+            *("-c", "SELECT count(attempted) FROM bi.messaging_day WHERE vendor = 'beacon'"),
+            *("-c", "SELECT count(*) FROM bi.beacon_day WHERE sent = delivered + failed"),
+        )
+        assert copy.warehouse("--demo", "psql", "--", "-At", *asked).split() == ["2", "2"]
     finally:
         copy.warehouse("--demo", "stop")
