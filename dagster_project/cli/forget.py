@@ -95,8 +95,13 @@ def export(file: Path) -> int:
         connection.commit()
     if file == STANDARD:
         click.echo(text, nl=False)
-    else:
+        return 0
+    try:
         write_private(file, text)
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be written ({error.strerror}).", hint="name another file."
+        ) from None
     return 0
 
 

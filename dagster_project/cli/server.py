@@ -100,5 +100,11 @@ def sandbox(*, port: int, seed: int, clock: str) -> int:
             raise SettingsError(
                 f"--clock {clock!r} is no instant.", hint="write it as 2024-05-01T12:00:00+03:00"
             ) from error
-    serve(port=port, seed=seed, clock=clock)
+    try:
+        serve(port=port, seed=seed, clock=clock)
+    except OSError as error:
+        raise SettingsError(
+            f"port {port} cannot be listened on ({error.strerror}).",
+            hint="use --port 0 for a free one, or name another.",
+        ) from error
     return 0

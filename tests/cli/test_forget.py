@@ -230,3 +230,9 @@ def test_a_dry_run_counts_what_forget_rewrites_and_changes_nothing(
     assert f": {figures} were rewritten." in forget("+7 920 123-45-67").stdout
     again = command("forget", "--dry-run", given="+7 920 123-45-67").stdout
     assert "1 number; 0 rows of 0 days, 0 stored responses and 0 rejected records would" in again
+
+
+def test_a_list_that_cannot_be_written_is_refused_with_the_file(house: House) -> None:
+    file = house.settings.home / "no folder" / "list.json"
+    with pytest.raises(SettingsError, match=r"list\.json cannot be written \(No such file"):
+        command("forget", "--export", str(file))
