@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from tests.support.operating import KEY, NO_SITE, SITE, House, again, days_back,
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
+    with running_sandbox(clock=datetime.now(UTC)) as running:
         yield running
 
 

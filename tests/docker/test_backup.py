@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_who_was_erased_after_the_backup_is_erased_before_the_restored_one_serve
 ) -> None:
     recipient, identity = key
     backup, exported = scratch / "warehouse.backup", scratch / "suppression.list"
-    with running_sandbox(clock="now") as sandbox:
+    with running_sandbox(clock=datetime.now(UTC)) as sandbox:
         given = sandbox.settings_env() | {"CALLTOUCH_SITE_IDS": SITE}
         with operating(warehouse_with_dagster, scratch, monkeypatch, given) as house:
             days = days_back(2)

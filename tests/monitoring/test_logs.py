@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import subprocess
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_loaded_day_shows_in_logs_and_metrics_without_a_number_or_a_text(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with running_sandbox(clock="now") as sandbox:
+    with running_sandbox(clock=datetime.now(UTC)) as sandbox:
         given = {
             **sandbox.settings_env(),
             "CALLTOUCH_SITE_IDS": SITE,

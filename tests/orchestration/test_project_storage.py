@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -38,7 +39,7 @@ def house(
     warehouse_with_dagster: Warehouse, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[House, Sandbox]]:
     with (
-        running_sandbox(clock="now") as sandbox,
+        running_sandbox(clock=datetime.now(UTC)) as sandbox,
         operating(
             warehouse_with_dagster, scratch, monkeypatch, calltouch_alone(sandbox)
         ) as running,

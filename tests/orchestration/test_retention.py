@@ -26,7 +26,7 @@ ROWS_OF_A_DAY = (
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
+    with running_sandbox(clock=datetime.now(UTC)) as running:
         yield running
 
 

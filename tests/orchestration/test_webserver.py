@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def ui(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server.add_dagster(warehouse)
     home = tmp_path_factory.mktemp("ui")
     with (
-        running_sandbox(clock="now") as sandbox,
+        running_sandbox(clock=datetime.now(UTC)) as sandbox,
         pytest.MonkeyPatch.context() as patch,
         operating(warehouse, home, patch, calltouch_alone(sandbox)) as house,
     ):

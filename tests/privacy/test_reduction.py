@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ TAKEN_OUT = "SELECT DISTINCT phone, phone_e164, message FROM warehouse.calltouch
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox(clock="now") as running:
+    with running_sandbox(clock=datetime.now(UTC)) as running:
         yield running
 
 
