@@ -1,7 +1,8 @@
 """Figures for monitoring, read from the ledger: each query covers every account in one go.
 
 What happened is counted over the last day by the server's clock, not since ever: receipts are
-pruned, and a counter that shrinks is read as one that began anew.
+pruned, and a counter that shrinks is read as one that began anew. It is the clock at the statement's start:
+``clock_timestamp()`` differs row by row, so that no index serves.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def asked(connection: Connection) -> list[tuple[str, str, str, int, int, int, in
     return connection.execute(
         "SELECT source, account, outcome, count(*), sum(requests), sum(points),"
         " sum(coalesce((notes ->> 'answers_429')::int, 0))"
-        " FROM ops.extraction WHERE started_at > clock_timestamp() + %s - interval '1 day'"
+        " FROM ops.extraction WHERE started_at > statement_timestamp() + %s - interval '1 day'"
         " GROUP BY source, account, outcome",
         (clock.shift(),),
     ).fetchall()
@@ -77,7 +78,7 @@ def loaded(connection: Connection) -> list[tuple[Any, ...]]:
     sums = ", ".join(f"sum(rows_{change})" for change in CHANGES)
     query = (
         f"SELECT source, account, {sums} FROM ops.load_receipt"  # noqa: S608 - our own names
-        " WHERE loaded_at > clock_timestamp() - interval '1 day' GROUP BY source, account"
+        " WHERE loaded_at > statement_timestamp() - interval '1 day' GROUP BY source, account"
     )
     return connection.execute(query.encode()).fetchall()
 

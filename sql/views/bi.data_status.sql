@@ -1,12 +1,18 @@
+-- Days that are loaded beside days that are not: who asks for gaps alone reads none of the first.
 CREATE OR REPLACE VIEW bi.data_status WITH (security_barrier) AS
-SELECT e.source, e.vendor, e.account, e.label AS account_label, e.day,
-    CASE WHEN s.day IS NULL THEN 'missing' WHEN s.settled THEN 'settled' ELSE 'unsettled' END AS state,
-    s.day IS NULL AS is_gap, coalesce(s.settled, false) AS is_settled,
+SELECT s.source, a.vendor, s.account, a.label AS account_label, s.day,
+    CASE WHEN s.settled THEN 'settled' ELSE 'unsettled' END AS state,
+    false AS is_gap, s.settled AS is_settled,
     s.held IS NOT NULL AS is_held, s.rows,
-    (s.observed_at AT TIME ZONE e.time_zone)::date AS asked_on,
-    e.vendor || ':' || e.account AS account_key
-FROM mart.expected_day e
-LEFT JOIN ops.day_state s ON s.source = e.source AND s.account = e.account AND s.day = e.day;
+    (s.observed_at AT TIME ZONE a.time_zone)::date AS asked_on,
+    a.vendor || ':' || s.account AS account_key
+FROM ops.day_state s
+JOIN (SELECT DISTINCT c.source, c.vendor FROM mart.source_channel c) v ON v.source = s.source
+JOIN mart.visible_account a ON a.vendor = v.vendor AND a.account = s.account
+UNION ALL
+SELECT m.source, m.vendor, m.account, m.label, m.day, 'missing', true, false, false, NULL, NULL,
+    m.vendor || ':' || m.account
+FROM mart.missing_day m;
 
 COMMENT ON VIEW bi.data_status IS 'Every day that should be loaded, by source and account: from the first loaded day to the newest that is due: yesterday, from 06:00 on, in the account''s time zone. Of tellody_purchases, whose every answer tells all days, days without a purchase that an answer has told have no row. Tellody has two sources: a join to a fact by account and day multiplies its rows unless it names one source. Source: the pipeline''s receipts.';
 COMMENT ON COLUMN bi.data_status.source IS 'calltouch, tellody_activity, tellody_purchases or trust.';

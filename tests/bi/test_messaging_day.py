@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -160,6 +161,36 @@ def test_data_status_and_data_until_tell_gaps_and_unsettled_days(
         " gap_days >= 4, days_behind >= 0 FROM bi.data_until"
     )
     assert readers.ask(until) == [("calltouch", first, last, first, first, 1, True, True)]
+
+
+def test_missing_days_are_the_expected_ones_without_a_state_and_not_looked_for_where_all_are_loaded(
+    loads: Loads, readers: Readers
+) -> None:
+    due = due_until(ZONES["calltouch"], datetime.now(UTC))
+    whole = [due - timedelta(days=n) for n in (3, 2, 1, 0)]
+    gaps = "SELECT * FROM bi.data_status WHERE is_gap"
+    for day in (*whole, due + timedelta(days=1)):
+        loads.sms(day, OUTCOMES, site=101)
+    plan = str(readers.ask(f"EXPLAIN (ANALYZE, TIMING OFF) {gaps}"))
+    assert "day_state" in plan
+    assert re.search(r"on date_day [^)]*\) \(never executed\)", plan), "no day of it is looked at"
+    for site, days in ((102, whole[:2]), (103, [whole[0], due]), (104, [due])):
+        for day in days:
+            loads.sms(day, OUTCOMES, site=site)
+    loads.rows("tellody_purchases", "main", whole[0], [])
+    with loads.warehouse.connect_admin() as connection:
+        connection.execute("SET ROLE warehouse_owner")
+        expected = connection.execute(
+            "SELECT source, account, day FROM mart.expected_day e WHERE NOT EXISTS (SELECT FROM"
+            " ops.day_state s WHERE (s.source, s.account, s.day) = (e.source, e.account, e.day))"
+            " ORDER BY 1, 2, 3"
+        ).fetchall()
+    missing = readers.ask(
+        "SELECT source, account, day FROM bi.data_status WHERE is_gap ORDER BY 1, 2, 3"
+    )
+    assert missing == expected
+    of_sites = [(int(account), day) for source, account, day in missing if source == "calltouch"]
+    assert of_sites == [(102, whole[2]), (102, due), (103, whole[1]), (103, whole[2])]
 
 
 def test_purchases_add_up_and_price_a_credit_without_inventing_a_currency(

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from dagster_project.monitoring import figures
 from dagster_project.warehouse.connection import Warehouse
 from tests.support.ledger import load_days
+from tests.support.statements import counted_statements
 
 DAY = date(2024, 5, 1)
 
@@ -51,3 +52,20 @@ def test_the_last_days_windows_rows_and_rejects_are_counted(warehouse: Warehouse
         [(limiter, seconds)] = figures.holds(connection)
     assert (source, account, limiter) == ("calltouch", "101", "vendor")
     assert 0 < seconds <= 60
+
+
+def test_the_last_day_is_found_without_reading_what_was_before(warehouse: Warehouse) -> None:
+    """Of 1,000 sites after 400 nights each scrape read six million rows."""
+    with counted_statements() as sent, warehouse.connect(autocommit=True) as connection:
+        figures.asked(connection)
+        figures.loaded(connection)
+        asked, loaded = (one.decode() if isinstance(one, bytes) else one for one in sent[-2:])
+    with warehouse.connect_admin() as connection:
+        connection.execute("SET enable_seqscan = off")
+        for query, values, index in (
+            (asked, (timedelta(0),), "extraction_by_start"),
+            (loaded, None, "load_receipt_by_time"),
+        ):
+            plan = connection.execute(f"EXPLAIN {query}".encode(), values).fetchall()
+            assert f"Scan using {index}" in str(plan) or f"Index Scan on {index}" in str(plan)
+            assert "Index Cond" in str(plan)
