@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
 import click
 
 from dagster_project import clock
-from dagster_project.cli.console import new_console
+from dagster_project.cli.console import echo_json, new_console
 from dagster_project.errors import SettingsError
 from dagster_project.monitoring import alarm_acts, alarm_outbox
 from dagster_project.monitoring.alarm import Alarm
@@ -52,7 +51,7 @@ def alarms(
         ]
         found = alarm_outbox.open_alarms(connection, limit=1000)
     if as_json:
-        click.echo(json.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
+        echo_json([_as_json(one) for one in found])
     elif not (acknowledged or muted or unmuted):
         _print(found)
     return int(bool(missing))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Final
 
+import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +22,11 @@ _BETWEEN: Final = "  "
 def new_console() -> Console:
     """As wide as its terminal."""
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def echo_json(found: object) -> None:
+    """What a program reads in place of a table."""
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def print_table(

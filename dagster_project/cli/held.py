@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import click
 from rich.table import Table
 
-from dagster_project.cli.console import new_console
+from dagster_project.cli.console import echo_json, new_console
 from dagster_project.pipeline import services
 from dagster_project.text.remedies import accept_options
 from dagster_project.text.wording import pluralize
@@ -25,7 +24,7 @@ def held(*, sources: Sequence[str], accounts: Sequence[str], as_json: bool) -> i
             if (not sources or day.source in sources) and (not accounts or day.account in accounts)
         ]
     if as_json:
-        click.echo(json.dumps([_as_json(day) for day in found], indent=2, ensure_ascii=False))
+        echo_json([_as_json(day) for day in found])
         return 0
     console = new_console()
     for day in found:

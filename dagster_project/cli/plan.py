@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -10,7 +9,7 @@ from datetime import date
 import click
 
 from dagster_project import clock
-from dagster_project.cli.console import FOLDED, new_console, print_table
+from dagster_project.cli.console import FOLDED, echo_json, new_console, print_table
 from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.config.settings import Settings
 from dagster_project.errors import WarehouseError
@@ -51,7 +50,7 @@ def plan(
         chosen = feed.chosen_accounts(settings, accounts)
         found += forecasts(feed, settings, warehouse, chosen, first, last, probe=probe)
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in found], indent=2))
+        echo_json([_as_json(each) for each in found])
         return 0
     console = new_console()
     print_table(console, _HEADERS, [_cells(each) for each in found], left=2)

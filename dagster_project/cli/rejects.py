@@ -9,7 +9,7 @@ from datetime import date
 import click
 from rich.table import Table
 
-from dagster_project.cli.console import new_console
+from dagster_project.cli.console import echo_json, new_console
 from dagster_project.pipeline import services
 from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.ledger.rejects import RejectedDay, rejected_days, rejected_originals
@@ -40,7 +40,7 @@ def rejects(
             return 0
         found = rejected_days(connection, *scope)
     if as_json:
-        click.echo(json.dumps([_as_json(group) for group in found], indent=2, ensure_ascii=False))
+        echo_json([_as_json(group) for group in found])
         return 0
     if found:
         new_console().print(_table(found))

@@ -15,6 +15,7 @@ import click
 
 from dagster_project.cli.set_up import make_storage
 from dagster_project.config.environment import read_environment
+from dagster_project.config.sections import SHORTEST_KEY
 from dagster_project.errors import SettingsError
 from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
@@ -26,8 +27,6 @@ from dagster_project.text.wording import pluralize
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored
 from dagster_project.warehouse.server.home import read_private, write_private
-
-SHORTEST = 16
 
 
 def rekey(*, generate: bool) -> int:
@@ -82,9 +81,9 @@ def _new_key(next_file: Path | None, generate: bool) -> str:
         raise SettingsError(
             "PII_HASH_KEY_NEW is not set.", hint=f"set it to a long random text{own}."
         )
-    if len(given) < SHORTEST:
+    if len(given) < SHORTEST_KEY:
         raise SettingsError(
-            f"PII_HASH_KEY_NEW is shorter than {SHORTEST} characters.",
+            f"PII_HASH_KEY_NEW is shorter than {SHORTEST_KEY} characters.",
             hint="use a long random text.",
         )
     return given

@@ -5,13 +5,10 @@ It writes in one case: where an erasure was stopped, the marts of the days that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
-import click
-
-from dagster_project.cli.console import new_console, print_table
+from dagster_project.cli.console import echo_json, new_console, print_table
 from dagster_project.monitoring.status import AccountHealth, Cells, Health, health
 from dagster_project.pipeline import services
 from dagster_project.pipeline.marts_upkeep import sms_mask
@@ -39,8 +36,7 @@ def status(*, sources: Sequence[str], as_json: bool) -> int:
         found = health(settings, warehouse, connection, sources)
     answer = int(bool(found.red_days or found.red_alarms or erasures))
     if as_json:
-        told = {**_as_json(found), "unfinished_erasures": erasures}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        echo_json({**_as_json(found), "unfinished_erasures": erasures})
         return answer
     console = new_console()
     names = found.columns_to_show(_CELLS, _ALWAYS)
