@@ -33,6 +33,7 @@ from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.schema.migration_files import sql_folder
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
 from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer, free_port
+from tests.support.older_cluster import Cluster15
 from tests.support.programs import POSTGRES_15, missed, need
 
 # No test reads the `.env` of the checkout that it runs in.
@@ -84,7 +85,8 @@ class PostgresServer:
         )
         self.passwords = {name: SecretStr(secrets.token_urlsafe(16)) for name in LOGINS}
         faster = FASTER | (SIGNING_IN_FASTER if int(version) >= 16 else {})
-        self.cluster = Cluster(folder / "data", binaries, {**faster, **(more or {})})
+        kind = Cluster15 if version == "15" else Cluster
+        self.cluster = kind(folder / "data", binaries, {**faster, **(more or {})})
         self.cluster.create(self.passwords["postgres"].get_secret_value(), sync=False)
         # As it is now: a file edited while the tests run would not be what the template was made of.
         self.sql = Path(shutil.copytree(sql_folder(), folder / "sql"))

@@ -6,12 +6,11 @@ There is no Unix socket: a TCP port on loopback has no limit on its path, and th
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ import psutil
 
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.server.account import server_account
-from dagster_project.warehouse.server.settings import HBA, RESERVING, SERVER_SETTINGS
+from dagster_project.warehouse.server.settings import HBA, SERVER_SETTINGS
 
 SUPERUSER = "postgres"
 START_SECONDS = 600
@@ -67,6 +66,12 @@ def bundled_binaries() -> Path:
 class Cluster:
     """A data directory served by the binaries of one Postgres version."""
 
+    locale: tuple[str, ...] = (
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+    )
+
     def __init__(
         self, data: Path, binaries: Path | None = None, extra: Mapping[str, str] | None = None
     ) -> None:
@@ -101,7 +106,7 @@ class Cluster:
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--no-instructions",
-                *self._locale(),
+                *self.locale,
                 *([] if sync else ["--no-sync"]),
             )
             try:
@@ -121,8 +126,7 @@ class Cluster:
         """
         self._grant_access()
         self._write("pg_hba.conf", HBA)
-        reserving = RESERVING if int(self.version()) >= 16 else {}
-        settings = {**reserving, **self.settings, "port": str(port)}
+        settings = {**self.settings, "port": str(port)}
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         self._write("warehouse.conf", "# Written at each start.\n" + "".join(lines))
         before = self.log_file.lstat().st_size if self.log_file.exists() else 0
@@ -201,26 +205,15 @@ class Cluster:
         """Delete the data directory."""
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def version(self) -> str:
-        """The major version of the binaries."""
-        told = re.search(r"\(PostgreSQL\) (\d+)", self._run("postgres", "--version"))
-        assert told is not None
-        return told[1]
-
     def _works_here(self, process: psutil.Process) -> bool:
         """Whether a process is a Postgres of this data directory, which is its working directory."""
         with suppress(OSError):
             return process.name() == "postgres" and os.path.samefile(process.cwd(), self.data)
         return False
 
-    def _locale(self) -> Sequence[str]:
-        if int(self.version()) >= 17:
-            return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-        return ("--locale=C.UTF-8",)
-
-    def _run(self, program: str, *arguments: str) -> str:
+    def _run(self, program: str, *arguments: str) -> None:
         other = None if self.account.is_us else self.account
-        done = subprocess.run(
+        subprocess.run(
             [str(self.binaries / program), *arguments],
             env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
             cwd="/",
@@ -232,7 +225,6 @@ class Cluster:
             group=other.gid if other else None,
             extra_groups=[] if other else None,
         )
-        return done.stdout
 
     def _write(self, name: str, text: str) -> None:
         """Replace a file of the data directory, which belongs to the account that Postgres runs as.

@@ -20,6 +20,8 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
+    # For the pipeline's and Dagster's logins: readers cannot use them up.
+    "reserved_connections": "80",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
@@ -53,6 +55,3 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "log_truncate_on_rotation": "on",
     "log_file_mode": "0600",
 }
-
-RESERVING: Mapping[str, str] = {"reserved_connections": "80"}
-"""From PostgreSQL 16 on: connections for the pipeline's and Dagster's logins, which readers cannot use up."""

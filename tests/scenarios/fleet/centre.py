@@ -21,8 +21,8 @@ from typing import Any
 
 import psycopg
 
-from dagster_project.warehouse.server.cluster import Cluster
 from tests.scenarios.fleet.hosts import CENTRE, ROOM
+from tests.support.older_cluster import Cluster15
 
 ROOT = Path(__file__).resolve().parents[3]
 FLEET = ROOT / ".venv-fleet" / "bin"
@@ -174,7 +174,7 @@ class Centre:
             return json.load(answer)["data"]
 
     def _start_postgres(self) -> None:
-        self.cluster = Cluster(self.folder / "postgres", DEBIAN_15)
+        self.cluster = Cluster15(self.folder / "postgres", DEBIAN_15)
         self.cluster.create(self.passwords["postgres"], sync=False)
         data, account = self.cluster.data, self.cluster.account
         certificate, key = self._certificate()
