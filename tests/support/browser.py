@@ -109,5 +109,5 @@ def browsing(folder: Path) -> Iterator[Browser]:
     finally:
         if session:
             requests.delete(session, timeout=PATIENCE)
-        driver.terminate()
-        driver.wait(timeout=20)
+        driver.kill()
+        driver.wait()
