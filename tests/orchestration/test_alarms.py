@@ -348,6 +348,6 @@ def test_a_real_daemon_tells_of_a_failed_run(
             time.sleep(0.2)
     finally:
         daemon.terminate()
-        daemon.wait(timeout=100)
+        daemon.wait()
     assert [body["alarm"]["accounts"] for body in webhook.bodies] == [[NO_SITE]]
     assert len(mail.letters) == 1

@@ -77,7 +77,7 @@ def serving(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
         yield url, password
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait()
 
 
 def _answers(url: str) -> bool:
