@@ -149,6 +149,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
+@pytest.mark.both_servers
 @pytest.mark.usefixtures("filled")
 def test_a_like_on_a_template_is_tried_on_templates_and_not_on_each_sms(readers: Readers) -> None:
     query = "SELECT outcome, count(*) FROM bi_detail.sms_detail WHERE template_label LIKE '%кидк%' GROUP BY 1"
@@ -157,6 +158,7 @@ def test_a_like_on_a_template_is_tried_on_templates_and_not_on_each_sms(readers:
     assert (tried["Relation Name"], tried["Alias"]) == ("template", "t")
 
 
+@pytest.mark.both_servers
 @pytest.mark.usefixtures("filled")
 def test_single_sms_add_up_to_the_templates_of_a_day(loads: Loads, readers: Readers) -> None:
     """Public, rare and missing texts, labels of the user's, and what was pending when its day settled."""
