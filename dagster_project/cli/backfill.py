@@ -30,7 +30,8 @@ from dagster_project.pipeline.planner import chunks_of
 from dagster_project.text.day_runs import runs_of
 from dagster_project.text.remedies import show_rejects
 from dagster_project.text.wording import list_reasons, pluralize
-from dagster_project.warehouse.restored import refuse_restored
+from dagster_project.warehouse.pg_errors import safe_errors
+from dagster_project.warehouse.restored import refuse_restored_dump
 
 
 @dataclass
@@ -183,8 +184,12 @@ def run(
 
     settings = services.settings()
     warehouse = services.ready_warehouse(make_storage)
-    services.refuse_unfit_server(warehouse)
-    refuse_restored(warehouse)
+    with (
+        safe_errors("beginning"),
+        warehouse.connect(what="begin", autocommit=True) as connection,
+    ):
+        services.refuse_unfit_server(connection)
+        refuse_restored_dump(connection, warehouse.seen_erasures)
     results = [] if results is None else results
     with opened_instance(settings, warehouse) as instance:
         liveness.fail_dead_runs(instance, warehouse)

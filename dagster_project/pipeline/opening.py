@@ -14,11 +14,11 @@ from dagster_project.pipeline import services
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.malloc_arenas import limit_malloc_arenas
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
-from dagster_project.privacy.pseudonym_key import check_fingerprint, pii_hash_key
-from dagster_project.warehouse.connection import PATIENCE_SECONDS
+from dagster_project.privacy.pseudonym_key import compare_fingerprint, pii_hash_key
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
-from dagster_project.warehouse.restored import refuse_restored
+from dagster_project.warehouse.restored import refuse_restored_dump
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +41,21 @@ def open_pipeline(
     """
     limit_malloc_arenas()
     key = pii_hash_key(services.settings())
-    services.refuse_unfit_server(services.warehouse(), patience=PATIENCE_SECONDS)
-    check_fingerprint(services.warehouse(), key, patience=PATIENCE_SECONDS)
-    refuse_restored(services.warehouse(), patience=PATIENCE_SECONDS)
-    for sentence in services.settings().unknown:
-        log.warning(sentence)
-    _tell_other_zones(feed)
+    warehouse = services.warehouse()
+    with (
+        safe_errors("beginning"),
+        warehouse.connect(what="begin", autocommit=True, patience=PATIENCE_SECONDS) as connection,
+    ):
+        services.refuse_unfit_server(connection)
+        compare_fingerprint(connection, key)
+        refuse_restored_dump(connection, warehouse.seen_erasures)
+        for sentence in services.settings().unknown:
+            log.warning(sentence)
+        _tell_other_zones(connection, feed)
     with FeedRun(
         feed,
         services.settings(),
-        services.warehouse(),
+        warehouse,
         key,
         run_id=run_id,
         accept_shrink=accept_shrink,
@@ -69,17 +74,11 @@ def open_pipeline(
                 statistics.result()
 
 
-def _tell_other_zones(feed: Feed) -> None:
+def _tell_other_zones(connection: Connection, feed: Feed) -> None:
     """Say in the log which days were loaded under another time zone setting."""
-    with (
-        safe_errors("reading time zones"),
-        services.warehouse().connect(
-            what="begin", autocommit=True, patience=PATIENCE_SECONDS
-        ) as connection,
-    ):
-        accounts = feed.accounts(services.settings())
-        for text, command in load_receipts.days_of_other_zones(connection, accounts):
-            log.warning(f"{text} Way out: {command}")
+    accounts = feed.accounts(services.settings())
+    for text, command in load_receipts.days_of_other_zones(connection, accounts):
+        log.warning(f"{text} Way out: {command}")
 
 
 def _count_passed_months(feed_run: FeedRun, ended: threading.Event) -> None:

@@ -9,9 +9,8 @@ from dagster_project.config.settings import Settings, load_settings
 from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
 from dagster_project.text.wording import pluralize
-from dagster_project.warehouse.connection import Report, Warehouse
+from dagster_project.warehouse.connection import Connection, Report, Warehouse
 from dagster_project.warehouse.fitness import clock_warning, refuse_unfit
-from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.schema.migrate import MakeStorage, migrate, pending
 from dagster_project.warehouse.server import embedded
 
@@ -90,15 +89,11 @@ def _renew_storage(make_storage: MakeStorage, found: Warehouse, report: Report) 
         make_storage(found, report)
 
 
-def refuse_unfit_server(found: Warehouse, *, patience: float = 0) -> None:
+def refuse_unfit_server(connection: Connection) -> None:
     """
     Raises:
         SettingsError: the server takes no writes, or keeps no UTF-8. A clock that is off is told.
     """
-    with (
-        safe_errors("beginning"),
-        found.connect(what="begin", autocommit=True, patience=patience) as connection,
-    ):
-        refuse_unfit(connection)
-        if warning := clock_warning(connection):
-            log.warning(warning)
+    refuse_unfit(connection)
+    if warning := clock_warning(connection):
+        log.warning(warning)

@@ -10,7 +10,7 @@ from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError
 from dagster_project.text import remedies
 from dagster_project.text.pseudonyms import fingerprint
-from dagster_project.warehouse.connection import Warehouse
+from dagster_project.warehouse.connection import Connection, Warehouse
 from dagster_project.warehouse.queries import fetch_value
 from dagster_project.warehouse.server import embedded
 
@@ -22,19 +22,23 @@ def pii_hash_key(settings: Settings) -> str:
     return embedded.pii_hash_key(settings.home).get_secret_value()
 
 
-def check_fingerprint(warehouse: Warehouse, key: str, *, patience: float = 0) -> None:
-    """Check that the key is this warehouse's; the first load records its fingerprint.
+def check_fingerprint(warehouse: Warehouse, key: str) -> None:
+    """Check that the key is this warehouse's, as ``compare_fingerprint``."""
+    with warehouse.connect(what="key", autocommit=True) as connection:
+        compare_fingerprint(connection, key)
+
+
+def compare_fingerprint(connection: Connection, key: str) -> None:
+    """Compare the key with the warehouse's; the first load records its fingerprint. In autocommit.
 
     Raises:
         SettingsError: the warehouse was loaded with another key.
     """
     mark = fingerprint(key)
-    with warehouse.connect(what="key", autocommit=True, patience=patience) as connection:
-        connection.execute(
-            "INSERT INTO ops.pii_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (mark,)
-        )
-        known = fetch_value(connection, "SELECT fingerprint FROM ops.pii_key")
-    if known != mark:
+    connection.execute(
+        "INSERT INTO ops.pii_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (mark,)
+    )
+    if fetch_value(connection, "SELECT fingerprint FROM ops.pii_key") != mark:
         raise SettingsError(
             "PII_HASH_KEY is not the key that this warehouse was loaded with.",
             hint=remedies.RESTORE_KEY,

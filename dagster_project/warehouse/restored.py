@@ -49,18 +49,22 @@ def close_restored(connection: Connection, seen: SeenErasures | None = None) -> 
     return False
 
 
-def refuse_restored(warehouse: Warehouse, *, patience: float = 0) -> None:
-    """Refuse to go on in a restored dump.
+def refuse_restored(warehouse: Warehouse) -> None:
+    """Refuse to go on in a restored dump, as ``refuse_restored_dump``."""
+    with (
+        safe_errors("looking whether this is a restored dump"),
+        warehouse.connect(what="restored", autocommit=True) as connection,
+    ):
+        refuse_restored_dump(connection, warehouse.seen_erasures)
 
+
+def refuse_restored_dump(connection: Connection, seen: SeenErasures | None) -> None:
+    """
     Raises:
         SettingsError: the suppression list was not applied here; readers are kept out.
     """
-    with (
-        safe_errors("looking whether this is a restored dump"),
-        warehouse.connect(what="restored", autocommit=True, patience=patience) as connection,
-    ):
-        if close_restored(connection, warehouse.seen_erasures):
-            raise SettingsError(RESTORED_DUMP, hint=APPLY_ERASURES)
+    if close_restored(connection, seen):
+        raise SettingsError(RESTORED_DUMP, hint=APPLY_ERASURES)
 
 
 def note_applied(connection: Connection, seen: SeenErasures | None) -> None:

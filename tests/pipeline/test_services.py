@@ -26,8 +26,9 @@ def test_a_server_of_somebody_elses_that_is_behind_is_not_migrated_unasked(
 def test_a_fit_server_is_let_in_and_a_clock_that_is_off_is_told(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    services.refuse_unfit_server(warehouse)
-    assert caplog.messages == []
-    monkeypatch.setattr(services, "clock_warning", lambda connection: "the clocks differ")
-    services.refuse_unfit_server(warehouse)
+    with warehouse.connect(autocommit=True) as connection:
+        services.refuse_unfit_server(connection)
+        assert caplog.messages == []
+        monkeypatch.setattr(services, "clock_warning", lambda connection: "the clocks differ")
+        services.refuse_unfit_server(connection)
     assert caplog.messages == ["the clocks differ"]

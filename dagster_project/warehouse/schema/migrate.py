@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
-from dagster_project.errors import TryLater
+from dagster_project.errors import NoSuchDatabase, TryLater
 from dagster_project.text.remedies import APPLY_ERASURES
 from dagster_project.warehouse.connection import LOADER, Connection, Report, Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
@@ -87,9 +87,13 @@ def pending(warehouse: Warehouse, folder: Path | None = None) -> list[str]:
     """The names of what ``migrate`` would apply, with the same checks."""
     with safe_errors("reading the schema's version"):
         files = read_files(folder)
-        if not database_exists(warehouse):
+        try:
+            opened = warehouse.connect_admin(what="migrate")
+        except NoSuchDatabase:
+            if not warehouse.is_embedded:
+                raise
             return [str(file) for file in (*files.migrations, *files.definitions)]
-        with warehouse.connect_admin(what="migrate") as connection:
+        with opened as connection:
             _work_as_loader(connection)
             return make_plan(connection, files).names
 

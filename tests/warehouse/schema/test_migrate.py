@@ -53,6 +53,21 @@ def unmigrated(server: Any, request: pytest.FixtureRequest) -> Any:
         server.drop(warehouse)
 
 
+def test_whether_a_schema_is_behind_is_asked_on_one_connection(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Warehouse.connect_admin
+    opened: list[dict[str, Any]] = []
+
+    def noted(self: Warehouse, **how: Any) -> Any:
+        opened.append(how)
+        return connect(self, **how)
+
+    monkeypatch.setattr(Warehouse, "connect_admin", noted)
+    assert pending(warehouse) == []
+    assert opened == [{"what": "migrate"}]
+
+
 @pytest.mark.both_servers
 def test_a_new_server_gets_every_file_in_order(unmigrated: Callable[[], Warehouse]) -> None:
     warehouse = unmigrated()
