@@ -59,6 +59,7 @@ TESTED_IN = {
     "pipeline/forecast.py": "cli/test_plan.py",
     "pipeline/months.py": "pipeline/test_reconcile.py",
     "pipeline/opening.py": "pipeline/test_marts_upkeep.py",
+    "warehouse/load/unchanged_days.py": "pipeline/test_load_days.py",
     "privacy/erasure_receipts.py": "privacy/test_erasure.py",
     "privacy/personal_data.py": "privacy/test_erasure.py",
     "privacy/rekey.py": "cli/test_rekey.py",

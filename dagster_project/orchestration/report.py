@@ -113,7 +113,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "rows a second": round(cost.rows / cost.seconds) if cost.seconds else 0,
     }
     if cost.days > 1:
-        metadata["cost covers"] = f"{cost.days} days asked together"
+        metadata["cost covers"] = f"{cost.days} days loaded together"
     if cost.notes:
         metadata["noted while asking"] = dg.MetadataValue.json(
             {name: str(note) for name, note in cost.notes.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from datetime import date
 from functools import partial
 
@@ -21,9 +22,10 @@ from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.calls_left import calls_left
 from dagster_project.pipeline.due_days import expect_rows, limits_of
 from dagster_project.pipeline.feed_run import FeedRun
+from dagster_project.pipeline.load_days import load_days
 from dagster_project.pipeline.load_window import extract_window
 from dagster_project.pipeline.outcomes import WindowResult, no_points_error, vendor_down_error
-from dagster_project.pipeline.planner import RequestLimits, next_window, planned_windows
+from dagster_project.pipeline.planner import Expected, next_window, planned_windows
 from dagster_project.pipeline.split import load_in_parts
 
 HOPELESS = (CredentialsRefused, AccessDenied, RequestRefused)
@@ -89,42 +91,61 @@ class WindowQueue:
         self._newest_first = newest_first
 
     def jobs(self, stats: ExtractStats) -> Iterator[Job[WindowResult]]:
-        """Yield the loads of windows, each chosen by the rows and points known from the earlier ones.
+        """Yield the loads of windows, each chosen by the rows and points known from the earlier ones, or all
+        at once where nothing that they load could change the plan.
 
         ``stats`` is used for the first of them.
         """
         run, account = self.run, self.account
-        limits = limits_of(run.feed)
+        if run.feed.query_scope is QueryScope.DAY and run.feed.quota is None:
+            while self._todo:
+                yield partial(load_days, run, account, self._in_turn(), stats)
+                stats = ExtractStats()
+            return
         while self._todo:
             with run.connections.reading() as connection:
                 calls = calls_left(run.feed, run.settings, connection, account)
-                near = self._next_days(limits, calls)
-                rows = expect_rows(connection, account, near)
-            if self.left:  # the budget refused a day: spend nothing on days of unknown size
-                rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
-            days, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
-            self.left += passed
-            if not days:
-                self.left += self._todo - set(passed)
+                rows = expect_rows(connection, account, self._todo)
+            windows = self._next_windows(rows, calls)
+            for days in windows:
+                if not self._todo.issuperset(days):  # dropped
+                    return
+                self._todo -= {*days}
+                expected = sum(rows[day].rows for day in days)
+                if calls is None and run.feed.query_scope is QueryScope.RANGE:
+                    self.concurrency.suit(expected)
+                window = Window(days[0], days[-1], account, expected)
+                yield partial(load_in_parts, run, window, None, stats)
+                stats = ExtractStats()
+            if not windows:
+                self.left += self._todo
                 return
-            self._todo -= {*days, *passed}
-            expected = sum(rows[day].rows for day in days)
-            if calls is None and run.feed.query_scope is QueryScope.RANGE:
-                self.concurrency.suit(expected)
-            window = Window(days[0], days[-1], account, expected)
-            yield partial(load_in_parts, run, window, None, stats)
-            stats = ExtractStats()
 
-    def _next_days(self, limits: RequestLimits, calls: int | None) -> Collection[date]:
-        """The days among which the next window is: of one a call, with no budget, the next day alone.
+    def _next_windows(self, rows: Mapping[date, Expected], calls: int | None) -> list[list[date]]:
+        """All windows where no load could change the plan; else the next one, if the calls left allow any.
 
-        To plan all that is left for each day would take a long run a time that grows with its square.
+        To plan all that is left for each window would take a long run a time that grows with its square.
         """
-        if limits.rows_a_call or calls is not None:
-            return self._todo
-        return [max(self._todo) if self._newest_first else min(self._todo)]
+        limits = limits_of(self.run.feed)
+        if calls is None and all(each.basis == "receipt" for each in rows.values()):
+            windows = planned_windows(rows, limits)
+            return windows if self._newest_first else windows[::-1]
+        if self.left:  # the budget refused a day: spend nothing on days of unknown size
+            rows = {day: each for day, each in rows.items() if each.basis != "unknown"}
+        days, passed = next_window(rows, limits, calls, newest_first=self._newest_first)
+        self.left += passed
+        self._todo -= {*passed}
+        return [days] if days else []
 
-    def drop(self) -> None:
+    def _in_turn(self) -> Iterator[date]:
+        """Yield the days one by one; each is taken off the queue then."""
+        for day in sorted(self._todo, reverse=self._newest_first):
+            if day not in self._todo:  # dropped
+                return
+            self._todo.discard(day)
+            yield day
+
+    def close(self) -> None:
         """Drop the remaining days."""
         self._todo.clear()
 
@@ -135,22 +156,25 @@ def _load_in_turn(queue: WindowQueue, stats: ExtractStats) -> Iterator[WindowRes
     failures = 0
     is_hopeless = False
     concurrency = queue.concurrency
-    for result in run_concurrently(queue.jobs(stats), BOUNDS.windows_of_account, concurrency.limit):
-        if result.left:
-            queue.left += result.left
-            refusal = refusal or result.problems[0]
-            continue
-        yield result
-        concurrency.is_answering = not result.problems
-        concurrency.latency = result.stats.latency
-        if any(isinstance(problem, HOPELESS) for problem in result.problems):
-            is_hopeless = True
-            queue.drop()
-        down = [problem for problem in result.problems if isinstance(problem, TryLater)]
-        failures = failures + 1 if down else 0
-        if failures == MAX_FAILURES_IN_A_ROW:
-            yield WindowResult(problems=[vendor_down_error(queue.account, failures, down[-1])])
-            queue.drop()
+    jobs = run_concurrently(queue.jobs(stats), BOUNDS.windows_of_account, concurrency.limit)
+    # Whoever stops early waits for the window under way alone: the queue is closed first.
+    with closing(jobs) as results, closing(queue):
+        for result in results:
+            if result.left:
+                queue.left += result.left
+                refusal = refusal or result.problems[0]
+                continue
+            yield result
+            concurrency.is_answering = not result.problems
+            concurrency.latency = result.stats.latency
+            if any(isinstance(problem, HOPELESS) for problem in result.problems):
+                is_hopeless = True
+                queue.close()
+            down = [problem for problem in result.problems if isinstance(problem, TryLater)]
+            failures = failures + 1 if down else 0
+            if failures == MAX_FAILURES_IN_A_ROW:
+                yield WindowResult(problems=[vendor_down_error(queue.account, failures, down[-1])])
+                queue.close()
     if queue.left and not is_hopeless:
         quota = queue.run.feed.quota
         setting = quota.setting if quota else "the budget"

@@ -56,8 +56,36 @@ def begin_load(
     is_replay: bool = False,
 ) -> WindowLoad:
     """Begin the window's transaction; see ``WindowLoad`` for what the days are."""
+    load = prepare_load(
+        run,
+        connection,
+        window,
+        extraction,
+        rules,
+        wanted=wanted,
+        skip=skip,
+        held=held,
+        is_replay=is_replay,
+    )
+    load.begin()
+    return load
+
+
+def prepare_load(
+    run: FeedRun,
+    connection: Connection,
+    window: Window,
+    extraction: Extraction,
+    rules: Rules,
+    *,
+    wanted: Collection[date] | None = None,
+    skip: Collection[date] = (),
+    held: Collection[date] = (),
+    is_replay: bool = False,
+) -> WindowLoad:
+    """The load of a window, before it has locked or read anything."""
     is_history = run.feed.query_scope is QueryScope.HISTORY
-    load = WindowLoad(
+    return WindowLoad(
         connection,
         run.feed.table,
         window,
@@ -75,8 +103,6 @@ def begin_load(
             _is_settled, run.feed, window.account, run.feed.settle_days(run.settings)
         ),
     )
-    load.begin()
-    return load
 
 
 def load_stored(
@@ -132,14 +158,9 @@ def commit_load(
     """Finish the load and commit; days that are to be held back are, the others are loaded."""
     account = load.window.account
     problems: list[WarehouseError] = []
-
-    def after_rows(connection: Connection, receipts: list[Receipt]) -> None:
-        run.after_rows(connection, account, receipts)
-        check_outcomes.write_outcomes(connection, outcomes_of_loads(connection, receipts))
-
     while True:
         try:
-            receipts = load.finish(after_rows, run.run_id)
+            receipts = load.finish(partial(write_after_rows, run, account), run.run_id)
             break
         except HeldDays as days:
             pair.load.rollback()
@@ -165,6 +186,14 @@ def commit_load(
     pair.load.commit()
     run.note_grown_days(r.day for r in receipts if r.rows_inserted and not r.already_there)
     return WindowResult(receipts, problems, stats)
+
+
+def write_after_rows(
+    run: FeedRun, account: Account, connection: Connection, receipts: list[Receipt]
+) -> None:
+    """In the transaction of these loads, after their receipts: the marts, and what the checks say."""
+    run.after_rows(connection, account, receipts)
+    check_outcomes.write_outcomes(connection, outcomes_of_loads(connection, receipts))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from datetime import date
 from typing import NamedTuple
 
 from dagster_project.errors import AnswerNotTrusted, WarehouseError
+from dagster_project.model.batch import Batch
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
@@ -54,10 +55,10 @@ def load_window(
         WarehouseError: the window failed, and its old rows stand.
     """
     with (
-        _opened(run, window) as (pair, rules),
+        opened(run, window) as (pair, rules),
         note_unreadable(pair.ledger, window.account, wanted or window.days),
     ):
-        with _extraction(run, window, pair.ledger, stats) as extraction:
+        with recorded_extraction(run, window, pair.ledger, stats) as extraction:
             load = _load_rows(run, window, wanted, extraction, pair, rules, stats)
         return commit_load(run, load, pair, rules, stats)
 
@@ -67,9 +68,9 @@ def extract_window(run: FeedRun, window: Window) -> WindowResult:
     stats = ExtractStats()
     try:
         with (
-            _opened(run, window) as (pair, rules),
-            _extraction(run, window, pair.ledger, stats) as extraction,
-            closing(_receive(run, window, extraction, pair.ledger, rules, stats)) as all_received,
+            opened(run, window) as (pair, rules),
+            recorded_extraction(run, window, pair.ledger, stats) as extraction,
+            closing(receive(run, window, extraction, pair.ledger, rules, stats)) as all_received,
         ):
             for received in all_received:
                 if isinstance(received, Received):
@@ -86,7 +87,7 @@ def extract_window(run: FeedRun, window: Window) -> WindowResult:
 
 
 @contextmanager
-def _opened(run: FeedRun, window: Window) -> Iterator[tuple[ConnectionPair, Rules]]:
+def opened(run: FeedRun, window: Window) -> Iterator[tuple[ConnectionPair, Rules]]:
     """What one window needs until it has committed; what is raised inside names the window."""
     with (
         run.window_permits,
@@ -98,7 +99,7 @@ def _opened(run: FeedRun, window: Window) -> Iterator[tuple[ConnectionPair, Rule
 
 
 @contextmanager
-def _extraction(
+def recorded_extraction(
     run: FeedRun, window: Window, connection: Connection, stats: ExtractStats
 ) -> Iterator[Extraction]:
     """An extraction, recorded from its beginning to its end, however it ends."""
@@ -122,25 +123,19 @@ def _load_rows(
     stats: ExtractStats,
 ) -> WindowLoad:
     """A load of all rows that the vendor answers with, up to its ``finish``."""
-    load: WindowLoad | None = None
-    repeated = RepeatedPages()
-    all_received = _receive(run, window, extraction, pair.ledger, rules, stats)
+    reading = _Reading(run, window, wanted, extraction, pair, rules)
+    all_received = receive(run, window, extraction, pair.ledger, rules, stats)
     try:
         with closing(all_received):
             for received in all_received:
                 if isinstance(received, Restart):
-                    if load is not None:
-                        load.abandon()
-                    load, repeated = None, RepeatedPages()
+                    reading.restart()
                     continue
-                if load is None:
-                    _refuse_too_many_rows(run.feed, window, stats)
-                    load = begin_load(run, pair.load, window, extraction, rules, wanted=wanted)
-                    repeated = find_repeated(load)
-                if repeated.awaited:
+                reading.begin(stats)
+                if reading.repeated.awaited:
                     sequence, stored = received.response.sequence, received.stored
                     del received
-                    if repeated.take(sequence, stored.result()):
+                    if reading.repeated.take(sequence, stored.result()):
                         continue
                 else:
                     with run.encoders.lend() as encoder:
@@ -148,24 +143,78 @@ def _load_rows(
                         stored = received.stored
                         del received  # nothing of a page is kept while the next one is waited for
                         stored.result()
-                        load.add(batch)
+                        reading.add(batch)
                         del batch, stored
-                if earlier := repeated.give_up():
-                    add_stored(run, pair.ledger, load, rules, earlier)
-        if load is None:
-            raise AnswerNotTrusted("the vendor's client came back without any answer.")
-        if repeated.are_all:
-            load.repeat(repeated.receipts)
-        elif earlier := repeated.give_up():
-            add_stored(run, pair.ledger, load, rules, earlier)
+                reading.encode_taken()
+        return reading.conclude()
     except BaseException:
-        if load is not None:
-            load.abandon()
+        reading.abandon()
         raise
-    return load
 
 
-def _receive(
+class _Reading:
+    """One reading of a window: its load from the first page on, and which pages came again as they were."""
+
+    def __init__(
+        self,
+        run: FeedRun,
+        window: Window,
+        wanted: Collection[date] | None,
+        extraction: Extraction,
+        pair: ConnectionPair,
+        rules: Rules,
+    ) -> None:
+        self._run, self._window, self._wanted = run, window, wanted
+        self._extraction, self._pair, self._rules = extraction, pair, rules
+        self._load: WindowLoad | None = None
+        self.repeated = RepeatedPages()
+
+    def begin(self, stats: ExtractStats) -> None:
+        """Begin the load at the first page, which tells how many rows there are."""
+        if self._load is not None:
+            return
+        _refuse_too_many_rows(self._run.feed, self._window, stats)
+        self._load = begin_load(
+            self._run,
+            self._pair.load,
+            self._window,
+            self._extraction,
+            self._rules,
+            wanted=self._wanted,
+        )
+        self.repeated = find_repeated(self._load)
+
+    def add(self, batch: Batch) -> None:
+        """Add the rows of a page that is stored."""
+        assert self._load is not None, "a page is added after the load has begun"
+        self._load.add(batch)
+
+    def encode_taken(self) -> None:
+        """Compare no further page; add the rows of those that were taken without being encoded."""
+        if (earlier := self.repeated.give_up()) and self._load is not None:
+            add_stored(self._run, self._pair.ledger, self._load, self._rules, earlier)
+
+    def conclude(self) -> WindowLoad:
+        """The load with all rows of the answer, when there is no further page."""
+        if self._load is None:
+            raise AnswerNotTrusted("the vendor's client came back without any answer.")
+        if self.repeated.are_all:
+            self._load.repeat(self.repeated.receipts)
+        else:
+            self.encode_taken()
+        return self._load
+
+    def restart(self) -> None:
+        """Forget all pages: the vendor is asked again."""
+        self.abandon()
+        self._load, self.repeated = None, RepeatedPages()
+
+    def abandon(self) -> None:
+        if self._load is not None:
+            self._load.abandon()
+
+
+def receive(
     run: FeedRun,
     window: Window,
     extraction: Extraction,

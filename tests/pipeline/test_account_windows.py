@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from dagster_project.errors import AccessDenied, QuotaSpent, TryLater
 from dagster_project.model.response import ExtractStats
+from dagster_project.model.window import ONE_DAY
 from dagster_project.pipeline.account_windows import WindowQueue, refresh_account, windows_of
-from dagster_project.pipeline.due_days import limits_of
 from dagster_project.sandbox.server import running_sandbox
 from dagster_project.transport import session
 from dagster_project.warehouse.connection import Warehouse
-from tests.support.loading import LAST, Loading, together, until_last
+from tests.support.loading import CALLTOUCH, LAST, Loading, together, until_last
 from tests.support.operating import feed_of
+from tests.support.statements import counted_statements
 
 
 def test_a_quiet_year_costs_about_its_rows_over_ten_thousand_calls(loading: Loading) -> None:
@@ -105,10 +107,9 @@ def test_a_vendor_that_is_down_is_not_asked_window_after_window(
     assert len(loading.extractions()) == 3
 
 
-def test_a_run_of_single_days_looks_at_one_of_them_at_a_time(
+def test_days_of_a_call_each_are_loaded_in_turn_and_planned_once(
     warehouse: Warehouse, loading: Loading
 ) -> None:
-    """Planning all that is left for each would make long runs cost a day more than short ones."""
     feed = feed_of("tellody_activity")
     settings = loading.settings()
     [account] = feed.accounts(settings)
@@ -116,8 +117,28 @@ def test_a_run_of_single_days_looks_at_one_of_them_at_a_time(
     with loading.run(feed, settings) as run:
         for newest_first, order in ((True, days[::-1]), (False, days)):
             queue = WindowQueue(run, account, days, newest_first)
-            near = queue._next_days(limits_of(feed), None)
-            assert list(near) == order[:1]
+            with counted_statements() as sent:
+                taken = [list(job.args[2]) for job in queue.jobs(ExtractStats())]  # type: ignore[attr-defined]
+            assert (taken, sent) == ([order], [])
+
+
+def test_windows_are_planned_once_where_the_rows_of_every_day_are_known(loading: Loading) -> None:
+    """Planning all that is left for each window would make long runs cost a day more than short ones."""
+    account = loading.window(LAST).account
+    feed = replace(CALLTOUCH, window_days=2)
+
+    def plan(days: list[date], newest_first: bool) -> tuple[list[list[date]], int]:
+        with loading.run(feed) as run, counted_statements() as sent:
+            queue = WindowQueue(run, account, days, newest_first)
             jobs = [job.args[1] for job in queue.jobs(ExtractStats())]  # type: ignore[attr-defined]
-            assert [window.days for window in jobs] == [[day] for day in order]
-            assert set(queue._next_days(limits_of(feed), 3)) == set()
+        return [window.days for window in jobs], len(sent)
+
+    days = until_last(8)
+    with loading.run(feed) as run:
+        list(refresh_account(run, account, days, is_due_only=False, newest_first=True))
+    in_twos, of_eight = plan(days, True)
+    assert in_twos == [days[at : at + 2] for at in (6, 4, 2, 0)]
+    assert plan(days, False)[0] == in_twos[::-1]
+    assert plan(days[:4], True)[1] == of_eight
+    unknown = [*days, LAST + ONE_DAY, LAST + 2 * ONE_DAY]
+    assert plan(unknown, True)[1] > of_eight

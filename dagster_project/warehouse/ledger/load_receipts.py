@@ -36,6 +36,15 @@ def rows_of_days(connection: Connection, window: Window) -> dict[date, int]:
     return {day: int(count) for day, count in rows}
 
 
+def read_checksums(connection: Connection, account: Account) -> dict[date, str]:
+    """The checksum of the rows of each loaded day of an account."""
+    rows = connection.execute(
+        "SELECT day, checksum FROM ops.day_state WHERE source = %s AND account = %s",
+        (account.source, account.label),
+    )
+    return {day: str(checksum) for day, checksum in rows}
+
+
 def read_points_of_accounts(
     connection: Connection, days: Mapping[Account, date]
 ) -> dict[Account, tuple[int, int]]:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from dagster_project.model.batch import Batch
 from dagster_project.model.receipt import DOUBT, REJECTED, Extraction, Receipt
+from dagster_project.model.table import Table
 from dagster_project.warehouse.ledger.load_receipts import IN_WINDOW, REJECTED_UNDATED
-from dagster_project.warehouse.load.row_index import ExistingRows
+from dagster_project.warehouse.load.row_index import ExistingRows, Identities
 
 MOVED_OUT = "moved_out"
 MOVED_IN = "moved_in"
@@ -111,6 +113,13 @@ def checksum_of(standing: ExistingRows) -> str:
     """The checksum of existing rows, as the receipt of their load has it."""
     mixed = (standing.hashes * np.uint64(MULTIPLIER)) ^ standing.identities.mixed
     return _checksum(len(standing), int(mixed.sum(dtype=np.uint64)))
+
+
+def checksum_of_batch(table: Table, batch: Batch) -> str:
+    """The checksum that the receipt would have of a day whose rows are those of this batch."""
+    found = Identities.from_keys(batch.keys, batch.days, with_day=table.identity_has_day)
+    mixed = (batch.hashes * np.uint64(MULTIPLIER)) ^ found.mixed
+    return _checksum(len(batch), int(mixed.sum(dtype=np.uint64)))
 
 
 def checksums_of_days(standing: ExistingRows) -> defaultdict[int, str]:

@@ -85,6 +85,16 @@ class ExistingRows:
     def __len__(self) -> int:
         return len(self.days)
 
+    def of_day(self, day: int) -> ExistingRows:
+        """The rows of one day of several."""
+        of_day = self.days == day
+        return ExistingRows(
+            self.identities.take(of_day),
+            self.days[of_day],
+            self.hashes[of_day],
+            self.occurrences[of_day],
+        )
+
     def find(self, wanted: Identities) -> tuple[Positions, Flags, Flags]:
         """Find each wanted identity: its position, whether it is there exactly once, and whether it is ambiguous.
 

@@ -24,7 +24,6 @@ from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.load.conditions import window_condition
 from dagster_project.warehouse.load.existing_rows import COPY_HEADER, COPY_TRAILER
 from dagster_project.warehouse.load.row_index import Flags, spread_day
-from dagster_project.warehouse.queries import fetch_row
 
 _HASH_FIELD = np.dtype([("size", ">i4"), ("hash", ">u8")])
 
@@ -47,6 +46,7 @@ class RowWriter:
         connection: Connection,
         table: Table,
         window: Window,
+        loaded_at: datetime,
         observed_at: datetime,
         ensure_month: EnsureMonth,
     ) -> None:
@@ -54,8 +54,6 @@ class RowWriter:
         self.table = table
         self.window = window
         self.ensure_month = ensure_month
-        row = fetch_row(connection, "SELECT now()")
-        loaded_at = encode_timestamptz(row[0])
         self._columns = [column.name for column in table.columns] + ["content_hash"]
         self._columns += ["occurrence"] if table.has_occurrence else []
         self._columns += ["first_loaded_at", "changed_at"]
@@ -63,7 +61,8 @@ class RowWriter:
         self._head = len(self._columns).to_bytes(2, "big")
         not_observed = NULL if table.observed_column else b""
         observed = encode_timestamptz(observed_at) if table.observed_column else b""
-        self._tails = (loaded_at * 2 + not_observed, loaded_at * 2 + observed)
+        loaded = encode_timestamptz(loaded_at) * 2
+        self._tails = (loaded + not_observed, loaded + observed)
         self._stack = ExitStack()
         self._copy: Copy | None = None
         self._months: set[date] = set()

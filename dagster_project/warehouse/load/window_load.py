@@ -12,7 +12,7 @@ measured alternatives (staging and MERGE, DELETE + INSERT, swapping partitions).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dagster_project.errors import AnswerNotTrusted
 from dagster_project.model.batch import Batch, Reject
-from dagster_project.model.receipt import Extraction, Receipt
+from dagster_project.model.receipt import DayState, Extraction, Receipt
 from dagster_project.model.table import Table
 from dagster_project.model.window import Window, day_number, day_of
 from dagster_project.warehouse.connection import Connection
@@ -133,27 +133,33 @@ class WindowLoad:
     def begin(self) -> None:
         """Lock the days, find those that a later extraction has loaded, and read the existing rows."""
         days = self.window.days
-        lock_days(
-            self.connection,
-            self.extraction.source,
-            self.extraction.account,
-            [date.min] if self.lock_whole else days,
+        of_account = self.connection, self.extraction.source, self.extraction.account
+        loaded_at = lock_days(*of_account, [date.min] if self.lock_whole else days)
+        assert loaded_at is not None, "a window has days"
+        self.find_superseded(load_receipts.day_states(*of_account, days))
+        self.compare_with(
+            loaded_at, read_existing_rows(self.connection, self.table, self.window, self.skip)
         )
-        states = load_receipts.day_states(
-            self.connection, self.extraction.source, self.extraction.account, days
-        )
-        for day, state in states.items():
+
+    def find_superseded(self, states: Mapping[date, DayState]) -> None:
+        """Skip the days that a later extraction has loaded."""
+        for day in self.window.days:
             # By the extraction's number, which the database gave it, never by a clock.
-            if state.extraction_id > self.extraction.extraction_id:
+            state = states.get(day)
+            if state is not None and state.extraction_id > self.extraction.extraction_id:
                 self.superseded[day] = state.observed_at
         self.skip |= self.superseded.keys()
-        self._existing = read_existing_rows(self.connection, self.table, self.window, self.skip)
-        for number, rows in _by_day(self._existing.days, ~self._existing.matched):
+
+    def compare_with(self, loaded_at: datetime, existing: ExistingRows) -> None:
+        """Take the existing rows, read while the days are locked in a transaction of this time."""
+        self._existing = existing
+        for number, rows in _by_day(existing.days, ~existing.matched):
             self._by_day[number].before = rows
         self._writer = RowWriter(
             self.connection,
             self.table,
             self.window,
+            loaded_at,
             self.extraction.started_at,
             self.ensure_month,
         )
@@ -195,6 +201,19 @@ class WindowLoad:
         for receipt in receipts:
             self._by_day[day_number(receipt.day)].repeat(receipt)
         self.counts.update(receipts[0].notes.get(load_receipts.IN_WINDOW, {}))
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether what was added is, row by row, what stands: nothing was written, and nothing needs to be."""
+        return (
+            bool(self._existing.matched.all())
+            and not any(counts.inserted for counts in self._by_day.values())
+            and not (self.skip or self.rejects or self._updates or self._close)
+        )
+
+    def unchanged_receipts(self) -> list[Receipt]:
+        """Instead of ``finish``, where it ``changes_nothing``: the receipts, still to be written."""
+        return self._receipts(NewRejects())
 
     def finish(
         self, after_rows: AfterRows | None = None, run_id: str | None = None
