@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
+from dagster_project import clock
 from dagster_project.errors import AccessDenied, SettingsError
+from dagster_project.model.window import ONE_DAY
+from dagster_project.pipeline import load_days as days_of_a_call
+from dagster_project.pipeline.marts_upkeep import marts_keeper
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.runner import (
     RunScope,
@@ -17,9 +22,13 @@ from dagster_project.pipeline.runner import (
     refuse_unknown_accounts,
     replay_days,
 )
+from dagster_project.sandbox.calltouch.site import Site
+from dagster_project.sandbox.server import Sandbox, running_sandbox
+from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger import load_receipts
 from tests.support.ledger import load_days
 from tests.support.loading import CALLTOUCH, OTHER, QUIET, Loading, until_last
+from tests.support.operating import ALLOWING_FOR_ITS_LATENESS, feed_of
 from tests.support.statements import counted_statements
 
 BOTH = f"{QUIET},{OTHER}"
@@ -141,3 +150,47 @@ def test_days_that_an_earlier_try_committed_are_done_without_a_call(loading: Loa
     [chunk] = refresh(loading, until_last(3), sites=QUIET, already=already)
     assert sorted(chunk.days) == until_last(3)
     assert loading.calls() == calls
+
+
+STATEMENTS_A_DAY = {"tellody_activity": 3, "trust": 3, "tellody_purchases": 0, "calltouch": 29}
+"""Of an account: of Trust and Tellody what the ledger notes of a call; of Calltouch a window of one day."""
+OF_THE_MACHINES_PACE = ("_slot(", "set_config(", "SELECT clock_timestamp()")
+"""Slots that are waited for or missed, sessions of windows that ran concurrently, readings of the server's clock."""
+
+
+@pytest.fixture(scope="module")
+def vendors_of_today() -> Iterator[Sandbox]:
+    """Trust proves its ranges by the days before today."""
+    calltouch = {"sites": [Site(int(QUIET), ordinary=20)], **ALLOWING_FOR_ITS_LATENESS}
+    with running_sandbox(calltouch=calltouch) as vendors:
+        yield vendors
+
+
+@pytest.mark.parametrize("source", STATEMENTS_A_DAY)
+def test_a_further_day_of_which_nothing_changed_costs_few_statements(
+    warehouse: Warehouse, vendors_of_today: Sandbox, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(days_of_a_call, "WAITING_SECONDS", 3600.0)
+    loading = Loading(warehouse, vendors_of_today)
+    last = clock.now().date() - 3 * ONE_DAY
+    feed, settings = replace(feed_of(source), window_days=1), loading.settings()
+    accounts = len(feed.accounts(settings))
+
+    def count(days: int) -> int:
+        keep = marts_keeper(feed, settings)
+        run = loading.run(feed, settings, run_id=f"{days} days", after_rows=keep)
+        asked = [last - number * ONE_DAY for number in range(days)]
+        with run, counted_statements() as sent:
+            chunks = list(refresh_days(run, RunScope(asked)))
+        assert not [problem for chunk in chunks for problem in chunk.problems]
+        wanted = [r for chunk in chunks for r in chunk.receipts if r.day in asked]
+        assert len(wanted) == days * accounts
+        quiet.append(not any(receipt.changed for receipt in wanted))
+        texts = [str(statement) for statement in sent]
+        return sum(not any(part in text for part in OF_THE_MACHINES_PACE) for text in texts)
+
+    quiet: list[bool] = []
+    count(20)
+    few, many = count(10), count(20)
+    assert quiet == [False, True, True]
+    assert (many - few) / 10 / accounts <= STATEMENTS_A_DAY[source]

@@ -12,6 +12,7 @@ from dagster_project.model.batch import Batch
 from dagster_project.model.receipt import Receipt
 from dagster_project.model.window import Window, day_number
 from dagster_project.warehouse.ledger import load_receipts
+from dagster_project.warehouse.ledger.receipt_writer import write_receipts
 from dagster_project.warehouse.ledger.rejects import write_rejects
 from dagster_project.warehouse.load.day_locks import lock_days
 from dagster_project.warehouse.load.existing_rows import read_existing_rows
@@ -46,7 +47,7 @@ def write_unchanged(
     last = max(loads, key=lambda load: load.extraction.extraction_id)
     connection, zone = last.connection, last.window.account.time_zone.key
     receipts = [receipt for load in loads for receipt in load.unchanged_receipts()]
-    load_receipts.write_receipts(connection, receipts, run_id, zone)
+    write_receipts(connection, receipts, run_id, zone)
     write_rejects(connection, last.extraction, [], [receipt.day for receipt in receipts])
     after_rows(connection, receipts)
     return receipts
