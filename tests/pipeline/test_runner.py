@@ -152,7 +152,7 @@ def test_days_that_an_earlier_try_committed_are_done_without_a_call(loading: Loa
     assert loading.calls() == calls
 
 
-STATEMENTS_A_DAY = {"tellody_activity": 3, "trust": 3, "tellody_purchases": 0, "calltouch": 29}
+STATEMENTS_A_DAY = {"tellody_activity": 3, "trust": 3, "tellody_purchases": 0, "calltouch": 31}
 """Of an account: of Trust and Tellody what the ledger notes of a call; of Calltouch a window of one day."""
 OF_THE_MACHINES_PACE = ("_slot(", "set_config(", "SELECT clock_timestamp()")
 """Slots that are waited for or missed, sessions of windows that ran concurrently, readings of the server's clock."""
