@@ -30,16 +30,19 @@ def scrub_what_dagster_tells() -> None:
 def _scrub_parameters(
     connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> tuple[str, Any]:
-    return statement, _without_secrets(parameters)
+    return statement, _without_secrets(parameters, {})
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, hidden: dict[str, str]) -> Any:
+    """The value without secrets; ``hidden``: texts of the statement so far. Rows have many in common."""
     if isinstance(value, str):
-        return hide_secrets(value)
+        if value not in hidden:
+            hidden[value] = hide_secrets(value)
+        return hidden[value]
     if isinstance(value, dict):
-        return {name: _without_secrets(one) for name, one in value.items()}
+        return {name: _without_secrets(one, hidden) for name, one in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_without_secrets(one) for one in value)
+        return type(value)(_without_secrets(one, hidden) for one in value)
     return value
 
 
