@@ -149,8 +149,9 @@ def _find_in_rejects(
 def _read_erasure(connection: Connection, secret: str, identity: Identity) -> dict[str, Any]:
     """Read since when the number is suppressed, and by which erasure; None: it is not."""
     row = None
-    if suppression.sealed_key(connection) is not None:
-        master = suppression.master_key(connection, secret)
+    sealed = suppression.sealed_key(connection)
+    if sealed is not None:
+        master = suppression.unseal(sealed, secret)
         key = Suppression(suppression.sub_key_of(master, "suppression"))
         row = connection.execute(
             "SELECT s.suppressed_at, e.erasure_id, e.requested_at, e.finished_at"

@@ -16,8 +16,9 @@ from dagster_project.errors import SettingsError
 from dagster_project.pipeline import personal_data, services
 from dagster_project.privacy.pseudonym_key import pii_hash_key
 from dagster_project.privacy.reduction import reduce_old
+from tests.privacy.test_old_seal import sealed
 from tests.support.erasing import DIGITS, command, forget
-from tests.support.operating import House
+from tests.support.operating import KEY, House
 
 NUMBER = "+7 920 123-45-67"
 OTHERS = r"\b7921[0-9]{7}\b"
@@ -107,6 +108,15 @@ def test_anything_but_one_number_is_refused(
     with pytest.raises(SettingsError, match=said):
         asked(tmp_path / "held.json", *lines)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_that_an_earlier_version_sealed_is_read_where_nothing_may_be_written(
+    house: House, days: list[date], tmp_path: Path
+) -> None:
+    with house.warehouse.connect_admin() as connection:
+        connection.execute("UPDATE ops.privacy SET sealed_key = %s", (sealed(KEY),))
+    assert asked(tmp_path / "held.json", NUMBER).return_value == 0
+    assert held(tmp_path / "held.json")["erasure"]["kept_out_since"] is None
 
 
 def test_reduced_rows_are_found_by_the_pseudonym_and_after_an_erasure_there_is_nothing(
