@@ -45,6 +45,7 @@ def loaded_days(
         found = days_back(2)
         tell(sandbox, found)
         assert house.refresh(found), house.failure()
+        assert traces(house), "before an erasure the number is there to be found"
     sandbox.world.calltouch.redraw(undo_changes=True)
     server.seal(origin)
     yield origin, found
@@ -80,5 +81,4 @@ def house(
 def days(loaded_days: tuple[Warehouse, list[date]], house: House, sandbox: Sandbox) -> list[date]:
     """Two loaded days with the person in them."""
     tell(sandbox, loaded_days[1])
-    assert traces(house), "before an erasure the number is there to be found"
     return loaded_days[1]
