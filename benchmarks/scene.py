@@ -100,6 +100,7 @@ class Scene:
             "WAREHOUSE_HOME": str(home),
             "WAREHOUSE_START_DATE": "2019-01-01",
             "PII_RETENTION_DAYS": "36500",  # rows as received, of whatever year
+            "PYTHONDONTWRITEBYTECODE": "",  # modules are compiled once, as where it is installed
             **vendor_env,
         }
         self.settings = load_settings(self.env, dotenv=None)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,14 @@ def test_the_configurations_are_where_the_services_look_for_them(built: Builder)
     for path in ("workspace.yaml", "dagster/dagster.yaml", "dagster-fleet/dagster.yaml"):
         assert (home / path).read_bytes() == (ROOT / "docker" / path).read_bytes()
     assert (home / "celery" / "dagster_celery_config.py").exists()
+
+
+def test_no_module_is_compiled_by_each_process_anew(built: Builder) -> None:
+    home = built.root / "opt" / "warehouse"
+    for folder in ("dagster_project", "celery"):
+        modules = list((home / folder).rglob("*.py"))
+        assert modules
+        assert [path for path in modules if not Path(cache_from_source(path)).exists()] == []
 
 
 def test_nothing_is_in_it_that_the_program_does_not_need(built: Builder) -> None:
