@@ -33,9 +33,5 @@ def is_settled(
     """
     if observed_at < midnight(day + ONE_DAY, zone) + READ_AGAIN_AFTER:
         return False
-    return rows_final == rows or observed_at >= old_from(day, zone, settle_days)
-
-
-def old_from(day: date, zone: ZoneInfo, settle_days: int) -> datetime:
-    """From when on a reading of the day settles it, whatever its rows, UTC."""
-    return midnight(day + ONE_DAY * (1 + settle_days), zone)
+    is_old = observed_at >= midnight(day + ONE_DAY * (1 + settle_days), zone)
+    return is_old or rows_final == rows

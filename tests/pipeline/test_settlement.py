@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.model.window import ONE_DAY, midnight
-from dagster_project.pipeline.settlement import is_settled, old_from
+from dagster_project.pipeline.settlement import is_settled
 
 MOSCOW, ATHENS, SANTIAGO = (
     ZoneInfo(name) for name in ("Europe/Moscow", "Europe/Athens", "America/Santiago")
@@ -75,7 +75,9 @@ def test_48_hours_are_hours_and_settle_days_are_calendar_days(
         day, zone, ends + timedelta(hours=48), rows=1, rows_final=1, settle_days=7
     )
     assert final_at_48_hours
-    assert old_from(day, zone, 2) == two_days_later
+    old = max(two_days_later, ends + timedelta(hours=48))
+    for at, expected in ((old - SECOND, False), (old, True)):
+        assert is_settled(day, zone, at, rows=1, rows_final=0, settle_days=2) is expected
 
 
 def test_a_longer_reading_of_the_same_rows_never_unsettles_a_day() -> None:

@@ -6,7 +6,6 @@ There is no Unix socket: a TCP port on loopback has no limit on its path, and th
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -200,10 +199,6 @@ class Cluster:
             with suppress(psutil.Error):
                 if self._works_here(process):
                     process.send_signal(signal.SIGKILL)
-
-    def remove(self) -> None:
-        """Delete the data directory."""
-        shutil.rmtree(self.data, ignore_errors=True)
 
     def _works_here(self, process: psutil.Process) -> bool:
         """Whether a process is a Postgres of this data directory, which is its working directory."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -166,7 +167,7 @@ class _ServerManager:
     def _create(self, password: SecretStr) -> None:
         """Create the data beside its place and move it there, so that a killed creation can begin again."""
         for leftover in self.home.glob("postgres.making-*"):
-            Cluster(leftover).remove()
+            shutil.rmtree(leftover, ignore_errors=True)
         making = Cluster(self.home / f"postgres.making-{os.getpid()}")
         try:
             making.create(password.get_secret_value())

@@ -113,7 +113,7 @@ def hold_lock(
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = _open(path, flags)
     try:
-        _restrict_file(descriptor)
+        os.fchmod(descriptor, 0o600)
         _lock(descriptor, TryLater(refusal, hint=hint), patience)
         yield descriptor
     finally:
@@ -156,7 +156,7 @@ def write_private(path: Path, text: str) -> None:
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
-            _restrict_file(descriptor)
+            os.fchmod(descriptor, 0o600)
             file.write(text)
             file.flush()
             os.fsync(descriptor)
@@ -255,10 +255,6 @@ def _restrict(path: Path, most: int) -> None:
     wanted = mode & most | most & 0o700
     if mode != wanted:
         path.chmod(wanted)
-
-
-def _restrict_file(descriptor: int) -> None:
-    os.fchmod(descriptor, 0o600)
 
 
 def _open(path: Path, flags: int) -> int:
