@@ -11,7 +11,7 @@ import logging
 import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import requests
@@ -138,9 +138,10 @@ class _QuietFilter(logging.Filter):
         return True
 
 
+_QUIET: Final = _QuietFilter()
+
+
 def silence_urllib3() -> None:
     """Make urllib3's loggers safe in this process; a second call changes nothing."""
     for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
-        logger = logging.getLogger(f"urllib3.{name}")
-        if not any(isinstance(item, _QuietFilter) for item in logger.filters):
-            logger.addFilter(_QuietFilter())
+        logging.getLogger(f"urllib3.{name}").addFilter(_QUIET)
