@@ -81,7 +81,7 @@ def test_a_spoiled_home_is_named_with_the_way_out(
 def test_a_disk_that_takes_no_data_is_named(
     new_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Cluster, "_locale", lambda self: ["--locale=no_such_locale"])
+    monkeypatch.setattr(Cluster, "locale", ("--locale=no_such_locale",))
     with pytest.raises(SettingsError, match=r"cannot create its data .*no_such_locale.*Way out"):
         ensure_running(new_home)
 
