@@ -58,6 +58,7 @@ TESTED_IN = {
     "pipeline/calls_left.py": "pipeline/test_due_days.py",
     "pipeline/forecast.py": "cli/test_plan.py",
     "pipeline/months.py": "pipeline/test_reconcile.py",
+    "vendors/tellody/instants.py": "vendors/tellody/test_joda.py",
     "pipeline/opening.py": "pipeline/test_marts_upkeep.py",
     "warehouse/load/unchanged_days.py": "pipeline/test_load_days.py",
     "privacy/erasure_receipts.py": "privacy/test_erasure.py",

@@ -24,8 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +35,14 @@ from dagster_project.vendors.tellody.chronologies import (
     derive_fields,
     wrong_fields,
 )
+from dagster_project.vendors.tellody.instants import (
+    CannotDate,
+    Instant,
+    Undatable,
+    instant_at,
+    instant_of_wall,
+    wall_at,
+)
 from dagster_project.vendors.tellody.zones import (
     ZONE_MISSING,
     ZONE_UNKNOWN,
@@ -44,11 +51,8 @@ from dagster_project.vendors.tellody.zones import (
     zone_of,
 )
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 OUT_OF_RANGE = "beyond the years 0001 to 9999"
 
-AMBIGUOUS = "ambiguous_hour_first_reading"
 MILLIS_AS_TEXT = "millis_as_text"
 FRACTION_CUT = "fraction_cut_to_microseconds"
 IN_SECONDS = "a number that lies before 1990 as milliseconds, and between 2000 and 2100 as seconds since 1970"
@@ -91,26 +95,6 @@ _TIME_PARTS = {  # the field, and its milliseconds
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A dated value: the instant, its zone, and its calendar day there."""
-
-    utc: datetime
-    zone: str
-    day: date
-    contradictions: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Undatable:
-    reason: str
-
-
-class _CannotDate(Exception):
-    pass
-
-
 def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
     """Date one decoded JSON value; ``default_zone`` is the account's.
 
@@ -118,18 +102,18 @@ def normalize(value: Any, default_zone: ZoneInfo) -> Instant | Undatable:
     """
     try:
         if value is None:
-            raise _CannotDate("null")
+            raise CannotDate("null")
         if isinstance(value, Mapping):
             return _from_blob(value, default_zone)
         if isinstance(value, str):
             return _from_iso(value, default_zone)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             own = Zone(str(default_zone), default_zone, (ZONE_MISSING,))
-            return _instant_at(_read_millis(value) * 1000, own, default_zone)
+            return instant_at(_read_millis(value) * 1000, own, default_zone)
         if isinstance(value, Sequence):
             return _from_array(value, default_zone)
-        raise _CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(value)}")
-    except _CannotDate as error:
+        raise CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(value)}")
+    except CannotDate as error:
         return Undatable(str(error))
     except OverflowError:
         return Undatable(OUT_OF_RANGE)
@@ -141,13 +125,13 @@ def _from_blob(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Instant:
     if millis is None:
         return _from_fields(blob, zone, default_zone)
     whole = _read_whole(millis, "millis")
-    instant = _instant_at(whole * 1000, zone, default_zone)
+    instant = instant_at(whole * 1000, zone, default_zone)
     wrong: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if zone.clock is not None:
         wrong, notes = check_fields(blob, derive_fields(wall_at(instant.utc, zone.clock)))
     if not _YEARS.isdisjoint(wrong) and (doubt := other_unit(whole)):
-        raise _CannotDate(doubt)
+        raise CannotDate(doubt)
     if isinstance(millis, str):
         notes = (*notes, MILLIS_AS_TEXT)
     return Instant(
@@ -157,15 +141,15 @@ def _from_blob(blob: Mapping[str, Any], default_zone: ZoneInfo) -> Instant:
 
 def _from_fields(blob: Mapping[str, Any], zone: Zone, default_zone: ZoneInfo) -> Instant:
     if zone.clock is None:
-        raise _CannotDate("no millis, and a zone unknown to the tz database")
+        raise CannotDate("no millis, and a zone unknown to the tz database")
     wall = _wall_from_fields(blob)
     if NOT_ISO in zone.notes:
-        raise _CannotDate("no millis, and fields of another chronology than ISO")
+        raise CannotDate("no millis, and fields of another chronology than ISO")
     if wrong := wrong_fields(blob, derive_fields(wall)):
-        raise _CannotDate(f"no millis, and fields that contradict each other: {', '.join(wrong)}")
+        raise CannotDate(f"no millis, and fields that contradict each other: {', '.join(wrong)}")
     if zone.contradictions:
-        raise _CannotDate("no millis, and zones that contradict each other")
-    return _instant_of_wall(wall, zone)
+        raise CannotDate("no millis, and zones that contradict each other")
+    return instant_of_wall(wall, zone)
 
 
 def _wall_from_fields(blob: Mapping[str, Any]) -> datetime:
@@ -176,13 +160,13 @@ def _wall_from_fields(blob: Mapping[str, Any]) -> datetime:
     time_parts = next((names for names in _TIME_PARTS if present(names)), None)
     if date_parts is None or time_parts is None:
         lacking = "day" if date_parts is None else "time of day"
-        raise _CannotDate(f"no millis, and no fields that name a {lacking}")
+        raise CannotDate(f"no millis, and no fields that name a {lacking}")
     millis = sum(
         _read_whole(blob[name], name) * unit
         for name, unit in zip(time_parts, _TIME_PARTS[time_parts], strict=True)
     )
     if not 0 <= millis < 86_400_000:
-        raise _CannotDate("no millis, and a time of day beyond 24 hours")
+        raise CannotDate("no millis, and a time of day beyond 24 hours")
     numbers = [_read_whole(blob[name], name) for name in date_parts]
     return _midnight(date_parts, numbers) + timedelta(milliseconds=millis)
 
@@ -196,7 +180,7 @@ def _midnight(names: tuple[str, ...], numbers: list[int]) -> datetime:
         else:
             day = date(*numbers)
     except (ValueError, OverflowError) as error:
-        raise _CannotDate("no millis, and fields that name no calendar day") from error
+        raise CannotDate("no millis, and fields that name no calendar day") from error
     return datetime.combine(day, time.min)
 
 
@@ -205,19 +189,19 @@ def _from_iso(text: str, default_zone: ZoneInfo) -> Instant:
         return _from_number_in_zone(numbered[1], numbered[2], default_zone)
     match = _ISO.fullmatch(text.strip())
     if match is None:
-        raise _CannotDate("a text that is not an ISO 8601 date and time")
+        raise CannotDate("a text that is not an ISO 8601 date and time")
     day, hour, minute, second, fraction, offset, bracket = match.groups()
     digits = (fraction or "").ljust(6, "0")
     try:
         wall = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second or '00'}.{digits[:6]}")
     except ValueError as error:
-        raise _CannotDate("a text that names no calendar day or time") from error
+        raise CannotDate("a text that names no calendar day or time") from error
     notes = (FRACTION_CUT,) if digits[6:].strip("0") else ()
     zone = _zone_of_iso(offset, bracket, default_zone)
     clock = zone.clock if offset is None else clock_of(_offset_id(offset))
     if clock is None:
-        raise _CannotDate("a text with a zone unknown to the tz database")
-    dated = _instant_of_wall(wall, Zone(zone.id, clock, zone.notes + notes))
+        raise CannotDate("a text with a zone unknown to the tz database")
+    dated = instant_of_wall(wall, Zone(zone.id, clock, zone.notes + notes))
     if zone.clock is None:
         return Instant(dated.utc, zone.id, wall_at(dated.utc, default_zone).date(), (), dated.notes)
     there = wall_at(dated.utc, zone.clock)
@@ -230,25 +214,25 @@ def _from_number_in_zone(number: str, zone_id: str, default_zone: ZoneInfo) -> I
     clock = clock_of(zone_id)
     notes = (MILLIS_AS_TEXT,) if clock else (ZONE_UNKNOWN, MILLIS_AS_TEXT)
     micros = _read_millis(Decimal(number)) * 1000
-    return _instant_at(micros, Zone(zone_id, clock, notes), default_zone)
+    return instant_at(micros, Zone(zone_id, clock, notes), default_zone)
 
 
 def _from_array(parts: Sequence[Any], default_zone: ZoneInfo) -> Instant:
     if not 3 <= len(parts) <= 7 or not all(type(part) is int for part in parts):
-        raise _CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(parts)}")
+        raise CannotDate(f"neither a Joda-Time object nor a number nor a text: {_kind(parts)}")
     if len(parts) < 5:
-        raise _CannotDate("an array that names no time of day")
+        raise CannotDate("an array that names no time of day")
     year, month, day, hour, minute, second, nanos = (*parts, 0, 0)[:7]
     if 0 < nanos < 1000:
-        raise _CannotDate("an array that ends in milliseconds or in nanoseconds")
+        raise CannotDate("an array that ends in milliseconds or in nanoseconds")
     if not 1000 <= year <= 9999 or not 0 <= nanos < 10**9:
-        raise _CannotDate("an array that names no calendar day or time")
+        raise CannotDate("an array that names no calendar day or time")
     try:
         wall = datetime(year, month, day, hour, minute, second, nanos // 1000)  # noqa: DTZ001 - the zone is the account's
     except (ValueError, OverflowError) as error:
-        raise _CannotDate("an array that names no calendar day or time") from error
+        raise CannotDate("an array that names no calendar day or time") from error
     notes = (ZONE_MISSING, FRACTION_CUT) if nanos % 1000 else (ZONE_MISSING,)
-    return _instant_of_wall(wall, Zone(str(default_zone), default_zone, notes))
+    return instant_of_wall(wall, Zone(str(default_zone), default_zone, notes))
 
 
 def _zone_of_iso(offset: str | None, bracket: str | None, default_zone: ZoneInfo) -> Zone:
@@ -261,28 +245,6 @@ def _zone_of_iso(offset: str | None, bracket: str | None, default_zone: ZoneInfo
 
 def _offset_id(offset: str) -> str:
     return "UTC" if offset in "Zz" else offset
-
-
-def _instant_of_wall(wall: datetime, zone: Zone) -> Instant:
-    """The instant of a wall time; the first one if a clock change repeats it."""
-    assert zone.clock is not None
-    first = wall.replace(tzinfo=zone.clock, fold=0).utcoffset() or timedelta(0)
-    second = wall.replace(tzinfo=zone.clock, fold=1).utcoffset() or timedelta(0)
-    if first < second:
-        raise _CannotDate("a wall time that a clock change skipped")
-    notes = zone.notes if first == second else (*zone.notes, AMBIGUOUS)
-    return Instant((wall - first).replace(tzinfo=UTC), zone.id, wall.date(), (), notes)
-
-
-def _instant_at(micros: int, zone: Zone, default_zone: ZoneInfo) -> Instant:
-    utc = EPOCH + micros * MICROSECOND
-    day = wall_at(utc, zone.clock or default_zone).date()
-    return Instant(utc, zone.id, day, zone.contradictions, zone.notes)
-
-
-def wall_at(utc: datetime, clock: tzinfo) -> datetime:
-    """The wall time of an instant. Raises OverflowError outside the years 0001 to 9999."""
-    return utc.astimezone(clock).replace(tzinfo=None)
 
 
 def other_unit(number: int) -> str | None:
@@ -299,7 +261,7 @@ def other_unit(number: int) -> str | None:
 def _read_millis(number: float | Decimal) -> int:
     """Read a number without a unit as milliseconds."""
     if abs(float(number)) < 10**18 and (doubt := other_unit(int(number))):
-        raise _CannotDate(doubt)
+        raise CannotDate(doubt)
     return _read_whole(number, "the number")
 
 
@@ -307,12 +269,12 @@ def _read_whole(value: Any, name: str) -> int:
     """Read a whole JSON number, or its digits as text, of at most 18 digits."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         if not -(10**18) < float(value) < 10**18:
-            raise _CannotDate(OUT_OF_RANGE)
+            raise CannotDate(OUT_OF_RANGE)
         if value == int(value):
             return int(value)
     elif isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
-    raise _CannotDate(f"{name} is not a whole number")
+    raise CannotDate(f"{name} is not a whole number")
 
 
 def _kind(value: Any) -> str:

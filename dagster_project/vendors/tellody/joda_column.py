@@ -23,14 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.vendors.tellody.chronologies import check_fields, derive_fields
-from dagster_project.vendors.tellody.joda import (
-    EPOCH,
-    MICROSECOND,
-    Undatable,
-    normalize,
-    other_unit,
-    wall_at,
-)
+from dagster_project.vendors.tellody.instants import EPOCH, MICROSECOND, Undatable, wall_at
+from dagster_project.vendors.tellody.joda import normalize, other_unit
 from dagster_project.vendors.tellody.zones import Zone, zone_of
 
 Integers = NDArray[np.int64]

@@ -16,16 +16,14 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dagster_project.vendors.tellody.chronologies import NOT_ISO
+from dagster_project.vendors.tellody.instants import AMBIGUOUS, Instant, Undatable
 from dagster_project.vendors.tellody.joda import (
-    AMBIGUOUS,
     FRACTION_CUT,
     IN_DAYS,
     IN_DIGITS,
     IN_SECONDS,
     MILLIS_AS_TEXT,
     OUT_OF_RANGE,
-    Instant,
-    Undatable,
     normalize,
 )
 from dagster_project.vendors.tellody.joda_column import normalize_column
