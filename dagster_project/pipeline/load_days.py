@@ -174,16 +174,13 @@ class _UnchangedDays:
                 (prepare_load(run, pair.load, day.window, day.extraction, NO_RULES), day.batch)
                 for day in days
             ]
-            try:
-                if compare_days(loads):
-                    after_rows = partial(write_after_rows, run, self._account)
-                    receipts = write_unchanged([load for load, _ in loads], after_rows, run.run_id)
-                    pair.load.commit()
-                    return WindowResult(receipts, stats=_sum_up(days))
-            except BaseException:
-                _abandon(loads)
-                raise
-            _abandon(loads)
+            if compare_days(loads):
+                after_rows = partial(write_after_rows, run, self._account)
+                receipts = write_unchanged([load for load, _ in loads], after_rows, run.run_id)
+                pair.load.commit()
+                return WindowResult(receipts, stats=_sum_up(days))
+            for load, _ in loads:
+                load.abandon()
             return None
 
     def _commit_alone(self, day: _UnchangedDay) -> WindowResult:
@@ -207,11 +204,6 @@ class _UnchangedDays:
     def _read_checksums(self) -> Mapping[date, str]:
         with self._run.connections.reading() as connection:
             return load_receipts.read_checksums(connection, self._account)
-
-
-def _abandon(loads: list[tuple[WindowLoad, Batch]]) -> None:
-    for load, _ in loads:
-        load.abandon()
 
 
 def _sum_up(days: list[_UnchangedDay]) -> ExtractStats:
