@@ -24,7 +24,7 @@ from dagster_project.feeds import FEEDS
 from dagster_project.orchestration.instance import prepare_home
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.pipeline import services
-from dagster_project.text.remedies import START_POSTGRES
+from dagster_project.text.remedies import END_OTHER_UI, START_POSTGRES
 from dagster_project.warehouse.server.home import hold_lock, read_private
 
 _LOOPBACK = "127.0.0.1"
@@ -79,7 +79,7 @@ def _only_daemon(command: list[str], home: Path, stack: ExitStack) -> subprocess
     lock = hold_lock(
         file,
         f"Dagster's daemon runs over this warehouse already (process {process}).",
-        hint="end the `warehouse ui` that started it, or that process; --no-daemon shows one more UI.",
+        hint=END_OTHER_UI,
         patience=0,
     )
     descriptor = stack.enter_context(lock)

@@ -27,6 +27,9 @@ AFTER_STOP: Final = (
     "daemon then go on by themselves."
 )
 START_POSTGRES: Final = "An embedded one is started by any command, such as `warehouse status`."
+END_OTHER_UI: Final = (
+    "end the `warehouse ui` that started it, or that process; --no-daemon shows one more UI."
+)
 NAME_STORAGE: Final = (
     "name Dagster's own database and login in DAGSTER_URL"
     " (postgresql+psycopg2://warehouse_dagster:…@HOST/DATABASE_dagster)."
