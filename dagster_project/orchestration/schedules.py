@@ -25,6 +25,8 @@ from dagster_project.orchestration import names
 from dagster_project.orchestration.nights import Night, plan_night
 from dagster_project.pipeline import services
 
+HOUR: Final = 2
+"""Of the source's own day: no clock change of midnight reaches it."""
 NIGHT_TAG: Final = "night"
 CRASH_RETRIES: Final = "2"
 
@@ -49,8 +51,7 @@ def _schedule(feed: Feed, settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=f"nightly_{feed.source}",
         job_name=names.job_name(feed),
-        # After every clock change of midnight, and not all sources at once.
-        cron_schedule=f"{feed.minute} 2 * * *",
+        cron_schedule=f"{feed.minute} {HOUR} * * *",  # not all sources at once
         execution_timezone=str(zone),
         execution_fn=tick,
         default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -111,6 +111,15 @@ def test_it_is_written_as_the_project_is_and_its_documents_do_not_lag(copy: Copy
     assert "warehouse.beacon_day" in (copy.folder / "docs" / "data-dictionary.md").read_text()
 
 
+def test_its_own_tests_pass_and_none_is_missing(copy: Copy) -> None:
+    told = copy.python(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "beacon"),
+        *("tests/test_mirror.py", "tests/vendors/beacon"),
+    )
+    assert int(re.findall(r"(\d+) passed", told)[0]) > 15
+    assert "failed" not in told
+
+
 def test_it_holds_under_every_fault_of_the_conformance_suite(copy: Copy) -> None:
     suite = "tests/scenarios/conformance"
     files = ("test_one_fault.py", "test_two_faults.py", "test_changed_fields.py")

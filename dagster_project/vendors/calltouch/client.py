@@ -168,7 +168,7 @@ class CalltouchClient:
     def _pages_ahead(self, window: Window, site: CalltouchSite) -> int:
         """The last page to ask for before page 1 told how many there are.
 
-        None while the vendor was not seen to answer, and where points may not be spent in vain.
+        0 while the vendor was not seen to answer, and where points may not be spent in vain.
         """
         if site.daily_points is not None or not self._is_answering:
             return 0
