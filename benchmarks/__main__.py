@@ -1,7 +1,7 @@
 """``python -m benchmarks [PART …]``: the product beside its peers and its limits, one table.
 
 Each part builds a scratch warehouse of its own on loopback and removes it; all of them together take
-about 20 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
+some 30 minutes on an idle machine. ``--full`` asks for the sizes of the goals where the usual ones
 are smaller (10 million rows of memory, 50 million of standing rows, 1,000 sites), ``--rows`` for another size.
 """
 
