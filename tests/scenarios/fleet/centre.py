@@ -119,6 +119,7 @@ class Centre:
         given = {
             **{name: value for name, value in vendors.items() if name.startswith("CALLTOUCH_")},
             "CALLTOUCH_SITE_IDS": ",".join(map(str, SITES)),
+            "ALLOW_PLAIN_HTTP": "yes",
         }
         return {
             **self.dagster_environment(name),
