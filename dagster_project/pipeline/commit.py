@@ -43,34 +43,6 @@ MAX_DAYS_DESCRIBED = 3
 """Held days of which an error says what they would change; ``warehouse held`` tells of all."""
 
 
-def begin_load(
-    run: FeedRun,
-    connection: Connection,
-    window: Window,
-    extraction: Extraction,
-    rules: Rules,
-    *,
-    wanted: Collection[date] | None = None,
-    skip: Collection[date] = (),
-    held: Collection[date] = (),
-    is_replay: bool = False,
-) -> WindowLoad:
-    """Begin the window's transaction; see ``WindowLoad`` for what the days are."""
-    load = prepare_load(
-        run,
-        connection,
-        window,
-        extraction,
-        rules,
-        wanted=wanted,
-        skip=skip,
-        held=held,
-        is_replay=is_replay,
-    )
-    load.begin()
-    return load
-
-
 def prepare_load(
     run: FeedRun,
     connection: Connection,
@@ -83,7 +55,7 @@ def prepare_load(
     held: Collection[date] = (),
     is_replay: bool = False,
 ) -> WindowLoad:
-    """The load of a window, before it has locked or read anything."""
+    """The load of a window, before it has locked or read anything; see ``WindowLoad`` for what the days are."""
     is_history = run.feed.query_scope is QueryScope.HISTORY
     return WindowLoad(
         connection,
@@ -118,7 +90,7 @@ def load_stored(
 ) -> WindowLoad:
     """A load from stored responses of the wanted days of a window, up to its ``finish``."""
     is_history = run.feed.query_scope is QueryScope.HISTORY
-    load = begin_load(
+    load = prepare_load(
         run,
         pair.load,
         window,
@@ -128,7 +100,7 @@ def load_stored(
         skip=() if is_history else set(window.days) - set(wanted),
         held=held,
         is_replay=is_replay,
-    )
+    ).begin()
     try:
         _refuse_reduced(run.feed, pair.ledger, extraction, window, wanted)
         add_stored(run, pair.ledger, load, rules)

@@ -21,7 +21,6 @@ from dagster_project.model.receipt import Extraction
 from dagster_project.model.response import ExtractStats, Restart
 from dagster_project.model.window import Account, Window
 from dagster_project.pipeline.commit import (
-    begin_load,
     commit_load,
     load_stored,
     note_unreadable,
@@ -96,7 +95,7 @@ def _load_day(
                     raise AnswerNotTrusted("the vendor's client came back without any answer.")
                 is_as_loaded = unchanged.is_as_loaded(window.first_day, batches)
                 if not is_as_loaded:
-                    load = begin_load(run, pair.load, window, extraction, rules)
+                    load = prepare_load(run, pair.load, window, extraction, rules).begin()
                     for batch in batches:
                         load.add(batch)
             if load is not None:

@@ -20,7 +20,7 @@ from dagster_project.model.privacy import Rules
 from dagster_project.model.receipt import Extraction, Receipt
 from dagster_project.model.response import ExtractStats, Response, Restart
 from dagster_project.model.window import Window
-from dagster_project.pipeline.commit import add_stored, begin_load, commit_load, note_unreadable
+from dagster_project.pipeline.commit import add_stored, commit_load, note_unreadable, prepare_load
 from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.lending import ConnectionPair
 from dagster_project.pipeline.outcomes import (
@@ -174,14 +174,14 @@ class _Reading:
         if self._load is not None:
             return
         _refuse_too_many_rows(self._run.feed, self._window, stats)
-        self._load = begin_load(
+        self._load = prepare_load(
             self._run,
             self._pair.load,
             self._window,
             self._extraction,
             self._rules,
             wanted=self._wanted,
-        )
+        ).begin()
         self.repeated = find_repeated(self._load)
 
     def add(self, batch: Batch) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Self
 
 import numpy as np
 import psycopg
@@ -130,8 +131,8 @@ class WindowLoad:
         self._existing: ExistingRows
         self._writer: RowWriter
 
-    def begin(self) -> None:
-        """Lock the days, find those that a later extraction has loaded, and read the existing rows."""
+    def begin(self) -> Self:
+        """Lock the days, find those that a later extraction has loaded, and read the existing rows; return the load."""
         days = self.window.days
         of_account = self.connection, self.extraction.source, self.extraction.account
         loaded_at = lock_days(*of_account, [date.min] if self.lock_whole else days)
@@ -140,6 +141,7 @@ class WindowLoad:
         self.compare_with(
             loaded_at, read_existing_rows(self.connection, self.table, self.window, self.skip)
         )
+        return self
 
     def find_superseded(self, states: Mapping[date, DayState]) -> None:
         """Skip the days that a later extraction has loaded."""
