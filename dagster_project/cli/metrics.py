@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import click
@@ -35,7 +35,9 @@ def metrics(*, port: int | None, host: str) -> int:
         if port is None:
             click.echo(exposition(reader), nl=False)
             return 0
-        serve(reader, host, port)
+        with listening(reader, host, port) as server:
+            click.echo(f"metrics: http://{host}:{server.server_port}{PATH}  (Ctrl-C ends it)")
+            server.serve_forever()
     return 0
 
 
@@ -83,17 +85,18 @@ def _reader() -> Iterator[Reader]:
         yield Reader(settings, partial(run_metrics, instance))
 
 
-def serve(collector: Collector, host: str, port: int) -> None:
-    """Serve ``/metrics`` until interrupted."""
+def listening(collector: Collector, host: str, port: int) -> WSGIServer:
+    """A server of ``/metrics`` that listens, on a free port for 0; it answers once it serves.
+
+    Raises:
+        SettingsError: Another program listens there, or the host is not this machine's.
+    """
     try:
-        server = make_server(host, port, _application(collector), ThreadingWSGIServer, _Handler)
+        return make_server(host, port, _application(collector), ThreadingWSGIServer, _Handler)
     except OSError as error:
         raise SettingsError(
             f"{host}:{port} cannot be listened on.", hint="use --port 0 for a free port."
         ) from error
-    click.echo(f"metrics: http://{host}:{server.server_port}{PATH}  (Ctrl-C ends it)")
-    with server:
-        server.serve_forever()
 
 
 def _application(collector: Collector) -> WSGIApplication:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
@@ -41,14 +47,17 @@ NAMES = {
 """As released: rules and dashboards of others go by them."""
 
 
-def serve(collector: Collector, capsys: pytest.CaptureFixture[str]) -> str:
-    """The address at which the collector is served until the tests end."""
-    serving = partial(metrics.serve, collector, "127.0.0.1", 0)
-    threading.Thread(target=serving, daemon=True, name="metrics").start()
-    told_port = None
-    while told_port is None:
-        told_port = re.search(r"127\.0\.0\.1:(\d+)", capsys.readouterr().out)
-    return f"http://127.0.0.1:{told_port[1]}"
+@contextmanager
+def served(collector: Collector) -> Iterator[str]:
+    """The address at which the collector is served."""
+    with metrics.listening(collector, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, name="metrics")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_names_types_and_labels_are_those_that_rules_go_by(
@@ -83,16 +92,33 @@ def test_labels_are_escaped_and_empty_metrics_left_out(house: House) -> None:
     assert Scrape(metrics.exposition(reader)).value("warehouse_rows", account='a"b\\c\nd') == 2
 
 
-def test_a_scrape_that_cannot_read_answers_503(capsys: pytest.CaptureFixture[str]) -> None:
-    url = serve(Told(failure=AnswerNotTrusted("nothing to read")), capsys)
-    with pytest.raises(urllib.error.HTTPError, match="503"):
-        urllib.request.urlopen(f"{url}/metrics", timeout=10)  # noqa: S310
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{url}/", timeout=10)  # noqa: S310
+def test_a_scrape_that_cannot_read_answers_503() -> None:
+    with served(Told(failure=AnswerNotTrusted("nothing to read"))) as url:
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"{url}/metrics", timeout=10)  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/", timeout=10)  # noqa: S310
 
 
-def test_prometheus_is_answered_in_its_text_format(capsys: pytest.CaptureFixture[str]) -> None:
-    url = serve(Told(GaugeMetricFamily("warehouse_rows", "Rows.", value=3)), capsys)
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310
+def test_prometheus_is_answered_in_its_text_format() -> None:
+    with (
+        served(Told(GaugeMetricFamily("warehouse_rows", "Rows.", value=3))) as url,
+        urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer,  # noqa: S310
+    ):
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert Scrape(answer.read().decode()).value("warehouse_rows") == 3
+
+
+@pytest.mark.usefixtures("house")
+def test_where_it_is_served_is_told_by_the_command() -> None:
+    command = [Path(sys.executable).with_name("warehouse"), "metrics", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = re.search(r"http://127\.0\.0\.1:\d+/metrics", process.stdout.readline())
+            assert told
+            with urllib.request.urlopen(told[0], timeout=60) as answer:  # noqa: S310
+                assert "warehouse_runs" in Scrape(answer.read().decode()).names
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
