@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from dagster_project.errors import HeldBack
+from dagster_project.errors import HeldBack, NoLongerReadable
 from dagster_project.feeds import FEEDS
 from dagster_project.model.feed import QueryScope
 from tests.scenarios.conformance.rig import Refreshed, Rig, Rows, assert_clear
@@ -56,15 +56,40 @@ def play_change(rig: Rig, draw: Random) -> None:
 def changes(rig: Rig, name: str, how: str, every: int) -> None:
     print(f"{rig.feed.source}: {name} is {how} in each {every}")
     is_null = how in LOADED_AS_NULL and name in dict(rig.feed.table.fields)
+    of_json = how == "retyped" and is_json(rig, name)
     match: dict[str, Any] = {"vendor": rig.played.vendor, "path": ANSWERS.get(rig.feed.source)}
     with rig.trial() as old:
         rig.world.faults.add("field", times=None, match=match, name=name, how=how, every=every)
         done = rig.refresh()
         for account in rig.accounts:
             before, now, true = old[account.label], rig.standing(account), rig.truth(account)
+            if of_json:
+                now = unwrapped(now)
             for day in {*before, *now, *true}:
                 judge_day(rig, done, account.label, day, (before, now, true), is_null)
+    if of_json:
+        # Values where there were none; that they are gone again is taken once it is asked for.
+        held = rig.refresh()
+        assert held.problems
+        assert all(isinstance(problem, NoLongerReadable) for problem in held.problems)
+        assert not rig.refresh(accept_shrink=True, accept_rejects=True).problems
     rig.heals()
+
+
+def is_json(rig: Rig, field: str) -> bool:
+    """Whether the field is stored as the JSON that the vendor told, of any type."""
+    column = dict(rig.feed.table.fields).get(field)
+    return any(each.name == column and each.type == "json" for each in rig.feed.table.columns)
+
+
+def unwrapped(days: Mapping[date, Rows]) -> dict[date, Rows]:
+    """Rows whose retyped JSON reads as before: what was no text and no number is a list of one."""
+    return {
+        day: Counter(
+            tuple(None if value == "[null]" else value for value in row) for row in rows.elements()
+        )
+        for day, rows in days.items()
+    }
 
 
 def judge_day(
@@ -88,6 +113,12 @@ def judge_day(
         return
     assert not rows - should - was, f"{account} {day}: rows that nobody told"
     assert rows.total() >= min(was.total(), should.total()), f"{account} {day}: rows are gone"
+
+
+@pytest.mark.parametrize("rig", ["tellody_purchases"], indirect=True)
+@pytest.mark.parametrize("every", [1, 3])
+def test_json_of_another_type_is_stored_as_told(rig: Rig, every: int) -> None:
+    changes(rig, "invoiceHistory", "retyped", every)
 
 
 def test_every_feed_says_which_fields_it_watches() -> None:
