@@ -126,11 +126,20 @@ def pace(
     limiter: str,
     per_second: float,
     stop: threading.Event | None = None,
-) -> None:
-    """Return when a request may leave at once."""
-    slot_request = rate_limiter.slot_request(limiter, per_second, stop)
-    while not slot_request.acquire():
-        continue
+) -> float:
+    """Wait until a request may leave at once; answers the instant (monotonic) at which that was asked.
+
+    A busy machine may put the thread aside before it reads a clock again: what it would read then
+    tells nothing of the limiter.
+    """
+    return asked_to_leave(rate_limiter.slot_request(limiter, per_second, stop))
+
+
+def asked_to_leave(slot_request: SlotRequest) -> float:
+    while True:
+        asked = time.monotonic()
+        if slot_request.acquire():
+            return asked
 
 
 def hammer(warehouse: Warehouse, port: int, processes: int, threads: int, seconds: float) -> None:
