@@ -49,7 +49,7 @@ ENCODED = {"Content-Encoding": "gzip"}
 def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) -> None:
     stats = ExtractStats()
     with serving(play) as server, pytest.raises(AnswerTooLarge, match=said):
-        session(timeouts=None).send(Request("GET", server.url), stats=stats)
+        session().send(Request("GET", server.url), stats=stats)
     assert stats.requests == 1
 
 
@@ -57,7 +57,7 @@ def test_an_answer_that_is_too_large_is_asked_for_once(play: Play, said: str) ->
 def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> None:
     bomb = reply(gzip.compress(ZIPPED), headers={"Content-Encoding": encoding})
     with serving(bomb) as server, pytest.raises(AnswerNotTrusted, match="encoding"):
-        session(timeouts=None).send(Request("GET", server.url), stats=ExtractStats())
+        session().send(Request("GET", server.url), stats=ExtractStats())
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.response import ExtractStats
+from dagster_project.transport.connection import Timeouts
 from dagster_project.transport.exchange import Reply, Request, Transient
 from dagster_project.transport.session import RetryPolicy
 from tests.support.programs import need
@@ -31,7 +32,7 @@ from tests.transport.scripted_server import (
     reset,
     serving,
 )
-from tests.transport.sessions import GOOD, SECRET, decode, session
+from tests.transport.sessions import GOOD, HASTY, SECRET, decode, session
 
 
 def test_a_redirect_is_not_followed_and_takes_no_credential_along() -> None:
@@ -154,8 +155,11 @@ LEAKING: dict[str, tuple[Play, dict[str, Any]]] = {
     "redirect": (reply("", 302, {"Location": f"https://other.invalid/{SECRET}?t={SECRET}"}), {}),
     "reset": (reset(), {}),
     "cut": (reply(SECRET, claims=999), {}),
-    "hang": (hang(5.0), {}),
-    "broken header": (drip(f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode(), 0), {}),
+    "hang": (hang(5.0), {"timeouts": HASTY}),
+    "broken header": (
+        drip(f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode(), 0),
+        {"timeouts": HASTY},
+    ),
     "bad status line": (drip(f"HTTP/9 {SECRET}\r\n\r\n".encode(), 0), {}),
     "refused by the judge": (reply(SECRET), {"classify_response": refuse}),
     "doubted by the judge": (reply(SECRET), {"classify_response": doubt}),
@@ -195,6 +199,7 @@ def assert_nothing_leaks(
     caplog: pytest.LogCaptureFixture,
     *,
     expect_failure: bool | None = None,
+    timeouts: Timeouts | None = None,
     **named: Any,
 ) -> None:
     shown = [repr(request), str(request), str(request.summary())]
@@ -202,7 +207,8 @@ def assert_nothing_leaks(
     for name in ("urllib3", "urllib3.connectionpool", "urllib3.connection", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)
     try:
-        session(retry=RetryPolicy(attempts=2)).send(request, stats=ExtractStats(), **named)
+        http = session(retry=RetryPolicy(attempts=2), timeouts=timeouts)
+        http.send(request, stats=ExtractStats(), **named)
         failed = False
     except WarehouseError as error:
         failed = True

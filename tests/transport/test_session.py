@@ -26,7 +26,7 @@ from tests.transport.scripted_server import (
     reset,
     serving,
 )
-from tests.transport.sessions import GOOD, Pauses, decode, session
+from tests.transport.sessions import GOOD, HASTY, Pauses, decode, session
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -57,7 +57,6 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
         cut_chunks(b'{"rows"'),
         reply(GOOD, headers={"Content-Length": "3"}),
         drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{", 0.0),
-        reply("no header is like this", headers={"Transfer-Encoding": "chunked"}),
         reply("<html>try later</html>"),
         reply('\ufeff <!DOCTYPE html><html lang="ru">'),
         reply(""),
@@ -65,15 +64,29 @@ def test_any_other_status_is_the_callers_to_read(status: int) -> None:
         reply("\ufeff"),
         reply(b"\x1f\x8b not gzip", headers={"Content-Encoding": "gzip"}),
         reply(gzip.compress(GOOD.encode())[:-14], headers={"Content-Encoding": "gzip"}),
+    ],
+)
+def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
+    ask_again_after(fault, session())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        reply("no header is like this", headers={"Transfer-Encoding": "chunked"}),
         hang(5.0),
         drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 50, 0.02),
         drip_body(100, 0.05),
     ],
 )
-def test_a_fault_on_the_wire_or_in_the_body_is_asked_again(fault: Play) -> None:
+def test_a_server_that_is_slow_is_asked_again(fault: Play) -> None:
+    ask_again_after(fault, session(timeouts=HASTY))
+
+
+def ask_again_after(fault: Play, http: Session) -> None:
     stats = ExtractStats()
     with serving(fault, reply(GOOD)) as server:
-        answer = session().send(Request("GET", server.url), stats=stats, classify_response=decode)
+        answer = http.send(Request("GET", server.url), stats=stats, classify_response=decode)
     assert answer.decoded == {"rows": [1, 2]}
     assert stats.requests == 2
 
@@ -98,12 +111,12 @@ def test_good_json_is_taken_in_any_wrapping(body: bytes, headers: dict[str, str]
 
 @pytest.mark.parametrize("fault", [hang(30.0), drip(b" " * 600, 0.05), drip_body(600, 0.05)])
 def test_no_server_holds_a_request_longer_than_its_timeouts(fault: Play) -> None:
-    began = time.monotonic()
+    began, http = time.monotonic(), session(timeouts=HASTY)
     with (
         serving(fault) as server,
         pytest.raises(TryLater, match="the response was not complete in time"),
     ):
-        session().send(Request("GET", server.url), stats=ExtractStats(), attempts=1)
+        http.send(Request("GET", server.url), stats=ExtractStats(), attempts=1)
     assert time.monotonic() - began < 15
 
 

@@ -136,6 +136,7 @@ def calltouch(
     daily_points: int | None = None,
     sites: tuple[int, ...] = (101,),
     retry: RetryPolicy | None = None,
+    timeouts: Timeouts | None = None,
     **named: Any,
 ) -> Iterator[tuple[Played, CalltouchClient]]:
     """The vendor (or one of so many rows) and a client of it that never really sleeps."""
@@ -151,7 +152,7 @@ def calltouch(
     )
     session = Session(
         pool_size=12,
-        timeouts=Timeouts(2, 1, 2),
+        timeouts=timeouts,
         retry=retry or RetryPolicy(attempts=3, first_wait=0.01),
         pause=lambda seconds, stop: None,
     )

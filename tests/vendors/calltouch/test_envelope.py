@@ -17,6 +17,7 @@ from dagster_project.errors import (
     WarehouseError,
 )
 from dagster_project.model.response import ExtractStats, Response, Restart
+from dagster_project.transport.connection import Timeouts
 from dagster_project.vendors.calltouch.client import CalltouchClient
 from tests.transport.scripted_server import Play, hang, reply, reset
 from tests.vendors.calltouch.bodies import (
@@ -107,16 +108,25 @@ def test_where_the_body_says_nothing_known_the_status_decides(
         reply('{"data": {"totalCountSms": 0, "pageOfResult": 1, "smsDetails": []}}', 500),
         reply('{"data": {"totalCountSms": 0, "pageOfResult": 1, "smsDetails": []}}', 404),
         reset(),
-        hang(1.5),
     ],
 )
 def test_what_may_pass_is_asked_again_and_in_the_end_left_for_later(play: Play) -> None:
+    ask_again_and_leave_for_later(play)
+
+
+def test_a_vendor_that_hangs_is_asked_again_and_in_the_end_left_for_later() -> None:
+    ask_again_and_leave_for_later(hang(10), Timeouts(connect=10, read=1.5, total=3))
+
+
+def ask_again_and_leave_for_later(play: Play, timeouts: Timeouts | None = None) -> None:
     stats = ExtractStats()
-    with calltouch(Played([sms(1)], {1: Spoilt(play=play, times=2)})) as (_, client):
+    vendor = Played([sms(1)], {1: Spoilt(play=play, times=2)})
+    with calltouch(vendor, timeouts=timeouts) as (_, client):
         assert phones(read(client, stats=stats)) == [sms(1)["phoneNumber"]]
     assert stats.requests == 3
+    vendor = Played([], {1: Spoilt(play=play)})
     with (
-        calltouch(Played([], {1: Spoilt(play=play)})) as (vendor, client),
+        calltouch(vendor, timeouts=timeouts) as (_, client),
         pytest.raises(TryLater, match="was tried 3 times"),
     ):
         read(client)
