@@ -205,7 +205,7 @@ class FetchPool:
         self.held = Semaphore(bounds.held)
         self._threads = ThreadPoolExecutor(bounds.fetch_threads, "fetch")
         self._numbers = count()
-        self._waiting: PriorityQueue[tuple[int, int, Future[Any], Callable[[], Any]]]
+        self._waiting: PriorityQueue[tuple[int, int, Permit, Future[Any], Callable[[], Any]]]
         self._waiting = PriorityQueue()
 
     @contextmanager
@@ -217,10 +217,10 @@ class FetchPool:
         finally:
             window.abandon()
 
-    def submit(self, window: int, task: Callable[[], Any]) -> Future[Any]:
-        """Have the task done when no earlier window has one that waits."""
+    def submit(self, window: int, permit: Permit, task: Callable[[], Any]) -> Future[Any]:
+        """Have the task done, with a permit to be requested, when no earlier window has one that waits."""
         future: Future[Any] = Future()
-        self._waiting.put((window, next(self._numbers), future, task))
+        self._waiting.put((window, next(self._numbers), permit, future, task))
         self._threads.submit(self._do_next)
         return future
 
@@ -228,8 +228,13 @@ class FetchPool:
         self._threads.shutdown()
 
     def _do_next(self) -> None:
-        *_, future, task = self._waiting.get()
+        """Do one task. Which one is decided when it may be requested: until then an earlier window may have another."""
+        self.requested.acquire()
+        self.sending.acquire()
+        *_, permit, future, task = self._waiting.get()
+        permit.grant()
         if not future.set_running_or_notify_cancel():
+            permit.release()
             return
         try:
             result = task()
@@ -255,7 +260,8 @@ class WindowFetches:
         """Have each of ``asked`` fetched."""
         for one in asked:
             permit = Permit(self._pool, self._stop)
-            future = self._pool.submit(self._number, partial(_fetch, fetch, one, permit))
+            task = partial(fetch, one, self._stop, permit)
+            future = self._pool.submit(self._number, permit, task)
             self._under_way[future] = one, permit
             future.add_done_callback(self._ended.put)
 
@@ -285,11 +291,6 @@ class WindowFetches:
         self._under_way.clear()
 
 
-def _fetch(fetch: Fetch[Asked, Result], one: Asked, permit: Permit) -> Result:
-    permit.acquire()
-    return fetch(one, permit.stop, permit)
-
-
 @dataclass
 class Permit:
     """One response's permit: to be requested, then held, then released. One thread at a time.
@@ -307,14 +308,9 @@ class Permit:
     def __exit__(self, *exc: object) -> None:
         self.release()
 
-    def acquire(self) -> None:
-        """Wait until the response may be requested.
-
-        Raises:
-            Abandoned: nobody waits for the response any more.
-        """
-        self._take(self.pool.requested)
-        self._take(self.pool.sending)
+    def grant(self) -> None:
+        """Let the response be requested; the pool has acquired what that takes."""
+        self._taken += [self.pool.requested, self.pool.sending]
 
     def on_sent(self) -> None:
         """Note that the request was sent, or abandoned: another one may wait for a slot."""
@@ -327,7 +323,7 @@ class Permit:
             Abandoned: nobody waits for the response any more.
         """
         if self.pool.held not in self._taken:
-            self._take(self.pool.held, self.pool.bounds.connection_seconds)
+            self._hold()
             self._give(self.pool.sending)
             self._give(self.pool.requested)
 
@@ -336,17 +332,16 @@ class Permit:
         for semaphore in list(self._taken):
             self._give(semaphore)
 
-    def _take(self, semaphore: Semaphore, patience: float | None = None) -> None:
-        give_up = None if patience is None else monotonic() + patience
-        while True:
-            if self.stop.is_set():
-                raise Abandoned("the exchange was given up")
-            left = POLL_SECONDS if give_up is None else min(POLL_SECONDS, give_up - monotonic())
+    def _hold(self) -> None:
+        give_up = monotonic() + self.pool.bounds.connection_seconds
+        while not self.stop.is_set():
+            left = min(POLL_SECONDS, give_up - monotonic())
             if left <= 0:
                 return
-            if semaphore.acquire(timeout=left):
-                self._taken.append(semaphore)
+            if self.pool.held.acquire(timeout=left):
+                self._taken.append(self.pool.held)
                 return
+        raise Abandoned("the exchange was given up")
 
     def _give(self, semaphore: Semaphore) -> None:
         if semaphore in self._taken:

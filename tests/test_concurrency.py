@@ -261,9 +261,7 @@ def test_no_more_are_requested_than_may_be() -> None:
 
 def test_few_wait_for_a_slot_at_once() -> None:
     with waiting_threads(Bounds(requested=9, held=9)) as threads:
-        leaving = [threads.permit() for _ in range(BOUNDS.sending)]
-        for permit in leaving:
-            permit.acquire()
+        leaving = [threads.granted() for _ in range(BOUNDS.sending)]
         late = [threads.ask_later(), threads.ask_later()]
         threads.sees_waiting(*late)
         leaving[0].on_sent()
@@ -307,13 +305,10 @@ def test_whoever_is_given_up_waits_no_longer() -> None:
     with waiting_threads(Bounds(requested=2, held=1)) as threads:
         threads.ask().on_headers()
         arriving = threads.arrive_later(threads.ask())
-        threads.ask()
-        asking = threads.ask_later()
-        threads.sees_waiting(arriving, asking)
+        threads.sees_waiting(arriving)
         threads.stop.set()
-        for late in (arriving, asking):
-            with pytest.raises(Abandoned):
-                late.result(timeout=60)
+        with pytest.raises(Abandoned):
+            arriving.result(timeout=60)
 
 
 def test_an_answer_is_read_all_the_same_before_the_vendor_hangs_up() -> None:
@@ -331,13 +326,16 @@ class Threads:
     pool: FetchPool
     executor: ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
+    permits: list[Permit] = field(default_factory=list)
 
-    def permit(self) -> Permit:
-        return Permit(self.pool, self.stop)
+    def granted(self) -> Permit:
+        permit = Permit(self.pool, self.stop)
+        self.permits.append(permit)
+        self.pool.submit(0, permit, lambda: None).result()
+        return permit
 
     def ask(self) -> Permit:
-        permit = self.permit()
-        permit.acquire()
+        permit = self.granted()
         permit.on_sent()
         return permit
 
@@ -362,11 +360,14 @@ def waiting_threads(bounds: Bounds) -> Iterator[Threads]:
             yield threads
         finally:
             threads.stop.set()
+            for permit in threads.permits:
+                permit.release()
+            threads.pool.close()
 
 
 @contextmanager
-def pool_of(threads: int) -> Iterator[FetchPool]:
-    pool = FetchPool(Bounds(fetch_threads=threads, requested=4, held=2))
+def pool_of(threads: int, sending: int = BOUNDS.sending) -> Iterator[FetchPool]:
+    pool = FetchPool(Bounds(fetch_threads=threads, requested=4, held=2, sending=sending))
     yield pool
     pool.close()
     assert not [one for one in threading.enumerate() if one.name.startswith("fetch")]
@@ -461,6 +462,29 @@ def test_the_window_that_was_opened_first_goes_first() -> None:
         assert len(list(first.results())) == 3
         assert len(list(behind.results())) == 2
     assert fetched_in_order == [0, 1, 2, 10, 11]
+
+
+def test_a_page_goes_before_those_of_later_windows_that_wait_for_a_slot_already() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    sent_in_order: list[int] = []
+
+    def fetch(number: int, stop: threading.Event, permit: Permit) -> int:
+        if number == 0:
+            begun.set()
+            assert go_on.wait(30)
+        sent_in_order.append(number)
+        return square(number, stop, permit)
+
+    with pool_of(4, sending=1) as pool, pool.open_window() as first, pool.open_window() as behind:
+        first.begin(fetch, [0])
+        assert begun.wait(30)
+        behind.begin(fetch, [10, 11])
+        assert not go_on.wait(0.1), "until its threads have all begun to wait"
+        first.begin(fetch, [1])
+        go_on.set()
+        assert len(list(first.results())) == 2
+        assert len(list(behind.results())) == 2
+    assert sent_in_order == [0, 1, 10, 11]
 
 
 def test_a_window_that_ends_leaves_the_next_one_its_threads() -> None:
