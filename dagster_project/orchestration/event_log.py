@@ -24,6 +24,7 @@ from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import EventLogStorage
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     SqlEventLogStorageTable,
@@ -117,6 +118,8 @@ class SilentEventLog(PostgresEventLogStorage):
         table = SqlEventLogStorageTable
         statement = table.insert().returning(table.c.id, sort_by_parameter_order=True)
         rows = [self._event_to_row(event) for event in events]
+        # Known from then on: asked for inside of the transaction it would be over another connection.
+        self.has_secondary_index(ASSET_KEY_INDEX_COLS)
         with self.index_transaction() as connection:
             ids = [int(row[0]) for row in connection.execute(statement, rows)]
             stored = list(zip(events, ids, strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -58,7 +59,7 @@ def freshness(
     accounts = feed.accounts(settings)
     if not owed_days.first_days(connection, accounts):
         return None
-    store = OneLook(warehouse)
+    store = OneLook(warehouse, lambda: nullcontext(connection))
     expected = [expect_askable(feed, settings, store, one, DUE_AFTER) for one in accounts]
     # The zones of accounts differ: the source is as far as the one whose day ends last.
     day = min(one.due for one in expected)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+from weakref import WeakSet
 
 import dagster as dg
 
@@ -28,6 +30,8 @@ from dagster_project.warehouse.server.home import (
 from dagster_project.warehouse.session import FROM_THE_ENVIRONMENT
 
 STORAGE_URL = "WAREHOUSE_DAGSTER_STORAGE_URL"
+
+_KEEPING: Final = WeakSet[dg.DagsterInstance]()
 
 EVENT_BATCH = ("DAGSTER_EVENT_BATCH_SIZE", "1000")
 """Dagster's own setting: what a run of many days is planned to do is written at once (``event_log``)."""
@@ -140,5 +144,11 @@ def opened_instance(settings: Settings, warehouse: Warehouse) -> dg.DagsterInsta
 
 
 def keep_connections(instance: dg.DagsterInstance) -> None:
-    """Let the storage keep its connections: by itself it opens one for every event, 7 ms each."""
+    """Let the storage keep its connections: by itself it opens one for every event, 7 ms each.
+
+    Once an instance: a second time would make new pools, and leave the connections of the first ones.
+    """
+    if instance in _KEEPING:
+        return
+    _KEEPING.add(instance)
     instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=600, max_overflow=4)

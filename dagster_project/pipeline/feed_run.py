@@ -80,7 +80,8 @@ class FeedRun:
         """The vendor's client, created on first use: a replay never creates one."""
         with self._client_lock:
             if self._client is None:
-                self._client = self.feed.client(self.settings, WarehouseStore(self.warehouse))
+                store = WarehouseStore(self.warehouse, self.connections.reading)
+                self._client = self.feed.client(self.settings, store)
             return self._client
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Pairs of connections, lent to the windows of a run.
+"""Connections, lent to the windows of a run and to what asks beside them.
 
 A window uses two connections. The ledger's is in autocommit, so that extractions and responses outlive a
 failure. The load's has the window's transaction: rows, rejects and receipts, all or nothing.
@@ -6,7 +6,7 @@ failure. The load's has the window's transaction: rows, rejects and receipts, al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -22,48 +22,56 @@ class ConnectionPair(NamedTuple):
 
 
 class ConnectionPairs:
-    """Lends pairs of connections to windows that run concurrently."""
+    """Lends pairs of connections to windows that run concurrently, and the ledger's alone for queries."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self._idle: list[ConnectionPair] = []
+        self._ledgers: list[Connection] = []
+        self._loads: list[Connection] = []
 
     @contextmanager
     def pair(self) -> Iterator[ConnectionPair]:
         """Lend a pair to one window; it is returned afterwards, or closed if anything was raised."""
-        with safe_errors():
-            pair = self._idle_pair() or ConnectionPair(
-                self._warehouse.connect(what="ledger", autocommit=True, patience=PATIENCE_SECONDS),
-                self._warehouse.connect(what="load", patience=PATIENCE_SECONDS),
-            )
-            try:
-                yield pair
-            except BaseException:
-                for connection in pair:
-                    connection.close()
-                raise
-            self._idle.append(pair)
+        with self.reading() as ledger, _lent(self._loads, self._open_load) as load:
+            yield ConnectionPair(ledger, load)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Lend a connection in autocommit, for queries."""
-        with self.pair() as pair:
-            yield pair.ledger
+        """Lend a connection in autocommit, for queries: the ledger's of a pair, without the load's."""
+        with safe_errors(), _lent(self._ledgers, self._open_ledger) as ledger:
+            yield ledger
 
-    def _idle_pair(self) -> ConnectionPair | None:
-        """An idle pair that works; broken ones are closed and dropped."""
-        with suppress(IndexError):
-            while True:
-                pair = self._idle.pop()
-                if not any(connection.closed for connection in pair):
-                    return pair
-                for connection in pair:
-                    connection.close()
-        return None
+    def _open_ledger(self) -> Connection:
+        return self._warehouse.connect(what="ledger", autocommit=True, patience=PATIENCE_SECONDS)
+
+    def _open_load(self) -> Connection:
+        return self._warehouse.connect(what="load", patience=PATIENCE_SECONDS)
 
     def close(self) -> None:
-        """Close the idle pairs."""
-        with suppress(IndexError):
-            while True:
-                for connection in self._idle.pop():
-                    connection.close()
+        """Close the idle connections."""
+        for connection in (*self._ledgers, *self._loads):
+            connection.close()
+        self._ledgers.clear()
+        self._loads.clear()
+
+
+@contextmanager
+def _lent(idle: list[Connection], connect: Callable[[], Connection]) -> Iterator[Connection]:
+    """An idle connection that works, or a new one; idle again afterwards, or closed if anything was raised."""
+    connection = _take_working(idle) or connect()
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    idle.append(connection)
+
+
+def _take_working(idle: list[Connection]) -> Connection | None:
+    with suppress(IndexError):
+        while True:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+            connection.close()
+    return None

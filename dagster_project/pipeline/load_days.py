@@ -31,6 +31,7 @@ from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.load_window import opened, receive, recorded_extraction
 from dagster_project.pipeline.outcomes import Stopped, WindowResult, error_context, forget_locals
 from dagster_project.pipeline.privacy_rules import NO_RULES, encode_rows
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.load.day_counts import checksum_of_batch
 from dagster_project.warehouse.load.unchanged_days import compare_days, write_unchanged
@@ -93,7 +94,7 @@ def _load_day(
                         received.stored.result()
                 if not batches:
                     raise AnswerNotTrusted("the vendor's client came back without any answer.")
-                is_as_loaded = unchanged.is_as_loaded(window.first_day, batches)
+                is_as_loaded = unchanged.is_as_loaded(pair.ledger, window.first_day, batches)
                 if not is_as_loaded:
                     load = prepare_load(run, pair.load, window, extraction, rules).begin()
                     for batch in batches:
@@ -135,12 +136,12 @@ class _UnchangedDays:
         is_old = monotonic() - self._since >= WAITING_SECONDS
         return bool(self._days) and (is_old or len(self._days) >= MOST_DAYS)
 
-    def is_as_loaded(self, day: date, batches: list[Batch]) -> bool:
+    def is_as_loaded(self, connection: Connection, day: date, batches: list[Batch]) -> bool:
         """Whether the answer seems to be what stands."""
         if not self._may_wait or len(batches) != 1 or batches[0].rejects:
             return False
         if self._checksums is None:
-            self._checksums = self._read_checksums()
+            self._checksums = load_receipts.read_checksums(connection, self._account)
         return self._checksums.get(day) == checksum_of_batch(self._run.feed.table, batches[0])
 
     def add(self, day: _UnchangedDay) -> None:
@@ -199,10 +200,6 @@ class _UnchangedDays:
         except WarehouseError as problem:
             forget_locals(problem)
             return WindowResult(problems=[problem], stats=day.stats)
-
-    def _read_checksums(self) -> Mapping[date, str]:
-        with self._run.connections.reading() as connection:
-            return load_receipts.read_checksums(connection, self._account)
 
 
 def _sum_up(days: list[_UnchangedDay]) -> ExtractStats:

@@ -15,7 +15,7 @@ from dagster_project.pipeline.feed_run import FeedRun
 from dagster_project.pipeline.malloc_arenas import limit_malloc_arenas
 from dagster_project.pipeline.marts_upkeep import marts_keeper, refresh_stale_marts
 from dagster_project.privacy.pseudonym_key import compare_fingerprint, pii_hash_key
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection
+from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.ledger import load_receipts
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.restored import refuse_restored_dump
@@ -42,16 +42,6 @@ def open_pipeline(
     limit_malloc_arenas()
     key = pii_hash_key(services.settings())
     warehouse = services.warehouse()
-    with (
-        safe_errors("beginning"),
-        warehouse.connect(what="begin", autocommit=True, patience=PATIENCE_SECONDS) as connection,
-    ):
-        services.refuse_unfit_server(connection)
-        compare_fingerprint(connection, key)
-        refuse_restored_dump(connection, warehouse.seen_erasures)
-        for sentence in services.settings().unknown:
-            log.warning(sentence)
-        _tell_other_zones(connection, feed)
     with FeedRun(
         feed,
         services.settings(),
@@ -62,6 +52,13 @@ def open_pipeline(
         accept_rejects=accept_rejects,
         after_rows=marts_keeper(feed, services.settings()),
     ) as feed_run:
+        with feed_run.connections.reading() as connection, safe_errors("beginning"):
+            services.refuse_unfit_server(connection)
+            compare_fingerprint(connection, key)
+            refuse_restored_dump(connection, warehouse.seen_erasures)
+            for sentence in services.settings().unknown:
+                log.warning(sentence)
+            _tell_other_zones(connection, feed)
         ended = threading.Event()
         with thread_beside("marts") as beside:
             try:

@@ -109,6 +109,22 @@ def test_columns_and_tables_are_looked_for_once(house: House) -> None:
     assert not [one for one in asked if "pg_catalog.pg_" in one]
 
 
+def test_a_run_keeps_one_connection_for_its_events_and_one_for_runs(house: House) -> None:
+    opened: list[object] = []
+
+    def note(connection: object, _: object) -> None:
+        opened.append(connection)
+
+    event.listen(Engine, "connect", note)
+    try:
+        assert house.refresh(DAYS[:1], SOURCE)
+        assert house.refresh(DAYS[1:2], SOURCE)
+    finally:
+        event.remove(Engine, "connect", note)
+
+    assert len(opened) == 2
+
+
 def fill_queue(connection: psycopg.Connection[Any]) -> None:
     """Notify until the server takes no more; it keeps what one session does not read."""
     with pytest.raises(pg.ProgramLimitExceeded, match="too many notifications"):

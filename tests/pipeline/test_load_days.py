@@ -20,6 +20,7 @@ from dagster_project.pipeline.outcomes import Stopped, WindowResult
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.vendors.tellody.client import ActivityClient
 from dagster_project.warehouse.connection import Warehouse
+from tests.support.connections import note_connections
 from tests.support.loading import Loading, until_last
 from tests.support.operating import feed_of
 
@@ -107,6 +108,14 @@ def test_days_of_which_nothing_changed_are_one_transaction(activity: Activity) -
     ]
     assert len({receipt.extraction_id for receipt in result.receipts}) == len(DAYS)
     assert activity.loading.select(ROWS) == activity.rows
+
+
+def test_an_account_alone_takes_one_pair_of_connections(
+    activity: Activity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = note_connections(monkeypatch)
+    assert len(activity.receipts("again")) == len(DAYS)
+    assert sorted(what for what in opened if what in ("ledger", "load")) == ["ledger", "load"]
 
 
 def test_no_more_than_so_many_wait_and_not_longer(

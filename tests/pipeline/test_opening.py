@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dagster_project.pipeline import opening
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
+from tests.support.connections import note_connections
 from tests.support.operating import calltouch_alone, feed_of, operating
 
 
@@ -26,14 +26,9 @@ def test_all_that_must_be_right_is_asked_for_on_one_connection(
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connect = Warehouse.connect
-    opened: list[str] = []
-
-    def noted(self: Warehouse, **how: Any) -> Any:
-        opened.append(how["what"])
-        return connect(self, **how)
-
     with operating(warehouse_with_dagster, scratch, monkeypatch, calltouch_alone(sandbox)):
-        monkeypatch.setattr(Warehouse, "connect", noted)
-        with opening.open_pipeline(feed_of("calltouch")):
-            assert opened == ["begin"]
+        opened = note_connections(monkeypatch)
+        with opening.open_pipeline(feed_of("calltouch")) as run:
+            assert opened == ["ledger"]
+            with run.connections.reading():
+                assert opened == ["ledger"], "it is the run's own from then on"

@@ -8,12 +8,15 @@ else one from a host whose clock is ahead would stay valid for too long.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 
 from psycopg.rows import class_row
 
 from dagster_project import clock
 from dagster_project.model.range_proof import RangeProof
-from dagster_project.warehouse.connection import PATIENCE_SECONDS, Warehouse
+from dagster_project.warehouse.connection import PATIENCE_SECONDS, Connection, Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
 
 _COLUMNS = "source, server, params, state, account, asked_at, reason, evidence"
@@ -31,17 +34,23 @@ WHERE source = %s AND server = %s AND params = %s ORDER BY asked_at
 """  # noqa: S608
 
 
-class RangeProofs:
-    """The stored range proofs; each method uses a connection of its own."""
+Lend = Callable[[], AbstractContextManager[Connection]]
+"""Lends a connection in autocommit for one query."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+
+class RangeProofs:
+    """The stored range proofs; each method uses a connection that ``lend`` lends, else one of its own."""
+
+    def __init__(self, warehouse: Warehouse, lend: Lend | None = None) -> None:
+        self._lend: Lend = lend or partial(
+            warehouse.connect, what="range proofs", autocommit=True, patience=PATIENCE_SECONDS
+        )
 
     def load(self, source: str, server: str, params: str) -> list[RangeProof]:
         """The latest of each state, oldest first."""
         with (
+            self._lend() as connection,
             safe_errors("reading range proofs"),
-            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
             connection.cursor(row_factory=class_row(RangeProof)) as cursor,
         ):
             return cursor.execute(_LOAD, (source, server, params)).fetchall()
@@ -58,8 +67,5 @@ class RangeProofs:
             proof.reason,
             json.dumps(dict(proof.evidence)),
         )
-        with (
-            safe_errors("remembering a range proof"),
-            self._warehouse.connect(what="range proofs", patience=PATIENCE_SECONDS) as connection,
-        ):
+        with self._lend() as connection, safe_errors("remembering a range proof"):
             connection.execute(_SAVE, values)

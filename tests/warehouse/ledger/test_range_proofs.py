@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from dagster_project import clock
 from dagster_project.model.range_proof import RangeProof
+from dagster_project.pipeline.lending import ConnectionPairs
 from dagster_project.vendors.trust.range_proof import effective_proof
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.range_proofs import RangeProofs
+from tests.support.connections import note_connections
 
 
 def proof(state: str, ahead: timedelta = timedelta(0)) -> RangeProof:
@@ -34,3 +38,17 @@ def test_a_later_proof_is_not_replaced_by_an_earlier_one(warehouse: Warehouse) -
     proofs.save(late)
     proofs.save(proof("honoured", ahead=timedelta(hours=-1)))
     assert proofs.load("trust", "https://t.example", "a,b") == [late]
+
+
+def test_proofs_are_read_and_kept_over_a_connection_that_is_lent(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = ConnectionPairs(warehouse)
+    proofs = RangeProofs(warehouse, pairs.reading)
+    opened = note_connections(monkeypatch)
+    found = proof("honoured", ahead=timedelta(minutes=-1))
+    proofs.save(found)
+    assert proofs.load("trust", "https://t.example", "a,b") == [found]
+    assert opened == ["ledger"]
+    pairs.close()
+    assert RangeProofs(warehouse).load("trust", "https://t.example", "a,b") == [found]
