@@ -1,15 +1,15 @@
 """Sensors that raise alarms: runs that failed, checks that failed, accounts that bring nothing.
 
 Each notes what there is in the book (``monitoring/alarm_outbox.py``), and tells what waits there. Failed
-runs are read on from a cursor, which moves only after the note is committed: an evaluation that dies is
-done again, and notes nothing twice. What checks say, and which account has had no good receipt for too
+runs are read on from a cursor (``event_cursor``), which moves only after the note is committed: an
+evaluation that dies is done again, and notes nothing twice. What checks say, and which account has had no good receipt for too
 long though no run failed, stands in the ledger.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -20,14 +20,13 @@ from dagster_project.monitoring.alarm_delivery import channels
 from dagster_project.monitoring.check_alarms import check_alarms, note_alarms, overdue_alarms
 from dagster_project.monitoring.mending import Ledger
 from dagster_project.orchestration import alarm_rules
+from dagster_project.orchestration.event_cursor import EventCursor, unread_events
 from dagster_project.pipeline import services
 from dagster_project.text.wording import pluralize
 
 INTERVAL_SECONDS = 30
 RECORDS_AT_ONCE = 1000
 LONGEST_SECONDS = 20
-SETTLED_SECONDS = 2.0
-"""Events are numbered before they are committed: the newest might have an elder yet to come."""
 LOOK_BACK_SECONDS = 86_400.0
 """What a first evaluation tells of; older failures are history."""
 
@@ -82,44 +81,38 @@ def _note_failed_runs(context: dg.SensorEvaluationContext) -> str:
     """Read on from the cursor in batches; each is committed before the cursor moves over it."""
     seen = raised = 0
     until = time.monotonic() + LONGEST_SECONDS
-    for records in _batches(context):
-        with services.warehouse().connect(what="alarms") as connection:
-            for record in records:
-                failed_at = datetime.fromtimestamp(record.timestamp, UTC)
-                alarms = alarm_rules.alarms_of_run(
-                    context.instance, connection, record.run_id, failed_at
-                )
-                raised += alarm_outbox.raise_alarms(connection, alarms, _channel_names())
-            alarm_outbox.resolve_loaded_runs(connection)
-            connection.commit()
+    batches = unread_events(
+        context.instance.event_log_storage,
+        dg.DagsterEventType.RUN_FAILURE,
+        EventCursor.parse(context.cursor),
+        since=time.time() - LOOK_BACK_SECONDS,
+        at_once=RECORDS_AT_ONCE,
+    )
+    for records, cursor in batches:
+        if records:
+            raised += _note_failures(context.instance, records)
         seen += len(records)
-        context.update_cursor(str(records[-1].storage_id))
+        context.update_cursor(str(cursor))
         if time.monotonic() > until:
             break
     return f"{pluralize(seen, 'event')} read, {pluralize(raised, 'alarm')} raised"
 
 
+def _note_failures(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) -> int:
+    """Note what these failures say, and commit it; how many alarms are new."""
+    raised = 0
+    with services.warehouse().connect(what="alarms") as connection:
+        for record in records:
+            failed_at = datetime.fromtimestamp(record.timestamp, UTC)
+            alarms = alarm_rules.alarms_of_run(instance, connection, record.run_id, failed_at)
+            raised += alarm_outbox.raise_alarms(connection, alarms, _channel_names())
+        alarm_outbox.resolve_loaded_runs(connection)
+        connection.commit()
+    return raised
+
+
 def _channel_names() -> list[str]:
     return [channel.name for channel in channels(services.settings().alarms)]
-
-
-def _batches(context: dg.SensorEvaluationContext) -> Iterator[Sequence[dg.EventLogRecord]]:
-    while True:
-        cursor = context.cursor
-        records = context.instance.event_log_storage.get_event_records(
-            dg.EventRecordsFilter(
-                dg.DagsterEventType.RUN_FAILURE,
-                after_cursor=int(cursor) if cursor else None,
-                after_timestamp=None if cursor else time.time() - LOOK_BACK_SECONDS,
-                before_timestamp=time.time() - SETTLED_SECONDS,
-            ),
-            limit=RECORDS_AT_ONCE,
-            ascending=True,
-        )
-        if records:
-            yield records
-        if len(records) < RECORDS_AT_ONCE:
-            return
 
 
 def _deliver() -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from dagster_project import clock
 from dagster_project.model.check_outcome import CheckOutcome
-from dagster_project.orchestration import alarms
+from dagster_project.orchestration import alarms, event_cursor
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.sandbox.server import Sandbox, running_sandbox
 from dagster_project.warehouse.connection import Warehouse
@@ -31,6 +31,8 @@ from tests.support.operating import (
     days_back,
     operating,
 )
+
+OTHER_NO_SITE = "40998"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,6 @@ def house(
         "ALARM_SMTP_SECURITY": "none",
     }
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        monkeypatch.setattr(alarms, "SETTLED_SECONDS", -1.0)
         yield running
 
 
@@ -161,6 +162,31 @@ def test_an_evaluation_that_dies_before_its_cursor_moves_tells_nothing_twice(
     failed_runs.cursor = None
     failed_runs.tick()
     assert len(webhook.bodies) == 1
+
+
+def test_a_failure_that_is_committed_late_behind_a_newer_one_is_told_and_each_once(
+    house: House, failed_runs: Sensor, webhook: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer took a number, and was stopped before it committed."""
+    monkeypatch.setattr(event_cursor, "PATIENCE_SECONDS", 0.0)
+    failures = "DELETE FROM event_logs WHERE dagster_event_type = 'PIPELINE_FAILURE' RETURNING *"
+    again(monkeypatch, CALLTOUCH_SITE_IDS=f"{NO_SITE},{OTHER_NO_SITE}")
+    house.refresh(days_back(1), accounts=[NO_SITE])
+    with house.warehouse.storage.connect() as writer:
+        stored = writer.execute(failures).fetchall()
+        with writer.transaction():
+            writer.cursor().executemany(
+                f"INSERT INTO event_logs VALUES ({', '.join(['%s'] * len(stored[0]))})", stored
+            )
+            house.refresh(days_back(1), accounts=[OTHER_NO_SITE])
+            failed_runs.tick()
+            assert [body["alarm"]["accounts"] for body in webhook.bodies] == [[OTHER_NO_SITE]]
+            failed_runs.tick()
+            assert len(webhook.bodies) == 1, "a cursor that waits tells nothing twice"
+    assert "1 event read" in failed_runs.tick()
+    failed_runs.tick()
+    [_, body] = webhook.bodies
+    assert body["alarm"]["accounts"] == [OTHER_NO_SITE, NO_SITE]
 
 
 def test_an_alarm_is_over_once_its_days_are_loaded(house: House, failed_runs: Sensor) -> None:

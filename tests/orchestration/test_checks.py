@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -75,7 +74,6 @@ def not_shrunk(house: House) -> dict[str, tuple[bool, dict[str, Any]]]:
 
 def alarmed(house: House, sensor: str) -> list[str]:
     """The commands that the alarms of this sensor offer for what is open now."""
-    time.sleep(alarms.SETTLED_SECONDS + 0.5)
     context = dg.build_sensor_context(house.instance)
     getattr(alarms, sensor.removeprefix("alarm_")).evaluate_tick(context)
     kind = "check_failed" if sensor == "alarm_failed_checks" else "run_failed"

@@ -213,7 +213,6 @@ def test_rolling_weeks_are_never_added_up(mornings: Nights) -> None:
 def test_a_differing_month_is_an_alarm_until_it_agrees(
     mornings: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarms, "SETTLED_SECONDS", -1.0)
     change_april(mornings, "calltouch")
     reconcile(mornings, "calltouch")
     look(mornings)

@@ -74,7 +74,6 @@ def house(
         "ALARM_WEBHOOK_URL": webhook.url,
     }
     with operating(warehouse_with_dagster, scratch, monkeypatch, given) as running:
-        monkeypatch.setattr(alarms, "SETTLED_SECONDS", -1.0)
         yield running
 
 

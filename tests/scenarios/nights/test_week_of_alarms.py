@@ -98,7 +98,6 @@ def replace_day(nights: Nights, day: date, rejected: int = 0, good: int = 40) ->
 def test_a_week_with_one_outage_sends_a_handful_of_alarms_and_their_commands_mend(
     nights: Nights, webhook: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarms, "SETTLED_SECONDS", -1.0)
     given = {"ALARM_WEBHOOK_URL": webhook.url, "WAREHOUSE_HOLD_FROM_ROWS": "20"}
     nights.settings(monkeypatch, **given)
     week, world = Week(nights, webhook), nights.sandbox.world
