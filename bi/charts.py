@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 # How Postgres writes a number of each format: thousands separated.
@@ -16,6 +17,8 @@ WRITTEN = {
     ".1%": "to_char(100.0 * ({}), 'FM9990.0') || ' ' || chr(37)",
     "text": "{}",
 }
+# Columns by which a dataset tells rows with figures from those that only say that there are none.
+PRESENT = ("loaded", "compared")
 AXES = {
     "x_axis_time_format": "%Y-%m-%d",
     "tooltipTimeFormat": "%Y-%m-%d",
@@ -39,14 +42,19 @@ class Metrics:
     saved: Mapping[str, tuple[str, str, str]]
     columns: Mapping[str, str]
 
-    def written(self, metric: str | list[str]) -> str:
-        """SQL of the figure as text: a NULL is "not reported", no row at all is "no data"."""
+    def written(
+        self, metric: str | list[str], tile: Mapping[str, Any] = MappingProxyType({})
+    ) -> str:
+        """SQL of the figure as text: a NULL is "not reported", no row at all is "no data".
+
+        A tile may have words of its own for both: ``unknown`` and ``nothing``.
+        """
         expression, number_format, *_ = self.saved[metric] if isinstance(metric, str) else metric
-        there = " FILTER (WHERE loaded)" if "loaded" in self.columns else ""
+        [there] = [f" FILTER (WHERE {name})" for name in PRESENT if name in self.columns] or [""]
         text = WRITTEN[number_format].format(expression)
         return (
-            f"CASE WHEN COUNT(*){there} = 0 THEN 'no data'"
-            f" ELSE COALESCE({text}, 'not reported') END"
+            f"CASE WHEN COUNT(*){there} = 0 THEN '{tile.get('nothing', 'no data')}'"
+            f" ELSE COALESCE({text}, '{tile.get('unknown', 'not reported')}') END"
         )
 
     def number(self, metric: str) -> str:
@@ -92,7 +100,7 @@ def number(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]
     return "table", {
         "query_mode": "aggregate",
         "groupby": [],
-        "metrics": [metric(tile["unit"], metrics.written(tile["metric"]))],
+        "metrics": [metric(tile["unit"], metrics.written(tile["metric"], tile))],
         "row_limit": 10,
         "page_length": 0,
         "show_cell_bars": False,
@@ -102,7 +110,9 @@ def number(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]
 def table(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
     """Figures by some columns; ``first`` says by what figure it is sorted, else by its first column."""
     groups = [grouping(each) for each in tile["by"]]
-    columns = [metric(label, metrics.written(each)) for label, each in tile["columns"].items()]
+    columns = [
+        metric(label, metrics.written(each, tile)) for label, each in tile["columns"].items()
+    ]
     if "first" in tile:
         wanted = tile["first"]
         named = {name: saved[0] for name, saved in metrics.saved.items()}
@@ -206,12 +216,16 @@ def grouped(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]
 
 
 def share_by(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
-    """A share for each value of a column."""
+    """A share for each value of a column: bars that lie, since their labels need room on a phone."""
     return "echarts_timeseries_bar", _categories(tile) | {
         "metrics": [metric("share", metrics.number(tile["metric"]))],
+        "orientation": "horizontal",
+        "x_axis_sort_asc": False,
         "show_legend": False,
         "show_value": True,
         "y_axis_format": ".1%",
+        "truncateYAxis": True,
+        "y_axis_bounds": [0, 1],
     }
 
 
@@ -229,7 +243,7 @@ def lines(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
 
 def heatmap(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]]:
     return "heatmap_v2", {
-        "x_axis": "hour",
+        "x_axis": "hour_name",
         "groupby": "weekday",
         "metric": metric("SMS", metrics.number(tile["metric"])),
         "row_limit": 1000,
@@ -237,8 +251,8 @@ def heatmap(tile: dict[str, Any], metrics: Metrics) -> tuple[str, dict[str, Any]
         "sort_y_axis": "alpha_desc",
         "linear_color_scheme": "schemeBlues",
         "normalize_across": "heatmap",
-        "left_margin": "auto",
-        "bottom_margin": "auto",
+        "left_margin": 75,
+        "bottom_margin": 30,
         "value_bounds": [None, None],
         "y_axis_format": ",.1f",
         "show_legend": True,

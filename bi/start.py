@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         print("the dashboard was imported from bi/dashboard")
     if options.set_up_only:
         return 0
-    serve(home, free(options.port))
+    serve(home, listen(options.port))
 
 
 def chosen_settings(demo: bool) -> Settings:
@@ -173,28 +173,32 @@ def set_up(home: Path, uri: str, password: str) -> dict[str, Any]:
     return answer
 
 
-def free(port: int) -> int:
-    """The port, if nobody listens on it.
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1 that listens on the port, or on a free one if it is 0.
 
     Raises:
-        SettingsError: somebody does.
+        SettingsError: somebody listens there already.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise SettingsError(
-                f"port {port} is taken.", hint="choose another: SUPERSET_PORT=8089 make bi"
-            ) from error
-        return int(probe.getsockname()[1])
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"port {port} is taken.", hint="choose another: SUPERSET_PORT=8089 make bi"
+        ) from error
+    listener.listen()
+    return listener
 
 
-def serve(home: Path, port: int) -> NoReturn:
+def serve(home: Path, listener: socket.socket) -> NoReturn:
     """Become Superset, on 127.0.0.1 alone: signals reach it, Ctrl-C stops it."""
+    port = listener.getsockname()[1]
     print(f"http://127.0.0.1:{port}/superset/dashboard/messaging/   (Ctrl-C stops it)", flush=True)
+    listener.set_inheritable(True)
     command = [
-        str(ENVIRONMENT / "bin" / "python"), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}",
+        str(ENVIRONMENT / "bin" / "python"), "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}",
         "--workers", "1", "--threads", "8", "--worker-class", "gthread", "--timeout", "120",
         "--log-level", "warning", "superset.app:create_app()",
     ]  # fmt: skip

@@ -246,11 +246,8 @@ def test_a_server_of_ones_own_needs_the_bi_roles_own_url(monkeypatch: pytest.Mon
 
 def test_a_taken_port_is_refused_with_the_way_out() -> None:
     module = start()
-    with module.socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(SettingsError, match="SUPERSET_PORT"):
-            module.free(other.getsockname()[1])
+    with module.listen(0) as other, pytest.raises(SettingsError, match="SUPERSET_PORT"):
+        module.listen(other.getsockname()[1])
 
 
 def test_outcomes_by_day_are_those_of_the_view_whichever_vendor(

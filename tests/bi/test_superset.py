@@ -247,7 +247,7 @@ def test_people_are_told_by_site_and_hours_as_averages(shown: Shown) -> None:
         shown.first,
         shown.after,
     )
-    [told] = [row["SMS"] for row in hours if (row["weekday"], row["hour"]) == ("3 Wed", 11)]
+    [told] = [row["SMS"] for row in hours if (row["weekday"], row["hour_name"]) == ("3 Wed", "11")]
     assert float(told) == pytest.approx(float(average))
 
 
@@ -265,7 +265,8 @@ def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
     """What "Month by month" should say, from the days."""
     rows = shown.rows(
         "SELECT day, vendor || account, bool_and(loaded), sum(attempted), sum(delivered),"
-        " sum(failed), sum(CASE WHEN delivered IS NOT NULL THEN attempted END)"
+        " sum(failed), sum(CASE WHEN delivered IS NOT NULL THEN attempted END),"
+        " bool_and(loaded AND NOT settled)"
         f" FROM bi.messaging_day WHERE {condition} GROUP BY 1, 2"
     )
     days = {(day, account): figures for day, account, *figures in rows}
@@ -304,6 +305,12 @@ def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
             "days loaded": "whole month"
             if set(loaded) == {length}
             else f"part: {min(loaded)} of {length}",
+            "days not settled, at most": whole(
+                max(
+                    sum(one[5] for key, one in here.items() if key[1] == account)
+                    for account in accounts
+                )
+            ),
             "attempted": whole(attempted),
             "received": whole(delivered),
             "received ÷ attempted": share(delivered, reported),
@@ -460,7 +467,7 @@ def test_how_far_the_data_reaches_is_what_the_ledger_says(shown: Shown) -> None:
         row = said[source, labels[source.partition("_")[0], account]]
         assert (day_of(row["first_day"]), day_of(row["data_until"])) == (first, last)
         assert (row["gap_days"], row["unsettled_days"]) == (0, unsettled)
-    assert figures["Time to final"] == ("not reported" if turned is None else f"{turned:,.1f}")
+    assert figures["Time to final"] == ("none seen yet" if turned is None else f"{turned:,.1f}")
     bars = {row["age_days"]: row["share"] for row in tile(answers, "Share of SMS with a final")}
     assert bars.keys() == dict(shares).keys()
     for age, part in shares:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from typing import Any
 
 import requests
 
-from tests.conftest import free_port
 from tests.support.programs import need
 
 ARGUMENTS = (
@@ -21,6 +21,8 @@ ARGUMENTS = (
     *("--disable-dev-shm-usage", "--window-size=1400,900"),
 )
 PATIENCE = 60.0
+# The driver itself gives a page that loads 300 seconds.
+ANSWERED = 320.0
 
 
 class Browser:
@@ -53,11 +55,12 @@ class Browser:
 
         self.until(clicked, f"no button {text!r}")
 
-    def until(self, true: Callable[[], Any], otherwise: str) -> Any:
-        give_up = time.monotonic() + PATIENCE
+    def until(self, true: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
+        give_up = time.monotonic() + patience
         while not (found := true()):
-            text = self.run("return document.body.innerText")
-            assert time.monotonic() < give_up, f"{otherwise}: {self.url}: {text}"
+            if time.monotonic() > give_up:
+                text = self.run("return document.body.innerText")
+                raise AssertionError(f"{otherwise}: {self.url}: {text}")
             time.sleep(0.2)
         return found
 
@@ -75,7 +78,7 @@ class Browser:
         return self._value(self._ask("POST", what, body))
 
     def _ask(self, method: str, what: str, body: Any = None) -> requests.Response:
-        return requests.request(method, f"{self._session}/{what}", json=body, timeout=PATIENCE)
+        return requests.request(method, f"{self._session}/{what}", json=body, timeout=ANSWERED)
 
     @staticmethod
     def _value(answer: requests.Response) -> Any:
@@ -87,24 +90,24 @@ class Browser:
 def browsing(folder: Path) -> Iterator[Browser]:
     """A browser with a fresh profile in this folder."""
     need("chromedriver", "chromium")
-    port = free_port()
-    driver = subprocess.Popen(
-        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    said = folder / "chromedriver.txt"
+    with said.open("w") as output:
+        driver = subprocess.Popen(
+            ["chromedriver", "--port=0"], stdout=output, stderr=subprocess.DEVNULL
+        )
     options = {"args": [*ARGUMENTS, f"--user-data-dir={folder / 'profile'}"]}
     wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
-    url = f"http://127.0.0.1:{port}/session"
     session = ""
     try:
         give_up = time.monotonic() + PATIENCE
-        while not session:
-            try:
-                answer = requests.post(url, json=wanted, timeout=PATIENCE)
-                assert answer.ok, answer.text
-                session = f"{url}/{answer.json()['value']['sessionId']}"
-            except requests.ConnectionError:
-                assert time.monotonic() < give_up
-                time.sleep(0.1)
+        while not (listens := re.search(r"started successfully on port (\d+)", said.read_text())):
+            assert driver.poll() is None, said.read_text()
+            assert time.monotonic() < give_up, said.read_text()
+            time.sleep(0.1)
+        url = f"http://127.0.0.1:{listens[1]}/session"
+        answer = requests.post(url, json=wanted, timeout=ANSWERED)
+        assert answer.ok, answer.text
+        session = f"{url}/{answer.json()['value']['sessionId']}"
         yield Browser(session)
     finally:
         if session:

@@ -18,25 +18,79 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.conftest import free_port
 from tests.support.browser import Browser
 
 PROJECT = Path(__file__).resolve().parents[2]
 BI = PROJECT / "bi"
 PATIENCE = 300.0
-# Keeps the rows that every chart is answered with.
+# What the page has still before it: requests, frames of an animation, timers that are due soon; and the rows with which
+# every chart was answered last.
 LISTEN = """
+window.asked = {};
 window.answers = {};
+window.ahead = {requests: new Set(), frames: new Set(), timers: new Set()};
 const plain = window.fetch;
 window.fetch = async (...wish) => {
-  const answer = await plain(...wish);
   const url = decodeURIComponent(String(wish[0].url || wish[0]));
-  const chart = url.match(/chart\\/data.*slice_id"?:(\\d+)/);
-  if (chart) answer.clone().json().then(body => {
-    if (body.result) window.answers[chart[1]] = body.result[0].data;
-  });
-  return answer;
+  const [, chart] = url.match(/chart\\/data.*slice_id"?:(\\d+)/) || [];
+  const mine = Symbol(url);
+  window.ahead.requests.add(mine);
+  if (chart) window.asked[chart] = mine;
+  try {
+    const answer = await plain(...wish);
+    if (chart) {
+      const body = await answer.clone().json().catch(() => ({}));
+      const told = body.result ? {rows: body.result[0].data} : {failure: JSON.stringify(body)};
+      if (window.asked[chart] === mine) window.answers[chart] = told;
+    }
+    return answer;
+  } finally {
+    window.ahead.requests.delete(mine);
+  }
 };
+const frame = window.requestAnimationFrame, noFrame = window.cancelAnimationFrame;
+window.requestAnimationFrame = draw => {
+  const id = frame(time => { window.ahead.frames.delete(id); draw(time); });
+  window.ahead.frames.add(id);
+  return id;
+};
+window.cancelAnimationFrame = id => { window.ahead.frames.delete(id); noFrame(id); };
+const timer = window.setTimeout, noTimer = window.clearTimeout;
+window.setTimeout = (run, wait, ...more) => {
+  if (typeof run !== 'function') return timer(run, wait, ...more);
+  const id = timer(() => { window.ahead.timers.delete(id); run(...more); }, wait);
+  if (!(wait > SOON)) window.ahead.timers.add(id);
+  return id;
+};
+window.clearTimeout = id => { window.ahead.timers.delete(id); noTimer(id); };
+""".replace("SOON", "2000")
+# Null: all that the open tab shows has been answered and drawn, and nothing is ahead. Else what is waited for.
+WAITS_FOR = """
+const [wanted] = arguments;
+const open = [...document.querySelectorAll('.ant-tabs-tab-active')].map(each => each.innerText.trim());
+if (wanted && !open.includes(wanted)) return `the tab ${wanted}`;
+const tiles = [...document.querySelectorAll('.chart-slice')].filter(each => each.offsetParent);
+if (!tiles.length) return 'tiles';
+for (const tile of tiles) {
+  const told = window.answers[tile.dataset.testChartId];
+  const name = tile.dataset.testChartName;
+  if (!told) return `an answer for ${name}`;
+  if (told.failure) return null;
+  if (tile.querySelector('.loading') || !tile.querySelector('tbody, canvas, .ant-empty'))
+    return `a picture of ${name}`;
+}
+if (document.querySelector('.loading')) return 'the page';
+for (const [kind, left] of Object.entries(window.ahead)) if (left.size) return `${kind}: ${left.size}`;
+return null;
+"""
+TILES = """
+const said = {};
+for (const tile of document.querySelectorAll('.chart-slice')) {
+  if (!tile.offsetParent) continue;
+  const cells = [...tile.querySelectorAll('tbody td')].map(each => each.innerText.trim());
+  said[tile.dataset.testChartName] = {cells, ...window.answers[tile.dataset.testChartId]};
+}
+return said;
 """
 
 
@@ -57,7 +111,7 @@ def serving(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
     said = folder / "superset.txt"
     with said.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, BI / "start.py", "--demo", "--port", str(free_port())],
+            [sys.executable, BI / "start.py", "--demo", "--port", "0"],
             env={**os.environ, "WAREHOUSE_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -127,46 +181,46 @@ class Dashboard:
         script = (
             "const tab = [...document.querySelectorAll('.ant-tabs-tab')]"
             ".find(each => each.innerText.trim() === arguments[0]);"
-            "window.answers = {}; if (tab) tab.querySelector('[role=tab]').click(); return !!tab;"
+            "if (tab) tab.querySelector('[role=tab]').click(); return !!tab;"
         )
         self.browser.until(lambda: self.browser.run(script, tab), f"no tab {tab}")
-        self.settle()
+        self.settle(tab)
 
-    def settle(self) -> None:
-        """Wait until every tile of the tab has been answered and drawn, and stays so."""
-        ready = (
-            "const tab = [...document.querySelectorAll('.dashboard-grid')].find(each => each.offsetParent);"
-            "if (!tab || !tab.querySelector('.chart-slice') || document.querySelector('.loading')) return null;"
-            "return tab.innerText;"
+    def refresh(self) -> None:
+        """Have the tiles of the open tab asked for again, past Superset's memory of answers."""
+        tab = self.browser.run(
+            "window.answers = {}; const open = document.querySelector('.ant-tabs-tab-active');"
+            "document.querySelector('[data-test=refresh-button]')"
+            ".click(); return open.innerText.trim();"
         )
+        self.settle(tab)
+
+    def settle(self, tab: str = "") -> None:
+        """Wait until every tile of the open tab has been answered and drawn, and nothing is ahead in the page."""
         seen: list[Any] = []
 
         def still() -> bool:
-            seen.append(self.browser.run(ready))
-            return len(seen) > 10 and seen[-1] is not None and len(set(seen[-10:])) == 1
+            seen.append(self.browser.run(WAITS_FOR, tab))
+            return len(seen) > 2 and seen[-3:] == [None, None, None]
 
-        self.browser.until(still, "tiles are still loading")
+        try:
+            self.browser.until(still, "tiles are still loading", PATIENCE)
+        except AssertionError as error:
+            error.add_note(f"the page waits for {seen[-1]}")
+            raise
+        failed = {
+            name: told["failure"] for name, told in self._tiles().items() if "failure" in told
+        }
+        assert not failed, failed
+
+    def _tiles(self) -> dict[str, Any]:
+        return dict(self.browser.run(TILES))
 
     def figures(self) -> dict[str, str]:
         """What the tiles of one cell in the open tab say, by title."""
-        script = (
-            "const said = {};"
-            "for (const tile of document.querySelectorAll('.chart-slice')) {"
-            " if (!tile.offsetParent) continue;"
-            " const cells = tile.querySelectorAll('tbody td');"
-            " if (cells.length === 1) said[tile.querySelector('.header-title').innerText.trim()] = cells[0].innerText.trim(); }"
-            "return said;"
-        )
-        return dict(self.browser.run(script))
+        told = self._tiles().items()
+        return {name: tile["cells"][0] for name, tile in told if len(tile["cells"]) == 1}
 
     def answers(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows that the browser was answered since the tab was opened, by tile's title."""
-        script = (
-            "const listed = await (await fetch('/api/v1/dashboard/messaging/charts')).json();"
-            "return listed.result.map(each => [each.slice_name, window.answers[each.id] || null]);"
-        )
-        return {
-            title: rows
-            for title, rows in self.browser.run(f"return (async () => {{{script}}})()")
-            if rows is not None
-        }
+        """The rows with which the tiles of the open tab were answered, by title."""
+        return {name: tile["rows"] for name, tile in self._tiles().items()}
