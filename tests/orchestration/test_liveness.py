@@ -128,14 +128,18 @@ def test_a_live_run_that_lost_its_connection_takes_its_lock_again(
             with liveness.alive(house.warehouse, run_id):
                 for _ in range(2):
                     lost = admin.execute(
-                        "SELECT pid, pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                        " WHERE application_name = 'warehouse:run'"
+                        f"SELECT pid, pg_terminate_backend(pid, 60000) {SESSIONS_OF_RUNS}"
                     ).fetchall()
                     assert len(lost) == 1
                     wait_for_lock(admin, lost[0][0])
                 assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == []
+            # The server's process may see later than the client that the connection is closed.
+            wait_until(lambda: not admin.execute(f"SELECT {SESSIONS_OF_RUNS}").fetchall())
     assert status(house, run_id) == Status.STARTED
     assert liveness.fail_dead_runs(house.instance, house.warehouse, grace=AT_ONCE) == [run_id]
+
+
+SESSIONS_OF_RUNS = "FROM pg_stat_activity WHERE application_name = 'warehouse:run' AND datname = current_database()"
 
 
 def wait_for_lock(admin: Any, lost: int) -> None:
