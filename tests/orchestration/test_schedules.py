@@ -83,7 +83,8 @@ def test_three_nights_end_right(installation: Installation, vendors: Sandbox) ->
     with nobody_let_in(nights.house.warehouse):
         nights.go(night(CHANGE + ONE_NIGHT))
         installation.until(lambda: installation.failed_ticks_since(night(CHANGE)), "no tick failed")
-    [third] = installation.pass_night(night(CHANGE + ONE_NIGHT), 1)
+        before = installation.run_ids()
+    [third] = installation.pass_night(night(CHANGE + ONE_NIGHT), 1, before)
     assert third.status == SUCCESS
     assert list(nights.settled(SITE)) == [CHANGE - n * ONE_NIGHT for n in (2, 1, 0)]
     every_day_is_right(installation)

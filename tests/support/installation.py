@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,8 @@ class Installation:
         family = [psutil.Process(self.daemon.pid)]
         family += family[0].children(recursive=True)
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(family, timeout=10)
 
     def start_webserver(self) -> None:
@@ -112,12 +113,15 @@ class Installation:
             time.sleep(0.5)
         return found
 
-    def pass_night(self, moment: datetime, sources: int) -> list[dg.DagsterRun]:
+    def pass_night(
+        self, moment: datetime, sources: int, before: set[str] | None = None
+    ) -> list[dg.DagsterRun]:
         """Go to a moment of the night, wait for the ticks of so many sources and for their runs.
 
-        Answers the runs of nightly schedules that began meanwhile.
+        Answers the runs of nightly schedules that began meanwhile: those that were not there ``before``, or
+        not yet when this was called.
         """
-        before = {run.run_id for run in self.instance.get_runs()}
+        before = self.run_ids() if before is None else before
         self.nights.go(moment)
         requested = self.requested_since(moment.replace(hour=0, minute=0), sources)
         self.until(self.is_quiet, "runs do not end")
@@ -125,6 +129,9 @@ class Installation:
         began = [run for run in nightly if run.run_id not in before]
         assert requested <= {run.run_id for run in began}, "a run of this night is gone"
         return began
+
+    def run_ids(self) -> set[str]:
+        return {run.run_id for run in self.instance.get_runs()}
 
     def requested_since(self, moment: datetime, sources: int) -> set[str]:
         """Wait for the ticks of so many sources; the runs that those requested."""
