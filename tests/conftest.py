@@ -32,8 +32,9 @@ from dagster_project.warehouse.schema.logins import make_databases, make_logins
 from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.schema.migration_files import sql_folder
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
-from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer, free_port
+from dagster_project.warehouse.server.embedded import LOGINS, EmbeddedServer
 from tests.support.older_cluster import Cluster15
+from tests.support.ports import free_port
 from tests.support.programs import POSTGRES_15, missed, need
 
 # No test reads the `.env` of the checkout that it runs in.

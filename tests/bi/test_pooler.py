@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from tests.bi.conftest import DAY, Loads, Readers, sms
-from tests.conftest import PostgresServer, free_port
+from tests.conftest import PostgresServer
 from tests.docs.pages import DOCS
+from tests.support.ports import free_port
 from tests.support.programs import need
 from tests.warehouse.test_session import _scratch_folder
 

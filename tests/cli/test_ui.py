@@ -16,7 +16,7 @@ import requests
 
 from dagster_project.cli.ui import POSTGRES_IS_AWAY, POSTGRES_IS_BACK, _only_daemon
 from dagster_project.errors import TryLater
-from tests.conftest import free_port
+from tests.support.ports import free_port
 
 PROGRAM = str(Path(sys.executable).with_name("warehouse"))
 ASKED = """{ runsOrError(limit: 1) { __typename }

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.programs import need
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"

@@ -18,9 +18,10 @@ import requests
 
 from dagster_project.sandbox.calltouch.site import Site
 from dagster_project.sandbox.server import Sandbox, running_sandbox
-from tests.conftest import DEBIAN_15, PostgresServer, free_port
+from tests.conftest import DEBIAN_15, PostgresServer
 from tests.docs.own_road import PAGE, PROGRAM, Road, until
 from tests.support.operating import WebhookReceiver
+from tests.support.ports import free_port
 from tests.support.programs import POSTGRES_15, need
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]

@@ -30,10 +30,11 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from dagster_project.sandbox.server import running_sandbox
-from tests.conftest import PostgresServer, free_port
+from tests.conftest import PostgresServer
 from tests.orchestration.test_scrubbing import kept
 from tests.support.browser import Browser, browsing
 from tests.support.operating import KEY, House, calltouch_alone, days_back, operating
+from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-c", "from dagster_project.cli.main import main; main()")
 RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"

@@ -22,8 +22,8 @@ from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 from dagster_project.orchestration.instance import INSTANCE_YAML
 from dagster_project.orchestration.launch import WORKSPACE
 from dagster_project.orchestration.schedules import NIGHT_TAG
-from tests.conftest import free_port
 from tests.support.nights import Nights
+from tests.support.ports import free_port
 
 PATIENCE = 400.0
 ROOT = Path(__file__).resolve().parents[2]

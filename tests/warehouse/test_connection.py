@@ -27,7 +27,7 @@ from dagster_project.errors import (
 )
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.warehouse.server.homes import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]

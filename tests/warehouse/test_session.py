@@ -24,8 +24,9 @@ from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.migrate import migrate
-from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder, free_port
+from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder
 from tests.support.operating import KEY, again
+from tests.support.ports import free_port
 from tests.support.programs import POSTGRES_15, need
 
 HOSTILE = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project.warehouse.server.clients import clients_of, name_of
-from tests.conftest import free_port
+from tests.support.ports import free_port
 
 WAITS = "import sys; print('up', flush=True); sys.stdin.read()"
 CONNECTS = (

@@ -15,7 +15,8 @@ import pytest
 
 from dagster_project.errors import SettingsError
 from dagster_project.warehouse.server.cluster import Cluster, bundled_binaries
-from dagster_project.warehouse.server.embedded import ensure_running, free_port, stop
+from dagster_project.warehouse.server.embedded import ensure_running, stop
+from tests.support.ports import free_port
 from tests.warehouse.server.homes import (
     as_nobody,
     as_root,
