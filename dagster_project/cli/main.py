@@ -6,6 +6,8 @@ usage or settings, 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from typing import NoReturn
 
@@ -18,6 +20,8 @@ from dagster_project.errors import WarehouseError
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turns errors into one line and an exit status."""
+    # What stands when the process ends is not searched for garbage once more.
+    atexit.register(gc.freeze)
     try:
         status = warehouse.main(args=arguments, prog_name="warehouse", standalone_mode=False)
     except click.ClickException as error:

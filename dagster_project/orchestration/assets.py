@@ -29,6 +29,7 @@ from dagster_project.orchestration import (
     report,
 )
 from dagster_project.orchestration.day_events import DayEvents
+from dagster_project.orchestration.event_log import event_batch
 from dagster_project.orchestration.instance import keep_connections
 from dagster_project.orchestration.names import op_name
 from dagster_project.orchestration.relations import RESPONSES, table_metadata
@@ -130,8 +131,9 @@ def assets_of(feed: Feed, settings: Settings) -> dg.AssetsDefinition:
         with report.telling_causes(feed):
             _run(context, feed, RefreshConfig(**context.op_execution_context.op_config))
         # The checks were told of by day; without their outputs each run would log that they are absent.
-        for name in context.assets_def.check_specs_by_output_name:
-            yield dg.Output(None, name)
+        with event_batch(context.instance):
+            for name in context.assets_def.check_specs_by_output_name:
+                yield dg.Output(None, name)
 
     return refresh
 

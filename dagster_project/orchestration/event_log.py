@@ -47,6 +47,7 @@ _BATCHED = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.STEP_OUTPUT,
 }
 _CHECK_KEY = ("asset_key", "check_name", "run_id", "partition")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import zoneinfo
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import phonenumbers
 import psutil
 import xxhash
 
@@ -28,13 +28,20 @@ from dagster_project.text import pseudonyms
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 """Resolved when the process begins: a link may point to another release later."""
-LIBRARIES: Final = {
-    "msgspec": msgspec.__version__,
-    "numpy": np.__version__,
-    "phonenumbers": phonenumbers.__version__,
-    "python": sys.version,
-    "xxhash": xxhash.VERSION,
-}
+
+
+@cache
+def libraries() -> Mapping[str, str]:
+    """The versions of Python and of the libraries that encoders use."""
+    import phonenumbers  # loads slowly; only encoders of phone numbers need it
+
+    return {
+        "msgspec": msgspec.__version__,
+        "numpy": np.__version__,
+        "phonenumbers": phonenumbers.__version__,
+        "python": sys.version,
+        "xxhash": xxhash.VERSION,
+    }
 
 
 def encoding_of(feed: Feed, window: Window, rules: Rules, pii_key: str) -> str | None:
@@ -62,7 +69,7 @@ def _fingerprint(account: Account, key: str) -> str | None:
 def read_source(package: Path = PACKAGE) -> bytes | None:
     """The digest of the code that runs; None if its files have changed since the process began."""
     began = psutil.Process().create_time()
-    digest = blake2b(repr(LIBRARIES).encode())
+    digest = blake2b(repr(libraries()).encode())
     try:
         for file in sorted(package.rglob("*.py")):
             if file.stat().st_ctime > began:

@@ -89,3 +89,15 @@ def test_a_verb_imports_settings_feeds_and_its_body_with_the_collector_off(tmp_p
     assert done.returncode == 2, done.stderr  # there is no warehouse
     collecting = json.loads(done.stdout)
     assert {name: collecting[name] for name in WATCHED} == dict.fromkeys(WATCHED, False)
+
+
+def test_nothing_is_searched_for_garbage_where_the_process_ends() -> None:
+    at_its_end = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('objects:', len(gc.get_objects())))\n"
+        "from dagster_project.cli.main import main\n"
+        "main(['--version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", at_its_end], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 100, done.stdout

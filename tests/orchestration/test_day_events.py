@@ -211,3 +211,19 @@ def test_what_is_interrupted_inside_a_batch_writes_nothing(house: House) -> None
     assert stored(house, LOGGED, "cut off") == []
     house.instance.event_log_storage.store_event(event._replace(run_id="after"))
     assert len(stored(house, LOGGED, "after")) == 1
+
+
+def test_the_outputs_of_checks_are_one_transaction_before_the_step_has_succeeded(
+    house: House,
+) -> None:
+    assert house.refresh(DAYS[:1], SOURCE)
+    run_id = house.instance.get_run_records(limit=1)[0].dagster_run.run_id
+    query = "SELECT dagster_event_type, xmin::text FROM event_logs WHERE run_id = %s ORDER BY id"
+    logged = stored(house, query, run_id)
+    kinds = [kind for kind, _ in logged]
+    outputs = [at for at, kind in enumerate(kinds) if kind == "STEP_OUTPUT"]
+    assert len(outputs) > 2
+    assert outputs == list(range(outputs[0], outputs[-1] + 1))
+    assert kinds[outputs[0] - 1] == "ASSET_CHECK_EVALUATION"
+    assert kinds[outputs[-1] + 1] == "STEP_SUCCESS"
+    assert len({logged[at][1] for at in outputs}) == 1

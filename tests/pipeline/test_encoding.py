@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import date, timedelta
@@ -17,7 +18,7 @@ from dagster_project.model.feed import Feed
 from dagster_project.model.privacy import Rules, Suppression
 from dagster_project.model.window import Account
 from dagster_project.pipeline import encoding
-from dagster_project.pipeline.encoding import LIBRARIES, PACKAGE, encoding_of, read_source
+from dagster_project.pipeline.encoding import PACKAGE, encoding_of, libraries, read_source
 from tests.support.loading import CALLTOUCH
 from tests.support.operating import KEY, feed_of
 from tests.vendors.calltouch.played import DAY, SITE, WINDOW
@@ -91,7 +92,7 @@ def test_each_line_and_name_of_the_code_counts(
 
 def test_every_library_that_encoders_use_counts() -> None:
     """Of what these rooms import, settings, types and the sealing of keys alone decide no row."""
-    allowed = {"dagster_project", *LIBRARIES, *("pydantic", "typing_extensions", "cryptography")}
+    allowed = {"dagster_project", *libraries(), *("pydantic", "typing_extensions", "cryptography")}
     found = set()
     for room in ("vendors/calltouch", "text", "model"):
         for file in (PACKAGE / room).rglob("*.py"):
@@ -101,3 +102,9 @@ def test_every_library_that_encoders_use_counts() -> None:
                 elif isinstance(node, ast.Import):
                     found |= {name.name.partition(".")[0] for name in node.names}
     assert found - allowed - sys.stdlib_module_names == set()
+
+
+def test_a_run_does_not_import_the_library_of_phone_numbers_until_one_is_encoded() -> None:
+    program = "import sys, dagster_project.pipeline.runner; print('phonenumbers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
