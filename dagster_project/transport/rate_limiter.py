@@ -4,14 +4,20 @@
 threads of all processes that share the store. There is one limiter for each vendor host, since the vendor
 counts by address. The store grants slots, instants of its own clock. A thread sleeps until its slot, and
 sends if it wakes within ``SLACK`` of it. If it wakes later, its slot is moved to this moment if the limit
-allows it; else the slot is lost and another one is taken. ``MARGIN`` less ``SLACK`` is left for the
-network's jitter. Only one thread of a process asks for a slot at a time, and only slots less than
-``HORIZON`` ahead are granted, so that a 429 seen by one process stops all of them within that time.
+allows it; else the slot is lost and another one is taken. Only one thread of a process asks for a slot at a
+time, and only slots less than ``HORIZON`` ahead are granted, so that a 429 seen by one process stops all of
+them within that time.
+
+``MARGIN`` less ``SLACK``, 20 ms, is left for the network: so much longer may a request travel than the one ``n``
+places after it. Where the vendor sees them arrive, ``n`` + 1 requests were never less than 20 ms further apart
+than the limit, with four processes and both cores busy. Nothing that is known of a request can stand
+in for that: the vendor counts it after it was sent and before its answer begins, but an answer takes a second
+or more to begin, and TCP acknowledges up to 40 ms late.
 
 Why not ``pyrate-limiter`` (4.5.1), which has a Postgres bucket: it grants a permit, not an instant. It
 does not notice that the sender woke late or had to connect first; it decides under a table lock that
 fails instead of queueing; and it polls. Four processes of twelve threads at 5 a second, 25 s on two cores,
-1 s latency, measured over a sliding second:
+1 s latency, measured over a sliding second, with a margin of 40 ms:
 
 ==================================  ===========  ==========  ====================
 what                                429          a second    requests a process
@@ -42,8 +48,8 @@ from dagster_project.model.window import Account
 from dagster_project.transport.quota import QuotaClaim
 from dagster_project.transport.session import sleep_unless_stopped
 
-MARGIN = 0.04
-SLACK = 0.01
+MARGIN = 0.025
+SLACK = 0.005
 HORIZON = 0.25
 LARGEST_BURST = 50
 SHORTEST_HOLD = 1.0

@@ -43,6 +43,12 @@ class Seen:
     def per_second(self) -> float:
         return (len(self.arrivals) - 1) / (self.arrivals[-1] - self.arrivals[0])
 
+    @property
+    def least_apart(self) -> float:
+        """The fewest seconds from a request to the fifth after it."""
+        pairs = zip(self.arrivals, self.arrivals[PER_SECOND:], strict=False)
+        return min(later - earlier for earlier, later in pairs)
+
 
 @contextmanager
 def rate_limited(latency: float) -> Iterator[tuple[int, Callable[[], Seen]]]:

@@ -14,7 +14,7 @@ import pytest
 
 from dagster_project.concurrency import Abandoned
 from dagster_project.model.window import Account
-from dagster_project.transport.rate_limiter import SLACK, ClockMap, RateLimiter
+from dagster_project.transport.rate_limiter import MARGIN, SLACK, ClockMap, RateLimiter, Slot
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.ledger.budget import Budget
 from tests.transport.rate_limited import (
@@ -68,6 +68,11 @@ def test_a_long_run_draws_no_429_on_a_busy_machine_either(warehouse: Warehouse, 
         seen = stop()
     assert seen.refused == 0
     assert seen.per_second >= 0.95 * PER_SECOND
+    assert seen.least_apart >= 1.0 + (MARGIN - SLACK) / 2, "what is left for the network"
+
+
+def test_a_request_that_wakes_six_milliseconds_late_has_missed_its_slot() -> None:
+    assert Slot(NOON, time.monotonic() - 0.006).is_missed
 
 
 def test_a_slot_that_was_missed_is_not_used_late(
