@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,23 +21,11 @@ import psutil
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.server.account import server_account
 from dagster_project.warehouse.server.settings import HBA, SERVER_SETTINGS
+from dagster_project.warehouse.server.start_failure import ServerLog, StartFailed
 
 SUPERUSER = "postgres"
 START_SECONDS = 600
-
-
-class StartFailed(Exception):
-    """``initdb`` or ``pg_ctl start`` gave up; ``output`` holds what Postgres wrote while it tried."""
-
-    def __init__(self, output: str) -> None:
-        super().__init__(output)
-        self.output = output
-
-    @property
-    def reason(self) -> str:
-        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-        return (fatal or lines or ["it gives no reason"])[-1]
+LOGGER_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -129,6 +118,7 @@ class Cluster:
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         self._write("warehouse.conf", "# Written at each start.\n" + "".join(lines))
         before = self.log_file.lstat().st_size if self.log_file.exists() else 0
+        log = ServerLog(self.data / "log")
         try:
             self._run(
                 "pg_ctl",
@@ -140,8 +130,10 @@ class Cluster:
                 f"--log={self.log_file}",
             )
         except subprocess.CalledProcessError as error:
-            output = self._read_startup_log()[before:]
-            raise StartFailed(output.decode(errors="replace") or error.stderr) from None
+            output = self._read_startup_log()[before:].decode(errors="replace")
+            if "redirecting log output" in output:
+                self._wait_for_logger()
+            raise StartFailed(f"{output or error.stderr}\n{log.written_since()}") from None
         running = self.running()
         if running is None or not running.ready:
             raise TryLater(
@@ -199,6 +191,17 @@ class Cluster:
             with suppress(psutil.Error):
                 if self._works_here(process):
                     process.send_signal(signal.SIGKILL)
+
+    def _wait_for_logger(self) -> None:
+        """Wait until the process that writes the server's own log has written what the server died of."""
+        until = time.monotonic() + LOGGER_SECONDS
+        while time.monotonic() < until and any(map(self._is_logger, psutil.process_iter())):
+            time.sleep(0.02)
+
+    def _is_logger(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return self._works_here(process) and "logger" in " ".join(process.cmdline())
+        return False
 
     def _works_here(self, process: psutil.Process) -> bool:
         """Whether a process is a Postgres of this data directory, which is its working directory."""

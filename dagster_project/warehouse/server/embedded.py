@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from dagster_project.errors import SettingsError, TryLater
 from dagster_project.warehouse.queries import fetch_value
-from dagster_project.warehouse.server.cluster import SUPERUSER, Cluster, Postmaster, StartFailed
+from dagster_project.warehouse.server.cluster import SUPERUSER, Cluster, Postmaster
 from dagster_project.warehouse.server.home import (
     hold_home,
     host_name,
@@ -33,6 +33,7 @@ from dagster_project.warehouse.server.home import (
     write_private,
 )
 from dagster_project.warehouse.server.settings import LOOPBACK
+from dagster_project.warehouse.server.start_failure import StartFailed
 
 LOGINS = (
     SUPERUSER,
@@ -205,10 +206,15 @@ class _ServerManager:
                 return port
             except StartFailed as failure:
                 if not self._is_passing(failure, port) or time.monotonic() > deadline:
-                    raise SettingsError(
-                        f"the Postgres in {self.home} does not start: {failure.reason}",
-                        hint=f"see {self.cluster.log_file}.",
-                    ) from None
+                    raise self._does_not_start(failure) from None
+
+    def _does_not_start(self, failure: StartFailed) -> SettingsError:
+        data = self.cluster.data
+        return SettingsError(
+            f"the Postgres in {self.home} does not start: {failure.reason}",
+            hint=f"{failure.way_out(data, self.cluster.account.name)}"
+            f" (its logs: {self.cluster.log_file}, {data / 'log'}).",
+        )
 
     def _is_passing(self, failure: StartFailed, port: int) -> bool:
         """Whether to try again: backends of a killed server may live on, and the port may just have been taken."""
@@ -216,7 +222,7 @@ class _ServerManager:
             self.cluster.end_orphans()
             time.sleep(0.1)
             return True
-        return not _is_free(port)
+        return failure.is_port_taken or not _is_free(port)
 
     def _is_recorded(self, running: Postmaster) -> bool:
         record = self.record
