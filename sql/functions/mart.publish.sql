@@ -11,6 +11,8 @@
 -- The large views call their function once for each day that the query asks for (day_column), so that it
 -- need not fetch all days. A view of two halves takes no writes anyway, but would say so before it says who
 -- may not write: hence the trigger. mart.all_<view> is a security_barrier where the view that is handed over is.
+-- Where it is none, what is asked at each execution stands above both halves: a condition without a column, beside
+-- outer joins, keeps PostgreSQL 15 from leaving out those that a query has no use for.
 CREATE OR REPLACE FUNCTION mart.publish(
     view regclass, reader regrole, account_key text, day_column name DEFAULT NULL
 ) RETURNS void
@@ -62,9 +64,14 @@ BEGIN
     SELECT string_agg(CASE WHEN a.attname IN (day_column, CASE WHEN day_column IS NOT NULL THEN 'day' END) THEN 'd.day' ELSE format('o.%I', a.attname) END,
         ', ' ORDER BY a.attnum) INTO columns
     FROM pg_attribute a WHERE a.attrelid = view AND a.attnum > 0;
-    EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT * FROM %s WHERE mart.sees_all() AND mart.still_sees_all()'
-        ' UNION ALL SELECT %s FROM %s WHERE NOT mart.sees_all() AND ops.serves(current_user)',
-        published, whole, columns,
+    EXECUTE format(CASE WHEN barrier <> '' THEN
+        'CREATE OR REPLACE VIEW %s AS SELECT * FROM %s WHERE mart.sees_all() AND mart.still_sees_all()'
+        ' UNION ALL SELECT %s FROM %s WHERE NOT mart.sees_all() AND ops.serves(current_user)'
+        ELSE
+        'CREATE OR REPLACE VIEW %s AS SELECT v.* FROM (SELECT * FROM %s WHERE mart.sees_all()'
+        ' UNION ALL SELECT %s FROM %s WHERE NOT mart.sees_all() AND ops.serves(current_user)) v'
+        ' WHERE mart.sees_all() AND mart.still_sees_all() OR NOT mart.sees_all()'
+        END, published, whole, columns,
         CASE WHEN day_column IS NULL THEN format('%s(current_user) o', own)
         ELSE format('mart.own_days(current_user) d CROSS JOIN LATERAL %s(current_user, d.day) o', own)
         END);

@@ -1,25 +1,35 @@
 -- One row for each SMS, for warehouse_bi_detail: pseudonyms in place of numbers, templates in place of texts.
--- Readers may not call functions of schema mart: mart.country_of is written out here, mart.template_of in
--- mart.single_sms.
+-- Readers may not call functions of schema mart: mart.country_of and mart.template_of are written out here.
 --
 -- What is told of a template are columns of mart.template, so that a condition is tried once a template and not once
--- an SMS. Hence no security_barrier, which would keep LIKE above the join: who reads this half sees all accounts.
+-- an SMS; what a query does not name is not joined. Hence no security_barrier: who reads this half sees all accounts.
+--
+-- Both columns by which t is joined are taken from p first, although s has the site as well: the planner expects LIKE
+-- to hold for one template, and would join all SMS of its site with it before it compares their templates.
 -- Whether its day is settled is looked up for pending SMS alone.
 CREATE OR REPLACE VIEW bi_detail.sms_detail AS
-SELECT s.sent_on, extract(hour FROM s.sent_at AT TIME ZONE s.time_zone)::smallint AS hour, s.site_id,
-    s.account_label, s.recipient, coalesce(t.same_as, t.template_id) AS template_id,
+SELECT s.sent_on, extract(hour FROM s.sent_at AT TIME ZONE a.time_zone)::smallint AS hour, s.site_id,
+    a.label AS account_label, s.recipient, coalesce(t.same_as, t.template_id) AS template_id,
     coalesce(s.country, CASE WHEN s.recipient IS NULL THEN 'none' ELSE 'unknown' END) AS country,
     CASE WHEN e.was_pending THEN 'undetermined' ELSE s.outcome END AS outcome,
     CASE WHEN e.was_pending THEN 'pending_when_settled' ELSE coalesce(s.reason, 'none') END AS reason,
     s.is_final, s.segments, s.occurrence, t.label AS template_label, t.category, t.campaign,
-    s.sent_on AS day, s.settled, 'calltouch:' || s.site_id AS account_key
-FROM mart.single_sms s
-LEFT JOIN mart.template t ON t.site_id = s.site_id AND t.template_id = s.template_id
+    s.sent_on AS day, coalesce(d.settled, false) AS settled, 'calltouch:' || s.site_id AS account_key
+FROM warehouse.calltouch_sms s
+LEFT JOIN mart.account a ON a.site_id = s.site_id
+LEFT JOIN mart.template p ON p.site_id = s.site_id AND p.template_id = s.template_id
+LEFT JOIN mart.template t ON t.site_id = coalesce(p.site_id, s.site_id)
+    AND t.template_id = coalesce(p.template_id, CASE WHEN s.template_id IS NULL AND s.message IS NULL
+        THEN '00000000-0000-0000-0000-000000000001'::uuid
+        ELSE '00000000-0000-0000-0000-000000000000'::uuid END)
+LEFT JOIN ops.day_state d
+    ON d.source = 'calltouch' AND d.account = s.site_id::text AND d.day = s.sent_on
 CROSS JOIN LATERAL (
     SELECT s.outcome = 'pending' AND EXISTS (
-        SELECT FROM ops.day_state d WHERE d.source = 'calltouch' AND d.account = s.site_id::text
-            AND d.day = s.sent_on AND d.settled) AS was_pending
-) e;
+        SELECT FROM ops.day_state o WHERE o.source = 'calltouch' AND o.account = s.site_id::text
+            AND o.day = s.sent_on AND o.settled) AS was_pending
+) e
+WHERE mart.sees_all();
 
 COMMENT ON VIEW bi_detail.sms_detail IS 'SMS one by one, numbers as keyed pseudonyms, texts as templates, with what these are called: for warehouse_bi_detail. Ask for days and templates here, without a join to bi.template. Pseudonymous personal data. Source: Calltouch.';
 COMMENT ON COLUMN bi_detail.sms_detail.sent_on IS 'Day of sending in the site''s time zone (CALLTOUCH_TIMEZONE).';

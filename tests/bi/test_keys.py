@@ -156,6 +156,26 @@ def test_a_like_on_a_template_is_tried_on_templates_and_not_on_each_sms(readers:
     found = readers.one(f"EXPLAIN (FORMAT JSON) {query}", "warehouse_bi_detail")
     [tried] = [node for node in nodes(found[0]["Plan"]) if "~~" in node.get("Filter", "")]
     assert (tried["Relation Name"], tried["Alias"]) == ("template", "t")
+    [joined] = [node for node in nodes(found[0]["Plan"]) if "t.template_id" in joined_by(node)]
+    assert "t.site_id" in joined_by(joined), "all SMS of a site are joined with it first"
+
+
+def joined_by(node: dict[str, Any]) -> str:
+    return str(node.get("Hash Cond", node.get("Merge Cond", "")))
+
+
+@pytest.mark.both_servers
+@pytest.mark.usefixtures("filled")
+def test_what_a_query_of_single_sms_does_not_name_is_not_joined(readers: Readers) -> None:
+    def tables(query: str) -> set[str]:
+        found = readers.one(f"EXPLAIN (FORMAT JSON) {query}", "warehouse_bi_detail")
+        read = {node.get("Relation Name") for node in nodes(found[0]["Plan"])}
+        return {name for name in read if name and not name.startswith("calltouch_sms_")}
+
+    assert tables("SELECT count(*) FROM bi_detail.sms_detail") == set()
+    assert tables("SELECT site_id, sum(segments) FROM bi_detail.sms_detail GROUP BY 1") == set()
+    assert tables("SELECT outcome, count(*) FROM bi_detail.sms_detail GROUP BY 1") == {"day_state"}
+    assert tables("SELECT template_label FROM bi_detail.sms_detail") == {"template"}
 
 
 @pytest.mark.both_servers
