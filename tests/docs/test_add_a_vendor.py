@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,7 @@ class Copy:
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         for file in (one for one in ROOT.iterdir() if one.is_file() and one.name != ".env"):
             shutil.copy2(file, folder)
-        if (ROOT / ".mypy_cache").is_dir():
-            shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
+        copy_databases(ROOT / ".mypy_cache", folder / ".mypy_cache")
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -77,6 +78,18 @@ class Copy:
 
     def warehouse(self, *arguments: str) -> str:
         return self.python(*WAREHOUSE, *arguments)
+
+
+def copy_databases(source: Path, target: Path) -> None:
+    """Each whole, as of one moment, also while lint beside the tests still writes into it."""
+    for path in source.rglob("*.db"):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)) as written,
+            closing(sqlite3.connect(place)) as copied,
+        ):
+            written.backup(copied)
 
 
 @pytest.fixture(scope="module")
