@@ -367,10 +367,12 @@ def waiting_threads(bounds: Bounds) -> Iterator[Threads]:
 
 @contextmanager
 def pool_of(threads: int, sending: int = BOUNDS.sending) -> Iterator[FetchPool]:
+    of_others = set(threading.enumerate())
     pool = FetchPool(Bounds(fetch_threads=threads, requested=4, held=2, sending=sending))
     yield pool
     pool.close()
-    assert not [one for one in threading.enumerate() if one.name.startswith("fetch")]
+    left = set(threading.enumerate()) - of_others
+    assert not [one for one in left if one.name.startswith("fetch")]
     for semaphore, free in (
         (pool.requested, 4),
         (pool.held, 2),

@@ -333,13 +333,15 @@ def test_a_slow_consumer_bounds_what_is_fetched_ahead() -> None:
 
 
 def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
+    of_others = set(threading.enumerate())
     with calltouch(1000) as (vendor, client):
         reading = client.extract(WINDOW, ExtractStats())
         assert isinstance(reading, Iterator)
         for _ in range(3):
             next(reading)
         reading.close()  # type: ignore[attr-defined]
-        assert not [t for t in threading.enumerate() if t.name.startswith("side-by-side")]
+    left = set(threading.enumerate()) - of_others
+    assert not [one for one in left if one.name.startswith("fetch")]
     assert len(vendor.questions) <= 3 + BOUNDS.requested + BOUNDS.held
 
 
