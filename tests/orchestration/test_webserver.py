@@ -37,6 +37,7 @@ from tests.support.operating import KEY, House, calltouch_alone, days_back, oper
 from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-c", "from dagster_project.cli.main import main; main()")
+RUN_SECONDS = 400
 RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
 WIPE = """mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["calltouch", "sms"]}}])
           { __typename } }"""
@@ -358,8 +359,11 @@ def test_a_person_clicks_through_a_rerun(ui: Ui, browser: Browser, tmp_path: Pat
     browser.click("Re-execute all (*)")
     again = browser.until(lambda: new_run(ui, first), "no run was launched")
     browser.until(lambda: again in browser.url, "the new run is not shown")
+    # The daemon takes it from its queue, and starts a process that imports everything.
     browser.until(
-        lambda: "Success" in browser.run("return document.body.innerText"), "the run is not done"
+        lambda: "Success" in browser.run("return document.body.innerText"),
+        "the run is not done",
+        RUN_SECONDS,
     )
     browser.picture(tmp_path / "rerun.png")
     run = ui.house.instance.get_run_by_id(again)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from dagster_project.model.privacy import identity_of
 from dagster_project.privacy import suppression, suppression_file
 from dagster_project.privacy.erasure import open_receipt
 from dagster_project.warehouse.connection import Warehouse
+from tests.warehouse.server.homes import wait_until
 
 SECRET, OTHER = "a key of the tests, long enough", "another key of the tests, long enough"
 NUMBER = "+79261234567"
@@ -65,8 +65,7 @@ def test_a_list_that_is_exported_during_an_erasure_has_its_people_or_not_its_num
         exporting.start()
         waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         with warehouse.connect_admin() as watching:
-            while watching.execute(waiting).fetchone() is None:
-                time.sleep(0.05)
+            wait_until(lambda: watching.execute(waiting).fetchone() is not None)
         receipt = open_receipt(erasure, 1, SECRET, "forget")
         suppression.suppress(erasure, [identity_of(NUMBER)], SECRET, receipt)
         suppression.count_erasure(erasure)

@@ -39,11 +39,11 @@ from tests.transport.scripted_server import (
     serving_script,
 )
 from tests.transport.sessions import GOOD, Pauses, decode, session
+from tests.warehouse.server.homes import wait_until
 
 
 def set_once_asked(server: ScriptedServer, stop: threading.Event) -> None:
-    while not server.asked:
-        time.sleep(0.01)
+    wait_until(lambda: bool(server.asked))
     stop.set()
 
 

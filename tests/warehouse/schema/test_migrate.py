@@ -181,11 +181,11 @@ def test_a_migration_that_is_killed_leaves_nothing_behind(
     warehouse: Warehouse, folder: Path
 ) -> None:
     file = folder / "9001_slow.sql"
-    file.write_text("CREATE TABLE ops.slow (x integer); SELECT pg_sleep(60);")
+    file.write_text("CREATE TABLE ops.slow (x integer); SELECT pg_sleep(600);")
     process = _migrate_elsewhere(warehouse, folder)
     with warehouse.connect_admin() as connection:
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        wait_until(lambda: connection.execute(query).fetchone() == (1,), seconds=30)
+        wait_until(lambda: connection.execute(query).fetchone() == (1,))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
