@@ -102,11 +102,15 @@ def _read_pages(ask: Ask, reading: _Reading) -> None:
             number = 0
         known = len(reading.holders)
         page = reading.take(ask(number, size))
+        if number and page.identities == newest.identities and page.count == newest.count:
+            # Paging does not work, or purchases moved by whole pages: then the first page is another one now.
+            suspected, page = number, reading.take(ask(0, size))
+            if page.identities == newest.identities:
+                raise _paging_error(suspected)
+            number = 0
         gained = len(reading.holders) > known
         if number == 0:
             newest, topping_up = page, gained
-        elif page.identities == newest.identities and page.count == newest.count:
-            raise _paging_error(number)
         elif not page.records:
             raise _incomplete_error(reading)
         # New purchases are on the first pages: after reading them, the first page is read again. If it has

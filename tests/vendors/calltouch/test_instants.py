@@ -177,7 +177,7 @@ def test_a_change_in_the_middle_of_an_hour_splits_it() -> None:
     ),
 )
 def test_instants_are_what_the_time_zone_says_of_each(zone: str, walls: list[datetime]) -> None:
-    walls = [wall.replace(microsecond=0) for wall in walls]
+    walls = [wall.replace(microsecond=0, fold=0) for wall in walls]
     expected = [(wall.replace(tzinfo=ZoneInfo(zone)) - UTC_EPOCH) // SECOND for wall in walls]
     wall_seconds = np.array([(wall - EPOCH) // SECOND for wall in walls])
     clock = LocalClock(ZoneInfo(zone))
