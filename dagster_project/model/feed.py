@@ -26,6 +26,9 @@ from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account, Window
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dagster_project.model.batch import RowEncoder
     from dagster_project.model.privacy import Personal, Reduction
 
@@ -48,6 +51,9 @@ class VendorClient(Protocol):
 
 S = TypeVar("S", bound=VendorSettings, default=Any)
 C = TypeVar("C", bound=VendorClient, default=Any)
+
+HashRows = Callable[[Response], "NDArray[np.uint64] | None"]
+"""Hashes each row of a response, as it is written; None: the rows cannot be told apart."""
 
 RECORDS: Final = "records"
 """The figure that counts records: loaded rows and rejects."""
@@ -109,7 +115,7 @@ class Feed(Generic[S, C]):
     """One kind of data of one vendor, and the table that it is loaded into.
 
     ``list_accounts`` and ``open_client`` are called only if the vendor has credentials. ``row_encoder``
-    makes a row encoder from ``PII_HASH_KEY``. ``minute``: when the nightly run begins, in minutes past
+    makes a row encoder from ``PII_HASH_KEY``. ``hash_rows``: where the same rows may come in another order. ``minute``: when the nightly run begins, in minutes past
     two o'clock, local time.
 
     ``window_days`` and ``window_rows`` limit what is requested and committed together. ``rows_a_call`` is
@@ -134,6 +140,7 @@ class Feed(Generic[S, C]):
     open_client: Callable[[S, VendorStore], C]
     check: CredentialsCheck[C]
     row_encoder: Callable[[str], RowEncoder]
+    hash_rows: HashRows | None = None
     window_days: int = 1
     window_rows: int = 200_000
     rows_a_call: int = 0

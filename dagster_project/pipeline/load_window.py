@@ -132,10 +132,10 @@ def _load_rows(
                     reading.restart()
                     continue
                 reading.begin(stats)
-                if reading.repeated.awaited:
-                    sequence, stored = received.response.sequence, received.stored
+                if reading.repeated.are_compared:
+                    is_repeated = reading.repeated.take(received.response, received.stored.result())
                     del received
-                    if reading.repeated.take(sequence, stored.result()):
+                    if is_repeated:
                         continue
                 else:
                     with run.encoders.lend() as encoder:
@@ -182,7 +182,7 @@ class _Reading:
             self._rules,
             wanted=self._wanted,
         ).begin()
-        self.repeated = find_repeated(self._load)
+        self.repeated = find_repeated(self._load, self._run.feed.hash_rows)
 
     def add(self, batch: Batch) -> None:
         """Add the rows of a page that is stored."""

@@ -15,12 +15,16 @@ from dagster_project.model.feed import (
     Quota,
     WholeMonth,
 )
+from dagster_project.model.response import Response
 from dagster_project.model.vendor_store import VendorStore
 from dagster_project.model.window import Account
 from dagster_project.vendors.calltouch.settings import POINTS, CalltouchSettings
 from dagster_project.vendors.calltouch.table import POINTS_A_CALL, ROWS_PER_PAGE, TABLE
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dagster_project.model.batch import RowEncoder
     from dagster_project.model.privacy import Personal, Reduction
     from dagster_project.vendors.calltouch.client import CalltouchClient
@@ -52,6 +56,13 @@ def row_encoder(secret: str) -> RowEncoder:
     from dagster_project.vendors.calltouch import rows
 
     return rows.row_encoder(secret)
+
+
+def hash_rows(response: Response) -> NDArray[np.uint64] | None:
+    """Hash each row of a page, as it is written."""
+    from dagster_project.vendors.calltouch import pages
+
+    return pages.hash_rows(response)
 
 
 def make_personal() -> Personal:
@@ -88,6 +99,7 @@ SMS: Final = Feed(
     open_client=open_client,
     check=CredentialsCheck(lambda client, *of: client.check(*of), each_account=True),
     row_encoder=row_encoder,
+    hash_rows=hash_rows,
     window_days=400,
     rows_a_call=ROWS_PER_PAGE,
     quota=Quota(POINTS_A_CALL, daily_points, setting=POINTS),

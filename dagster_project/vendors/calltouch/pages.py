@@ -18,17 +18,23 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
+import xxhash
 from msgspec import UNSET
+from numpy.typing import NDArray
 
-from dagster_project.vendors.calltouch.row_by_row import decode_row_by_row
+from dagster_project.model.response import Response
+from dagster_project.vendors.calltouch.row_by_row import decode_row_by_row, row_spans
 from dagster_project.vendors.calltouch.sms_page import (
     BOM,
     KEYS,
     UNREADABLE,
+    NotSmsPage,
     PartialSms,
     ReceivedSms,
     Sms,
     SmsPage,
+    SmsResponse,
     doubt_total,
     may_be_overlong,
     reject_overlong,
@@ -59,6 +65,15 @@ class _PartialEnvelope(msgspec.Struct):
     data: _PartialData
 
 
+class _RawData(msgspec.Struct):
+    smsDetails: list[msgspec.Raw]  # noqa: N815
+
+
+class _RawEnvelope(msgspec.Struct):
+    data: _RawData
+
+
+_decode_raw = msgspec.json.Decoder(_RawEnvelope).decode
 _decode_whole = msgspec.json.Decoder(_Envelope).decode
 _decode_partial = msgspec.json.Decoder(_PartialEnvelope).decode
 
@@ -75,6 +90,28 @@ def decode_page(body: bytes) -> SmsPage:
     if page is None:
         return decode_row_by_row(body)
     return _reject_overlong_rows(page) if may_be_overlong(body) else page
+
+
+def hash_rows(response: Response) -> NDArray[np.uint64] | None:
+    """Hash the rows of one response as they are written; None: it has no list of rows that can be told apart."""
+    rows = _rows_as_written(response)
+    if rows is None:
+        return None
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, rows), np.uint64, len(rows))
+
+
+def _rows_as_written(response: Response) -> Sequence[bytes | msgspec.Raw] | None:
+    if isinstance(response, SmsResponse) and response.page.sources and not response.page.rejects:
+        return response.page.sources
+    body = response.body.removeprefix(BOM)
+    try:
+        return _decode_raw(body).data.smsDetails
+    except UNREADABLE:
+        pass
+    try:
+        return [body[start:end] for start, end in row_spans(body)]
+    except NotSmsPage:
+        return None
 
 
 def _decode_at_once(body: bytes) -> SmsPage | None:

@@ -166,7 +166,10 @@ def _pair_with_sources(
 def _find_spans(rows: list[bytes], levelled: bytes) -> Iterator[tuple[int, int]]:
     end = max(levelled.find(b"smsDetails"), 0)
     for row in rows:
-        start = levelled.find(row, end)
+        start = end + 1
+        # The usual place is looked at first: to find a long text takes as long as to decode the row.
+        if levelled[end:start] != b"," or not levelled.startswith(row, start):
+            start = levelled.find(row, end)
         end = start + len(row)
         yield start, end
 

@@ -12,11 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
+from xxhash import xxh3_64_intdigest
 
 from dagster_project.model.batch import Reject
-from dagster_project.vendors.calltouch.pages import decode_page
+from dagster_project.model.response import Response
+from dagster_project.vendors.calltouch.pages import decode_page, hash_rows
 from dagster_project.vendors.calltouch.row_by_row import NULLABLE, decode_row_by_row
-from dagster_project.vendors.calltouch.sms_page import BOM, KEYS, NotJson, NotSmsPage, Sms
+from dagster_project.vendors.calltouch.sms_page import (
+    BOM,
+    KEYS,
+    NotJson,
+    NotSmsPage,
+    Sms,
+    SmsResponse,
+)
+from tests.vendors.calltouch.played import NOW
 
 SAMPLE = Path(__file__).parents[2] / "data" / "calltouch_result.json"
 ROW = {
@@ -265,3 +275,26 @@ def test_both_ways_of_decoding_agree(rows: list[dict[str, str]]) -> None:
 
     assert one_by_one.rows == decode_page(body).rows
     assert [json.loads(source) for source in one_by_one.sources] == rows
+
+
+def response(body: bytes) -> Response:
+    return Response(1, {}, NOW, NOW, 200, "application/json", body)
+
+
+@pytest.mark.parametrize("odd", [ROW, {**ROW, "smsMessage": "\ud83d"}, {**ROW, "cost": 3}, 7])
+def test_the_hash_of_a_row_is_that_of_its_own_bytes(odd: Any) -> None:
+    """However the page has to be read, with its page decoded or not, with or without white space."""
+    rows = [ROW, odd, ROW, {**ROW, "smsMessage": "другой"}]
+    bodies = [page(*rows), BOM + page(*rows, total=4), page(*rows).replace(b"},{", b"} ,\n {")]
+    for body in bodies:
+        plain = response(body)
+        decoded = SmsResponse(**plain.values(), page=decode_page(body))
+        for one in (plain, decoded):
+            found = hash_rows(one)
+            assert found is not None
+            assert found.tolist() == [xxh3_64_intdigest(json.dumps(row).encode()) for row in rows]
+
+
+def test_rows_that_cannot_be_told_apart_have_no_hashes() -> None:
+    assert hash_rows(response(b'{"error": 1}')) is None
+    assert hash_rows(response(page(ROW)[:-9])) is None
