@@ -36,16 +36,24 @@ class Shown:
 
     dashboard: Dashboard
     warehouse: Warehouse
+    home: Path
     first: date
     after: date
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Values by their place, or one mapping of values by name."""
+        named = values[0] if values and isinstance(values[0], dict) else values
         with self.warehouse.connect_admin() as connection:
-            return connection.execute(query.encode(), values).fetchall()
+            return connection.execute(query.encode(), named).fetchall()
 
     def row(self, query: str, *values: Any) -> tuple[Any, ...]:
         [found] = self.rows(query, *values)
         return found
+
+    def replay(self, day: date, site: str) -> None:
+        """Build a site's day again from its stored responses."""
+        days = ("--from", str(day), "--to", str(day))
+        run(self.home, "--demo", "replay", "--source", "calltouch", "--account", site, *days)
 
     def open(self, **chosen: tuple[str, str]) -> None:
         """With the range of days, and other filters: name to column and value."""
@@ -68,11 +76,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     # Its first start prints the administrator's password.
     assert not (demo / "superset").exists(), f"remove {demo / 'superset'} first"
     if not standing:
-        subprocess.run(
-            [Path(sys.executable).with_name("warehouse"), "demo"],
-            env={**os.environ, "WAREHOUSE_HOME": str(home)},
-            check=True,
-        )
+        run(home, "demo")
     warehouse = Warehouse.on_server(embedded.ensure_running(demo))
     try:
         with serving(home, folder) as (url, password), browsing(folder) as browser:
@@ -81,12 +85,20 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
             assert found is not None
             last = found[0]
             yield Shown(
-                Dashboard(browser, url, password), warehouse,
+                Dashboard(browser, url, password), warehouse, home,
                 last - timedelta(days=24), last - timedelta(days=9),
             )  # fmt: skip
     finally:
         if not standing:
             embedded.stop(demo)
+
+
+def run(home: Path, *arguments: str) -> None:
+    subprocess.run(
+        [Path(sys.executable).with_name("warehouse"), *arguments],
+        env={**os.environ, "WAREHOUSE_HOME": str(home)},
+        check=True,
+    )
 
 
 def whole(number: Any) -> str:
@@ -507,14 +519,18 @@ def test_unsettled_days_are_pale_in_twenty_loads(shown: Shown) -> None:
         assert max(strong) < min(pale)
 
 
-def test_on_a_phone_no_figure_is_cut(shown: Shown) -> None:
+@pytest.mark.parametrize("tab", ["Overview", SMS, TELLODY, TRUST, "Data"])
+def test_on_a_phone_no_figure_is_cut(shown: Shown, tab: str) -> None:
     browser = shown.dashboard.browser
     browser.command("window/rect", width=390, height=900)
     try:
         shown.open()
+        shown.dashboard.go(tab)
+        assert shown.dashboard.figures()
         cut = browser.run(
             "const cut = [];"
             "for (const tile of document.querySelectorAll('.chart-slice')) {"
+            " if (!tile.offsetParent) continue;"
             " const cells = tile.querySelectorAll('tbody td');"
             " if (cells.length !== 1) continue;"
             " const range = document.createRange(); range.selectNodeContents(cells[0]);"
@@ -527,3 +543,131 @@ def test_on_a_phone_no_figure_is_cut(shown: Shown) -> None:
         assert cut == []
     finally:
         browser.command("window/rect", width=1400, height=900)
+
+
+# SMS of the days chosen by the hour under which they are told, from the rows themselves: templates of a site's day with
+# fewer than %(below)s are rare, and hours of a category with fewer are together.
+TOLD_BY_HOUR = """
+WITH sms AS (
+  SELECT s.site_id, s.sent_on, extract(hour FROM s.sent_at AT TIME ZONE 'Europe/Moscow')::integer AS hour,
+    CASE WHEN count(*) OVER (PARTITION BY s.site_id, s.sent_on, s.template_id) >= %(below)s
+      THEN coalesce(t.category, 'rare') ELSE 'rare' END AS category
+  FROM warehouse.calltouch_sms s
+  LEFT JOIN bi.template t ON t.site_id = s.site_id AND t.template_id = s.template_id
+  WHERE s.sent_on >= %(first)s AND s.sent_on < %(after)s
+)
+SELECT sent_on, category, CASE WHEN count(*) OVER (PARTITION BY site_id, sent_on, category, hour) >= %(below)s
+  THEN lpad(hour::text, 2, '0') ELSE 'few' END AS hour_name
+FROM sms
+"""
+
+
+@pytest.mark.parametrize("below", [20, 0], ids=["on", "off"])
+def test_small_counts_are_told_together_where_a_threshold_is_set(shown: Shown, below: int) -> None:
+    with shown.warehouse.connect_admin() as connection:
+        connection.execute("SELECT mart.fold_below(%s)", (below,))
+    shown.replay(shown.first, "40202")  # any load counts all days afresh
+    chosen = {"below": below, "first": shown.first, "after": shown.after}
+    expected = {
+        (weekday, hour): average
+        for weekday, hour, average in shown.rows(
+            "SELECT to_char(sent_on, 'ID Dy'), hour_name, count(*)::numeric / (array_agg(days))[1]"
+            " FROM (SELECT t.*, count(*) FILTER (WHERE is_first) OVER (PARTITION BY extract(isodow"
+            " FROM sent_on)) AS days FROM (SELECT t.*, row_number() OVER (PARTITION BY sent_on) = 1"
+            f" AS is_first FROM ({TOLD_BY_HOUR}) t) t) t GROUP BY 1, 2",
+            chosen,
+        )
+    }
+    [rare] = shown.row(f"SELECT count(*) FROM ({TOLD_BY_HOUR}) t WHERE category = 'rare'", chosen)
+    shown.open()
+    shown.dashboard.go(PEOPLE)
+    shown.dashboard.refresh()
+    hours = tile(shown.dashboard.answers(), "When SMS are sent")
+    said = {(row["weekday"], row["hour_name"]): float(row["SMS"]) for row in hours}
+    assert said == pytest.approx({key: float(average) for key, average in expected.items()})
+    assert ("few" in {hour for _, hour in said}) == bool(below)
+    shown.dashboard.go(SMS)
+    shown.dashboard.refresh()
+    assert shown.dashboard.figures() == sms(shown), "sums stay the same"
+    shown.open(category=("category", "rare"))
+    shown.dashboard.go(SMS)
+    shown.dashboard.refresh()
+    assert shown.dashboard.figures()["SMS attempted"] == (whole(rare) if rare else "no data")
+    assert below == 0 or rare > 0
+
+
+def test_what_changed_after_a_day_was_settled_is_what_its_receipts_say(shown: Shown) -> None:
+    with shown.warehouse.connect_admin() as connection:
+        connection.execute(
+            "DELETE FROM warehouse.calltouch_sms WHERE sent_on = %(day)s AND sms_key IN (SELECT sms_key"
+            " FROM warehouse.calltouch_sms WHERE site_id = 40202 AND sent_on = %(day)s LIMIT 3)",
+            {"day": shown.first},
+        )
+    shown.replay(shown.first, "40202")
+    came, changed, went, loads = shown.row(
+        "SELECT sum(rows_inserted), sum(rows_updated), sum(rows_deleted), count(*)"
+        " FROM ops.load_receipt WHERE account = '40202' AND day = %s AND is_replay"
+        " AND rows_inserted + rows_updated + rows_deleted > 0",
+        shown.first,
+    )
+    assert came >= 3
+    shown.open()
+    shown.dashboard.go("Data")
+    shown.dashboard.refresh()
+    figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
+    rows = tile(answers, "What changed after a day was settled")
+    of_day = {
+        row["account"]: row
+        for row in rows
+        if (row["settled day"], row["source"]) == (str(shown.first), "calltouch")
+    }
+    told = of_day["Smile clinic"]
+    assert [
+        told[name] for name in ("rows that came", "changed", "went", "loads that changed it")
+    ] == [whole(each) for each in (came, changed, went, loads)]
+    assert told["why"] == "rows built again from stored answers"
+    changes = [row for row in rows if row["settled day"] != "none changed"]
+    assert figures["Settled days that changed"] == whole(len(changes))
+    quiet = {
+        (row["source"], row["account"]) for row in rows if row["settled day"] == "none changed"
+    }
+    assert ("tellody_activity", "Warm Home club") in quiet
+    shown.open(account=("account_label", "Warm Home club"))
+    shown.dashboard.go("Data")
+    assert shown.dashboard.figures()["Settled days that changed"] == "0"
+    assert {
+        row["settled day"]
+        for row in tile(shown.dashboard.answers(), "What changed after a day was settled")
+    } == {"none changed"}
+
+
+def test_the_vendors_month_is_shown_beside_ours(shown: Shown) -> None:
+    shown.open()
+    shown.dashboard.go("Data")
+    rows = tile(shown.dashboard.answers(), "The vendor's own month")
+    assert shown.dashboard.figures()["Months that differ"] == "not compared"
+    assert {row["month compared"] for row in rows} == {"none compared yet"}
+    assert "Smile clinic" in {row["account"] for row in rows}
+    month = shown.first.replace(day=1)
+    with shown.warehouse.connect_admin() as connection:
+        connection.execute(
+            "INSERT INTO ops.reconciliation (source, account, month, asked_at, asked_on,"
+            " newest_receipt_id, outcome, figures, requests, points, code_version)"
+            " SELECT 'calltouch', '40202', %s, now(), current_date, max(receipt_id), 'differs',"
+            """ '{"records": [1234, 1230]}', 1, 1, 't' FROM ops.load_receipt""",
+            (month,),
+        )
+    try:
+        shown.dashboard.refresh()
+        figures, answers = shown.dashboard.figures(), shown.dashboard.answers()
+    finally:
+        with shown.warehouse.connect_admin() as connection:
+            connection.execute("DELETE FROM ops.reconciliation WHERE code_version = 't'")
+    assert figures["Months that differ"] == "1"
+    first, *others = tile(answers, "The vendor's own month")
+    assert without_order(first) == {
+        "month compared": f"{month:%Y-%m}", "source": "calltouch", "account": "Smile clinic",
+        "figure": "records", "result": "differs",
+        "the vendor's": "1,234", "ours": "1,230", "difference": "-4",
+    }  # fmt: skip
+    assert {row["month compared"] for row in others} == {"none compared yet"}
