@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -22,18 +22,22 @@ from tests.support.statements import counted_statements
 from tests.support.trust_alone import COMPANY, learn, trust_settings
 
 [FEED] = [feed for feed in FEEDS if feed.source == "trust"]
-DAY = clock.today(COMPANY.time_zone) - timedelta(days=1)
+
+
+def yesterday() -> date:
+    """When it is asked for: between the collection of all tests and this one there may be a midnight."""
+    return clock.today(COMPANY.time_zone) - timedelta(days=1)
 
 
 @pytest.fixture
 def ledger(warehouse: Warehouse) -> Iterator[Ledger]:
-    load_days(warehouse, "trust", COMPANY.label, DAY)
+    load_days(warehouse, "trust", COMPANY.label, yesterday())
     with warehouse.connect(autocommit=True) as connection:
         yield Ledger(trust_settings(), warehouse, connection)
 
 
 def note(ledger: Ledger, outcome: CheckOutcome, account: str = COMPANY.label) -> None:
-    check_outcomes.write_refused(ledger.connection, "trust", account, [DAY], outcome)
+    check_outcomes.write_refused(ledger.connection, "trust", account, [yesterday()], outcome)
 
 
 def rejected(*reasons: str) -> CheckOutcome:
@@ -51,7 +55,7 @@ def test_an_alarm_names_no_account_that_is_not_configured(ledger: Ledger) -> Non
     assert list(alarm.accounts) == [COMPANY.label]
     [line] = alarm.hint
     assert line.startswith("warehouse ")
-    assert f"--source trust --account {COMPANY.label} --from {DAY}" in line
+    assert f"--source trust --account {COMPANY.label} --from {yesterday()}" in line
 
 
 def test_a_replay_of_rejects_is_offered_only_where_another_version_loaded_them(
@@ -93,8 +97,10 @@ def test_alarms_of_thirty_accounts_take_no_more_statements_than_those_of_three(
     with warehouse.connect_admin() as connection:
         for number, label in enumerate(labels):
             if label not in in_vain:
-                days = [DAY - timedelta(days=n) for n in (9, 8)]
-                load_days(warehouse, "trust", label, *days, *([] if label in late else [DAY]))
+                days = [yesterday() - timedelta(days=n) for n in (9, 8)]
+                load_days(
+                    warehouse, "trust", label, *days, *([] if label in late else [yesterday()])
+                )
                 outcomes = [days[0]]
                 check_outcomes.write_refused(
                     connection, "trust", label, outcomes, rejected("no date")
@@ -109,7 +115,7 @@ def test_alarms_of_thirty_accounts_take_no_more_statements_than_those_of_three(
                     "INSERT INTO ops.extraction (source, account, first_day, last_day, outcome,"
                     " code_version, started_at) VALUES ('trust', %s, %s, %s, 'failed', 't',"
                     " now() - interval '3 days')",
-                    (label, DAY, DAY),
+                    (label, yesterday(), yesterday()),
                 )
         connection.commit()
 
