@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Every process compiles what it imports otherwise, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
-JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 
 .PHONY: help install demo test pytest lint docs ui bench soak bi bi-test fleet sbom audit stop
 
@@ -21,8 +21,8 @@ demo: $(STAMP) ## load 30 days of every source from the bundled sandbox, and sho
 test: $(STAMP) ## lint, types and every test
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
-# A file of tests in each process: they share no server, no folder and no port. Four tenths of their
-# time they wait, so there is one process more than there are processors; the longest files go first.
+# A file of tests in each process: they share no server, no folder and no port. More than half of their
+# time they wait, so there are two processes more than processors; the longest files go first.
 pytest: $(STAMP)
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadfile --no-loadscope-reorder --durations 10
 

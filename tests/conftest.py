@@ -245,7 +245,7 @@ def _servers() -> Iterator[Callable[[str], PostgresServer]]:
             binaries = bundled_binaries() if version == "18" else DEBIAN_15
             if version == "15":
                 need(POSTGRES_15)
-            started[version] = PostgresServer(version, binaries, _scratch_folder(_in_memory()))
+            started[version] = PostgresServer(version, binaries, scratch_folder())
         return started[version]
 
     yield of_version
@@ -291,7 +291,7 @@ def warehouse_with_dagster(server: PostgresServer, warehouse: Warehouse) -> Ware
 @pytest.fixture
 def scratch() -> Iterator[Path]:
     """A folder for a ``WAREHOUSE_HOME``: unlike ``tmp_path`` one that Postgres can reach under root."""
-    folder = _scratch_folder()
+    folder = scratch_folder()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -304,7 +304,8 @@ def _in_memory() -> Path | None:
     return memory if psutil.virtual_memory().available >= ENOUGH_MEMORY else None
 
 
-def _scratch_folder(parent: Path | None = None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-", dir=parent)).resolve()
+def scratch_folder() -> Path:
+    """A folder that Postgres can reach under root; in memory if there is plenty. The caller removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-", dir=_in_memory())).resolve()
     folder.chmod(0o711)
     return folder

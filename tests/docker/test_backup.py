@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from dagster_project.sandbox.server import running_sandbox
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.schema.migrate import migrate
 from dagster_project.warehouse.server.cluster import bundled_binaries
-from tests.conftest import PostgresServer
+from tests.conftest import PostgresServer, scratch_folder
 from tests.support.erasing import a_day, command, forget, traces
 from tests.support.operating import SITE, days_back, operating
 from tests.support.programs import need
@@ -38,8 +37,7 @@ STANDING = (
 @pytest.fixture
 def other_host() -> Iterator[PostgresServer]:
     """A server that has nothing yet: no role and no database of ours."""
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-")).resolve()
-    folder.chmod(0o711)
+    folder = scratch_folder()
     server = PostgresServer("18", bundled_binaries(), folder)
     yield server
     server.close()

@@ -65,7 +65,7 @@ def test_an_encoding_that_was_not_asked_for_is_not_unfolded(encoding: str) -> No
 )
 def test_the_search_for_long_texts_takes_neither_memory_nor_time(body: bytes) -> None:
     began = time.thread_time()
-    assert min(_traced_peak(body) for _ in range(3)) < 1 << 20
+    assert any(_traced_peak(body) < 1 << 20 for _ in range(3))
     assert time.thread_time() - began < 90
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dagster_project.warehouse.server.cluster import Cluster
 from dagster_project.warehouse.server.embedded import ensure_running, stop
 from tests.bi.conftest import loads, people, readers
 from tests.cli.conftest import days, house, loaded_days, sandbox
+from tests.conftest import scratch_folder
 from tests.warehouse.server.homes import is_gone, wait_until
 
 __all__ = ["days", "house", "loaded_days", "loads", "people", "readers", "sandbox"]
@@ -24,7 +24,7 @@ __all__ = ["days", "house", "loaded_days", "loads", "people", "readers", "sandbo
 @pytest.fixture(scope="session")
 def made_home() -> Iterator[Path]:
     """A home whose server is made and stopped: copied, it spares a test the making."""
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-"))
+    folder = scratch_folder()
     ensure_running(folder / "home")
     stop(folder / "home")
     yield folder / "home"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -19,7 +18,7 @@ from dagster_project.warehouse import restored
 from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.seen_erasures import SeenErasures
 from dagster_project.warehouse.server.cluster import bundled_binaries
-from tests.conftest import PostgresServer
+from tests.conftest import PostgresServer, scratch_folder
 from tests.support.erasing import command
 from tests.support.operating import SITE, again, environment
 
@@ -70,8 +69,7 @@ class Copied:
 
 @pytest.fixture(scope="module")
 def server_of_its_own() -> Iterator[Copied]:
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-")).resolve()
-    folder.chmod(0o711)
+    folder = scratch_folder()
     copied = Copied(folder)
     yield copied
     copied.server.close()
