@@ -191,9 +191,9 @@ def ask_ui(road: Road, query: str) -> dict[str, Any]:
         answer = requests.post(
             f"http://127.0.0.1:{road.ui_port}/graphql", json={"query": query}, timeout=60
         )
+        found: dict[str, Any] = answer.json()["data"]
     except requests.RequestException:
         return {}
-    found: dict[str, Any] = answer.json()["data"]
     return found
 
 
