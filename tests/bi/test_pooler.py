@@ -18,7 +18,7 @@ from tests.conftest import PostgresServer
 from tests.docs.pages import DOCS
 from tests.support.ports import free_port
 from tests.support.programs import need
-from tests.warehouse.test_session import _scratch_folder
+from tests.warehouse.test_session import scratch_folder
 
 USER = "bi_test_pooled"
 
@@ -35,7 +35,7 @@ def pooled(server: PostgresServer, loads: Loads, readers: Readers) -> Iterator[d
     for site in (101, 202):
         loads.sms(DAY, [sms("+79160000001")], site)
     (program,) = need("pgbouncer")
-    folder, port, account = _scratch_folder(), free_port(), server.cluster.account
+    folder, port, account = scratch_folder(), free_port(), server.cluster.account
     readers.user(USER, "warehouse_bi")
     users = "".join(f'"{name}" "{readers.password(name)}"\n' for name in ("warehouse_bi", USER))
     (folder / "users").write_text(users)

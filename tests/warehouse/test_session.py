@@ -24,7 +24,7 @@ from dagster_project.warehouse.connection import Warehouse
 from dagster_project.warehouse.pg_errors import safe_errors
 from dagster_project.warehouse.postgres_url import write_url
 from dagster_project.warehouse.schema.migrate import migrate
-from tests.conftest import DEBIAN_15, PostgresServer, _scratch_folder
+from tests.conftest import DEBIAN_15, PostgresServer, scratch_folder
 from tests.support.operating import KEY, again
 from tests.support.ports import free_port
 from tests.support.programs import POSTGRES_15, need
@@ -144,7 +144,7 @@ def german() -> Iterator[PostgresServer]:
     The locale C.UTF-8 takes its words from LANGUAGE, so that no other one need be installed.
     """
     need(POSTGRES_15)
-    server = PostgresServer("15", DEBIAN_15, _scratch_folder())
+    server = PostgresServer("15", DEBIAN_15, scratch_folder())
     server.cluster.stop()
     with (server.cluster.data / "pg_hba.conf").open("a") as file:
         file.write("host replication all 127.0.0.1/32 scram-sha-256\n")
@@ -366,7 +366,7 @@ def told(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 def pooler(server: PostgresServer, mode: str, ignored: str) -> Iterator[int]:
     """PgBouncer before the server; answers its port."""
     (program,) = need("pgbouncer")
-    folder, port, account = _scratch_folder(), free_port(), server.cluster.account
+    folder, port, account = scratch_folder(), free_port(), server.cluster.account
     password = server.passwords["postgres"].get_secret_value()
     (folder / "users").write_text(f'"postgres" "{password}"\n')
     (folder / "pgbouncer.ini").write_text(
@@ -474,7 +474,7 @@ class TestServers:
 @contextmanager
 def standby(server: PostgresServer) -> Iterator[int]:
     """A real one, which follows the server; answers its port."""
-    folder, port = _scratch_folder(), free_port()
+    folder, port = scratch_folder(), free_port()
     os.chown(folder, server.cluster.account.uid, server.cluster.account.gid)
     data = folder / "data"
     password = server.passwords["postgres"].get_secret_value()
@@ -502,7 +502,7 @@ def standby(server: PostgresServer) -> Iterator[int]:
 @contextmanager
 def small_disk(server: PostgresServer) -> Iterator[Path]:
     """A file system of 60 MB, with a folder ``space`` for the server."""
-    disk = _scratch_folder()
+    disk = scratch_folder()
     options = ["-o", "size=60m,mode=711", "tmpfs", str(disk)]
     mounted = subprocess.run(["mount", "-t", "tmpfs", *options], capture_output=True, check=False)
     if mounted.returncode:

@@ -24,7 +24,7 @@ from dagster_project.model.response import Response
 from dagster_project.model.window import Window
 from dagster_project.sandbox.server import Sandbox
 from dagster_project.warehouse.server.cluster import bundled_binaries
-from tests.conftest import PostgresServer, _scratch_folder
+from tests.conftest import PostgresServer, scratch_folder
 from tests.scenarios.conformance.rig import Rig
 
 pytestmark = pytest.mark.long
@@ -43,7 +43,7 @@ DISK_IS_FULL = """
 @pytest.fixture(scope="module")
 def mortal_server() -> Iterator[PostgresServer]:
     """A server that may be stopped without anybody else minding."""
-    server = PostgresServer("18", bundled_binaries(), _scratch_folder())
+    server = PostgresServer("18", bundled_binaries(), scratch_folder())
     yield server
     server.close()
 
@@ -114,13 +114,13 @@ def test_the_disk_is_full_at_the_copy(rig: Rig) -> None:
 @pytest.fixture
 def server_with_small_disk() -> Iterator[tuple[PostgresServer, Path]]:
     """A server, and a folder of its own on a file system of 8 MB."""
-    disk = _scratch_folder()
+    disk = scratch_folder()
     options = ["-o", "size=8m,mode=711", "tmpfs", str(disk)]
     mounted = subprocess.run(["mount", "-t", "tmpfs", *options], capture_output=True, check=False)
     if mounted.returncode:
         disk.rmdir()
         pytest.skip("mounting a small file system takes root")
-    server = PostgresServer("18", bundled_binaries(), _scratch_folder())
+    server = PostgresServer("18", bundled_binaries(), scratch_folder())
     try:
         space = disk / "space"
         space.mkdir(mode=0o700)
