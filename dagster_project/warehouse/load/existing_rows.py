@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from dagster_project.model.table import Table
 from dagster_project.model.window import Window
 from dagster_project.warehouse.connection import Connection
 from dagster_project.warehouse.load.conditions import window_condition
-from dagster_project.warehouse.load.row_index import ExistingRows, Identities
+from dagster_project.warehouse.load.row_index import ExistingRows, Identities, Words
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_TRAILER = b"\xff\xff"
@@ -24,14 +24,25 @@ _EXISTING_ROW = np.dtype(
         ("day_size", ">i4"),
         ("day", ">i4"),
         ("key_size", ">i4"),
-        ("key", "V16"),
+        ("high", ">u8"),
+        ("low", ">u8"),
         ("hash_size", ">i4"),
-        ("hash", ">i8"),
+        ("hash", ">u8"),
         ("occurrence_size", ">i4"),
         ("occurrence", ">i4"),
     ]
 )
 _FLUSH_BYTES = 1 << 20
+
+
+class _Part(NamedTuple):
+    """Columns of some rows."""
+
+    days: NDArray[np.int32]
+    high: Words
+    low: Words
+    hashes: Words
+    occurrences: NDArray[np.int32]
 
 
 def read_existing_rows(
@@ -52,28 +63,37 @@ def read_existing_rows(
         where=window_condition(table, window),
         skip=sql.Literal(list(skip)),
     )
-    parts: list[NDArray[Any]] = []
+    parts: list[_Part] = []
     pending = bytearray()
     with connection.cursor().copy(query) as copy:
         for data in copy:
             pending += data
             if len(pending) > _FLUSH_BYTES:
-                parts.append(_whole_rows(pending, first=not parts))
+                parts.append(_read_part(pending, first=not parts))
                 pending.clear()
-    if len(pending) > len(COPY_TRAILER):
-        parts.append(_whole_rows(pending, first=not parts))
-    rows = np.concatenate(parts) if parts else np.empty(0, _EXISTING_ROW)
-    days = rows["day"].astype(np.int32)
-    keys = np.ascontiguousarray(rows["key"]).tobytes()
+    if len(pending) > len(COPY_TRAILER) or not parts:
+        parts.append(_read_part(pending, first=not parts))
+    days, high, low, hashes, occurrences = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    del parts
     return ExistingRows(
-        Identities.from_keys(keys, days, with_day=table.identity_has_day),
+        Identities.from_words(high, low, days, with_day=table.identity_has_day),
         days,
-        rows["hash"].astype(np.int64).view(np.uint64),
-        rows["occurrence"].astype(np.int32),
+        hashes,
+        occurrences,
     )
 
 
-def _whole_rows(data: bytearray, *, first: bool) -> NDArray[Any]:
+def _read_part(data: bytearray, *, first: bool) -> _Part:
+    """The whole rows of a part of the stream: 32 bytes each, where the stream has 44."""
     start = len(COPY_HEADER) if first else 0
-    count = (len(data) - start) // _EXISTING_ROW.itemsize
-    return np.frombuffer(bytes(data), _EXISTING_ROW, count=count, offset=start)
+    count = max(0, len(data) - start) // _EXISTING_ROW.itemsize
+    rows = np.frombuffer(bytes(data), _EXISTING_ROW, count=count, offset=start if count else 0)
+    return _Part(
+        rows["day"].astype(np.int32),
+        rows["high"].astype(np.uint64),
+        rows["low"].astype(np.uint64),
+        rows["hash"].astype(np.uint64),
+        rows["occurrence"].astype(np.int32),
+    )

@@ -29,6 +29,13 @@ class Identities:
         """Make identities from 16-byte keys; with the day, if the same key on another day is another row."""
         words = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         high, low = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+        return cls.from_words(high, low, days, with_day=with_day)
+
+    @classmethod
+    def from_words(
+        cls, high: Words, low: Words, days: NDArray[np.int32], *, with_day: bool
+    ) -> Identities:
+        """The same from the words of keys."""
         if with_day:
             high = high ^ spread_days(days)
         return cls(high, low, high ^ low)
