@@ -56,7 +56,7 @@ def ui(*, port: int, no_daemon: bool) -> int:
 
 def _webserver(port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "dagster_project.orchestration.webserver"),
+        *_ending_quietly("dagster_project.orchestration.webserver"),
         *("--host", _LOOPBACK, "--port", str(port), "--workspace", str(WORKSPACE)),
         *("--log-level", "warning"),
     ]
@@ -64,9 +64,18 @@ def _webserver(port: int) -> list[str]:
 
 def _daemon() -> list[str]:
     return [
-        *(sys.executable, "-m", "dagster._daemon", "run"),
-        *("--workspace", str(WORKSPACE), "--log-level", "warning"),
+        *_ending_quietly("dagster._daemon"),
+        *("run", "--workspace", str(WORKSPACE), "--log-level", "warning"),
     ]
+
+
+def _ending_quietly(module: str) -> list[str]:
+    """A command that runs a module; an interrupt ends it without a traceback, also while it is imported."""
+    run = (
+        "import runpy, signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(0));"
+        " runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    )
+    return [sys.executable, "-c", run, module]
 
 
 def _only_daemon(command: list[str], home: Path, stack: ExitStack) -> subprocess.Popen[bytes]:

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from dagster_project.cli.ui import POSTGRES_IS_AWAY, POSTGRES_IS_BACK, _only_daemon
+from dagster_project.cli.ui import (
+    POSTGRES_IS_AWAY,
+    POSTGRES_IS_BACK,
+    _ending_quietly,
+    _only_daemon,
+)
 from dagster_project.errors import TryLater
 from tests.support.ports import free_port
 
@@ -92,6 +97,21 @@ def wait_until(condition: Callable[[], object], what: Installation, seconds: flo
         assert what.ui.poll() is None, what.log.read_text()[-3000:]
         assert time.monotonic() < deadline, what.log.read_text()[-3000:]
         time.sleep(1)
+
+
+def test_an_interrupt_while_a_part_of_it_is_imported_prints_nothing(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
+    )
+    command = _ending_quietly("slow")
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode == 0
 
 
 def test_a_home_has_one_daemon_also_where_the_ui_that_started_it_was_killed(scratch: Path) -> None:
