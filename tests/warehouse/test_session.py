@@ -64,7 +64,7 @@ class TestSessions:
         self, warehouse_with_dagster: Warehouse
     ) -> None:
         warehouse = warehouse_with_dagster
-        late = {"transaction_timeout": "1"} if warehouse_version(warehouse) >= 170000 else {}
+        late = {"transaction_timeout": "100"} if warehouse_version(warehouse) >= 170000 else {}
         with warehouse.connect_admin() as admin:
             for name, value in {**HOSTILE, **late}.items():
                 admin.execute(
@@ -76,7 +76,7 @@ class TestSessions:
             url = warehouse.storage.url(connection.info.server_version)
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as storage:
-            time.sleep(0.05)
+            time.sleep(0.15)
             told = {
                 name: storage.execute(text(f"SHOW {name}")).scalar() for name in (*HOSTILE, *late)
             }
