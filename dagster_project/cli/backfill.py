@@ -15,12 +15,12 @@ from uuid import uuid4
 import click
 
 from dagster_project.cli.console import WIDTH
-from dagster_project.cli.fast_imports import gc_paused
 from dagster_project.cli.progress import Progress
 from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.cli.set_up import make_storage
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
+from dagster_project.fast_imports import gc_paused
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
 from dagster_project.monitoring.causes import cause_lines

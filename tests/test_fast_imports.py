@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.cli.fast_imports import gc_paused
+from dagster_project.fast_imports import gc_paused
 
 WATCHED = ("pydantic", "dagster_project.feeds", "psycopg", "dagster_project.cli.status")
 WATCH = """
@@ -89,6 +89,18 @@ def test_a_verb_imports_settings_feeds_and_its_body_with_the_collector_off(tmp_p
     assert done.returncode == 2, done.stderr  # there is no warehouse
     collecting = json.loads(done.stdout)
     assert {name: collecting[name] for name in WATCHED} == dict.fromkeys(WATCHED, False)
+
+
+def test_a_code_location_is_loaded_with_the_collector_off() -> None:
+    watched = WATCH.partition("from dagster_project.cli")[0] + (
+        "import dagster_project.definitions\nprint(gc.isenabled(), json.dumps(collecting))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    enabled_again, _, collecting = done.stdout.partition(" ")
+    assert enabled_again == "True"
+    names = ("dagster", "dagster_project.feeds", "dagster_project.orchestration.assets")
+    assert {name: json.loads(collecting)[name] for name in names} == dict.fromkeys(names, False)
 
 
 def test_nothing_is_searched_for_garbage_where_the_process_ends() -> None:
