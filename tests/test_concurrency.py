@@ -444,49 +444,46 @@ def test_what_is_not_wanted_is_let_go_whatever_came_of_it() -> None:
         assert sorted(window.results(lambda number: number < 3)) == [0, 1, 4]
 
 
-def test_the_window_that_was_opened_first_goes_first() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    fetched_in_order: list[int] = []
+class HeldFetches:
+    """Notes the order of what is fetched; number 0 is held until ``go_on`` is set."""
 
-    def fetch(number: int, stop: threading.Event, permit: Permit) -> int:
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.order: list[int] = []
+
+    def __call__(self, number: int, stop: threading.Event, permit: Permit) -> int:
         if number == 0:
-            begun.set()
-            assert go_on.wait(30)
-        fetched_in_order.append(number)
+            self.begun.set()
+            assert self.go_on.wait(30)
+        self.order.append(number)
         return square(number, stop, permit)
 
+
+def test_the_window_that_was_opened_first_goes_first() -> None:
+    fetches = HeldFetches()
     with pool_of(1) as pool, pool.open_window() as first, pool.open_window() as behind:
-        first.begin(fetch, [0])
-        assert begun.wait(30)
-        behind.begin(fetch, [10, 11])
-        first.begin(fetch, [1, 2])
-        go_on.set()
+        first.begin(fetches, [0])
+        assert fetches.begun.wait(30)
+        behind.begin(fetches, [10, 11])
+        first.begin(fetches, [1, 2])
+        fetches.go_on.set()
         assert len(list(first.results())) == 3
         assert len(list(behind.results())) == 2
-    assert fetched_in_order == [0, 1, 2, 10, 11]
+    assert fetches.order == [0, 1, 2, 10, 11]
 
 
 def test_a_page_goes_before_those_of_later_windows_that_wait_for_a_slot_already() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    sent_in_order: list[int] = []
-
-    def fetch(number: int, stop: threading.Event, permit: Permit) -> int:
-        if number == 0:
-            begun.set()
-            assert go_on.wait(30)
-        sent_in_order.append(number)
-        return square(number, stop, permit)
-
+    fetches = HeldFetches()
     with pool_of(4, sending=1) as pool, pool.open_window() as first, pool.open_window() as behind:
-        first.begin(fetch, [0])
-        assert begun.wait(30)
-        behind.begin(fetch, [10, 11])
-        assert not go_on.wait(0.1), "until its threads have all begun to wait"
-        first.begin(fetch, [1])
-        go_on.set()
+        first.begin(fetches, [0])
+        assert fetches.begun.wait(30)
+        behind.begin(fetches, [10, 11])
+        assert not fetches.go_on.wait(0.1), "until its threads have all begun to wait"
+        first.begin(fetches, [1])
+        fetches.go_on.set()
         assert len(list(first.results())) == 2
         assert len(list(behind.results())) == 2
-    assert sent_in_order == [0, 1, 10, 11]
+    assert fetches.order == [0, 1, 10, 11]
 
 
 def test_a_window_that_ends_leaves_the_next_one_its_threads() -> None:

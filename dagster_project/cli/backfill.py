@@ -20,11 +20,11 @@ from dagster_project.cli.scope import check_days, chosen_feeds
 from dagster_project.cli.set_up import make_storage
 from dagster_project.config.settings import Settings
 from dagster_project.errors import SettingsError, WarehouseError
-from dagster_project.fast_imports import gc_paused
 from dagster_project.model.feed import Feed, QueryScope
 from dagster_project.model.window import each_day
 from dagster_project.monitoring.causes import cause_lines
 from dagster_project.pipeline import services
+from dagster_project.pipeline.fast_imports import gc_paused
 from dagster_project.pipeline.outcomes import WindowDone
 from dagster_project.pipeline.planner import chunks_of
 from dagster_project.text.day_runs import runs_of

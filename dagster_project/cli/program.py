@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dagster_project.fast_imports import gc_paused
+from dagster_project.pipeline.fast_imports import gc_paused
 
 
 def _configure_logs() -> None:

@@ -115,8 +115,8 @@ class Feed(Generic[S, C]):
     """One kind of data of one vendor, and the table that it is loaded into.
 
     ``list_accounts`` and ``open_client`` are called only if the vendor has credentials. ``row_encoder``
-    makes a row encoder from ``PII_HASH_KEY``. ``hash_rows``: where the same rows may come in another order. ``minute``: when the nightly run begins, in minutes past
-    two o'clock, local time.
+    makes a row encoder from ``PII_HASH_KEY``. ``hash_rows``: where the same rows may come in another order.
+    ``minute``: when the nightly run begins, in minutes past two o'clock, local time.
 
     ``window_days`` and ``window_rows`` limit what is requested and committed together. ``rows_a_call`` is
     the most rows that one call returns (0: a call costs the same however many it returns); ``count`` asks

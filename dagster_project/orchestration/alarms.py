@@ -2,8 +2,8 @@
 
 Each notes what there is in the book (``monitoring/alarm_outbox.py``), and tells what waits there. Failed
 runs are read on from a cursor (``event_cursor``), which moves only after the note is committed: an
-evaluation that dies is done again, and notes nothing twice. What checks say, and which account has had no good receipt for too
-long though no run failed, stands in the ledger.
+evaluation that dies is done again, and notes nothing twice. What checks say, and which account has had
+no good receipt for too long though no run failed, stands in the ledger.
 """
 
 from __future__ import annotations

@@ -273,6 +273,12 @@ def signed(part: Any, of: Any) -> str:
     return f"{percent:+} %"
 
 
+def reported_sum(days: dict[tuple[date, str], list[Any]], figure: int) -> Any:
+    """A figure added up over days of accounts; None where none of them reports it."""
+    told = [one[figure] for one in days.values() if one[figure] is not None]
+    return sum(told) if told else None
+
+
 def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
     """What "Month by month" should say, from the days."""
     rows = shown.rows(
@@ -288,9 +294,10 @@ def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
         accounts = {account for _, account in here}
         length = monthrange(month.year, month.month)[1]
         last_month = (month - timedelta(days=1)).replace(day=1)
-        loaded, comparable, before, year, same = [], [], 0, [0, 0], []
+        loaded, unsettled, comparable, before, year, same = [], [], [], 0, [0, 0], []
         for account in accounts:
             loaded.append(sum(one[0] for key, one in here.items() if key[1] == account))
+            unsettled.append(sum(one[5] for key, one in here.items() if key[1] == account))
             earlier = [
                 one[1]
                 for key, one in days.items()
@@ -307,22 +314,12 @@ def months_by_hand(shown: Shown, condition: str) -> dict[str, dict[str, str]]:
             ]  # fmt: skip
             same.append(len(pairs))
             year = [total + sum(pair[n] or 0 for pair in pairs) for n, total in enumerate(year)]
-        sums = [
-            None if all(one[n] is None for one in here.values())
-            else sum(one[n] or 0 for one in here.values())
-            for n in (1, 2, 3, 4)
-        ]  # fmt: skip
-        attempted, delivered, failed, reported = sums
+        attempted, delivered, failed, reported = (reported_sum(here, n) for n in (1, 2, 3, 4))
         told[f"{month:%Y-%m}"] = {
             "days loaded": "whole month"
             if set(loaded) == {length}
             else f"part: {min(loaded)} of {length}",
-            "days not settled, at most": whole(
-                max(
-                    sum(one[5] for key, one in here.items() if key[1] == account)
-                    for account in accounts
-                )
-            ),
+            "days not settled, at most": whole(max(unsettled)),
             "attempted": whole(attempted),
             "received": whole(delivered),
             "received ÷ attempted": share(delivered, reported),

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Iterator
 from itertools import cycle
 
-from dagster_project.warehouse.server.embedded import LOWEST_PORT
-from dagster_project.warehouse.server.settings import LOOPBACK
+from dagster_project.warehouse.server.embedded import LOWEST_PORT, is_port_free
 
 FIRST, PROCESSES = 12_000, 16
 
@@ -32,15 +30,4 @@ _drawn = _ports()
 
 def free_port() -> int:
     """A port that nobody listens on, and that no other process of the tests will be given."""
-    return next(port for port in _drawn if _is_free(port))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
+    return next(port for port in _drawn if is_port_free(port))

@@ -200,7 +200,7 @@ class _ServerManager:
         port = remembered if isinstance(remembered, int) else free_port()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            port = port if _is_free(port) else free_port()
+            port = port if is_port_free(port) else free_port()
             try:
                 self._write_record(self.cluster.start(port))
                 return port
@@ -222,7 +222,7 @@ class _ServerManager:
             self.cluster.end_orphans()
             time.sleep(0.1)
             return True
-        return failure.is_port_taken or not _is_free(port)
+        return failure.is_port_taken or not is_port_free(port)
 
     def _is_recorded(self, running: Postmaster) -> bool:
         record = self.record
@@ -261,7 +261,8 @@ class _ServerManager:
         write_private(self.record_file, json.dumps(record, indent=2) + "\n")
 
 
-def _is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
+    """Whether a server may listen on this port of loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -277,6 +278,6 @@ def free_port() -> int:
 
     One of theirs might be some connection's whenever the server is down, and the server would have to move.
     """
-    while not _is_free(port := LOWEST_PORT + secrets.randbelow(OUTGOING_PORTS - LOWEST_PORT)):
+    while not is_port_free(port := LOWEST_PORT + secrets.randbelow(OUTGOING_PORTS - LOWEST_PORT)):
         continue
     return port

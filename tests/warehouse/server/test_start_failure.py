@@ -53,8 +53,8 @@ def test_a_port_that_is_taken_between_the_look_and_the_start_is_left_to_its_owne
     port = ensure_running(home).port
     stop(home)
     looks = iter([True, True])
-    look = embedded._is_free
-    monkeypatch.setattr(embedded, "_is_free", lambda port: next(looks, None) or look(port))
+    look = embedded.is_port_free
+    monkeypatch.setattr(embedded, "is_port_free", lambda port: next(looks, None) or look(port))
     with socket.create_server(("127.0.0.1", port)):
         moved = ensure_running(home)
     assert moved.port != port

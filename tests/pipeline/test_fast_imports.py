@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.fast_imports import gc_paused
+from dagster_project.pipeline.fast_imports import gc_paused
 
 WATCHED = ("pydantic", "dagster_project.feeds", "psycopg", "dagster_project.cli.status")
 WATCH = """
